@@ -1,0 +1,95 @@
+# tarn: build, test, lint, benchmark, install. `make help` lists the targets.
+#
+# Sources are found by folder; a new module needs no line here. VARIANT chooses a build of its own
+# below build/: release (default), asan, tsan.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= gcc
+CLANG   ?= clang-14
+VARIANT ?= release
+VERSION := 0.1.0
+
+# The corpus of real tables that `make check` reads through a mount (see docs/TESTING.md).
+TABLES  ?= ../shared/tables
+# Where test servers and Python packages are kept between runs.
+TOOLS   ?= $(CURDIR)/build/tools
+
+LAYERS  := base cache/store cache lake/format lake lake/index lake/delta lake/files lake/view fs tools
+PACKAGES := fuse3 libcurl libcrypto libzstd json-c libbrotlidec liblz4 zlib expat
+LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
+CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
+            -DTARN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES))
+CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS  ?=
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections $(CFLAGS_$(VARIANT)) $(CFLAGS)
+LDFLAGS += -Wl,--gc-sections
+
+ifeq ($(VARIANT),release)
+  BUILD := build
+else
+  BUILD := build/$(VARIANT)
+endif
+
+SOURCES := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
+LIBSRC  := $(filter-out tools/main.c,$(SOURCES))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+LIBOBJ  := $(LIBSRC:%.c=$(BUILD)/obj/%.o)
+UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY  := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
+
+.PHONY: all help
+all: $(BUILD)/tarn ## build build/tarn (the default)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libtarn.a: $(LIBOBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/tarn: $(BUILD)/obj/tools/main.o $(BUILD)/libtarn.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LIBRARIES) -o $@
+
+# Unit tests: one program a module. TARN_UNIT lets a module open test-only seams.
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libtarn.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
+
+# Fuzz targets with libFuzzer (clang), built from the sources themselves so that they are instrumented.
+FUZZFLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+build/fuzzobj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	    -fno-sanitize-recover=all -MMD -MP -c $< -o $@
+build/fuzz/%: tests/fuzz/%.c $(LIBSRC:%.c=build/fuzzobj/%.o)
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(FUZZFLAGS) $^ -Wl,--gc-sections $(LIBRARIES) -o $@
+
+# The same targets without a fuzzer: each replays the files that it is given.
+$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libtarn.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
+
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libtarn.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
+
+.PHONY: unit fuzz replay
+unit: $(UNIT) ## build and run the unit tests
+	@set -e; for t in $(UNIT); do $$t; done
+fuzz: $(FUZZ)
+replay: $(REPLAY)
+
+-include $(OBJECTS:.o=.d) $(UNIT:=.d)
+-include $(wildcard build/fuzzobj/*/*.d build/fuzzobj/*/*/*.d)

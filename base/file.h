@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of our own on the local disk. Blocking: workers and tools only. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* The whole file appended to out (whose maximum bounds it). -ENOENT and others as open(2). */
+int file_read(int dirfd, const char *path, struct buf *out, struct err *err);
+
+/* Exactly n bytes at the offset, or -EIO where the file ends before. */
+int file_pread_full(int fd, void *to, size_t n, off_t offset, struct err *err);
+int file_pwrite_full(int fd, const void *from, size_t n, off_t offset, struct err *err);
+
+/* Written aside, synced, renamed, the directory synced: the whole new file or the old one. */
+int file_replace(int dirfd, const char *name, struct slice data, mode_t mode, struct err *err);
+
+/* mkdir -p. */
+int file_mkdirs(const char *path, mode_t mode, struct err *err);
+
+/* A file without a name in the directory (O_TMPFILE, or made and unlinked): *fd is the caller's. */
+int file_temporary(int dirfd, int *fd, struct err *err);
+
+/* fsync of a directory, so that a rename in it lasts. */
+int file_sync_dir(int dirfd, struct err *err);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/hash.h"
+
+#include <assert.h>
+#include <openssl/evp.h>
+
+#define MULTIPLIER_A UINT64_C(0x9e3779b97f4a7c15) /* 2^64 divided by the golden ratio */
+#define MULTIPLIER_B UINT64_C(0xd6e8feb86659fd93)
+#define CRC32C_POLYNOMIAL 0x82f63b78U /* reflected */
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    __uint128_t product = (__uint128_t)(a ^ MULTIPLIER_A) * (b ^ MULTIPLIER_B);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t hash64(uint64_t seed, struct slice s)
+{
+    uint64_t h = mix(seed, s.n);
+    const char *p = s.p;
+    for (size_t left = s.n; left;) {
+        uint64_t word[2] = {0, 0};
+        size_t n = left < sizeof word ? left : sizeof word;
+        memcpy(word, p, n);
+        h = mix(h ^ word[0], h + word[1]);
+        p += n;
+        left -= n;
+    }
+    return mix(h, s.n + 1);
+}
+
+static uint32_t crc_table[256];
+
+__attribute__((constructor)) static void fill_crc_table(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; bit++)
+            c = c & 1 ? c >> 1 ^ CRC32C_POLYNOMIAL : c >> 1;
+        crc_table[i] = c;
+    }
+}
+
+static uint32_t crc_portable(uint32_t crc, const uint8_t *p, size_t n)
+{
+    while (n--)
+        crc = crc_table[(crc ^ *p++) & 0xff] ^ crc >> 8;
+    return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const uint8_t *p,
+                                                               size_t n)
+{
+    uint64_t c = crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof word);
+        c = __builtin_ia32_crc32di(c, word);
+    }
+    crc = (uint32_t)c;
+    for (; n; n--)
+        crc = __builtin_ia32_crc32qi(crc, *p++);
+    return crc;
+}
+#endif
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t n)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return ~crc_hardware(~crc, data, n);
+#endif
+    return ~crc_portable(~crc, data, n);
+}
+
+void sha256(struct slice s, uint8_t out[SHA256_BYTES])
+{
+    unsigned n = 0;
+    int ok = EVP_Digest(s.p ? s.p : "", s.n, out, &n, EVP_sha256(), NULL);
+    assert(ok == 1 && n == SHA256_BYTES);
+    (void)ok;
+}
+
+void sha256_hex(struct slice s, char out[2 * SHA256_BYTES + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t sum[SHA256_BYTES];
+    sha256(s, sum);
+    for (size_t i = 0; i < sizeof sum; i++) {
+        out[2 * i] = digits[sum[i] >> 4];
+        out[2 * i + 1] = digits[sum[i] & 15];
+    }
+    out[sizeof sum * 2] = '\0';
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that grows has a maximum, and it stands here with its reason.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+
+/* S3 and every other store stop at 1,024 bytes a key; the local store may be deeper. */
+#define KEY_BYTES_MAX 4096
+/* Linux: NAME_MAX. */
+#define NAME_BYTES_MAX 255
+/* A URL of a store with its prefix. */
+#define URL_BYTES_MAX 2048
+/* An ETag with its quotes; S3's have 34 to 40 bytes. */
+#define ETAG_BYTES_MAX 128
+
+/* The unit in which an object is fetched and cached. */
+#define BLOCK_BYTES MIB
+/* Blocks on the way at once: the pool of transfer buffers (design.md section 3). */
+#define TRANSFER_BLOCKS_MAX 96
+/* Connections to one host: what the pool can fill. */
+#define CONNECTIONS_MAX 96
+
+/* One JSON line of a commit: actions with large statistics or schemas. */
+#define JSON_LINE_BYTES_MAX (64 * MIB)
+/* Nesting in JSON from outside: schemas nest, by three levels a column. */
+#define JSON_DEPTH_MAX 512
+/* A table's schema and configuration as text. */
+#define SCHEMA_BYTES_MAX (32 * MIB)
+/* One action that a log or checkpoint names (path, partition values, tags). */
+#define ACTION_BYTES_MAX (1 * MIB)
+
+/* Commits that a log may hold: 17 years, one a minute. */
+#define VERSIONS_MAX ((size_t)10 << 20)
+/* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */
+#define FILES_MAX ((size_t)1 << 28)
+
+/* Memory of one sort; beyond it, sorted runs go to a file. */
+#define SORT_BYTES_MAX (48 * MIB)
+
+/* A request of the kernel's that was parked is answered with EIO after this. */
+#define REQUEST_DEADLINE_MS 120000
+/* One HTTP request, with its retries. */
+#define STORE_DEADLINE_MS 60000
+
+#endif

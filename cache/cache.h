@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The object cache: objects of stores as sparse files on the local disk, filled in blocks.
+ *
+ *   DIR/objects/ab/abcdef...   one sparse file an object, named by the hash of its identity
+ *   DIR/cache.mdb              LMDB: per object which blocks are present, its ETag, last use
+ *
+ * An object's identity is (store url, key, size, etag as listed). A block that is not there is
+ * fetched by one *flight*, which all readers that miss it wait for; each is given its bytes as the
+ * flight's arrive. The first answer's ETag is kept and sent as If-Match ever after: a changed
+ * object is -ESTALE, never a mixture.
+ *
+ *   absent --read--> flight (buffer from the pool) --all bytes, right length--> present in memory
+ *   present in memory --file written, synced by the flusher, LMDB commit--> present on disk
+ *
+ * So kill -9 or power loss leaves LMDB naming only blocks whose bytes are on the disk. Objects of
+ * stores that can open in place are read there and never copied.
+ *
+ * Any thread may call. No call waits for the network or the disk but those marked "blocks".
+ * Not here (yet): checksums, eviction by range, prefetch, passthrough.
+ */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "base/workers.h"
+#include "cache/store/store.h"
+
+struct cache;
+struct object;
+
+struct cache_config {
+    int dirfd;               /* the cache directory, borrowed while the cache lives */
+    uint64_t size_bytes;     /* budget of the objects' files */
+    struct workers *workers; /* disk writes and flushing; borrowed likewise */
+};
+
+/*
+ * Opens or makes the cache; what is damaged is made again empty. Blocks. Nobody else may have the
+ * directory open (the daemon holds its lock).
+ */
+struct cache *cache_open(const struct cache_config *config, struct err *err);
+
+/* Ends all flights, flushes, closes. No object may be open. Blocks. */
+void cache_close(struct cache *c);
+DEFINE_AUTO(cache, struct cache *, cache_close)
+
+/* What an object is. Strings are borrowed for the call. */
+struct object_name {
+    struct store *store; /* must outlive the object */
+    struct slice key;
+    uint64_t size;
+    struct slice etag; /* as a listing told it; empty: learned with the first bytes */
+};
+
+/*
+ * Opens an object, to be given back by object_unref. For stores with open_in_place it opens the
+ * file, which blocks and may be -ENOENT, and -ESTALE where its size is another; for others it asks
+ * nobody and does not block. Two opens of one object share one `struct object`.
+ */
+int object_open(struct cache *c, const struct object_name *name, struct object **out,
+                struct err *err);
+struct object *object_ref(struct object *o);
+void object_unref(struct object *o);
+DEFINE_AUTO(object, struct object *, object_unref)
+
+/* object_open of this store's objects may wait for a disk: call it on a worker. */
+bool object_open_blocks(const struct store *s);
+
+uint64_t object_size(const struct object *o);
+
+/* ETag as known by now, into out (empty where not); returns out. */
+char *object_etag(struct object *o, char out[ETAG_BYTES_MAX]);
+
+/* Bytes of the object that are cached now (all of them where it is read in place). */
+uint64_t object_cached_bytes(struct object *o);
+
+/* One read. The caller owns it until done has run (or object_read returned other than
+ * -EINPROGRESS). */
+struct object_read {
+    uint64_t offset;
+    size_t length; /* offset + length must not exceed the object's size */
+    char *to;
+    void (*done)(struct object_read *r); /* any thread; must not block */
+    int rc;                              /* set before done: 0 or -errno */
+    struct err err;
+
+    /* private to cache/ */
+    struct object *object;
+    size_t missing; /* blocks still awaited; the object's lock */
+    struct job job;
+};
+
+/*
+ * Reads. 0: the bytes are in r->to and done will not run. -EINPROGRESS: done will run, once, maybe
+ * before this returns. Else -errno with err, and done will not run. Never waits: what the page
+ * cache does not have is read by a worker.
+ */
+int object_read(struct object *o, struct object_read *r, struct err *err);
+
+struct cache_stat {
+    uint64_t objects, bytes, size_bytes;         /* in the cache now; the budget */
+    uint64_t hit_bytes, fetched_bytes, requests; /* since cache_open */
+    uint64_t flights;                            /* now */
+};
+void cache_stat(struct cache *c, struct cache_stat *out);
+
+#endif

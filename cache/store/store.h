@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store: bytes far away, named by keys.
+ *
+ * One interface for S3 and the local disk (Azure and GCS come). Wrappers (faults, tiers) implement
+ * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`), have
+ * no `/` in front, and are any bytes but zero; a store never resolves `.` or `..` in them and never
+ * leaves its root: such a key is -ENOENT.
+ *
+ * get() is asynchronous: it returns at once, and req->done runs exactly once, on a thread of the
+ * store's or on the caller's, under no lock. It must not block. The others block: workers and
+ * tools only. Deadlines bound every call.
+ *
+ * Errors, everywhere: -ENOENT the store says that there is no such key; -EACCES 401, 403;
+ * -ESTALE the object is not the one asked for by if_match; -EIO the rest, after retries (deadline,
+ * 5xx, a broken answer); never -ENOENT for a store that cannot be reached.
+ */
+#ifndef CACHE_STORE_STORE_H
+#define CACHE_STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/limits.h"
+
+struct store;
+
+/* What a store says of one object. */
+struct store_info {
+    uint64_t size;             /* of the whole object */
+    int64_t mtime_ms;          /* 0: not told */
+    char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told */
+};
+
+/* One ranged read. The caller owns it and everything in it until done has run. */
+struct store_get {
+    const char *key;
+    uint64_t offset;
+    size_t length;        /* bytes wanted, at least 1; fewer come only where the object ends */
+    const char *if_match; /* ETag that the object must have, or NULL */
+    char *to;             /* room for length bytes */
+    /*
+     * May be NULL. Bytes [0, got) of `to` have arrived and are right unless done says otherwise
+     * later (a retry starts from 0 again). On the store's thread; must not block.
+     */
+    void (*progress)(struct store_get *req, size_t got);
+    void (*done)(struct store_get *req);
+
+    /* Set before done runs. */
+    int rc;         /* 0 or -errno */
+    struct err err; /* where rc is not 0 */
+    size_t got;     /* bytes in `to` */
+    struct store_info info;
+
+    void *private; /* the store's, from get to done */
+};
+
+/* One line of a listing. Borrowed for the call. */
+struct store_entry {
+    struct slice key; /* relative to the store's root; of a prefix with its final `/` */
+    bool is_prefix;   /* a common prefix: a directory */
+    uint64_t size;
+    int64_t mtime_ms;
+    struct slice etag; /* with its quotes; empty: not told */
+};
+
+struct store_list {
+    const char *prefix;      /* "" or ends in `/` (checked: a prefix is a directory here) */
+    const char *start_after; /* whole key, or NULL: only keys after it in byte order */
+    bool recursive;          /* all keys below; else one level, deeper ones as prefixes */
+    /* Called for each entry, on the calling thread. Other than 0 stops the listing and is returned.
+     */
+    int (*emit)(void *arg, const struct store_entry *entry);
+    void *arg;
+};
+
+struct store_ops {
+    const char *scheme; /* "s3", "file" */
+
+    void (*get)(struct store *s, struct store_get *req);
+
+    /* -ENOENT where the key does not exist. */
+    int (*head)(struct store *s, const char *key, struct store_info *out, struct err *err);
+
+    /* In no promised order. A prefix that does not exist is an empty listing. */
+    int (*list)(struct store *s, const struct store_list *req, struct err *err);
+
+    /* Creates the key; -EEXIST where it is there already. */
+    int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
+
+    /*
+     * Opens the object in place, for stores whose objects are files of this machine: *fd is the
+     * caller's. NULL for other stores. Blocks on the disk.
+     */
+    int (*open_in_place)(struct store *s, const char *key, int *fd, struct err *err);
+
+    void (*free)(struct store *s);
+};
+
+/* Embedded first in every store. */
+struct store {
+    const struct store_ops *ops;
+    char *url; /* canonical, without secrets: the store's identity, and its name in messages */
+};
+
+/*
+ * What a mount says of its store; strings are borrowed for the call of store_open and copied.
+ * Secrets come from here and never from the process's own environment, because one daemon serves
+ * mounts of several people.
+ */
+struct store_options {
+    const char *endpoint_url; /* NULL: AWS's own for the region */
+    const char *region;       /* NULL: us-east-1 */
+    bool no_sign_request;
+    const char *access_key_id, *secret_access_key, *session_token; /* NULL where not given */
+    const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
+};
+
+/* Threads shared by all stores of a process. */
+struct store_runtime {
+    struct http *http;       /* the engine: cache/store/http.h */
+    struct workers *workers; /* what blocks on the local disk */
+};
+
+/*
+ * Opens the store of a URL: `s3://bucket/prefix`, `file:///dir`, or a directory's path. It is not
+ * asked for anything yet, but a local directory must exist. NULL and err for a URL that is not
+ * understood (-EINVAL) or a missing directory (-ENOENT).
+ */
+struct store *store_open(const char *url, const struct store_options *options,
+                         const struct store_runtime *runtime, struct err *err);
+
+/* No request may be under way. */
+void store_free(struct store *s);
+DEFINE_AUTO(store, struct store *, store_free)
+
+/* get() and a wait: workers and tools only. req->done is set here. Returns req->rc. */
+int store_get_wait(struct store *s, struct store_get *req, struct err *err);
+
+/*
+ * The whole object appended to out, whose maximum bounds it (-EOVERFLOW); info may be NULL. Every
+ * part but the first asks for the first one's ETag, so generations never mix.
+ */
+int store_read(struct store *s, const char *key, struct buf *out, struct store_info *info,
+               struct err *err);
+
+#endif
