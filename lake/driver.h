@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver interface: every table format answers the same questions. Which versions are there,
+ * what are the files of this version, where is this file's object, what happened when.
+ *
+ * A driver holds what it needs of one table and is used by many workers at once: its calls may run
+ * concurrently, so what it keeps is immutable or under its own lock. Every call blocks (network,
+ * disk): workers only. Deadlines are the store's.
+ *
+ * Errors: -EOPNOTSUPP a feature that tarn does not read (the reason names it), -EIO a damaged log
+ * (the reason names the file), -ENOENT there is no such version (any more); the store's otherwise.
+ */
+#ifndef LAKE_DRIVER_H
+#define LAKE_DRIVER_H
+
+#include "cache/store/store.h"
+#include "lake/index/snapshot.h"
+
+/* One committed version. */
+struct version {
+    int64_t number;       /* the format's own */
+    int64_t timestamp_ms; /* commit time in effect; increasing with the number for Delta */
+    uint64_t fingerprint; /* of its commit as listed (size, ETag): another one is another history */
+};
+
+/* The versions that can be read, in order. Immutable, shared by reference. */
+struct history {
+    _Atomic unsigned refs;
+    bool numbered; /* versions have numbers; else (`files`) there is one, and it is only "latest" */
+    size_t n;      /* 0: a table without any version */
+    struct version at[];
+};
+struct history *history_new(size_t n, struct err *err); /* zeroed, one reference */
+struct history *history_ref(struct history *h);
+void history_unref(struct history *h);
+DEFINE_AUTO(history, struct history *, history_unref)
+/* Position of a number, or -1. */
+ptrdiff_t history_find(const struct history *h, int64_t number);
+/* Position of the greatest version whose time is not after t, or -1. */
+ptrdiff_t history_at(const struct history *h, int64_t time_ms);
+
+/* Where a driver finds its table. */
+struct driver_config {
+    struct store *store; /* borrowed while the driver lives */
+    const char *prefix;  /* of the table in the store: "" or ends in `/`; borrowed likewise */
+    int index_dirfd;     /* this table's own directory for runs; borrowed likewise */
+};
+
+/* Where an object is. Buffers belong to the caller. */
+struct object_location {
+    struct buf key;  /* in the store */
+    struct buf etag; /* as the table or a listing tells it; empty: not told */
+};
+
+struct driver;
+
+struct driver_ops {
+    const char *format; /* "delta" */
+
+    /* Makes the driver; asks nobody. */
+    int (*open)(const struct driver_config *config, struct driver **out, struct err *err);
+    void (*close)(struct driver *d);
+
+    /*
+     * The versions as they are now. `previous` (may be NULL) is an older answer, from which the
+     * driver may go on with a smaller request; where nothing has changed it may be returned itself,
+     * with a new reference.
+     */
+    int (*history)(struct driver *d, struct history *previous, struct history **out,
+                   struct err *err);
+
+    /* The snapshot of the version at that position: its runs are found on disk, or made. */
+    int (*load)(struct driver *d, const struct history *h, size_t position, struct snapshot **out,
+                struct err *err);
+
+    /* The object of a file of a snapshot. -EACCES where the lake must not read it (outside). */
+    int (*locate)(struct driver *d, const struct entry *entry, struct object_location *out,
+                  struct err *err);
+
+    /* `.tarn/history.json`: an array, one object a version in order; tarn(1) names the fields. */
+    int (*describe_history)(struct driver *d, const struct history *h, struct buf *out,
+                            struct err *err);
+
+    /* `.tarn/schema.json` from a snapshot's meta; -ENOENT where the format has none. */
+    int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
+};
+
+/* Embedded first in every driver. */
+struct driver {
+    const struct driver_ops *ops;
+};
+
+#endif
