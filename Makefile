@@ -15,8 +15,8 @@ TABLES  ?= ../shared/tables
 # Where test servers and Python packages are kept between runs.
 TOOLS   ?= $(CURDIR)/build/tools
 
-LAYERS  := base cache/store cache lake/format lake lake/index lake/delta lake/files lake/view fs tools
-PACKAGES := fuse3 libcurl libcrypto libzstd json-c libbrotlidec liblz4 zlib expat
+LAYERS  := base cache/store cache lake/format lake lake/index lake/delta lake/files lake/unread lake/view fs tools
+PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec liblz4 zlib expat
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror

@@ -33,6 +33,8 @@ struct run *run_ref(struct run *r);
 void run_unref(struct run *r);
 DEFINE_AUTO(run, struct run *, run_unref)
 
+/* The name that it was opened by; borrowed while the run lives. */
+const char *run_name(const struct run *r);
 /* What the driver keeps with the version: JSON, borrowed while the run lives. */
 struct slice run_meta(const struct run *r);
 uint32_t run_files(const struct run *r);
@@ -81,6 +83,8 @@ uint32_t run_key_ordinal(const struct run *r, uint32_t position);
 
 /* Patches: is that file of the base gone; how many below that directory of the base are. */
 bool run_removed(const struct run *patch, uint32_t base_ordinal);
+/* The i-th removed ordinal, ascending; i < run_removed_files. */
+uint32_t run_removed_at(const struct run *patch, uint32_t i);
 uint32_t run_removed_below(const struct run *patch, uint32_t base_dir);
 uint64_t run_removed_bytes(const struct run *patch);
 uint32_t run_removed_files(const struct run *patch);
