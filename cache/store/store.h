@@ -51,6 +51,7 @@ struct store_get {
     struct store_info info;
 
     void *private; /* the store's, from get to done */
+    void *waiter;  /* store_get_wait's */
 };
 
 /* One line of a listing. Borrowed for the call. */
@@ -112,6 +113,8 @@ struct store_options {
     bool no_sign_request;
     const char *access_key_id, *secret_access_key, *session_token; /* NULL where not given */
     const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
+    const char *proxy_url; /* NULL: none; the environment's is never used */
+    int64_t deadline_ms;   /* of one request with its retries; 0: STORE_DEADLINE_MS */
 };
 
 /* Threads shared by all stores of a process. */
