@@ -5,14 +5,11 @@
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <strings.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/instant.h"
 #include "base/lock.h"
-#include "base/text.h"
 #include "cache/store/event.h"
 #include "cache/store/retry.h"
 
@@ -22,6 +19,8 @@
 #define STALL_SHARE 4
 #define STALL_BYTES_PER_SECOND 1024L
 #define POLL_MAX_MS 10000
+/* Less than this before the deadline nothing is begun again. */
+#define LAST_ATTEMPT_MS 50
 
 struct queue {
     struct http_request *first, *last;
@@ -75,58 +74,10 @@ static void unlink_request(struct http_request **list, struct http_request *r)
 
 /* Answers: head and body. */
 
-/* A value that does not fit is dropped: half of an ETag would match nothing. */
-static void copy_text(char *to, size_t room, struct slice value)
-{
-    if (value.n >= room || memchr(value.p, '\0', value.n))
-        return;
-    memcpy(to, value.p, value.n);
-    to[value.n] = '\0';
-}
-
-static bool name_is(struct slice name, const char *lower)
-{
-    return name.n == strlen(lower) && strncasecmp(name.p, lower, name.n) == 0;
-}
-
-static void read_field(struct http_answer *a, struct slice name, struct slice value)
-{
-    if (name_is(name, "content-length"))
-        a->has_length = text_parse_u64(value, INT64_MAX, &a->content_length);
-    else if (name_is(name, "etag"))
-        copy_text(a->etag, sizeof a->etag, value);
-    else if (name_is(name, "content-range"))
-        copy_text(a->content_range, sizeof a->content_range, value);
-    else if (name_is(name, "last-modified"))
-        (void)instant_parse_http(value, &a->last_modified_ms); /* stays 0: not told */
-    else if (name_is(name, "x-amz-request-id"))
-        copy_text(a->request_id, sizeof a->request_id, value);
-    else if (name_is(name, "x-amz-bucket-region"))
-        copy_text(a->bucket_region, sizeof a->bucket_region, value);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static size_t on_field(char *data, size_t size, size_t count, void *arg)
 {
     struct http_request *r = arg;
-    struct slice line = slice_make(data, size * count);
-    if (slice_starts(line, SLICE_LIT("HTTP/"))) {
-        r->answer = (struct http_answer){0}; /* what came before was an interim answer's */
-        return size * count;
-    }
-    ptrdiff_t colon = slice_find(line, ':');
-    if (colon > 0) {
-        struct slice value = slice_from(line, (size_t)colon + 1);
-        while (value.n && is_blank(value.p[0]))
-            value = slice_from(value, 1);
-        while (value.n && is_blank(value.p[value.n - 1]))
-            value.n--;
-        read_field(&r->answer, slice_make(line.p, (size_t)colon), value);
-    }
+    http_answer_read(&r->answer, slice_make(data, size * count));
     return size * count;
 }
 
@@ -310,13 +261,15 @@ static uint64_t next_random(struct http *h)
     return h->random;
 }
 
-/* Puts a failed attempt aside until its next one; false where the deadline comes before. */
+/* Puts a failed attempt aside until its next one; false where the deadline leaves no room for it.
+ */
 static bool delay(struct http *h, struct http_request *r)
 {
-    int64_t due_ms = clock_mono_ms() + retry_delay_ms(r->attempts, next_random(h));
-    if (due_ms >= r->until_ms)
+    int64_t now_ms = clock_mono_ms(), left_ms = r->until_ms - now_ms;
+    if (left_ms < LAST_ATTEMPT_MS)
         return false;
-    r->due_ms = due_ms;
+    int64_t delay_ms = retry_delay_ms(r->attempts, next_random(h));
+    r->due_ms = now_ms + (delay_ms < left_ms / 2 ? delay_ms : left_ms / 2);
     r->next = h->delayed;
     h->delayed = r;
     return true;

@@ -17,7 +17,7 @@
 #define CACHE_STORE_HTTP_H
 
 #include "base/buf.h"
-#include "base/limits.h"
+#include "cache/store/http_answer.h"
 
 struct http;
 struct event;
@@ -31,18 +31,6 @@ DEFINE_AUTO(http, struct http *, http_free)
 
 struct http_field {
     const char *name, *value;
-};
-
-/* The head of the last attempt's answer. Texts are empty, numbers zero where not told. */
-struct http_answer {
-    unsigned status; /* 0: none came */
-    bool has_length;
-    uint64_t content_length;
-    int64_t last_modified_ms;
-    char etag[ETAG_BYTES_MAX];
-    char content_range[96];
-    char request_id[96];    /* x-amz-request-id */
-    char bucket_region[48]; /* x-amz-bucket-region */
 };
 
 /* One request. The caller owns it and what it points to until done has run. */

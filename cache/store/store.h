@@ -81,7 +81,11 @@ struct store_ops {
     /* -ENOENT where the key does not exist. */
     int (*head)(struct store *s, const char *key, struct store_info *out, struct err *err);
 
-    /* In no promised order. A prefix that does not exist is an empty listing. */
+    /*
+     * In no promised order. A prefix that does not exist is an empty listing. Empty keys that end
+     * in `/`, which tools make to mark directories, are left out. Whether a one-level listing names
+     * the directory that start_after lies in is the store's to choose.
+     */
     int (*list)(struct store *s, const struct store_list *req, struct err *err);
 
     /* Creates the key; -EEXIST where it is there already. */
