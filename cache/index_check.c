@@ -21,6 +21,7 @@
 #define PAGE_KIND 0x6f /* without "dirty", which tells nothing on disk */
 #define NODE_BIG 0x01
 #define TREE_INTEGER_KEYS 0x08
+#define TREE_FLAGS 0x7f /* above them, the free tree's hold flags of the environment */
 
 /* On disk, all little-endian. */
 struct lmdb_page {
@@ -169,7 +170,7 @@ static bool check_page(struct check *c, uint64_t number, unsigned depth, bool is
 static bool check_tree(struct check *c, const struct lmdb_tree *tree, bool is_free)
 {
     uint16_t flags = is_free ? TREE_INTEGER_KEYS : 0;
-    if (tree->flags != flags || tree->depth > DEPTH_MAX)
+    if ((tree->flags & TREE_FLAGS) != flags || tree->depth > DEPTH_MAX)
         return false;
     if (tree->root == NO_PAGE)
         return tree->depth == 0 && tree->entries == 0;
