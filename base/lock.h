@@ -25,6 +25,7 @@
 #define EXCLUDES(...) TSA(locks_excluded(__VA_ARGS__))
 #define REQUIRES(...) TSA(exclusive_locks_required(__VA_ARGS__))
 #define ACQUIRE(...) TSA(exclusive_lock_function(__VA_ARGS__))
+#define TRY_ACQUIRE(...) TSA(exclusive_trylock_function(__VA_ARGS__))
 #define RELEASE(...) TSA(unlock_function(__VA_ARGS__))
 #define NO_TSA TSA(no_thread_safety_analysis)
 
@@ -50,6 +51,19 @@ int cond_wait_until(struct cond *c, struct lock *l, int64_t until_ms) REQUIRES(l
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
-#define WITH_LOCK(l) for (int once_ = (lock_enter(l), 1); once_; once_ = (lock_leave(l), 0))
+/*
+ * Takes the lock the first time and ends the loop the second time. To the analysis it is a lock
+ * that may be refused: it cannot see that a loop over a flag runs once.
+ */
+static inline int lock_once_(struct lock *l, int *once) TRY_ACQUIRE(1, l) NO_TSA
+{
+    if (!*once)
+        return 0;
+    *once = 0;
+    lock_enter(l);
+    return 1;
+}
+
+#define WITH_LOCK(l) for (int once_ = 1; lock_once_(l, &once_); lock_leave(l))
 
 #endif

@@ -28,6 +28,9 @@
 struct cache;
 struct object;
 
+/* More than any store holds (S3: 50 TiB); bounds the presence bitmap to 8 MiB an object. */
+#define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
+
 struct cache_config {
     int dirfd;               /* the cache directory, borrowed while the cache lives */
     uint64_t size_bytes;     /* budget of the objects' files */
@@ -88,6 +91,8 @@ struct object_read {
     struct object *object;
     size_t missing; /* blocks still awaited; the object's lock */
     struct job job;
+    struct piece *pieces; /* one for each block, where the read had to wait */
+    size_t piece_count;
 };
 
 /*
@@ -101,6 +106,7 @@ struct cache_stat {
     uint64_t objects, bytes, size_bytes;         /* in the cache now; the budget */
     uint64_t hit_bytes, fetched_bytes, requests; /* since cache_open */
     uint64_t flights;                            /* now */
+    uint64_t write_errors; /* blocks or records that the disk did not take; reads went on */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);
 
