@@ -8,7 +8,7 @@
 #include "lake/view/transform.h"
 
 /* An open file: an object through a transform, or a document. */
-struct file_handle {
+struct opened {
     struct object *object;
     struct document *document;
     struct table *table; /* NULL outside tables; borrowed from the lake */
@@ -17,14 +17,14 @@ struct file_handle {
 
 static void handle_free(void *held)
 {
-    struct file_handle *h = held;
+    struct opened *h = held;
     object_unref(h->object);
     document_unref(h->document);
     free(h);
 }
-DEFINE_AUTO(file_handle, struct file_handle *, handle_free)
+DEFINE_AUTO(opened, struct opened *, handle_free)
 
-static int open_object(struct request *r, const struct object_name *name, struct file_handle *h,
+static int open_object(struct request *r, const struct object_name *name, struct opened *h,
                        struct err *err)
 {
     struct session *s = r->session;
@@ -33,7 +33,7 @@ static int open_object(struct request *r, const struct object_name *name, struct
 }
 
 /* A file of a snapshot: the driver says where its object is. */
-static int open_file(struct request *r, const struct node *node, struct file_handle *h,
+static int open_file(struct request *r, const struct node *node, struct opened *h,
                      struct err *err)
 {
     AUTO(run) struct run *run = NULL;
@@ -66,7 +66,7 @@ static int open_file(struct request *r, const struct node *node, struct file_han
     return rc;
 }
 
-static int open_place(struct request *r, struct file_handle *h, struct err *err)
+static int open_place(struct request *r, struct opened *h, struct err *err)
 {
     AUTO(where) struct where w;
     where_init(&w);
@@ -90,7 +90,7 @@ int op_open(struct request *r, struct err *err)
 {
     if ((r->file.flags & O_ACCMODE) != O_RDONLY || (r->file.flags & O_TRUNC))
         return err_set(err, EROFS, "the lake is read-only");
-    AUTO(file_handle) struct file_handle *h = calloc(1, sizeof *h);
+    AUTO(opened) struct opened *h = calloc(1, sizeof *h);
     if (!h)
         return err_set(err, ENOMEM, "out of memory");
     struct node node = node_of(r->ino);
@@ -132,7 +132,7 @@ static int read_document(struct request *r, const struct document *d, struct err
 
 int op_read(struct request *r, struct err *err)
 {
-    struct file_handle *h = (void *)(uintptr_t)r->file.fh;
+    struct opened *h = (void *)(uintptr_t)r->file.fh;
     if (r->size > READ_BYTES_MAX)
         r->size = READ_BYTES_MAX;
     if (!r->buffer) {
