@@ -267,8 +267,10 @@ static bool read_value(struct parse *p, struct slice key, struct delta_action *o
     static const struct {
         const char *name;
         enum delta_kind kind;
-    } names[] = {{"add", DELTA_ADD},           {"remove", DELTA_REMOVE},
-                 {"metaData", DELTA_METADATA}, {"protocol", DELTA_PROTOCOL},
+    } names[] = {{"add", DELTA_ADD},
+                 {"remove", DELTA_REMOVE},
+                 {"metaData", DELTA_METADATA},
+                 {"protocol", DELTA_PROTOCOL},
                  {"commitInfo", DELTA_COMMIT_INFO}};
     enum delta_kind kind = DELTA_OTHER;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -296,26 +298,66 @@ static bool read_value(struct parse *p, struct slice key, struct delta_action *o
     return json_skip(&p->j, NULL);
 }
 
+static void parse_init(struct parse *p, struct slice line, struct arena *arena)
+{
+    *p = (struct parse){.arena = arena};
+    json_init(&p->j, line);
+    buf_init(&p->scratch, JSON_LINE_BYTES_MAX);
+}
+
+/* Ends the reading: 0 where `ok`, or why not. */
+static int parse_done(struct parse *p, bool ok, struct err *err)
+{
+    buf_done(&p->scratch);
+    if (p->no_memory)
+        return err_set(err, ENOMEM, "out of memory for an action");
+    if (p->why)
+        return err_set(err, EIO, "%s", p->why);
+    return ok && !json_failed(&p->j) ? 0 : json_error(&p->j, err);
+}
+
 int delta_action_parse(struct slice line, struct arena *arena, struct delta_action *out,
                        struct err *err)
 {
-    struct parse p = {.arena = arena};
+    struct parse p;
     struct delta_action action = {.kind = DELTA_OTHER};
     struct slice key;
-    bool ok = true;
-    json_init(&p.j, line);
-    buf_init(&p.scratch, JSON_LINE_BYTES_MAX);
-    if (json_enter_object(&p.j))
-        while (ok && json_next_key(&p.j, &key))
-            ok = read_value(&p, key, &action);
-    buf_done(&p.scratch);
-    if (p.no_memory)
-        return err_set(err, ENOMEM, "out of memory for an action of %zu bytes", line.n);
-    if (p.why)
-        return err_set(err, EIO, "%s", p.why);
-    if (json_failed(&p.j) || !ok)
-        return json_error(&p.j, err);
+    parse_init(&p, line, arena);
+    bool ok = json_enter_object(&p.j);
+    while (ok && json_next_key(&p.j, &key))
+        ok = read_value(&p, key, &action);
+    int rc = parse_done(&p, ok, err);
+    if (rc < 0)
+        return rc;
     *out = action;
+    return 0;
+}
+
+int delta_metadata_parse(struct slice value, struct arena *arena, struct delta_metadata *out,
+                         struct err *err)
+{
+    struct parse p;
+    struct delta_metadata metadata;
+    parse_init(&p, value, arena);
+    bool ok = read_metadata(&p, &metadata);
+    int rc = parse_done(&p, ok, err);
+    if (rc < 0)
+        return rc;
+    *out = metadata;
+    return 0;
+}
+
+int delta_protocol_parse(struct slice value, struct arena *arena, struct delta_protocol *out,
+                         struct err *err)
+{
+    struct parse p;
+    struct delta_protocol protocol;
+    parse_init(&p, value, arena);
+    bool ok = read_protocol(&p, &protocol);
+    int rc = parse_done(&p, ok, err);
+    if (rc < 0)
+        return rc;
+    *out = protocol;
     return 0;
 }
 

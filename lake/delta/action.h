@@ -87,6 +87,12 @@ struct delta_action {
 int delta_action_parse(struct slice line, struct arena *arena, struct delta_action *out,
                        struct err *err);
 
+/* The values of `metaData` and `protocol` alone, as JSON text; else as delta_action_parse. */
+int delta_metadata_parse(struct slice value, struct arena *arena, struct delta_metadata *out,
+                         struct err *err);
+int delta_protocol_parse(struct slice value, struct arena *arena, struct delta_protocol *out,
+                         struct err *err);
+
 /* Copies into an arena of the caller's, so that it outlives the line. -ENOMEM. */
 int delta_metadata_copy(struct arena *arena, const struct delta_metadata *from,
                         struct delta_metadata *out, struct err *err);

@@ -32,8 +32,8 @@ static bool parse_parts(struct slice rest, struct delta_name *out)
 {
     uint64_t part, parts;
     if (!take_digits(&rest, PART_DIGITS, UINT32_MAX, &part) || !take(&rest, SLICE_LIT(".")) ||
-        !take_digits(&rest, PART_DIGITS, UINT32_MAX, &parts) ||
-        !slice_is(rest, ".parquet") || part < 1 || part > parts)
+        !take_digits(&rest, PART_DIGITS, UINT32_MAX, &parts) || !slice_is(rest, ".parquet") ||
+        part < 1 || part > parts)
         return false;
     out->part = (uint32_t)part;
     out->parts = (uint32_t)parts;
@@ -64,9 +64,8 @@ struct delta_name delta_name_parse(struct slice name)
 
 void delta_log_init(struct delta_log *log)
 {
-    *log = (struct delta_log){{NULL, 0, 0, VERSIONS_MAX},
-                              {NULL, 0, 0, LOG_FILES_MAX},
-                              {NULL, 0, 0, VERSIONS_MAX}};
+    *log = (struct delta_log){
+        {NULL, 0, 0, VERSIONS_MAX}, {NULL, 0, 0, LOG_FILES_MAX}, {NULL, 0, 0, VERSIONS_MAX}};
 }
 
 void delta_log_done(struct delta_log *log)
@@ -241,7 +240,8 @@ static int unreachable(const struct delta_log *log, int64_t newest, struct err *
     while (first > 0 && delta_log_commit(log, first - 1))
         first--;
     if (log->v2.n && log->v2.at[log->v2.n - 1].name.version >= first - 1)
-        return err_set(err, EOPNOTSUPP, "v2Checkpoint: version %lld needs a checkpoint of version 2",
+        return err_set(err, EOPNOTSUPP,
+                       "v2Checkpoint: version %lld needs a checkpoint of version 2",
                        (long long)newest);
     return err_set(err, EIO, "commits before %lld are missing", (long long)first);
 }
@@ -251,8 +251,7 @@ int delta_log_versions(const struct delta_log *log, struct delta_files *out, str
     size_t commit = 0, checkpoint = 0;
     int64_t last = -1, newest = -1; /* the last version that can be made; the last there is */
     while (commit < log->commits.n || checkpoint < log->checkpoints.n) {
-        const struct delta_log_file *c =
-            commit < log->commits.n ? &log->commits.at[commit] : NULL;
+        const struct delta_log_file *c = commit < log->commits.n ? &log->commits.at[commit] : NULL;
         const struct delta_log_file *k =
             checkpoint < log->checkpoints.n ? &log->checkpoints.at[checkpoint] : NULL;
         if (c && k && c->name.version != k->name.version) {

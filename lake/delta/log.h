@@ -21,7 +21,6 @@
 #include "base/vec.h"
 #include "cache/store/store.h"
 
-
 enum delta_name_kind { DELTA_NAME_OTHER, DELTA_NAME_COMMIT, DELTA_NAME_CHECKPOINT, DELTA_NAME_V2 };
 
 struct delta_name {
@@ -73,7 +72,8 @@ void delta_log_finish(struct delta_log *log);
 /* NULL where there is none. */
 const struct delta_log_file *delta_log_commit(const struct delta_log *log, int64_t version);
 
-/* First file of the newest complete checkpoint not after `version`, its parts behind it; or NULL. */
+/* First file of the newest complete checkpoint not after `version`, its parts behind it; or NULL.
+ */
 const struct delta_log_file *delta_log_checkpoint(const struct delta_log *log, int64_t version);
 
 /*

@@ -42,11 +42,11 @@ int delta_object_read(void *object, uint64_t offset, void *to, size_t n, struct 
 /* The lines of an object, from its start. */
 struct delta_lines {
     struct delta_object object;
-    uint64_t offset;  /* of what is not in the buffer yet */
-    size_t fetch;     /* bytes of the next request */
-    struct buf text;  /* what was read */
-    size_t at;        /* of the next line in it */
-    uint64_t number;  /* of the line that was given last, from 1 */
+    uint64_t offset; /* of what is not in the buffer yet */
+    size_t fetch;    /* bytes of the next request */
+    struct buf text; /* what was read */
+    size_t at;       /* of the next line in it */
+    uint64_t number; /* of the line that was given last, from 1 */
 };
 
 /* `first_bytes`: of the first request; later ones grow to a window. */

@@ -42,6 +42,7 @@ static bool add_normal(struct buf *out, struct slice path)
                 return false;
             ptrdiff_t slash = slice_rfind(slice_make(out->data + begin, out->len - begin), '/');
             out->len = begin + (slash < 0 ? 0 : (size_t)slash);
+            out->data[out->len] = '\0';
             continue;
         }
         if (out->len > begin)
@@ -55,10 +56,10 @@ static bool add_normal(struct buf *out, struct slice path)
 static size_t scheme_length(struct slice raw)
 {
     size_t i = 0;
-    while (i < raw.n && ((raw.p[i] >= 'a' && raw.p[i] <= 'z') ||
-                         (raw.p[i] >= 'A' && raw.p[i] <= 'Z') ||
-                         (i && raw.p[i] >= '0' && raw.p[i] <= '9') ||
-                         (i && (raw.p[i] == '+' || raw.p[i] == '.' || raw.p[i] == '-'))))
+    while (i < raw.n &&
+           ((raw.p[i] >= 'a' && raw.p[i] <= 'z') || (raw.p[i] >= 'A' && raw.p[i] <= 'Z') ||
+            (i && raw.p[i] >= '0' && raw.p[i] <= '9') ||
+            (i && (raw.p[i] == '+' || raw.p[i] == '.' || raw.p[i] == '-'))))
         i++;
     return i && i + 1 < raw.n && raw.p[i] == ':' && raw.p[i + 1] == '/' ? i + 1 : 0;
 }
@@ -70,13 +71,14 @@ static bool is_absolute(struct slice raw)
 
 static void add_scheme(struct buf *out, struct slice scheme)
 {
-    if (scheme.n == 3 && (strncasecmp(scheme.p, "s3a", 3) == 0 ||
-                          strncasecmp(scheme.p, "s3n", 3) == 0)) {
+    if (scheme.n == 3 &&
+        (strncasecmp(scheme.p, "s3a", 3) == 0 || strncasecmp(scheme.p, "s3n", 3) == 0)) {
         buf_add_str(out, "s3");
         return;
     }
     for (size_t i = 0; i < scheme.n; i++)
-        buf_add_char(out, (char)(scheme.p[i] | (scheme.p[i] >= 'A' && scheme.p[i] <= 'Z' ? 32 : 0)));
+        buf_add_char(out,
+                     (char)(scheme.p[i] | (scheme.p[i] >= 'A' && scheme.p[i] <= 'Z' ? 32 : 0)));
 }
 
 /* A decoded path without `..` that leads out, in a buffer of its own. */
@@ -115,8 +117,8 @@ static bool add_absolute(struct buf *out, struct slice raw)
 
 static int bad_path(struct err *err, struct slice raw)
 {
-    return err_set(err, EIO, "a path that names no file: '%.*s'",
-                   (int)(raw.n < 200 ? raw.n : 200), raw.p);
+    return err_set(err, EIO, "a path that names no file: '%.*s'", (int)(raw.n < 200 ? raw.n : 200),
+                   raw.p);
 }
 
 int delta_path_key(const struct delta_file *file, struct buf *out, struct err *err)
@@ -163,8 +165,7 @@ static bool inside(const struct delta_root *root, struct slice raw, struct buf *
     if (table.len && table.data[table.len - 1] != '/')
         buf_add_char(&table, '/');
     buf_add_slice(&table, root->prefix);
-    if (table.failed || !slice_starts(buf_slice(&full), buf_slice(&table)) ||
-        full.len == table.len)
+    if (table.failed || !slice_starts(buf_slice(&full), buf_slice(&table)) || full.len == table.len)
         return false;
     buf_add_slice(out, slice_from(buf_slice(&full), table.len));
     return !out->failed;
@@ -244,8 +245,7 @@ static bool base_name(struct slice raw, struct buf *decoded, struct slice *out)
 }
 
 int delta_path_present(const struct delta_root *root, const struct delta_columns *columns,
-                       const struct delta_file *file, struct buf *out, bool *built,
-                       struct err *err)
+                       const struct delta_file *file, struct buf *out, bool *built, struct err *err)
 {
     AUTO(buf) struct buf decoded;
     struct slice name;

@@ -76,9 +76,9 @@ static int check_feature(struct slice name, const struct delta_metadata *metadat
     case FEATURE_PASSES:
         return 0;
     case FEATURE_WIDENS:
-        return has_type_changes(metadata) ? err_set(err, EOPNOTSUPP, "%s is not supported yet",
-                                                    feature->name)
-                                          : 0;
+        return has_type_changes(metadata)
+                   ? err_set(err, EOPNOTSUPP, "%s is not supported yet", feature->name)
+                   : 0;
     case FEATURE_CATALOG:
         break;
     }
@@ -95,7 +95,8 @@ static int check_features(const struct delta_protocol *protocol,
         if (rc < 0)
             return rc;
     }
-    /* Where a catalog has the last word, a table that says so to writers only is not ours either. */
+    /* Where a catalog has the last word, a table that says so to writers only is not ours either.
+     */
     for (size_t i = 0; i < protocol->writer_features.n; i++) {
         const struct feature *feature = feature_find(protocol->writer_features.at[i]);
         if (feature && feature->rule == FEATURE_CATALOG)

@@ -282,6 +282,7 @@ bool json_string(struct json *j, struct buf *scratch, struct slice *out)
         return fail(j, "a string is too long");
     if (!unescape(j, inner, to, &n))
         return false;
+    to[n] = '\0';
     scratch->len = n;
     *out = buf_slice(scratch);
     return true;
