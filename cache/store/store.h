@@ -104,6 +104,11 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     char *url; /* canonical, without secrets: the store's identity, and its name in messages */
+    /*
+     * The root as a table's metadata names objects below it, not percent-encoded and without a
+     * final slash: `s3://bucket/prefix`, `file:///dir`. NULL: absolute paths are never below it.
+     */
+    char *home;
 };
 
 /*
