@@ -220,6 +220,7 @@ static void local_free(struct store *s)
     struct local *l = local_of(s);
     (void)close(l->root); /* only read */
     free(s->url);
+    free(s->home);
     free(l);
 }
 
@@ -246,14 +247,14 @@ struct store *local_new(const char *path, struct workers *workers, struct err *e
     buf_add_str(&url, "file://");
     text_percent_encode(&url, slice_of(real), "/");
     struct local *l = calloc(1, sizeof *l);
-    char *text = buf_steal_str(&url);
-    if (!l || !text) {
+    char *text = buf_steal_str(&url), *home = NULL;
+    if (!l || !text || asprintf(&home, "file://%s", strcmp(real, "/") == 0 ? "" : real) < 0) {
         free(l);
         free(text);
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    l->store = (struct store){.ops = &local_ops, .url = text};
+    l->store = (struct store){.ops = &local_ops, .url = text, .home = home};
     l->root = STEAL_FD(root);
     l->workers = workers;
     return &l->store;

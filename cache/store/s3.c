@@ -419,6 +419,7 @@ static void s3_free(struct store *store)
     s3_bucket_done(&s->bucket);
     free(s->prefix);
     free(s->store.url);
+    free(s->store.home);
     free(s);
 }
 
@@ -508,7 +509,11 @@ static int fill(struct s3 *s, const struct url *url, const struct store_options 
     b->proxy_url = copy_or_null(o->proxy_url);
     s->prefix = strdup(url->prefix);
     s->store.url = buf_steal_str(&canonical);
-    bool whole = b->origin && b->name && b->region && s->prefix && s->store.url &&
+    int prefix_length = (int)strlen(url->prefix) - 1; /* without its final slash */
+    if (asprintf(&s->store.home, "s3://%s%s%.*s", url->bucket, *url->prefix ? "/" : "",
+                 *url->prefix ? prefix_length : 0, url->prefix) < 0)
+        s->store.home = NULL;
+    bool whole = b->origin && b->name && b->region && s->prefix && s->store.url && s->store.home &&
                  (!b->sign || (b->access_key_id && b->secret_access_key)) &&
                  (b->session_token || !o->session_token) && (b->ca_bundle || !o->ca_bundle) &&
                  (b->proxy_url || !o->proxy_url);
