@@ -6,9 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/buf.h"
-#include "base/text.h"
+#include "base/clock.h"
 #include "cache/private.h"
+
+#define DRAIN_LOOK_MS 20
 
 void object_path(const struct object_id *id, char out[OBJECT_PATH_BYTES])
 {
@@ -39,7 +40,7 @@ void cache_end(struct cache *c, bool flight)
             c->tick = true;
             cond_signal(&c->changed);
         }
-        if (--c->busy == 0)
+        if (--c->busy == 0 || c->draining)
             cond_broadcast(&c->idle);
     }
 }
@@ -62,17 +63,6 @@ void cache_dirty(struct object *o)
             push_dirty_locked(c, o);
         }
     }
-}
-
-static void object_free(struct object *o)
-{
-    assert(!o->flights);
-    if (o->fd >= 0)
-        (void)close(o->fd); /* what has to last was synced */
-    lock_done(&o->lock);
-    free(o->present);
-    free(o->key);
-    free(o);
 }
 
 struct object *object_ref(struct object *o)
@@ -214,6 +204,30 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
         return NULL;
     }
     return STEAL(c);
+}
+
+/* Handles, flights and reads; the list of dirty ones asks no store. */
+static bool store_used_locked(struct cache *c, const struct store *store) REQUIRES(c->lock)
+{
+    size_t at = 0;
+    const struct map_entry *e;
+    while ((e = map_next(&c->table, &at))) {
+        struct object *o = e->value;
+        if (o->store == store && o->refs > o->dirty)
+            return true;
+    }
+    return false;
+}
+
+void cache_drain_store(struct cache *c, const struct store *store)
+{
+    WITH_LOCK (&c->lock) {
+        c->draining++;
+        /* Timed, because the flusher, too, holds objects for a moment and wakes nobody. */
+        while (store_used_locked(c, store))
+            (void)cond_wait_until(&c->idle, &c->lock, clock_mono_ms() + DRAIN_LOOK_MS);
+        c->draining--;
+    }
 }
 
 void cache_close(struct cache *c)

@@ -34,7 +34,7 @@ struct object;
 struct cache_config {
     int dirfd;               /* the cache directory, borrowed while the cache lives */
     uint64_t size_bytes;     /* budget of the objects' files */
-    struct workers *workers; /* disk writes and flushing; borrowed likewise */
+    struct workers *workers; /* disk reads and writes; borrowed likewise */
 };
 
 /*
@@ -43,13 +43,13 @@ struct cache_config {
  */
 struct cache *cache_open(const struct cache_config *config, struct err *err);
 
-/* Ends all flights, flushes, closes. No object may be open. Blocks. */
+/* Waits for all flights, flushes, closes. No object may be open. Blocks. */
 void cache_close(struct cache *c);
 DEFINE_AUTO(cache, struct cache *, cache_close)
 
 /* What an object is. Strings are borrowed for the call. */
 struct object_name {
-    struct store *store; /* must outlive the object */
+    struct store *store; /* must outlive the object: see cache_drain_store */
     struct slice key;
     uint64_t size;
     struct slice etag; /* as a listing told it; empty: learned with the first bytes */
@@ -101,6 +101,13 @@ struct object_read {
  * cache does not have is read by a worker.
  */
 int object_read(struct object *o, struct object_read *r, struct err *err);
+
+/*
+ * Waits until no flight of the store is under way, whose objects' handles must all have been given
+ * back; then it may be freed. Two stores of one URL share their objects, which ask the one of the
+ * latest object_open: so a process has one store a URL, or frees them together. Blocks.
+ */
+void cache_drain_store(struct cache *c, const struct store *store);
 
 struct cache_stat {
     uint64_t objects, bytes, size_bytes;         /* in the cache now; the budget */

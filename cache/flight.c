@@ -187,7 +187,8 @@ static void launch(struct flight *f)
                                 .progress = flight_progress,
                                 .done = flight_done};
     o->cache->requests++;
-    o->store->ops->get(o->store, &f->get);
+    struct store *store = o->store;
+    store->ops->get(store, &f->get);
 }
 
 static void launch_run(struct job *job)

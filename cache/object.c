@@ -71,17 +71,17 @@ static int check_name(const struct object_name *name, struct err *err)
     return 0;
 }
 
-/* An object that is in no table yet. */
-static void object_drop(struct object *o)
+void object_free(struct object *o)
 {
+    assert(!o->flights);
     if (o->fd >= 0)
-        (void)close(o->fd); /* read only */
+        (void)close(o->fd); /* what has to last was synced */
     lock_done(&o->lock);
     free(o->present);
     free(o->key);
     free(o);
 }
-DEFINE_AUTO(object_half, struct object *, object_drop)
+DEFINE_AUTO(object_half, struct object *, object_free)
 
 static struct object *object_new(struct cache *c, const struct object_name *name,
                                  const struct object_id *id)
@@ -102,7 +102,7 @@ static struct object *object_new(struct cache *c, const struct object_name *name
     lock_init(&o->lock);
     o->key = strndup(name->key.n ? name->key.p : "", name->key.n);
     if (!o->key) {
-        object_drop(o);
+        object_free(o);
         return NULL;
     }
     return o;
@@ -112,7 +112,8 @@ static int open_in_place(struct object *o, struct err *err)
 {
     struct stat st;
     int fd = -1;
-    int rc = o->store->ops->open_in_place(o->store, o->key, &fd, err);
+    struct store *store = o->store;
+    int rc = store->ops->open_in_place(store, o->key, &fd, err);
     if (rc < 0)
         return rc;
     o->fd = fd;
@@ -142,10 +143,14 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
         o->keeping = KEEP_NO; /* the record that cannot be had must not meet other bytes */
 }
 
-static struct object *find_locked(struct cache *c, const struct object_id *id) REQUIRES(c->lock)
+static struct object *find_locked(struct cache *c, const struct object_id *id, struct store *store)
+    REQUIRES(c->lock)
 {
     struct object *o = map_find(&c->table, id_slice(id));
-    return o ? object_ref(o) : NULL;
+    if (!o)
+        return NULL;
+    o->store = store; /* the one it had may be gone where only the flusher still held the object */
+    return object_ref(o);
 }
 
 int object_open(struct cache *c, const struct object_name *name, struct object **out,
@@ -159,7 +164,7 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     if (rc < 0)
         return rc;
     WITH_LOCK (&c->lock)
-        o = find_locked(c, &id);
+        o = find_locked(c, &id, name->store);
     if (o) {
         *out = o;
         return 0;
@@ -170,7 +175,7 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     if (fresh->in_place && (rc = open_in_place(fresh, err)) < 0)
         return rc;
     WITH_LOCK (&c->lock) {
-        o = find_locked(c, &id); /* somebody may have been quicker */
+        o = find_locked(c, &id, name->store); /* somebody may have been quicker */
         if (!o) {
             rc = map_put(&c->table, id_slice(&fresh->id), fresh);
             if (rc == 0) {
@@ -181,7 +186,7 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
         }
     }
     if (!o)
-        return err_set(err, -rc, "too many open objects: %zu", c->table.max);
+        return err_set(err, -rc, "%s: %zu objects may be open", strerror(-rc), OBJECTS_OPEN_MAX);
     *out = o;
     return 0;
 }

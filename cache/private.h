@@ -74,14 +74,14 @@ enum keeping {
 struct object {
     struct cache *cache; /* these to in_place: immutable after object_open */
     struct object_id id;
-    struct store *store;
     char *key;
     uint64_t size;
     bool in_place;
 
-    atomic_uint refs;        /* raised by who holds one; falls under cache.lock */
-    _Atomic int64_t used_ms; /* last read */
-    atomic_bool touched;     /* read since the record was written */
+    struct store *_Atomic store; /* of the latest opener */
+    atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
+    _Atomic int64_t used_ms;     /* last read */
+    atomic_bool touched;         /* read since the record was written */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
@@ -116,6 +116,7 @@ struct cache {
     struct map doomed;        /* lock; ids that eviction takes from the disk right now */
     struct object *dirty;     /* lock */
     uint64_t objects, bytes;  /* lock: with blocks on disk, and what those take */
+    unsigned draining;        /* lock: calls of cache_drain_store */
     uint64_t flights, busy;   /* lock: flights; flights and reads that wait */
     bool ending, tick, evict; /* lock: what the flusher is asked for */
 };
@@ -155,6 +156,9 @@ void object_discard(struct object *o) EXCLUDES(o->lock);
 void object_keep(struct object *o, int fd, uint64_t block, const char *bytes) EXCLUDES(o->lock);
 
 /* object.c */
+
+/* Nobody refers to it, and it is in no table. */
+void object_free(struct object *o);
 
 /* One of what a read waits for is there, or failed with rc and err; the last one ends the read. */
 void read_finish(struct object_read *r, int rc, const struct err *err);
