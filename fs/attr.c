@@ -162,7 +162,8 @@ static int place_entry(struct session *s, char kind, const struct where *w,
 static int file_entry(struct session *s, const struct where *w, struct fuse_entry_param *out)
 {
     enum transform t = TRANSFORM_NONE;
-    out->ino = node_id((struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
+    out->ino =
+        node_id((struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
     attr_fill_file(s, w->identity, transform_size(t, w->size), transform_mtime(t, w->mtime_ms),
                    &out->attr);
     out->attr_timeout = ATTR_FOREVER_S;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From where a path leads to what stat shows: node ids, attributes, and how long the kernel may keep them. */
+/* From where a path leads to what stat shows: node ids, attributes, and how long the kernel may
+ * keep them. */
 #ifndef FS_ATTR_H
 #define FS_ATTR_H
 

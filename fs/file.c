@@ -28,13 +28,13 @@ static int open_object(struct request *r, const struct object_name *name, struct
                        struct err *err)
 {
     struct session *s = r->session;
-    int rc = object_open_blocks(s->lake->store) ? task_to_worker(&r->task, s->config.lake.workers) : 0;
+    int rc =
+        object_open_blocks(s->lake->store) ? task_to_worker(&r->task, s->config.lake.workers) : 0;
     return rc < 0 ? rc : object_open(s->config.cache, name, &h->object, err);
 }
 
 /* A file of a snapshot: the driver says where its object is. */
-static int open_file(struct request *r, const struct node *node, struct opened *h,
-                     struct err *err)
+static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch;

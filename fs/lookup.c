@@ -40,7 +40,8 @@ int op_lookup(struct request *r, struct err *err)
     if (rc == 0)
         rc = measure_document(r, &child, err);
     if (rc == -ENOENT && parent.kind == WHERE_PINNED)
-        return request_reply_entry(r, &entry); /* no inode: the kernel remembers that it is not there */
+        return request_reply_entry(
+            r, &entry); /* no inode: the kernel remembers that it is not there */
     if (rc == 0)
         rc = attr_entry(s, &child, &entry, err);
     return rc < 0 ? rc : request_reply_entry(r, &entry);

@@ -52,7 +52,8 @@ static inline struct node node_of(uint64_t id)
         return (struct node){.kind = NODE_PLACE};
     return (struct node){
         .kind = (enum node_kind)(id >> (NODE_VIEW_BITS + NODE_NUMBER_BITS + NODE_ORDINAL_BITS)),
-        .view = (unsigned)(id >> (NODE_NUMBER_BITS + NODE_ORDINAL_BITS)) & ((1U << NODE_VIEW_BITS) - 1),
+        .view =
+            (unsigned)(id >> (NODE_NUMBER_BITS + NODE_ORDINAL_BITS)) & ((1U << NODE_VIEW_BITS) - 1),
         .number = (uint32_t)(id >> NODE_ORDINAL_BITS) & ((1U << NODE_NUMBER_BITS) - 1),
         .ordinal = (uint32_t)id & ((1U << NODE_ORDINAL_BITS) - 1),
     };

@@ -75,8 +75,9 @@ static int mount_fuse(struct session *s, struct err *err)
         at = by_fd;
     }
     if (fuse_session_mount(s->fuse, at) < 0)
-        return err_set(err, EIO, "%s cannot be mounted at %s (is the mount point an empty directory "
-                                 "that you own, and /dev/fuse there?)",
+        return err_set(err, EIO,
+                       "%s cannot be mounted at %s (is the mount point an empty directory "
+                       "that you own, and /dev/fuse there?)",
                        s->source, s->mountpoint);
     return 0;
 }
@@ -261,8 +262,7 @@ static void ll_statfs(fuse_req_t req, fuse_ino_t ino)
 
 static void ll_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-    request_start(req, op_getxattr,
-                  &(struct request_args){.ino = ino, .name = name, .size = size});
+    request_start(req, op_getxattr, &(struct request_args){.ino = ino, .name = name, .size = size});
 }
 
 static void ll_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)

@@ -20,17 +20,18 @@ struct session_config {
     struct lake_config lake;
     struct cache *cache;    /* borrowed while the session lives */
     const char *mountpoint; /* absolute; NULL where fuse_fd is given */
-    int fuse_fd;            /* an open /dev/fuse that is mounted already; the session's from now on, or -1 */
-    unsigned threads;       /* that take requests: 1 to SESSION_THREADS_MAX */
+    int fuse_fd; /* an open /dev/fuse that is mounted already; the session's from now on, or -1 */
+    unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */
     bool allow_other, debug;
     uid_t uid; /* owners of all files */
     gid_t gid;
-    int temporary_dirfd;     /* for documents; borrowed while the session lives */
+    int temporary_dirfd;      /* for documents; borrowed while the session lives */
     void (*ended)(void *arg); /* the mount is gone: on a thread of the session's, once */
     void *arg;
 };
 
-/* Opens the lake, mounts, and serves. NULL and err where one of it fails; nothing is left then. Blocks. */
+/* Opens the lake, mounts, and serves. NULL and err where one of it fails; nothing is left then.
+ * Blocks. */
 struct session *session_start(const struct session_config *config, struct err *err);
 
 /* Asks the kernel to unmount; `ended` follows when it is done. Any thread. */

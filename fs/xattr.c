@@ -230,12 +230,12 @@ static const struct {
     int (*value)(struct subject *s, struct buf *out);
     bool when_refused;
 } attributes[] = {
-    {"version", value_version, false},     {"timestamp", value_timestamp, false},
-    {"path", value_path, false},           {"table", value_table, true},
-    {"format", value_format, true},        {"tier", value_tier, false},
-    {"object", value_object, false},       {"etag", value_etag, false},
-    {"cached", value_cached, false},       {"transform", value_transform, false},
-    {"view", value_view, false},           {"error", value_error, true},
+    {"version", value_version, false}, {"timestamp", value_timestamp, false},
+    {"path", value_path, false},       {"table", value_table, true},
+    {"format", value_format, true},    {"tier", value_tier, false},
+    {"object", value_object, false},   {"etag", value_etag, false},
+    {"cached", value_cached, false},   {"transform", value_transform, false},
+    {"view", value_view, false},       {"error", value_error, true},
 };
 
 /* -ENODATA where the subject has no such attribute. */

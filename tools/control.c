@@ -113,7 +113,8 @@ int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err)
             struct cmsghdr align;
             char room[CMSG_SPACE(sizeof(int))];
         } control;
-        struct iovec iov = {&byte, 1}; /* messages are few and short, and none may be read into the next */
+        struct iovec iov = {&byte,
+                            1}; /* messages are few and short, and none may be read into the next */
         struct msghdr message = {.msg_iov = &iov,
                                  .msg_iovlen = 1,
                                  .msg_control = control.room,

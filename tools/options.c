@@ -19,8 +19,14 @@ static const struct option_row {
     bool flag;
     const char *help;
 } table[] = {
-#define VALUE(name, field, help) {name, offsetof(struct options, field), false, help}
-#define FLAG(name, field, help) {name, offsetof(struct options, field), true, help}
+#define VALUE(name, field, help)                                                                   \
+    {                                                                                              \
+        name, offsetof(struct options, field), false, help                                         \
+    }
+#define FLAG(name, field, help)                                                                    \
+    {                                                                                              \
+        name, offsetof(struct options, field), true, help                                          \
+    }
     VALUE("cache-dir", cache_dir, "DIR   where objects and indexes are kept"),
     VALUE("cache-size", cache_size, "SIZE   budget of the cached objects (20G)"),
     VALUE("refresh", refresh, "S   a live path that rests this long shows the newest version (1)"),

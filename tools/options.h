@@ -23,7 +23,8 @@ struct options {
 void options_done(struct options *o);
 DEFINE_AUTO_DONE(options, struct options, options_done)
 
-/* Sets one option by its name; value NULL for flags. -EINVAL where it is unknown, or lacks or has a value. */
+/* Sets one option by its name; value NULL for flags. -EINVAL where it is unknown, or lacks or has a
+ * value. */
 int options_set(struct options *o, struct slice name, const char *value, struct err *err);
 
 /* The option takes a value: 1, it is a flag: 0, there is none of that name: -1. */

@@ -18,7 +18,7 @@ static int files_open(const struct driver_config *config, struct driver **out, s
     struct files *f = calloc(1, sizeof *f);
     if (!f)
         return err_set(err, ENOMEM, "out of memory");
-    f->driver.ops = &files_driver;
+    f->driver.ops = &files_ops;
     f->config = *config;
     *out = &f->driver;
     return 0;
@@ -155,7 +155,7 @@ static int files_describe_schema(struct slice meta, struct buf *out, struct err 
     return err_set(err, ENOENT, "a directory of files has no schema");
 }
 
-const struct driver_ops files_driver = {
+const struct driver_ops files_ops = {
     .format = "files",
     .open = files_open,
     .close = files_close,

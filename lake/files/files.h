@@ -9,6 +9,6 @@
 
 #include "lake/driver.h"
 
-extern const struct driver_ops files_driver;
+extern const struct driver_ops files_ops;
 
 #endif

@@ -19,13 +19,13 @@ static int open_as(const struct driver_ops *ops, struct driver **out, struct err
 static int open_iceberg(const struct driver_config *config, struct driver **out, struct err *err)
 {
     (void)config;
-    return open_as(&unread_iceberg_driver, out, err);
+    return open_as(&unread_iceberg_ops, out, err);
 }
 
 static int open_hudi(const struct driver_config *config, struct driver **out, struct err *err)
 {
     (void)config;
-    return open_as(&unread_hudi_driver, out, err);
+    return open_as(&unread_hudi_ops, out, err);
 }
 
 static void unread_close(struct driver *d)
@@ -73,7 +73,7 @@ static int unread_describe_schema(struct slice meta, struct buf *out, struct err
     return err_set(err, EOPNOTSUPP, "this format is not read yet");
 }
 
-const struct driver_ops unread_iceberg_driver = {
+const struct driver_ops unread_iceberg_ops = {
     .format = "iceberg",
     .marker = "metadata",
     .marker_inside = ".metadata.json",
@@ -86,7 +86,7 @@ const struct driver_ops unread_iceberg_driver = {
     .describe_schema = unread_describe_schema,
 };
 
-const struct driver_ops unread_hudi_driver = {
+const struct driver_ops unread_hudi_ops = {
     .format = "hudi",
     .marker = ".hoodie",
     .open = open_hudi,

@@ -8,7 +8,7 @@
 
 #include "lake/driver.h"
 
-extern const struct driver_ops unread_iceberg_driver;
-extern const struct driver_ops unread_hudi_driver;
+extern const struct driver_ops unread_iceberg_ops;
+extern const struct driver_ops unread_hudi_ops;
 
 #endif
