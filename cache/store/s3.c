@@ -38,7 +38,6 @@ static char *whole_key(const struct s3 *s, const char *key)
 
 struct s3_get {
     struct s3_request request;
-    struct s3 *s3;
     struct store_get *get;
     char *key;
 };
@@ -210,7 +209,6 @@ static void get_done(struct http_request *http)
 
 static int get_start(struct s3 *s, struct store_get *get, struct s3_get *g, struct err *err)
 {
-    g->s3 = s;
     g->get = get;
     g->key = whole_key(s, get->key);
     if (!g->key)
@@ -230,7 +228,6 @@ static int get_start(struct s3 *s, struct store_get *get, struct s3_get *g, stru
     g->request.http.arrived = get_arrived;
     g->request.http.again = get_again;
     g->request.http.done = get_done;
-    get->private = g;
     http_submit(s->http, &g->request.http);
     return 0;
 }
