@@ -220,6 +220,7 @@ static void local_free(struct store *s)
     struct local *l = local_of(s);
     (void)close(l->root); /* only read */
     free(s->url);
+    free(s->home);
     free(l);
 }
 
@@ -241,19 +242,22 @@ struct store *local_new(const char *path, struct workers *workers, struct err *e
         (void)err_set(err, errno, "%.300s: %s", path, strerror(errno));
         return NULL;
     }
-    AUTO(buf) struct buf url;
+    AUTO(buf) struct buf url, plain;
     buf_init(&url, sizeof "file://" + 3 * (size_t)PATH_MAX);
+    buf_init(&plain, sizeof "file://" + (size_t)PATH_MAX);
     buf_add_str(&url, "file://");
     text_percent_encode(&url, slice_of(real), "/");
+    buf_addf(&plain, "file://%s", strcmp(real, "/") == 0 ? "" : real);
     struct local *l = calloc(1, sizeof *l);
-    char *text = buf_steal_str(&url);
-    if (!l || !text) {
+    char *text = buf_steal_str(&url), *home = buf_steal_str(&plain);
+    if (!l || !text || !home) {
         free(l);
         free(text);
+        free(home);
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    l->store = (struct store){.ops = &local_ops, .url = text};
+    l->store = (struct store){.ops = &local_ops, .url = text, .home = home};
     l->root = STEAL_FD(root);
     l->workers = workers;
     return &l->store;

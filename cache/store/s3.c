@@ -419,6 +419,7 @@ static void s3_free(struct store *store)
     s3_bucket_done(&s->bucket);
     free(s->prefix);
     free(s->store.url);
+    free(s->store.home);
     free(s);
 }
 
@@ -487,8 +488,12 @@ static int fill(struct s3 *s, const struct url *url, const struct store_options 
 {
     struct s3_bucket *b = &s->bucket;
     const char *region = o->region ? o->region : "us-east-1";
-    AUTO(buf) struct buf origin, canonical;
+    size_t prefix = strlen(url->prefix); /* with a final slash, where there is one */
+    AUTO(buf) struct buf origin, canonical, home;
     buf_init(&origin, URL_BYTES_MAX);
+    buf_init(&home, 2 * URL_BYTES_MAX);
+    buf_addf(&home, "s3://%s%s%.*s", url->bucket, prefix ? "/" : "", (int)(prefix ? prefix - 1 : 0),
+             url->prefix);
     buf_init(&canonical, 2 * URL_BYTES_MAX);
     b->path_style = url->endpoint || needs_path_style(url->bucket);
     if (url->endpoint)
@@ -508,7 +513,8 @@ static int fill(struct s3 *s, const struct url *url, const struct store_options 
     b->proxy_url = copy_or_null(o->proxy_url);
     s->prefix = strdup(url->prefix);
     s->store.url = buf_steal_str(&canonical);
-    bool whole = b->origin && b->name && b->region && s->prefix && s->store.url &&
+    s->store.home = buf_steal_str(&home);
+    bool whole = b->origin && b->name && b->region && s->prefix && s->store.url && s->store.home &&
                  (!b->sign || (b->access_key_id && b->secret_access_key)) &&
                  (b->session_token || !o->session_token) && (b->ca_bundle || !o->ca_bundle) &&
                  (b->proxy_url || !o->proxy_url);
