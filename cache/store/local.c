@@ -96,6 +96,7 @@ static void local_get(struct store *s, struct store_get *get)
         return;
     }
     *g = (struct local_get){.job = {.run = run_get}, .local = local_of(s), .get = get};
+    get->private = g;
     workers_submit(local_of(s)->workers, &g->job);
 }
 
@@ -241,15 +242,18 @@ struct store *local_new(const char *path, struct workers *workers, struct err *e
         (void)err_set(err, errno, "%.300s: %s", path, strerror(errno));
         return NULL;
     }
-    AUTO(buf) struct buf url;
+    AUTO(buf) struct buf url, plain;
     buf_init(&url, sizeof "file://" + 3 * (size_t)PATH_MAX);
+    buf_init(&plain, sizeof "file://" + (size_t)PATH_MAX);
     buf_add_str(&url, "file://");
     text_percent_encode(&url, slice_of(real), "/");
+    buf_addf(&plain, "file://%s", strcmp(real, "/") == 0 ? "" : real);
     struct local *l = calloc(1, sizeof *l);
-    char *text = buf_steal_str(&url), *home = NULL;
-    if (!l || !text || asprintf(&home, "file://%s", strcmp(real, "/") == 0 ? "" : real) < 0) {
+    char *text = buf_steal_str(&url), *home = buf_steal_str(&plain);
+    if (!l || !text || !home) {
         free(l);
         free(text);
+        free(home);
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

@@ -119,17 +119,27 @@ static void save_times(const struct delta_table *table, const struct history *h,
     }
 }
 
-/* Modification times of [first, last), each later than the one before. */
+/*
+ * Modification times of [first, last), each later than the one before. Of a version whose commit is
+ * gone the checkpoint's tells no more than a bound: it was written later, maybe copied much later,
+ * so it moves no other version and is never after the next one.
+ */
 static void set_file_times(struct history *h, const struct delta_files *files, size_t first,
                            size_t last)
 {
     size_t skipped = h->n - files->n; /* versions that came from the previous history */
+    int64_t latest = first ? h->at[first - 1].timestamp_ms : INT64_MIN;
     for (size_t i = first; i < last; i++) {
-        int64_t t = files->at[i - skipped].mtime_ms;
-        if (i && t <= h->at[i - 1].timestamp_ms)
-            t = h->at[i - 1].timestamp_ms + 1;
+        const struct delta_log_file *file = &files->at[i - skipped];
+        int64_t t = file->mtime_ms > latest ? file->mtime_ms : latest + 1;
         h->at[i].timestamp_ms = t;
+        if (file->name.kind == DELTA_NAME_COMMIT)
+            latest = t;
     }
+    for (size_t i = last; i > first; i--)
+        if (i < h->n && files->at[i - 1 - skipped].name.kind != DELTA_NAME_COMMIT &&
+            h->at[i - 1].timestamp_ms > h->at[i].timestamp_ms)
+            h->at[i - 1].timestamp_ms = h->at[i].timestamp_ms;
 }
 
 /*

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "base/vec.h"
+#include "lake/delta/checkpoint.h"
 #include "lake/delta/protocol.h"
 
 /* A base without a checkpoint stands at a multiple of this. */
@@ -221,6 +222,34 @@ static int make_base(struct load *l, const struct version *version, struct run *
     return rc;
 }
 
+/* Which of the two the state half of a checkpoint tells. */
+static int note_state(void *arg, const struct delta_action *action, struct err *err)
+{
+    bool *seen = arg;
+    (void)err;
+    seen[0] |= action->kind == DELTA_METADATA;
+    seen[1] |= action->kind == DELTA_PROTOCOL;
+    return 0;
+}
+
+/*
+ * A patch may pass over a checkpoint without reading its files, but not over one that a load
+ * without the base would refuse: what a version is must not hang on which runs are there.
+ */
+static int check_passed(const struct load *l, int64_t base_version, struct err *err)
+{
+    const struct delta_table *t = l->table;
+    const struct delta_log_file *file = delta_log_checkpoint(&l->log, l->version->number);
+    bool seen[2] = {false, false};
+    if (!file || file->name.version <= base_version)
+        return 0;
+    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, note_state,
+                                   seen, err);
+    if (rc == -EOPNOTSUPP) /* is passed over by a load without the base as well */
+        return 0;
+    return rc == 0 && seen[0] && seen[1] ? 0 : -EAGAIN;
+}
+
 /* -EAGAIN where a patch on that base is not the way: a base is made then. */
 static int make_patch(const struct load *l, struct run *base, int64_t base_version,
                       struct run **out, struct err *err)
@@ -234,6 +263,8 @@ static int make_patch(const struct load *l, struct run *base, int64_t base_versi
     int rc = delta_state_parse(run_meta(base), &before, err);
     if (rc == 0)
         rc = delta_state_parse(run_meta(base), &state, err);
+    if (rc == 0)
+        rc = check_passed(l, base_version, err);
     if (rc == 0)
         rc = delta_replay_init(&r, l->table, &before.columns, &state, err);
     if (rc == 0)
