@@ -62,7 +62,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/libtarn.a: $(LIBOBJ)
 	@rm -f $@
 	$(SAY) "  $@"
-	$(Q)ar rcs $@ $^
+	$(Q)ar rcsP $@ $^
 
 $(BUILD)/tarn: $(BUILD)/obj/tools/main.o $(BUILD)/libtarn.a
 	$(SAY) "  $@"

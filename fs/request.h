@@ -36,7 +36,7 @@ struct session {
     struct lock lock; /* guards below */
     struct cond drained;
     uint64_t requests; /* not freed yet */
-    char logged[256];  /* the last error, which is not logged twice in a row */
+    char logged[512];  /* the last error, which is not logged twice in a row */
 };
 
 struct request {

@@ -225,8 +225,8 @@ static int keep_removed(struct keeping *k, struct run *base, const struct run *b
     AUTO(buf) struct buf scratch;
     buf_init(&scratch, ACTION_BYTES_MAX);
     int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < run_removed_files(after); i++) {
-        uint32_t ordinal = run_removed_at(after, i);
+    uint32_t ordinal = run_removed_next(after, 0);
+    for (; rc == 0 && ordinal != RUN_NONE; ordinal = run_removed_next(after, ordinal + 1)) {
         struct entry e;
         if (before && run_removed(before, ordinal))
             continue;

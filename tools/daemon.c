@@ -2,6 +2,7 @@
 #include "tools/daemon.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -33,8 +34,9 @@ static int open_log(struct daemon *d, const struct daemon_config *config, struct
     if (d->log_fd < 0)
         return err_set(err, errno, "%s/tarn.log: %s", config->cache_dir, strerror(errno));
     struct stat st;
-    if (fstat(d->log_fd, &st) == 0 && st.st_size > LOG_BYTES_MAX)
-        (void)ftruncate(d->log_fd, 0); /* begun anew: the log is for what happens now */
+    bool full = fstat(d->log_fd, &st) == 0 && st.st_size > LOG_BYTES_MAX;
+    if (full && ftruncate(d->log_fd, 0) < 0) /* begun anew: the log is for what happens now */
+        return err_set(err, errno, "%s/tarn.log: %s", config->cache_dir, strerror(errno));
     log_to(d->log_fd, level);
     return 0;
 }

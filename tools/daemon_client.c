@@ -240,7 +240,7 @@ static void answer_ok(int fd)
 static void serve_mount(struct client *c, struct mount_request *m, int fuse_fd)
 {
     struct err err = ERR_INIT;
-    struct daemon_session *s;
+    struct daemon_session *s = NULL;
     struct daemon *d = c->daemon;
     if (!m->source || !(m->mountpoint || fuse_fd >= 0)) {
         (void)err_set(&err, EINVAL, "a mount needs a source and a mount point");

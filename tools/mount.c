@@ -2,13 +2,12 @@
 /* tarn mount SOURCE MOUNTPOINT: asks the daemon of the cache directory, which is started where
  * there is none. */
 #include <fcntl.h>
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "lake/format/json.h"
 #include "tools/control.h"

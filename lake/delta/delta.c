@@ -65,6 +65,8 @@ static int op_describe_history(struct driver *d, const struct history *h, struct
 
 const struct driver_ops delta_ops = {
     .format = "delta",
+    .marker = "_delta_log",
+    .digits17_is_time = true,
     .open = op_open,
     .close = op_close,
     .history = op_history,

@@ -149,6 +149,9 @@ int run_open(int dirfd, const char *name, struct run **out, struct err *err)
     if (!r)
         return err_set(err, ENOMEM, "out of memory");
     atomic_init(&r->refs, 1);
+    r->name = strdup(name);
+    if (!r->name)
+        return err_set(err, ENOMEM, "out of memory");
     void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return err_set(err, errno, "%s: mmap: %s", name, strerror(errno));
@@ -176,7 +179,13 @@ void run_unref(struct run *r)
     if (r->map)
         (void)munmap((void *)(uintptr_t)r->map, r->map_bytes); /* it was mapped so */
     free((void *)r->checked);
+    free(r->name);
     free(r);
+}
+
+const char *run_name(const struct run *r)
+{
+    return r->name;
 }
 
 struct slice run_meta(const struct run *r)

@@ -93,8 +93,6 @@ uint32_t run_key_ordinal(const struct run *r, uint32_t position);
 
 /* Patches: is that file of the base gone; how many below that directory of the base are. */
 bool run_removed(const struct run *patch, uint32_t base_ordinal);
-/* The i-th removed ordinal, ascending; i < run_removed_files. */
-uint32_t run_removed_at(const struct run *patch, uint32_t i);
 uint32_t run_removed_below(const struct run *patch, uint32_t base_dir);
 uint64_t run_removed_bytes(const struct run *patch);
 uint32_t run_removed_files(const struct run *patch);

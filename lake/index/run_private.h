@@ -10,6 +10,7 @@
 /* Immutable after run_open, but for refs and checked. */
 struct run {
     _Atomic unsigned refs;
+    char *name; /* that it was opened by */
     const uint8_t *map;
     size_t map_bytes;
     struct run_header head;
