@@ -29,7 +29,7 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(message, sizeof message, fmt, ap); /* cut when too long */
     va_end(ap);
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     buf_init(&line, (size_t)8 * LINE_MAX_BYTES);
     instant_format(&line, clock_real_ms());
     buf_addf(&line, " %s: ", names[level]);

@@ -40,7 +40,7 @@ uint64_t object_cached_bytes(struct object *o)
 /* Each field with its length before it, so that no two identities have the same text. */
 static int make_id(const struct object_name *name, struct object_id *id, struct err *err)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = {0};
     buf_init(&text, URL_BYTES_MAX + KEY_BYTES_MAX + 2 * ETAG_BYTES_MAX);
     struct slice fields[] = {slice_of(name->store->url), name->key, name->etag};
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {

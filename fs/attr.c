@@ -69,7 +69,7 @@ void attr_fill_file(const struct session *s, uint64_t ino, uint64_t size, int64_
 
 int attr_place(struct session *s, char kind, struct slice path, uint32_t *number, struct err *err)
 {
-    AUTO(buf) struct buf name;
+    AUTO(buf) struct buf name = {0};
     buf_init(&name, REGISTRY_NAME_MAX);
     buf_addf(&name, PLACE_PREFIX "%c%s\n", kind, s->lake->store->url);
     buf_add_slice(&name, path);
@@ -79,7 +79,7 @@ int attr_place(struct session *s, char kind, struct slice path, uint32_t *number
 
 int attr_place_of(struct session *s, uint64_t id, char *kind, struct buf *out, struct err *err)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = {0};
     struct slice name, url = slice_of(s->lake->store->url);
     struct node node = node_of(id);
     *kind = PLACE_DIR;
@@ -103,7 +103,7 @@ int attr_place_of(struct session *s, uint64_t id, char *kind, struct buf *out, s
 
 static int find_file(struct request *r, struct node node, struct where *out, struct err *err)
 {
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     AUTO(run) struct run *run = NULL;
     struct table *table;
     struct entry entry;
@@ -119,7 +119,7 @@ static int find_file(struct request *r, struct node node, struct where *out, str
 
 int attr_where(struct request *r, uint64_t id, struct where *out, struct err *err)
 {
-    AUTO(buf) struct buf path;
+    AUTO(buf) struct buf path = {0};
     struct session *s = r->session;
     struct node node = node_of(id);
     char kind;

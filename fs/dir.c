@@ -94,7 +94,7 @@ static int snapshot_entry(struct filling *f, const char *name, const struct snap
                           const struct entry *entry, struct fuse_entry_param *out)
 {
     const struct where *dir = &f->handle->where;
-    AUTO(where) struct where child;
+    AUTO(where) struct where child = {0};
     where_init(&child);
     if (entry) {
         const struct table_version *v = dir->version;

@@ -37,7 +37,7 @@ static int open_object(struct request *r, const struct object_name *name, struct
 static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     struct entry entry;
     struct object_location where;
     struct session *s = r->session;
@@ -68,7 +68,7 @@ static int open_file(struct request *r, const struct node *node, struct opened *
 
 static int open_place(struct request *r, struct opened *h, struct err *err)
 {
-    AUTO(where) struct where w;
+    AUTO(where) struct where w = {0};
     where_init(&w);
     int rc = attr_where(r, r->ino, &w, err);
     if (rc < 0)

@@ -26,7 +26,7 @@ static int measure_document(struct request *r, struct where *w, struct err *err)
 
 int op_lookup(struct request *r, struct err *err)
 {
-    AUTO(where) struct where parent, child;
+    AUTO(where) struct where parent = {0}, child = {0};
     struct session *s = r->session;
     where_init(&parent);
     where_init(&child);
@@ -58,8 +58,8 @@ static int reply_place_dir(struct request *r, struct slice path)
 
 int op_getattr(struct request *r, struct err *err)
 {
-    AUTO(where) struct where w;
-    AUTO(buf) struct buf path;
+    AUTO(where) struct where w = {0};
+    AUTO(buf) struct buf path = {0};
     struct node node = node_of(r->ino);
     char kind;
     where_init(&w);
@@ -85,8 +85,8 @@ int op_getattr(struct request *r, struct err *err)
 /* `orders@/12` leads to ../orders@12, `orders/@/12` and `@/12` to ../@12. */
 int op_readlink(struct request *r, struct err *err)
 {
-    AUTO(where) struct where w;
-    AUTO(buf) struct buf target;
+    AUTO(where) struct where w = {0};
+    AUTO(buf) struct buf target = {0};
     where_init(&w);
     buf_init(&target, KEY_BYTES_MAX);
     int rc = attr_where(r, r->ino, &w, err);

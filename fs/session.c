@@ -50,7 +50,7 @@ static void add_escaped(struct buf *out, const char *text)
 
 static int new_fuse(struct session *s, struct err *err)
 {
-    AUTO(buf) struct buf options;
+    AUTO(buf) struct buf options = {0};
     buf_init(&options, (size_t)4 * URL_BYTES_MAX);
     buf_add_str(&options, "ro,nosuid,nodev,noatime,default_permissions,subtype=tarn,fsname=");
     add_escaped(&options, s->source);

@@ -50,7 +50,7 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
 /* A directory whose table is refused: the table and the reason. */
 static int load_refused(struct subject *s, const struct err *why, struct err *err)
 {
-    AUTO(buf) struct buf path;
+    AUTO(buf) struct buf path = {0};
     AUTO(listing) struct listing *listing = NULL;
     char kind;
     buf_init(&path, REGISTRY_NAME_MAX);
@@ -250,7 +250,7 @@ static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *er
 int op_getxattr(struct request *r, struct err *err)
 {
     AUTO(subject) struct subject s = {.r = r};
-    AUTO(buf) struct buf value;
+    AUTO(buf) struct buf value = {0};
     size_t i = 0;
     struct slice name = slice_of(r->name);
     buf_init(&value, VALUE_BYTES_MAX);
@@ -270,7 +270,7 @@ int op_getxattr(struct request *r, struct err *err)
 int op_listxattr(struct request *r, struct err *err)
 {
     AUTO(subject) struct subject s = {.r = r};
-    AUTO(buf) struct buf names, value;
+    AUTO(buf) struct buf names = {0}, value = {0};
     buf_init(&names, VALUE_BYTES_MAX);
     buf_init(&value, VALUE_BYTES_MAX);
     int rc = load(&s, err);

@@ -157,7 +157,7 @@ static bool has_dir(const struct listing *l, const char *name)
 static int marker_holds(struct store *store, const char *prefix, const struct driver_ops *ops,
                         struct err *err)
 {
-    AUTO(buf) struct buf inside;
+    AUTO(buf) struct buf inside = {0};
     AUTO(listing) struct listing *l = NULL;
     if (!ops->marker_inside)
         return 1;
@@ -235,7 +235,7 @@ static bool is_layer_entry(const char *path)
 
 static int discover(struct dir *d, struct table **table, struct listing **listing, struct err *err)
 {
-    AUTO(buf) struct buf prefix;
+    AUTO(buf) struct buf prefix = {0};
     AUTO(listing) struct listing *l = NULL;
     const struct driver_ops *ops;
     buf_init(&prefix, KEY_BYTES_MAX);

@@ -150,7 +150,7 @@ static int keep_run(struct lake *lake, uint32_t number, struct table *table, str
 int lake_run_number(struct lake *lake, struct table *table, struct run *run, uint32_t *out,
                     struct err *err)
 {
-    AUTO(buf) struct buf name;
+    AUTO(buf) struct buf name = {0};
     buf_init(&name, REGISTRY_NAME_MAX);
     run_registry_name(lake, table, run, &name);
     uint32_t number;
@@ -216,7 +216,7 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
     }
     if (*run)
         return 0;
-    AUTO(buf) struct buf name;
+    AUTO(buf) struct buf name = {0};
     AUTO(run) struct run *opened = NULL;
     struct slice file;
     buf_init(&name, REGISTRY_NAME_MAX);

@@ -30,7 +30,7 @@ static int lmdb_error(struct err *err, const char *what, int rc)
 /* The database belongs to one boot of the machine: another one's is removed. */
 static int begin_boot(int dirfd, struct err *err)
 {
-    AUTO(buf) struct buf now, then;
+    AUTO(buf) struct buf now = {0}, then = {0};
     buf_init(&now, KIB);
     buf_init(&then, KIB);
     int rc = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &now, err);

@@ -205,7 +205,7 @@ static int keep_file(struct keeping *k, uint32_t number, uint32_t ordinal, struc
 /* Keeps the names of one run of `from` that are gone in `to`. */
 static int keep_run(struct keeping *k, struct run *run, uint32_t number, const struct run *patch)
 {
-    AUTO(run_cursor) struct run_cursor c;
+    AUTO(run_cursor) struct run_cursor c = {0};
     int rc = run_cursor_init(&c, run, 0, k->err);
     while (rc == 0) {
         struct entry e;
@@ -222,7 +222,7 @@ static int keep_run(struct keeping *k, struct run *run, uint32_t number, const s
 static int keep_removed(struct keeping *k, struct run *base, const struct run *before,
                         const struct run *after)
 {
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     buf_init(&scratch, ACTION_BYTES_MAX);
     int rc = 0;
     uint32_t ordinal = run_removed_next(after, 0);

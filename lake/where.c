@@ -99,7 +99,7 @@ static int enter_ref(struct table *table, struct slice ref, struct task *task, s
         out->table = table;
         return 0;
     }
-    AUTO(buf) struct buf decoded; /* `/` and `@` in it as %2F %40 */
+    AUTO(buf) struct buf decoded = {0}; /* `/` and `@` in it as %2F %40 */
     buf_init(&decoded, KEY_BYTES_MAX);
     text_percent_decode(&decoded, ref);
     bool moving;
@@ -151,7 +151,7 @@ static int ref_child(struct lake *lake, const struct where *parent, struct slice
         return no_entry(err, name);
     struct table *table;
     AUTO(listing) struct listing *listing = NULL;
-    AUTO(buf) struct buf path;
+    AUTO(buf) struct buf path = {0};
     buf_init(&path, KEY_BYTES_MAX);
     buf_addf(&path, "%.*s%s%.*s", SLICE_FMT(buf_slice(&parent->path)), parent->path.len ? "/" : "",
              SLICE_FMT(base));
@@ -181,7 +181,7 @@ static int dir_child(struct lake *lake, const struct where *parent, struct slice
 static int file_of(const struct where *parent, const struct snapshot_node *node, struct where *out,
                    struct err *err)
 {
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     struct entry entry;
     const struct table_version *v = parent->version;
     buf_init(&scratch, ACTION_BYTES_MAX);
@@ -197,7 +197,7 @@ static int file_of(const struct where *parent, const struct snapshot_node *node,
 static int kept_child(struct lake *lake, const struct where *parent, struct slice name,
                       struct task *task, struct where *out, struct err *err)
 {
-    AUTO(buf) struct buf path, scratch;
+    AUTO(buf) struct buf path = {0}, scratch = {0};
     AUTO(run) struct run *run = NULL;
     struct table *table;
     struct entry entry;
@@ -378,7 +378,7 @@ static void where_move(struct where *to, struct where *from)
 int where_find(struct lake *lake, struct slice path, struct task *task, struct where *out,
                struct err *err)
 {
-    AUTO(where) struct where here;
+    AUTO(where) struct where here = {0};
     where_init(&here);
     size_t used;
     struct table *known = known_table(lake, path, &used);
@@ -393,7 +393,7 @@ int where_find(struct lake *lake, struct slice path, struct task *task, struct w
             return rc;
         if (rest.n == 0)
             break;
-        AUTO(where) struct where next;
+        AUTO(where) struct where next = {0};
         where_init(&next);
         if (rest.p[0] == '/')
             rest = slice_from(rest, 1);

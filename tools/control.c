@@ -58,7 +58,7 @@ int control_check_peer(int fd, struct err *err)
 
 int control_send(int fd, struct slice line, int passed_fd, struct err *err)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = {0};
     buf_init(&text, CONTROL_MESSAGE_MAX);
     buf_add_slice(&text, line);
     buf_add_char(&text, '\n');

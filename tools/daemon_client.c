@@ -60,7 +60,7 @@ void daemon_session_unref(struct daemon *d, struct daemon_session *s)
 
 static bool take_string(struct json *j, char **out)
 {
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     struct slice text;
     buf_init(&scratch, CONTROL_MESSAGE_MAX);
     if (!json_string(j, &scratch, &text))
@@ -221,7 +221,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
 
 static void answer_error(int fd, const struct err *err)
 {
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     buf_init(&line, CONTROL_MESSAGE_MAX);
     buf_addf(&line, "{\"ok\":false,\"code\":%d,\"error\":", err->code);
     buf_add_json(&line, slice_of(err->msg));
@@ -231,7 +231,7 @@ static void answer_error(int fd, const struct err *err)
 
 static void answer_ok(int fd)
 {
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     buf_init(&line, CONTROL_MESSAGE_MAX);
     buf_addf(&line, "{\"ok\":true,\"pid\":%d}", (int)getpid());
     (void)control_send(fd, buf_slice(&line), -1, NULL);
@@ -265,7 +265,7 @@ static void *serve_client(void *arg)
     struct client *c = arg;
     struct daemon *d = c->daemon;
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     AUTO(mount_request)
     struct mount_request m = {.uid = (int64_t)geteuid(), .gid = (int64_t)getegid()};
     AUTO_FREE char *op = NULL;

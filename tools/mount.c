@@ -231,7 +231,7 @@ static int parse_answer(struct slice line, struct err *err)
     struct slice key;
     bool ok = false;
     int64_t code = EIO;
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     struct slice text = SLICE_LIT("the daemon did not say why");
     buf_init(&scratch, CONTROL_MESSAGE_MAX);
     json_init(&j, line);
@@ -256,7 +256,7 @@ static int parse_answer(struct slice line, struct err *err)
 static int ask(const struct mount_command *m, int *out, struct err *err)
 {
     AUTO_FD int fd = -1;
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     int passed = -1;
     buf_init(&line, CONTROL_MESSAGE_MAX);
     int rc = control_connect(m->options.cache_dir, &fd, err);
@@ -326,7 +326,7 @@ static void *ask_own_daemon(void *arg)
     printf("%s mounted on %s\n", f->command->source,
            f->command->mountpoint ? f->command->mountpoint : "the given descriptor");
     (void)fflush(stdout);
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     int passed = -1;
     buf_init(&line, CONTROL_MESSAGE_MAX);
     (void)control_receive(fd, &line, &passed, NULL); /* until the mount is gone */
@@ -366,7 +366,7 @@ static int mount_in_foreground(const struct mount_command *m, struct err *err)
         return rc;
     printf("%s mounted on %s\n", m->source, m->mountpoint ? m->mountpoint : "a descriptor");
     (void)fflush(stdout);
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = {0};
     int passed = -1;
     buf_init(&line, CONTROL_MESSAGE_MAX);
     (void)control_receive(fd, &line, &passed, NULL); /* until the mount is gone */

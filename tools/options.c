@@ -49,7 +49,7 @@ static const struct option_row {
 
 static const struct option_row *find_row(struct slice name)
 {
-    AUTO(buf) struct buf dashed; /* -o takes allow_other as mount does */
+    AUTO(buf) struct buf dashed = {0}; /* -o takes allow_other as mount does */
     buf_init(&dashed, 64);
     for (size_t i = 0; i < name.n; i++)
         buf_add_char(&dashed, name.p[i] == '_' ? '-' : name.p[i]);
@@ -107,7 +107,7 @@ int options_set(struct options *o, struct slice name, const char *value, struct 
 
 int options_set_list(struct options *o, const char *list, struct err *err)
 {
-    AUTO(buf) struct buf item;
+    AUTO(buf) struct buf item = {0};
     buf_init(&item, URL_BYTES_MAX);
     for (const char *p = list;; p++) {
         if (p[0] == '\\' && p[1] == ',') {

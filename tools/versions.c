@@ -17,7 +17,7 @@ struct line {
 
 static bool take_text(struct json *j, struct buf *out)
 {
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     struct slice text;
     if (json_peek(j) != JSON_STRING)
         return json_skip(j, NULL);
@@ -60,7 +60,7 @@ static bool print_version(struct json *j)
 int cmd_versions(int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf text, path;
+    AUTO(buf) struct buf text = {0}, path = {0};
     struct json j;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         printf("usage: tarn versions PATH\n\nPATH is a table in a mount.\n");

@@ -134,7 +134,7 @@ static bool make_field_list(struct http_request *r)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* never wait for a 100 */
     for (size_t i = 0; list && i < r->fields_count; i++) {
-        AUTO(buf) struct buf line;
+        AUTO(buf) struct buf line = {0};
         buf_init(&line, 64 * KIB);
         buf_addf(&line, "%s: %s", r->fields[i].name, r->fields[i].value);
         struct curl_slist *more = line.failed ? NULL : curl_slist_append(list, line.data);

@@ -242,7 +242,7 @@ struct store *local_new(const char *path, struct workers *workers, struct err *e
         (void)err_set(err, errno, "%.300s: %s", path, strerror(errno));
         return NULL;
     }
-    AUTO(buf) struct buf url, plain;
+    AUTO(buf) struct buf url = {0}, plain = {0};
     buf_init(&url, sizeof "file://" + 3 * (size_t)PATH_MAX);
     buf_init(&plain, sizeof "file://" + (size_t)PATH_MAX);
     buf_add_str(&url, "file://");

@@ -27,7 +27,7 @@ static struct s3 *s3_of(struct store *s)
 /* The caller's to free; NULL when out of memory. */
 static char *whole_key(const struct s3 *s, const char *key)
 {
-    AUTO(buf) struct buf whole;
+    AUTO(buf) struct buf whole = {0};
     buf_init(&whole, URL_BYTES_MAX + KEY_BYTES_MAX);
     buf_add_str(&whole, s->prefix);
     buf_add_str(&whole, key);
@@ -385,7 +385,7 @@ static int s3_list(struct store *store, const struct store_list *req, struct err
 /* An attempt whose answer was lost may have written the key: then it holds our bytes. */
 static bool holds_our_bytes(struct store *store, const char *key, struct slice data)
 {
-    AUTO(buf) struct buf there;
+    AUTO(buf) struct buf there = {0};
     buf_init(&there, data.n);
     return store_read(store, key, &there, NULL, NULL) == 0 && slice_eq(buf_slice(&there), data);
 }
@@ -489,7 +489,7 @@ static int fill(struct s3 *s, const struct url *url, const struct store_options 
     struct s3_bucket *b = &s->bucket;
     const char *region = o->region ? o->region : "us-east-1";
     size_t prefix = strlen(url->prefix); /* with a final slash, where there is one */
-    AUTO(buf) struct buf origin, canonical, home;
+    AUTO(buf) struct buf origin = {0}, canonical = {0}, home = {0};
     buf_init(&origin, URL_BYTES_MAX);
     buf_init(&home, 2 * URL_BYTES_MAX);
     buf_addf(&home, "s3://%s%s%.*s", url->bucket, prefix ? "/" : "", (int)(prefix ? prefix - 1 : 0),
@@ -526,7 +526,7 @@ struct store *s3_new(const struct url *url, const struct store_options *options,
 {
     if (check_options(options, err) < 0)
         return NULL;
-    AUTO(buf) struct buf endpoint;
+    AUTO(buf) struct buf endpoint = {0};
     buf_init(&endpoint, URL_BYTES_MAX);
     struct url whole = *url; /* borrows its texts */
     if (!whole.endpoint && options->endpoint_url) {

@@ -116,7 +116,7 @@ static int on_page_element(void *arg, const struct xml_element *e, struct err *e
 /* `encoding-type=url` is that of forms: a space is `+`. */
 static int decode_key(struct s3_page *page, struct slice *key, struct err *err)
 {
-    AUTO(buf) struct buf spaced, decoded;
+    AUTO(buf) struct buf spaced = {0}, decoded = {0};
     buf_init(&spaced, TEXT_BYTES_MAX);
     buf_init(&decoded, TEXT_BYTES_MAX);
     for (size_t i = 0; i < key->n; i++)

@@ -78,7 +78,7 @@ static int sign(struct s3_request *q, const struct s3_parts *parts, struct slice
 {
     const struct s3_bucket *b = q->bucket;
     int64_t now_ms = clock_real_ms();
-    AUTO(buf) struct buf date;
+    AUTO(buf) struct buf date = {0};
     buf_init(&date, sizeof q->date - 1);
     instant_format_basic(&date, now_ms);
     int rc = buf_check(&date, err);

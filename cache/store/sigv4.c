@@ -72,7 +72,7 @@ static void add_canonical(struct buf *out, const struct sigv4_request *r,
 static int signing_key(const struct sigv4_request *r, const char *secret, struct slice date,
                        uint8_t key[SHA256_BYTES], struct err *err)
 {
-    AUTO(buf) struct buf first;
+    AUTO(buf) struct buf first = {0};
     buf_init(&first, KIB);
     buf_addf(&first, "AWS4%s", secret);
     int rc = buf_check(&first, err);
@@ -97,7 +97,7 @@ int sigv4_sign(const struct sigv4_request *r, const struct sigv4_credentials *cr
     memcpy(sorted, r->fields, r->fields_count * sizeof sorted[0]);
     qsort(sorted, r->fields_count, sizeof sorted[0], compare_fields);
 
-    AUTO(buf) struct buf time, canonical, to_sign;
+    AUTO(buf) struct buf time = {0}, canonical = {0}, to_sign = {0};
     buf_init(&time, 32);
     buf_init(&canonical, CANONICAL_BYTES_MAX);
     buf_init(&to_sign, KIB);

@@ -115,7 +115,7 @@ static int take_endpoint(struct slice text, char **endpoint, struct slice *rest,
     ptrdiff_t colon = slice_find(text, ':'); /* scheme_of saw `://` */
     size_t scheme = (size_t)colon + sizeof "://" - 1;
     struct slice host = take_component(slice_from(text, scheme), rest);
-    AUTO(buf) struct buf canonical;
+    AUTO(buf) struct buf canonical = {0};
     buf_init(&canonical, URL_BYTES_MAX);
     int rc = url_endpoint(slice_make(text.p, scheme + host.n), &canonical, err);
     if (rc < 0)
@@ -141,7 +141,7 @@ static int parse_s3(struct slice text, struct slice scheme, struct url *out, str
                        BUCKET_BYTES_MIN, BUCKET_BYTES_MAX);
     if (prefix.n && prefix.p[prefix.n - 1] == '/')
         prefix.n--; /* `s3://b/p` and `s3://b/p/` are one */
-    AUTO(buf) struct buf before;
+    AUTO(buf) struct buf before = {0};
     buf_init(&before, URL_BYTES_MAX + 1);
     buf_add_slice(&before, prefix);
     if (prefix.n)
@@ -157,7 +157,7 @@ static int parse_s3(struct slice text, struct slice scheme, struct url *out, str
 
 static int parse_local(struct slice path, bool encoded, struct url *out, struct err *err)
 {
-    AUTO(buf) struct buf decoded;
+    AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, URL_BYTES_MAX);
     if (encoded)
         text_percent_decode(&decoded, path);

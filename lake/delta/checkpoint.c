@@ -249,7 +249,7 @@ int delta_checkpoint_read(struct store *store, const char *prefix,
                           const struct delta_log_file *file, enum delta_checkpoint_part part,
                           delta_emit *emit, void *arg, struct err *err)
 {
-    AUTO(buf) struct buf key;
+    AUTO(buf) struct buf key = {0};
     uint32_t files = file->name.parts ? file->name.parts : 1;
     buf_init(&key, KEY_BYTES_MAX);
     for (uint32_t i = 0; i < files; i++) {

@@ -69,9 +69,9 @@ static int take_action(struct summary *s, const struct delta_action *action, str
 static int summarize(const struct delta_table *table, const struct delta_log_file *file,
                      struct summary *s, struct err *err)
 {
-    AUTO(buf) struct buf key;
+    AUTO(buf) struct buf key = {0};
     AUTO(delta_lines) struct delta_lines lines;
-    AUTO(arena) struct arena arena;
+    AUTO(arena) struct arena arena = {0};
     struct slice line;
     struct delta_action action;
     int rc;

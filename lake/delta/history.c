@@ -51,9 +51,9 @@ static bool find_known(const struct buf *b, const struct version *version, int64
 static int read_time(const struct delta_table *table, const struct delta_log_file *file,
                      int64_t *time_ms, struct err *err)
 {
-    AUTO(buf) struct buf key;
+    AUTO(buf) struct buf key = {0};
     AUTO(delta_lines) struct delta_lines lines;
-    AUTO(arena) struct arena arena;
+    AUTO(arena) struct arena arena = {0};
     struct slice line;
     struct delta_action action;
     buf_init(&key, KEY_BYTES_MAX);
@@ -102,7 +102,7 @@ static void save_times(const struct delta_table *table, const struct history *h,
                        struct times *times, size_t first)
 {
     struct err ignored = ERR_INIT; /* likewise */
-    AUTO(buf) struct buf all;
+    AUTO(buf) struct buf all = {0};
     buf_init(&all, TIMES_BYTES_MAX);
     if (times->fresh.len) {
         for (size_t i = h->n; i > first; i--) {

@@ -133,7 +133,7 @@ static int write_run(const struct load *l, struct delta_replay *r, struct run *b
 {
     static _Atomic unsigned count;
     char aside[RUN_NAME_BYTES];
-    AUTO(buf) struct buf meta;
+    AUTO(buf) struct buf meta = {0};
     buf_init(&meta, 2 * JSON_LINE_BYTES_MAX);
     delta_state_format(r->state, version->number, version->fingerprint, &meta);
     int rc = buf_check(&meta, err);

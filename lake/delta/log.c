@@ -181,8 +181,8 @@ static int take_entry(void *arg, const struct store_entry *entry)
 int delta_log_read(struct delta_log *log, struct store *store, const char *prefix,
                    const int64_t *after, struct err *err)
 {
-    AUTO(buf) struct buf dir;
-    AUTO(buf) struct buf start;
+    AUTO(buf) struct buf dir = {0};
+    AUTO(buf) struct buf start = {0};
     buf_init(&dir, KEY_BYTES_MAX);
     buf_init(&start, KEY_BYTES_MAX);
     buf_addf(&dir, "%s_delta_log/", prefix);

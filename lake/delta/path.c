@@ -94,7 +94,7 @@ static bool decode(struct buf *out, struct slice raw)
  */
 static bool add_absolute(struct buf *out, struct slice raw)
 {
-    AUTO(buf) struct buf decoded;
+    AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
     size_t scheme = scheme_length(raw);
     struct slice rest = slice_from(raw, scheme);
@@ -123,7 +123,7 @@ static int bad_path(struct err *err, struct slice raw)
 
 int delta_path_key(const struct delta_file *file, struct buf *out, struct err *err)
 {
-    AUTO(buf) struct buf decoded;
+    AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
     buf_reset(out);
     if (is_absolute(file->path)) {
@@ -153,8 +153,8 @@ int delta_path_key(const struct delta_file *file, struct buf *out, struct err *e
 /* Path of an object relative to the table's root, into out; false where it lies elsewhere. */
 static bool inside(const struct delta_root *root, struct slice raw, struct buf *out)
 {
-    AUTO(buf) struct buf full;
-    AUTO(buf) struct buf table;
+    AUTO(buf) struct buf full = {0};
+    AUTO(buf) struct buf table = {0};
     buf_init(&full, ACTION_BYTES_MAX);
     buf_init(&table, ACTION_BYTES_MAX);
     if (!is_absolute(raw))
@@ -181,7 +181,7 @@ static struct slice value_of(const struct delta_file *file, struct slice column)
 /* Does a directory's name say the column's value? */
 static bool says(struct slice component, const struct delta_column *column, struct slice value)
 {
-    AUTO(buf) struct buf decoded;
+    AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
     ptrdiff_t equals = slice_find(component, '=');
     if (equals < 0)
@@ -247,7 +247,7 @@ static bool base_name(struct slice raw, struct buf *decoded, struct slice *out)
 int delta_path_present(const struct delta_root *root, const struct delta_columns *columns,
                        const struct delta_file *file, struct buf *out, bool *built, struct err *err)
 {
-    AUTO(buf) struct buf decoded;
+    AUTO(buf) struct buf decoded = {0};
     struct slice name;
     buf_init(&decoded, ACTION_BYTES_MAX);
     buf_reset(out);
@@ -278,8 +278,8 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
 int delta_path_locate(const struct delta_root *root, struct slice raw, struct buf *out,
                       struct err *err)
 {
-    AUTO(buf) struct buf decoded;
-    AUTO(buf) struct buf full;
+    AUTO(buf) struct buf decoded = {0};
+    AUTO(buf) struct buf full = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
     buf_init(&full, ACTION_BYTES_MAX);
     buf_reset(out);
@@ -319,7 +319,7 @@ static bool is_loose(struct slice type)
 /* One field of the schema's top level. */
 static void read_field(struct json *j, struct buf *scratch, struct delta_columns *columns)
 {
-    AUTO(buf) struct buf type_scratch;
+    AUTO(buf) struct buf type_scratch = {0};
     buf_init(&type_scratch, SCHEMA_BYTES_MAX);
     struct slice key, name = SLICE_NONE, type = SLICE_NONE;
     if (!json_enter_object(j))
@@ -356,7 +356,7 @@ int delta_columns_of(struct arena *arena, const struct delta_metadata *metadata,
     *out = columns;
     if (metadata->schema.n == 0)
         return 0;
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     buf_init(&scratch, SCHEMA_BYTES_MAX);
     json_init(&j, metadata->schema);
     if (json_enter_object(&j))

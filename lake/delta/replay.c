@@ -73,7 +73,7 @@ static int apply_metadata(struct delta_replay *r, const struct delta_metadata *m
                           struct err *err)
 {
     struct delta_state *s = r->state;
-    AUTO(arena) struct arena arena;
+    AUTO(arena) struct arena arena = {0};
     struct delta_columns columns;
     arena_init(&arena, JSON_LINE_BYTES_MAX);
     int rc = delta_columns_of(&arena, metadata, &columns, err);
@@ -123,7 +123,7 @@ static void next_commit(struct delta_replay *r)
 
 int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err)
 {
-    AUTO(buf) struct buf key;
+    AUTO(buf) struct buf key = {0};
     AUTO(delta_lines) struct delta_lines lines;
     struct slice line;
     struct delta_action action;

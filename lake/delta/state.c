@@ -117,7 +117,7 @@ static bool parse_hex64(struct slice s, uint64_t *out)
 static bool read_meta(struct slice meta, int64_t *version, uint64_t *fingerprint,
                       struct slice *protocol)
 {
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     struct json j;
     struct slice key, hex = SLICE_NONE;
     bool has_version = false;
@@ -155,7 +155,7 @@ int delta_state_parse(struct slice meta, struct delta_state *out, struct err *er
     uint64_t fingerprint;
     struct delta_metadata metadata;
     struct delta_protocol protocol;
-    AUTO(arena) struct arena arena;
+    AUTO(arena) struct arena arena = {0};
     arena_init(&arena, STATE_BYTES_MAX);
     if (!read_meta(meta, &version, &fingerprint, &text))
         return err_set(err, EUCLEAN, "the meta of a run cannot be read");

@@ -404,7 +404,7 @@ static int start_leaf(struct parquet *p, struct leaf *l, struct err *err)
 static int in_leaf(const struct parquet *p, const struct leaf *l, struct err *err)
 {
     size_t group = p->rows_left ? p->group - 1 : p->group;
-    AUTO(buf) struct buf path;
+    AUTO(buf) struct buf path = {0};
     buf_init(&path, sizeof err->msg / 2);
     parquet_footer_path(&p->footer, l->node->leaf, &path);
     return err_wrap(err, "row group %zu, column %s", group, path.data ? path.data : "");

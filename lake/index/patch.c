@@ -70,7 +70,7 @@ static int count_file(struct patch *p, uint32_t ordinal, struct buf *scratch, st
 int patch_count(struct patch *p, struct err *err)
 {
     struct run *base = p->removals.base;
-    AUTO(buf) struct buf scratch;
+    AUTO(buf) struct buf scratch = {0};
     buf_init(&scratch, 3 * RUN_TEXT_BYTES_MAX);
     int rc = 0;
     for (uint32_t word = 0; word <= run_files(base) / 64; word++)

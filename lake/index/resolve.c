@@ -161,7 +161,7 @@ static int release(struct resolver *r, struct err *err)
     bool collided = r->shared || r->aliases.n;
     struct alias path_key = {hash64(RUN_PATH_SEED, path),
                              (uint32_t)hash64(RUN_PATH_CHECK_SEED, path)};
-    AUTO(buf) struct buf raw; /* where it was the path that now changes */
+    AUTO(buf) struct buf raw = {0}; /* where it was the path that now changes */
     buf_init(&raw, RUN_PATH_BYTES_MAX);
     int rc = r->patch ? patch_check_path(r->patch, path, err) : 0;
     if (rc == 0 && r->shared && f.head.flags & ENTRY_BUILT) {
@@ -256,7 +256,7 @@ int resolve_files(struct sorter *files, struct patch *patch, int dirfd, struct r
 /* Walks a directory's files and its subdirectories side by side. */
 static int check_dir(const struct run *run, const struct run_dir *d, bool is_patch, struct err *err)
 {
-    AUTO(run_cursor) struct run_cursor c;
+    AUTO(run_cursor) struct run_cursor c = {0};
     int rc = run_cursor_init(&c, run, d->first_file, err);
     uint32_t sub = d->first_dir, subs_end = d->first_dir + d->dirs;
     struct run_dir s;

@@ -250,7 +250,7 @@ int run_file(const struct run *r, uint32_t ordinal, struct buf *scratch, struct 
 {
     if (ordinal >= r->head.files)
         return run_damaged("there is no file", ordinal, err);
-    AUTO(run_cursor) struct run_cursor c;
+    AUTO(run_cursor) struct run_cursor c = {0};
     struct entry e;
     int rc = run_cursor_init(&c, r, ordinal, err);
     if (rc == 0)
@@ -319,7 +319,7 @@ int run_find_file(const struct run *r, uint32_t dir, struct slice name, uint32_t
     }
     if (rc < 0)
         return rc;
-    AUTO(run_cursor) struct run_cursor c;
+    AUTO(run_cursor) struct run_cursor c = {0};
     cursor_start(&c, r);
     struct block b;
     struct entry e;

@@ -121,7 +121,7 @@ static int spill(struct sorter *s, struct err *err)
     if (rc < 0)
         return rc;
     sort_memory(s);
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = {0};
     buf_init(&out, WRITE_BYTES + s->memory_bytes);
     struct part part = {.at = s->file_bytes};
     const uint32_t *slot = slots(s);

@@ -41,7 +41,7 @@ static void look_at(const struct parquet *p, int handle)
 
 static int choose(struct parquet *p, size_t i)
 {
-    AUTO(buf) struct buf path;
+    AUTO(buf) struct buf path = {0};
     buf_init(&path, 1 << 20);
     parquet_leaf_path(p, i, &path);
     int handle = parquet_choose(p, path.data ? path.data : "", NULL);

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(u.path && u.path[0]);
         return 0;
     }
-    AUTO(buf) struct buf first, second;
+    AUTO(buf) struct buf first = {0}, second = {0};
     buf_init(&first, 2 * URL_BYTES_MAX);
     buf_init(&second, 2 * URL_BYTES_MAX);
     url_format(&u, &first);

@@ -13,7 +13,7 @@ static unsigned long replayed;
 static int replay_file(int dirfd, const char *name)
 {
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf data;
+    AUTO(buf) struct buf data = {0};
     buf_init(&data, (size_t)256 << 20);
     if (file_read(dirfd, name, &data, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.msg);

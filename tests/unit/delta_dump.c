@@ -52,8 +52,8 @@ static void dump_version(const struct history *h, size_t position)
 static int dump_table(struct store *store, const char *runs, const char *table, bool newest_first)
 {
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf dir;
-    AUTO(buf) struct buf prefix;
+    AUTO(buf) struct buf dir = {0};
+    AUTO(buf) struct buf prefix = {0};
     buf_init(&dir, KEY_BYTES_MAX);
     buf_init(&prefix, KEY_BYTES_MAX);
     buf_addf(&dir, "%s/%s", runs, table);

@@ -312,7 +312,7 @@ static void test_read(void **state)
     put_file(f, "big", data);
     put_file(f, "none", "");
     struct store_info info;
-    AUTO(buf) struct buf exact, small, empty;
+    AUTO(buf) struct buf exact = {0}, small = {0}, empty = {0};
     buf_init(&exact, size);
     buf_init(&small, size - 1);
     buf_init(&empty, 0);

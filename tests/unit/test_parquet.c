@@ -43,7 +43,7 @@ static void fixture_load(struct fixture *f, const char *name)
 {
     char path[256];
     (void)snprintf(path, sizeof path, "tests/fixtures/parquet/%s.parquet", name);
-    AUTO(buf) struct buf data;
+    AUTO(buf) struct buf data = {0};
     buf_init(&data, MIB);
     struct err err = ERR_INIT;
     assert_int_equal(file_read(AT_FDCWD, path, &data, &err), 0);
@@ -256,7 +256,7 @@ static void test_schema(void **state)
     assert_int_equal(parquet_choose(p, "*.path", &err), 0);
     assert_int_equal(parquet_choose(p, "add.path", &err), 0);
     assert_int_equal(parquet_leaves(p), 6);
-    AUTO(buf) struct buf path;
+    AUTO(buf) struct buf path = {0};
     buf_init(&path, KIB);
     parquet_leaf_path(p, 3, &path);
     assert_string_equal(path.data, "add.lists.list.element.list.element");
@@ -289,7 +289,7 @@ static int read_all(struct fixture *f, struct err *err)
     if (!p)
         return -err->code;
     for (size_t i = 0; i < parquet_leaves(p); i++) {
-        AUTO(buf) struct buf path;
+        AUTO(buf) struct buf path = {0};
         buf_init(&path, MIB);
         parquet_leaf_path(p, i, &path);
         (void)parquet_choose(p, path.data ? path.data : "", NULL); /* as many as there are */

@@ -92,7 +92,7 @@ static void test_broken_pages(void **state)
 static void test_bounds(void **state)
 {
     (void)state;
-    AUTO(buf) struct buf xml;
+    AUTO(buf) struct buf xml = {0};
     buf_init(&xml, 16 * MIB);
     for (int i = 0; i < 100; i++)
         buf_add_str(&xml, "<ListBucketResult>");

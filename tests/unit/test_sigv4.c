@@ -21,7 +21,7 @@ static void check(const struct sigv4_request *r, const struct sigv4_credentials 
                   const char *scope, const char *names, const char *signature)
 {
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf got, want;
+    AUTO(buf) struct buf got = {0}, want = {0};
     buf_init(&got, 4096);
     buf_init(&want, 4096);
     assert_int_equal(sigv4_sign(r, c, &got, &err), 0);
@@ -73,7 +73,7 @@ static void test_suite_vanilla(void **state)
 static void test_suite_query_order(void **state)
 {
     (void)state;
-    AUTO(buf) struct buf query;
+    AUTO(buf) struct buf query = {0};
     buf_init(&query, 1024);
     const struct sigv4_parameter parameters[] = {{"Param2", "value2"}, {"Param1", "value1"}};
     sigv4_query(&query, parameters, ARRAY_SIZE(parameters));
@@ -168,7 +168,7 @@ static void test_too_many_fields(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
         fields[i] = (struct http_field){"host", "h"};
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = {0};
     buf_init(&out, 4096);
     struct sigv4_request r = {.method = "GET",
                               .path = SLICE_LIT("/"),

@@ -26,7 +26,7 @@ static void check_s3(const char *text, const char *endpoint, const char *bucket,
         assert_string_equal(u.endpoint, endpoint);
     else
         assert_null(u.endpoint);
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = {0};
     buf_init(&out, 4096);
     url_format(&u, &out);
     assert_string_equal(out.data, canonical);
@@ -106,7 +106,7 @@ static void test_endpoint(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = {0};
     buf_init(&out, 1024);
     assert_int_equal(url_endpoint(SLICE_LIT("HTTPS://Minio.Local:443/"), &out, &err), 0);
     assert_string_equal(out.data, "https://minio.local");
