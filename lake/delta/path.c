@@ -64,6 +64,24 @@ static size_t scheme_length(struct slice raw)
     return i && i + 1 < raw.n && raw.p[i] == ':' && raw.p[i + 1] == '/' ? i + 1 : 0;
 }
 
+/* A URI reference in its parts; a path has no scheme and no authority. */
+struct parts {
+    struct slice scheme, authority, path;
+};
+
+static struct parts split(struct slice raw)
+{
+    size_t n = scheme_length(raw);
+    struct parts p = {n ? slice_make(raw.p, n - 1) : SLICE_NONE, SLICE_NONE, slice_from(raw, n)};
+    if (n && slice_starts(p.path, SLICE_LIT("//"))) {
+        p.path = slice_from(p.path, 2);
+        ptrdiff_t slash = slice_find(p.path, '/');
+        p.authority = slice_make(p.path.p, slash < 0 ? p.path.n : (size_t)slash);
+        p.path = slice_from(p.path, p.authority.n);
+    }
+    return p;
+}
+
 static bool is_absolute(struct slice raw)
 {
     return (raw.n && raw.p[0] == '/') || scheme_length(raw);
@@ -81,7 +99,7 @@ static void add_scheme(struct buf *out, struct slice scheme)
                      (char)(scheme.p[i] | (scheme.p[i] >= 'A' && scheme.p[i] <= 'Z' ? 32 : 0)));
 }
 
-/* A decoded path without `..` that leads out, in a buffer of its own. */
+/* Decoded once. False where there is a zero in it, or it is too long. */
 static bool decode(struct buf *out, struct slice raw)
 {
     text_percent_decode(out, raw);
@@ -96,23 +114,15 @@ static bool add_absolute(struct buf *out, struct slice raw)
 {
     AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
-    size_t scheme = scheme_length(raw);
-    struct slice rest = slice_from(raw, scheme);
-    struct slice authority = SLICE_NONE;
-    if (scheme && slice_starts(rest, SLICE_LIT("//"))) {
-        rest = slice_from(rest, 2);
-        ptrdiff_t slash = slice_find(rest, '/');
-        authority = slice_make(rest.p, slash < 0 ? rest.n : (size_t)slash);
-        rest = slice_from(rest, authority.n);
-    }
-    if (scheme)
-        add_scheme(out, slice_make(raw.p, scheme - 1));
+    struct parts parts = split(raw);
+    if (parts.scheme.n)
+        add_scheme(out, parts.scheme);
     else
         buf_add_str(out, "file");
     buf_add_str(out, "://");
-    buf_add_slice(out, authority);
+    buf_add_slice(out, parts.authority);
     buf_add_char(out, '/');
-    return decode(&decoded, rest) && add_normal(out, buf_slice(&decoded));
+    return decode(&decoded, parts.path) && add_normal(out, buf_slice(&decoded));
 }
 
 static int bad_path(struct err *err, struct slice raw)
@@ -234,7 +244,7 @@ static bool base_name(struct slice raw, struct buf *decoded, struct slice *out)
 {
     struct slice rest, component;
     bool found = false;
-    if (!decode(decoded, slice_from(raw, scheme_length(raw))))
+    if (!decode(decoded, split(raw).path))
         return false;
     rest = buf_slice(decoded);
     while (next_component(&rest, &component)) {

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "lake/delta/path.h"
+
+static struct delta_pair partition[2];
+
+static struct delta_file file_of(const char *path)
+{
+    return (struct delta_file){.path = slice_of(path), .partition_values = {partition, 2}};
+}
+
+static const struct delta_root s3_root = {{"s3://bucket/lake", 16}, {"silver/t/", 9}};
+
+/* The values of columns `date` and `kind`; NULL is null. */
+static void set_values(const char *date, const char *kind)
+{
+    partition[0] = (struct delta_pair){SLICE_LIT("date"), slice_of(date), date == NULL};
+    partition[1] = (struct delta_pair){SLICE_LIT("kind"), slice_of(kind), kind == NULL};
+}
+
+static void check_present(size_t columns, const char *raw, const char *want, bool want_built)
+{
+    struct delta_column at[] = {{SLICE_LIT("date"), false}, {SLICE_LIT("kind"), false}};
+    struct delta_columns some = {at, columns};
+    struct delta_file file = file_of(raw);
+    struct err err = ERR_INIT;
+    AUTO(buf) struct buf out;
+    bool built = !want_built;
+    buf_init(&out, ACTION_BYTES_MAX);
+    int rc = delta_path_present(&s3_root, &some, &file, &out, &built, &err);
+    if (!want) {
+        assert_int_equal(rc, -EIO);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_string_equal(out.data, want);
+    assert_int_equal(built, want_built);
+}
+
+/* Aim: files inside the table keep their decoded path where it says the partition. */
+static void test_kept(void **state)
+{
+    (void)state;
+    set_values("2026-03-01", "a b");
+    check_present(0, "x.parquet", "x.parquet", false);
+    check_present(0, "dir/a%20b%2520.parquet", "dir/a b%20.parquet", false);
+    check_present(0, "./dir//x", "dir/x", false);
+    check_present(0, "a/../x", "x", false);
+    check_present(0, "s3a://bucket/lake/silver/t/dir/x", "dir/x", false);
+    check_present(1, "date=2026-03-01/x", "date=2026-03-01/x", false);
+    check_present(2, "p/date=2026-03-01/q/kind=a b/x", "p/date=2026-03-01/q/kind=a b/x", false);
+    check_present(2, "date=2026-03-01/kind=a%2520b/x", "date=2026-03-01/kind=a%20b/x", false);
+    set_values(NULL, "");
+    check_present(2, "date=__HIVE_DEFAULT_PARTITION__/kind=__HIVE_DEFAULT_PARTITION__/x",
+                  "date=__HIVE_DEFAULT_PARTITION__/kind=__HIVE_DEFAULT_PARTITION__/x", false);
+}
+
+/* Aim: every other file is shown at directories built from its values. */
+static void test_built(void **state)
+{
+    (void)state;
+    set_values("2026-03-01", "a/b:%");
+    check_present(1, "x", "date=2026-03-01/x", true);
+    check_present(2, "kind=a%252Fb%253A%2525/date=2026-03-01/x",
+                  "date=2026-03-01/kind=a%2Fb%3A%25/x", true);
+    check_present(1, "date=2026-03-02/x", "date=2026-03-01/x", true);
+    check_present(1, "date=2026-03-01", "date=2026-03-01/date=2026-03-01", true);
+    check_present(0, "_dir/x", "x", true);
+    check_present(0, "dir/.x", "x.x", true);
+    check_present(0, "dir/_x", "x_x", true);
+    check_present(0, "../other/x", "x", true);
+    check_present(0, "s3://bucket/lake/silver/tt/x", "x", true);
+    check_present(0, "s3://bucket/lake/silver/t/../x", "x", true);
+    check_present(0, "/abs/p@%23h", "p@#h", true);
+    set_values(NULL, "");
+    check_present(2, "date=null/kind=/x",
+                  "date=__HIVE_DEFAULT_PARTITION__/kind=__HIVE_DEFAULT_PARTITION__/x", true);
+}
+
+/* Aim: what names no file is damage. */
+static void test_nameless(void **state)
+{
+    (void)state;
+    set_values("1", "2");
+    check_present(0, "..", NULL, false);
+    check_present(0, "s3://bucket/", NULL, false);
+    check_present(0, "a/..", NULL, false);
+    check_present(0, "a%00b", NULL, false);
+}
+
+/* Aim: where the text of a value is open to debate the column's name is enough. */
+static void test_loose(void **state)
+{
+    (void)state;
+    struct delta_column at[] = {{SLICE_LIT("date"), true}};
+    struct delta_columns columns = {at, 1};
+    struct err err = ERR_INIT;
+    AUTO(buf) struct buf out;
+    bool built = true;
+    buf_init(&out, ACTION_BYTES_MAX);
+    set_values("2026-03-01 00:00:00", "");
+    struct delta_file file = file_of("date=2026-03-01%2000%253A00%253A00.0/x");
+    assert_int_equal(delta_path_present(&s3_root, &columns, &file, &out, &built, &err), 0);
+    assert_false(built);
+}
+
+static void check_key(const char *raw, const char *want)
+{
+    struct delta_file file = file_of(raw);
+    AUTO(buf) struct buf out;
+    struct err err = ERR_INIT;
+    buf_init(&out, ACTION_BYTES_MAX);
+    assert_int_equal(delta_path_key(&file, &out, &err), 0);
+    assert_int_equal(out.len, strlen(want) + 1);
+    assert_string_equal(out.data, want);
+}
+
+/* Aim: the spellings of one path come to one key. */
+static void test_key(void **state)
+{
+    (void)state;
+    check_key("a%20b/x", "a b/x");
+    check_key("a b/x", "a b/x");
+    check_key("/a/x", "file:///a/x");
+    check_key("file:/a/x", "file:///a/x");
+    check_key("FILE:///a/x", "file:///a/x");
+    check_key("s3n://b/k%23", "s3://b/k#");
+    check_key("../t/x", "../t/x");
+    check_key("ts=10:00/x", "ts=10:00/x");
+}
+
+/* Aim: a deletion vector is a part of the key. */
+static void test_key_dv(void **state)
+{
+    (void)state;
+    struct delta_file file = file_of("x");
+    struct err err = ERR_INIT;
+    AUTO(buf) struct buf out;
+    buf_init(&out, KIB);
+    file.dv = (struct delta_dv){SLICE_LIT("u"), SLICE_LIT("ab"), 4, true};
+    assert_int_equal(delta_path_key(&file, &out, &err), 0);
+    assert_true(slice_eq(buf_slice(&out), slice_make("x\0uab@4", 7)));
+}
+
+static void check_locate(const struct delta_root *root, const char *raw, const char *want)
+{
+    struct err err = ERR_INIT;
+    AUTO(buf) struct buf out;
+    buf_init(&out, KEY_BYTES_MAX);
+    int rc = delta_path_locate(root, slice_of(raw), &out, &err);
+    assert_int_equal(rc, want ? 0 : -EACCES);
+    if (want)
+        assert_string_equal(out.data, want);
+}
+
+/* Aim: objects are found below the store's root and nowhere else. */
+static void test_locate(void **state)
+{
+    (void)state;
+    static const struct delta_root file_root = {{"file:///lake", 12}, {"t/", 2}};
+    static const struct delta_root bare = {{NULL, 0}, {NULL, 0}};
+    check_locate(&s3_root, "a%20b/x", "silver/t/a b/x");
+    check_locate(&s3_root, "../u/x", "silver/u/x");
+    check_locate(&s3_root, "../../../x", NULL);
+    check_locate(&s3_root, "%2e%2e/%2e%2e/%2e%2e/x", NULL);
+    check_locate(&s3_root, "s3a://bucket/lake/gold/x", "gold/x");
+    check_locate(&s3_root, "s3://bucket/lakeside/x", NULL);
+    check_locate(&s3_root, "s3://bucket/lake/../x", NULL);
+    check_locate(&s3_root, "s3://other/lake/x", NULL);
+    check_locate(&s3_root, "s3://bucket/lake", NULL);
+    check_locate(&s3_root, "file:///lake/x", NULL);
+    check_locate(&file_root, "file:/lake/u/x", "u/x");
+    check_locate(&file_root, "/lake/u/x", "u/x");
+    check_locate(&file_root, "/etc/passwd", NULL);
+    check_locate(&bare, "/x", NULL);
+    check_locate(&bare, "x", "x");
+}
+
+/* Aim: the schema tells which columns are loose, and a damaged one is damage. */
+static void test_columns(void **state)
+{
+    (void)state;
+    static struct slice names[] = {{"ts", 2}, {"d", 1}, {"n", 1}};
+    struct delta_metadata metadata = {
+        .partition_columns = {names, 3},
+        .schema =
+            SLICE_LIT("{\"type\":\"struct\",\"fields\":[{\"name\":\"d\",\"type\":\"decimal(5,2)\"},"
+                      "{\"name\":\"n\",\"type\":{\"type\":\"struct\",\"fields\":[]}},"
+                      "{\"name\":\"t\\u0073\",\"type\":\"timestamp\",\"metadata\":{}}]}")};
+    struct delta_columns columns;
+    struct err err = ERR_INIT;
+    AUTO(arena) struct arena arena;
+    arena_init(&arena, MIB);
+    assert_int_equal(delta_columns_of(&arena, &metadata, &columns, &err), 0);
+    assert_int_equal(columns.n, 3);
+    assert_true(columns.at[0].loose && columns.at[1].loose);
+    assert_false(columns.at[2].loose);
+    metadata.schema = SLICE_LIT("{\"fields\":[");
+    assert_int_equal(delta_columns_of(&arena, &metadata, &columns, &err), -EIO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kept),     cmocka_unit_test(test_built),
+        cmocka_unit_test(test_nameless), cmocka_unit_test(test_loose),
+        cmocka_unit_test(test_key),      cmocka_unit_test(test_key_dv),
+        cmocka_unit_test(test_locate),   cmocka_unit_test(test_columns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
