@@ -50,6 +50,21 @@ int cond_wait_until(struct cond *c, struct lock *l, int64_t until_ms) REQUIRES(l
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
-#define WITH_LOCK(l) for (int once_ = (lock_enter(l), 1); once_; once_ = (lock_leave(l), 0))
+/*
+ * The loop of WITH_LOCK as the analysis can follow it: a try that succeeds once, so that the lock
+ * is held in the body and neither before nor behind it.
+ */
+static inline int lock_once_(struct lock *l, int *once)
+    TSA(exclusive_trylock_function(1, l)) NO_TSA;
+static inline int lock_once_(struct lock *l, int *once)
+{
+    if (!*once)
+        return 0;
+    *once = 0;
+    lock_enter(l);
+    return 1;
+}
+
+#define WITH_LOCK(l) for (int once_ = 1; lock_once_(l, &once_); lock_leave(l))
 
 #endif
