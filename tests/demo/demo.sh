@@ -69,12 +69,12 @@ say "Any of them is one @ away. Version 0 is the table as it was first written:"
 run "find mnt/silver/orders@0 -type f | sort"
 same "$(count mnt/silver/orders@0)" 3
 run "ls mnt/silver/orders@2"
-same "$(ls mnt/silver/orders@2 | grep -c 2026-03-02)" 0
+same "$(ls mnt/silver/orders@2 | grep -c 2025-03-02)" 0
 
-say "Or ask by day: the table as it stood at the first instant of 4 March 2026, which is version 2:"
-run "ls mnt/silver/orders@2026-03-04"
-run "cat mnt/silver/orders@2026-03-04/.tarn/version; echo"
-same "$(tr -d '[:space:]' < mnt/silver/orders@2026-03-04/.tarn/version)" 2
+say "Or ask by day: the table as it stood at the first instant of 4 March 2025, which is version 2:"
+run "ls mnt/silver/orders@2025-03-04"
+run "cat mnt/silver/orders@2025-03-04/.tarn/version; echo"
+same "$(tr -d '[:space:]' < mnt/silver/orders@2025-03-04/.tarn/version)" 2
 
 say "They are plain files: whatever reads files reads a version. Take one away with cp:"
 before=$(sum mnt/silver/orders@3)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-DAYS = ['2026-03-01', '2026-03-02', '2026-03-03']
-FIRST = datetime.datetime(2026, 3, 1, 9, 30, tzinfo=datetime.timezone.utc)
+DAYS = ['2025-03-01', '2025-03-02', '2025-03-03']
+FIRST = datetime.datetime(2025, 3, 1, 9, 30, tzinfo=datetime.timezone.utc)
 
 
 def orders(first, count, price=1):
@@ -38,7 +38,7 @@ def date_commits(table):
 
 
 def make_bronze(lake):
-    clicks = lake / 'bronze' / 'clicks' / '2026-03-01'
+    clicks = lake / 'bronze' / 'clicks' / '2025-03-01'
     clicks.mkdir(parents=True)
     for hour in range(3):
         lines = ['{"user": %d, "page": "/p/%d"}\n' % (i * 7 % 50, i % 9) for i in range(200)]
@@ -54,7 +54,7 @@ def make_silver(lake):
     table = lake / 'silver' / 'orders'
     write_deltalake(table, orders(0, 3000), partition_by=['date'])                # version 0
     write_deltalake(table, orders(3000, 1500), mode='append')                     # version 1
-    DeltaTable(table).delete("date = '2026-03-02'")                               # version 2
+    DeltaTable(table).delete("date = '2025-03-02'")                               # version 2
     write_deltalake(table, orders(0, 1200, price=3), mode='overwrite')            # version 3
     date_commits(table)
 
