@@ -17,10 +17,6 @@ from support.places import SLOWNESS, TARN                           # noqa: E402
 DEFAULT_TIMEOUT_S = 120
 
 
-def pytest_configure(config):
-    config.addinivalue_line('markers', 'long: minutes or gigabytes; make check-long runs it')
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
         own = item.get_closest_marker('timeout')

@@ -47,7 +47,7 @@ replay() {
 # Adds the `N passed, N failed` that a tool ends with.
 tally() {
     local last
-    last=$(tail -1 "$1")
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -1)
     if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
         count "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
     else
@@ -66,17 +66,22 @@ e2e() {
     local log=$logs/e2e.log status
     TARN=$2 "$PYTHON" -m pytest -c tests/pytest.ini tests/e2e -m "$1" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
-    # the summary, with its colours off: `3 failed, 40 passed, 1 skipped, 1 error in 7.00s`
-    local summary n_passed n_failed n_other
-    summary=$(tail -1 "$log")
-    number() { echo "$summary" | sed -nE "s/.*[^0-9]([0-9]+) $1.*/\1/p;s/^=* ?([0-9]+) $1.*/\1/p" | head -1; }
-    n_passed=$(number passed) n_failed=$(number failed)
-    n_other=$(($(number errors? | sed 's/^$/0/') + $(number skipped | sed 's/^$/0/')))
-    count "${n_passed:-0}" $((${n_failed:-0} + n_other))
-    if [ "$status" != 0 ] && [ $((${n_failed:-0} + n_other)) = 0 ]; then
+    # the summary: `==== 3 failed, 40 passed, 1 skipped, 2 errors in 7.00s ====`
+    local good bad
+    good=$(summed "$log" passed)
+    bad=$(($(summed "$log" failed) + $(summed "$log" 'errors?') + $(summed "$log" skipped)))
+    count "$good" "$bad"
+    if [ "$status" != 0 ] && [ "$bad" = 0 ]; then
         echo "FAILED pytest (status $status)"
         count 0 1
     fi
+}
+
+# One number of pytest's summary; what it does not name is 0.
+summed() {
+    local n
+    n=$(tail -1 "$1" | grep -oE "[0-9]+ $2\\b" | head -1 | cut -d' ' -f1)
+    echo "${n:-0}"
 }
 
 sanitized() {

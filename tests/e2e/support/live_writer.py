@@ -57,3 +57,4 @@ def main():
 
 if __name__ == '__main__':
     main()
+    os._exit(0)                                 # the writers' own threads may not end cleanly

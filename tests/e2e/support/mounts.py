@@ -46,12 +46,16 @@ def is_mounted(path):
 def abort_connection(path):
     """Makes every request of a FUSE mount fail now, also those that wait."""
     for where, device, kind in mount_lines():
-        if where == str(path) and kind.startswith('fuse'):
-            if not any(CONNECTIONS.iterdir()):
-                subprocess.run(['mount', '-t', 'fusectl', 'none', str(CONNECTIONS)], check=False)
-            control = CONNECTIONS / device.split(':')[1] / 'abort'
-            if control.exists():
-                control.write_text('1')
+        if where != str(path) or not kind.startswith('fuse'):
+            continue
+        lent = not any(CONNECTIONS.iterdir())   # the control filesystem is not mounted everywhere
+        if lent:
+            subprocess.run(['mount', '-t', 'fusectl', 'none', str(CONNECTIONS)], check=False)
+        control = CONNECTIONS / device.split(':')[1] / 'abort'
+        if control.exists():
+            control.write_text('1')
+        if lent:
+            subprocess.run(['umount', str(CONNECTIONS)], check=False)
 
 
 def detach(path):
