@@ -15,9 +15,13 @@ TABLES  ?= ../shared/tables
 # Where test servers and Python packages are kept between runs.
 TOOLS   ?= $(CURDIR)/build/tools
 
-LAYERS  := base cache/store cache lake/format lake lake/index lake/delta lake/files lake/view fs tools
-PACKAGES := fuse3 libcurl libcrypto libzstd json-c libbrotlidec liblz4 zlib expat
+LAYERS  := base cache/store cache lake/format lake lake/index lake/delta lake/files lake/unread lake/view fs tools
+PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec liblz4 zlib expat
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread
+
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+SAY = $(if $(V),@:,@echo)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
@@ -52,38 +56,46 @@ help: ## this list
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(SAY) "  $@"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/libtarn.a: $(LIBOBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(SAY) "  $@"
+	$(Q)ar rcsP $@ $^
 
 $(BUILD)/tarn: $(BUILD)/obj/tools/main.o $(BUILD)/libtarn.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LIBRARIES) -o $@
+	$(SAY) "  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LIBRARIES) -o $@
 
 # Unit tests: one program a module. TARN_UNIT lets a module open test-only seams.
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
+	$(SAY) "  $@"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
 
 # Fuzz targets with libFuzzer (clang), built from the sources themselves so that they are instrumented.
 FUZZFLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 build/fuzzobj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	$(SAY) "  $@"
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	    -fno-sanitize-recover=all -MMD -MP -c $< -o $@
 build/fuzz/%: tests/fuzz/%.c $(LIBSRC:%.c=build/fuzzobj/%.o)
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) $(FUZZFLAGS) $^ -Wl,--gc-sections $(LIBRARIES) -o $@
+	$(SAY) "  $@"
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZFLAGS) $^ -Wl,--gc-sections $(LIBRARIES) -o $@
 
 # The same targets without a fuzzer: each replays the files that it is given.
 $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
+	$(SAY) "  $@"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
+	$(SAY) "  $@"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
 
 .PHONY: unit fuzz replay
 unit: $(UNIT) ## build and run the unit tests

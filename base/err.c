@@ -29,7 +29,8 @@ int err_wrap(struct err *err, const char *fmt, ...)
     va_end(ap);
     size_t at = n < 0 ? 0 : (size_t)n;
     if (at < sizeof err->msg)
-        (void)snprintf(err->msg + at, sizeof err->msg - at, ": %s", old); /* likewise */
+        (void)snprintf(err->msg + at, sizeof err->msg - at, ": %.*s", (int)(sizeof err->msg - at),
+                       old); /* likewise */
     if (err->code == 0)
         err->code = EIO;
     return -err->code;

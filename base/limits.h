@@ -37,6 +37,21 @@
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
+/* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
+#define PAGE_BYTES_MAX (256 * MIB)
+/* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */
+#define FOOTER_BYTES_MAX (64 * MIB)
+#define FOOTER_MEMORY_MAX (128 * MIB)
+/* Groups and leaves of one Parquet schema: training tables have 100,000 columns. */
+#define PARQUET_NODES_MAX ((size_t)1 << 19)
+/* Nesting of a Parquet schema: levels fit a byte. */
+#define PARQUET_DEPTH_MAX 255
+/* Values of one dictionary page; writers stop at 1 MiB, half a million values at most. */
+#define PARQUET_DICTIONARY_MAX ((size_t)4 << 20)
+/* Cells and bytes of one leaf in one row, where a row is longer than a page. */
+#define PARQUET_ROW_CELLS_MAX ((size_t)1 << 20)
+#define PARQUET_ROW_BYTES_MAX (64 * MIB)
+
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
 /* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */

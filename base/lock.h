@@ -25,6 +25,7 @@
 #define EXCLUDES(...) TSA(locks_excluded(__VA_ARGS__))
 #define REQUIRES(...) TSA(exclusive_locks_required(__VA_ARGS__))
 #define ACQUIRE(...) TSA(exclusive_lock_function(__VA_ARGS__))
+#define TRY_ACQUIRE(...) TSA(exclusive_trylock_function(__VA_ARGS__))
 #define RELEASE(...) TSA(unlock_function(__VA_ARGS__))
 #define NO_TSA TSA(no_thread_safety_analysis)
 
@@ -51,12 +52,10 @@ void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
 /*
- * The loop of WITH_LOCK as the analysis can follow it: a try that succeeds once, so that the lock
- * is held in the body and neither before nor behind it.
+ * Takes the lock the first time and ends the loop the second time. To the analysis it is a lock
+ * that may be refused: it cannot see that a loop over a flag runs once.
  */
-static inline int lock_once_(struct lock *l, int *once)
-    TSA(exclusive_trylock_function(1, l)) NO_TSA;
-static inline int lock_once_(struct lock *l, int *once)
+static inline int lock_once_(struct lock *l, int *once) TRY_ACQUIRE(1, l) NO_TSA
 {
     if (!*once)
         return 0;

@@ -2,7 +2,6 @@
 #include "base/workers.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/lock.h"
@@ -113,4 +112,13 @@ void workers_submit(struct workers *w, struct job *job)
         waitlist_add(&w->queue, job);
         cond_signal(&w->more);
     }
+}
+
+int task_to_worker(struct task *t, struct workers *w)
+{
+    if (t->on_worker)
+        return 0;
+    t->on_worker = true;
+    workers_submit(w, &t->job);
+    return -EINPROGRESS;
 }

@@ -10,6 +10,8 @@
 #ifndef BASE_WORKERS_H
 #define BASE_WORKERS_H
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 #include "base/err.h"
 
@@ -39,5 +41,17 @@ void waitlist_add(struct waitlist *list, struct job *job);
 
 /* Submits every job of the list in order and leaves it empty. */
 void waitlist_wake(struct waitlist *list, struct workers *w);
+
+/*
+ * A job that is run again from its start until nothing parks it: first on the thread that took the
+ * request, where nothing may block, later on workers.
+ */
+struct task {
+    struct job job;
+    bool on_worker; /* this run may block on the local disk */
+};
+
+/* Before something that blocks: 0 on a worker; else the task is moved to one, -EINPROGRESS. */
+int task_to_worker(struct task *t, struct workers *w);
 
 #endif

@@ -28,10 +28,13 @@
 struct cache;
 struct object;
 
+/* More than any store holds (S3: 50 TiB); bounds the presence bitmap to 8 MiB an object. */
+#define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
+
 struct cache_config {
     int dirfd;               /* the cache directory, borrowed while the cache lives */
     uint64_t size_bytes;     /* budget of the objects' files */
-    struct workers *workers; /* disk writes and flushing; borrowed likewise */
+    struct workers *workers; /* disk reads and writes; borrowed likewise */
 };
 
 /*
@@ -40,13 +43,13 @@ struct cache_config {
  */
 struct cache *cache_open(const struct cache_config *config, struct err *err);
 
-/* Ends all flights, flushes, closes. No object may be open. Blocks. */
+/* Waits for all flights, flushes, closes. No object may be open. Blocks. */
 void cache_close(struct cache *c);
 DEFINE_AUTO(cache, struct cache *, cache_close)
 
 /* What an object is. Strings are borrowed for the call. */
 struct object_name {
-    struct store *store; /* must outlive the object */
+    struct store *store; /* must outlive the object: see cache_drain_store */
     struct slice key;
     uint64_t size;
     struct slice etag; /* as a listing told it; empty: learned with the first bytes */
@@ -88,6 +91,8 @@ struct object_read {
     struct object *object;
     size_t missing; /* blocks still awaited; the object's lock */
     struct job job;
+    struct piece *pieces; /* one for each block, where the read had to wait */
+    size_t piece_count;
 };
 
 /*
@@ -97,10 +102,18 @@ struct object_read {
  */
 int object_read(struct object *o, struct object_read *r, struct err *err);
 
+/*
+ * Waits until no flight of the store is under way, whose objects' handles must all have been given
+ * back; then it may be freed. Two stores of one URL share their objects, which ask the one of the
+ * latest object_open: so a process has one store a URL, or frees them together. Blocks.
+ */
+void cache_drain_store(struct cache *c, const struct store *store);
+
 struct cache_stat {
     uint64_t objects, bytes, size_bytes;         /* in the cache now; the budget */
     uint64_t hit_bytes, fetched_bytes, requests; /* since cache_open */
     uint64_t flights;                            /* now */
+    uint64_t write_errors; /* blocks or records that the disk did not take; reads went on */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);
 

@@ -57,6 +57,14 @@ struct driver;
 struct driver_ops {
     const char *format; /* "delta" */
 
+    /*
+     * A directory is the root of such a table if it has a subdirectory of this name, and in it,
+     * where marker_inside is not NULL, something whose name ends so. NULL: not found by itself.
+     */
+    const char *marker, *marker_inside;
+    /* 17 digits after `@` are a time (Delta), not a version. */
+    bool digits17_is_time;
+
     /* Makes the driver; asks nobody. */
     int (*open)(const struct driver_config *config, struct driver **out, struct err *err);
     void (*close)(struct driver *d);

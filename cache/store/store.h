@@ -51,6 +51,7 @@ struct store_get {
     struct store_info info;
 
     void *private; /* the store's, from get to done */
+    void *waiter;  /* store_get_wait's */
 };
 
 /* One line of a listing. Borrowed for the call. */
@@ -80,7 +81,11 @@ struct store_ops {
     /* -ENOENT where the key does not exist. */
     int (*head)(struct store *s, const char *key, struct store_info *out, struct err *err);
 
-    /* In no promised order. A prefix that does not exist is an empty listing. */
+    /*
+     * In no promised order. A prefix that does not exist is an empty listing. Empty keys that end
+     * in `/`, which tools make to mark directories, are left out. Whether a one-level listing names
+     * the directory that start_after lies in is the store's to choose.
+     */
     int (*list)(struct store *s, const struct store_list *req, struct err *err);
 
     /* Creates the key; -EEXIST where it is there already. */
@@ -99,6 +104,11 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     char *url; /* canonical, without secrets: the store's identity, and its name in messages */
+    /*
+     * The root as a table's metadata names objects below it, not percent-encoded and without a
+     * final slash: `s3://bucket/prefix`, `file:///dir`. NULL: absolute paths are never below it.
+     */
+    char *home;
 };
 
 /*
@@ -112,6 +122,8 @@ struct store_options {
     bool no_sign_request;
     const char *access_key_id, *secret_access_key, *session_token; /* NULL where not given */
     const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
+    const char *proxy_url; /* NULL: none; the environment's is never used */
+    int64_t deadline_ms;   /* of one request with its retries; 0: STORE_DEADLINE_MS */
 };
 
 /* Threads shared by all stores of a process. */

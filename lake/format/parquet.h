@@ -5,9 +5,9 @@
  * https://parquet.apache.org/docs/file-format/ and parquet.thrift of format 2.11. The file is given
  * as a source of bytes; nothing else is read. The reader walks one row group at a time and holds
  * only the pages that it is in. Of the schema the caller chooses leaves by path; others are not
- * read at all.
+ * read at all. Pages that carry a checksum are checked against it.
  *
- *   parquet_open -> parquet_leaf (choose) ... -> parquet_next_row (all chosen leaves) -> values
+ *   parquet_open -> parquet_choose ... -> parquet_next_row -> parquet_cells of each chosen leaf
  *
  * A row is given as each chosen leaf's run of cells in Dremel form: repetition and definition
  * levels with values, so that maps, lists and nulls inside structs come out as they were stored.
@@ -48,11 +48,20 @@ DEFINE_AUTO(parquet, struct parquet *, parquet_close)
 
 uint64_t parquet_rows(const struct parquet *p);
 
+/* The leaves of the schema, and the path of leaf i of them, as parquet_choose takes it, appended
+ * to out. */
+size_t parquet_leaves(const struct parquet *p);
+void parquet_leaf_path(const struct parquet *p, size_t i, struct buf *out);
+
 /*
  * Chooses a leaf to be read, by its path in the schema joined with dots (`add.path`,
  * `add.partitionValues.key_value.key`). Where a group is a list or map, its repeated group and
- * element may be named anything: `*` in the path matches one component. Returns a handle >= 0,
- * -ENOENT where the schema has no such leaf. Before the first parquet_next_row only.
+ * element may be named anything: `*` in the path matches one component. Returns a handle >= 0 (the
+ * same one for the same leaf), -ENOENT where the schema has no such leaf. Before the first
+ * parquet_next_row only.
+ *
+ * The type is what the file says, whoever wrote it: check it (parquet_leaf) before the cells are
+ * read, or read only that member of a cell which you expect: the others are zero.
  */
 int parquet_choose(struct parquet *p, const char *path, struct err *err);
 
@@ -74,7 +83,8 @@ struct parquet_cell {
     struct slice bytes; /* BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, INT96; until the next row */
 };
 
-/* Moves on to the next row: 1 there is one, 0 the end, or -errno. */
+/* Moves on to the next row: 1 there is one, 0 the end, or -errno (and the same one from then on).
+ */
 int parquet_next_row(struct parquet *p, struct err *err);
 
 /* The cells of a chosen leaf in the current row; *n is at least 1. Until the next row. */

@@ -33,11 +33,15 @@ struct run *run_ref(struct run *r);
 void run_unref(struct run *r);
 DEFINE_AUTO(run, struct run *, run_unref)
 
+/* The name that it was opened by; borrowed while the run lives. */
+const char *run_name(const struct run *r);
 /* What the driver keeps with the version: JSON, borrowed while the run lives. */
 struct slice run_meta(const struct run *r);
 uint32_t run_files(const struct run *r);
 uint64_t run_bytes(const struct run *r); /* sum of the files' sizes */
 uint32_t run_dirs(const struct run *r);
+/* Of the files and their order: a base that is made again of the same entries has the same. */
+uint64_t run_identity(const struct run *r);
 
 struct run_dir {
     struct slice name; /* empty for the root; borrowed while the run lives */
@@ -64,10 +68,14 @@ int run_file(const struct run *r, uint32_t ordinal, struct buf *scratch, struct 
 /* Walks files from an ordinal on without searching anew for each; for listings. */
 struct run_cursor {
     const struct run *run;
-    uint32_t ordinal;     /* of the file that comes next */
-    uint32_t dir;         /* that it is in */
-    struct buf path, raw; /* decoded */
-    size_t at;            /* private: offset in the block */
+    uint32_t ordinal;          /* of the file that comes next */
+    uint32_t dir;              /* that it is in */
+    struct buf path, raw;      /* decoded */
+    size_t at;                 /* private from here on: offset in the blocks */
+    size_t end;                /* of the block */
+    uint32_t block;            /* the next one */
+    bool raw_is_path;          /* the last entry's */
+    int64_t mtime_ms, version; /* the last entry's */
 };
 int run_cursor_init(struct run_cursor *c, const struct run *r, uint32_t ordinal, struct err *err);
 void run_cursor_done(struct run_cursor *c);
@@ -75,7 +83,11 @@ DEFINE_AUTO_DONE(run_cursor, struct run_cursor, run_cursor_done)
 /* 1 and the entry, valid until the next call; 0 at the end of the run; or -errno. */
 int run_cursor_next(struct run_cursor *c, struct entry *out, struct err *err);
 
-/* Ordinals of the files whose key hashes to `hash`: position range in the key table. */
+/*
+ * Ordinals of the files whose key hashes to `hash` (hash64(0, key)): position range in the key
+ * table. Two keys may share a hash. run_check_keys once before, as these cannot tell of damage.
+ */
+int run_check_keys(const struct run *r, struct err *err);
 void run_find_key(const struct run *r, uint64_t hash, uint32_t *first, uint32_t *count);
 uint32_t run_key_ordinal(const struct run *r, uint32_t position);
 
@@ -84,5 +96,13 @@ bool run_removed(const struct run *patch, uint32_t base_ordinal);
 uint32_t run_removed_below(const struct run *patch, uint32_t base_dir);
 uint64_t run_removed_bytes(const struct run *patch);
 uint32_t run_removed_files(const struct run *patch);
+#define RUN_NONE UINT32_MAX
+/* The first removed ordinal from that one on, or RUN_NONE. */
+uint32_t run_removed_next(const struct run *patch, uint32_t from);
+/* The patch was made on that base, or on one with the same files. */
+bool run_stands_on(const struct run *patch, const struct run *base);
+/* The patch's directory of the same path as the base's, and the other way; RUN_NONE: none. */
+uint32_t run_twin_in_patch(const struct run *patch, uint32_t base_dir);
+uint32_t run_twin_in_base(const struct run *patch, uint32_t patch_dir);
 
 #endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing, the table's counters, what the flusher is asked for. */
+#include <assert.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "cache/private.h"
+
+#define DRAIN_LOOK_MS 20
+
+void object_path(const struct object_id *id, char out[OBJECT_PATH_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    char *to = out;
+    for (size_t i = 0; i < sizeof id->bytes; i++) {
+        *to++ = digits[id->bytes[i] >> 4];
+        *to++ = digits[id->bytes[i] & 15];
+        if (i == 0)
+            *to++ = '/';
+    }
+    *to = '\0';
+}
+
+void cache_begin(struct cache *c, bool flight)
+{
+    WITH_LOCK (&c->lock) {
+        c->busy++;
+        c->flights += flight;
+    }
+}
+
+void cache_end(struct cache *c, bool flight)
+{
+    WITH_LOCK (&c->lock) {
+        c->flights -= flight;
+        if (flight && !c->tick) { /* buffers may be idle soon */
+            c->tick = true;
+            cond_signal(&c->changed);
+        }
+        if (--c->busy == 0 || c->draining)
+            cond_broadcast(&c->idle);
+    }
+}
+
+static void push_dirty_locked(struct cache *c, struct object *o) REQUIRES(c->lock)
+{
+    o->dirty = true;
+    o->dirty_next = c->dirty;
+    c->dirty = o;
+    c->tick = true;
+    cond_signal(&c->changed);
+}
+
+void cache_dirty(struct object *o)
+{
+    struct cache *c = o->cache;
+    WITH_LOCK (&c->lock) {
+        if (!o->dirty) {
+            o->refs++;
+            push_dirty_locked(c, o);
+        }
+    }
+}
+
+struct object *object_ref(struct object *o)
+{
+    o->refs++;
+    return o;
+}
+
+void object_unref(struct object *o)
+{
+    if (!o)
+        return;
+    struct cache *c = o->cache;
+    bool last = false;
+    WITH_LOCK (&c->lock) {
+        if (o->refs == 1 && o->touched && !o->dirty) {
+            push_dirty_locked(c, o); /* which takes the reference over */
+        } else if (--o->refs == 0) {
+            void *removed = map_remove(&c->table, id_slice(&o->id));
+            assert(removed == o);
+            (void)removed;
+            last = true;
+        }
+    }
+    if (last)
+        object_free(o);
+}
+
+uint64_t cache_high_water(const struct cache *c)
+{
+    return c->size_bytes - c->size_bytes / 16;
+}
+
+bool cache_reserve(struct object *o, uint64_t n)
+{
+    struct cache *c = o->cache;
+    bool room = false;
+    WITH_LOCK (&c->lock) {
+        if (c->bytes <= c->size_bytes && n <= c->size_bytes - c->bytes &&
+            !map_find(&c->doomed, id_slice(&o->id))) {
+            room = true;
+            c->bytes += n;
+        }
+        if ((!room || c->bytes > cache_high_water(c)) && !c->evict) {
+            c->evict = true;
+            cond_signal(&c->changed);
+        }
+    }
+    return room;
+}
+
+void cache_count(struct cache *c, int64_t bytes, int64_t objects)
+{
+    WITH_LOCK (&c->lock) {
+        c->bytes += (uint64_t)bytes;
+        c->objects += (uint64_t)objects;
+    }
+}
+
+void cache_stat(struct cache *c, struct cache_stat *out)
+{
+    struct cache_stat s = {.size_bytes = c->size_bytes,
+                           .hit_bytes = c->hit_bytes,
+                           .fetched_bytes = c->fetched_bytes,
+                           .requests = c->requests,
+                           .write_errors = c->write_errors};
+    WITH_LOCK (&c->lock) {
+        s.objects = c->objects;
+        s.bytes = c->bytes;
+        s.flights = c->flights;
+    }
+    *out = s;
+}
+
+/* What is there when cache_open fails, too. */
+static void cache_free(struct cache *c)
+{
+    free(c->batch);
+    index_close(c->index);
+    pool_done(&c->pool);
+    map_done(&c->table);
+    map_done(&c->doomed);
+    if (c->objects_fd >= 0)
+        (void)close(c->objects_fd); /* a directory */
+    cond_done(&c->changed);
+    cond_done(&c->idle);
+    lock_done(&c->lock);
+    free(c);
+}
+DEFINE_AUTO(cache_half, struct cache *, cache_free)
+
+static int open_objects(struct cache *c, struct err *err)
+{
+    if (mkdirat(c->dirfd, "objects", 0700) < 0 && errno != EEXIST)
+        return err_set(err, errno, "objects: %s", strerror(errno));
+    c->objects_fd = openat(c->dirfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (c->objects_fd < 0)
+        return err_set(err, errno, "objects: %s", strerror(errno));
+    return 0;
+}
+
+static int start_flusher(struct cache *c, struct err *err)
+{
+    c->batch = flusher_room();
+    if (!c->batch)
+        return err_set(err, ENOMEM, "out of memory");
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
+    int rc = pthread_create(&c->flusher, NULL, flusher_run, c);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc)
+        return err_set(err, rc, "thread: %s", strerror(rc));
+    (void)pthread_setname_np(c->flusher, "flush"); /* only a help to debuggers */
+    return 0;
+}
+
+struct cache *cache_open(const struct cache_config *config, struct err *err)
+{
+    AUTO(cache_half) struct cache *c = calloc(1, sizeof *c);
+    if (!c) {
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    c->dirfd = config->dirfd;
+    c->objects_fd = -1;
+    c->size_bytes = config->size_bytes;
+    c->workers = config->workers;
+    lock_init(&c->lock);
+    cond_init(&c->changed);
+    cond_init(&c->idle);
+    map_init(&c->table, OBJECTS_OPEN_MAX);
+    map_init(&c->doomed, OBJECTS_OPEN_MAX);
+    if (pool_init(&c->pool, c->workers, err) < 0 || open_objects(c, err) < 0)
+        return NULL;
+    c->index = index_open(c->dirfd, c->size_bytes, err);
+    if (!c->index || cache_sweep(c, err) < 0 || start_flusher(c, err) < 0) {
+        (void)err_wrap(err, "cache");
+        return NULL;
+    }
+    return STEAL(c);
+}
+
+/* Handles, flights and reads; the list of dirty ones asks no store. */
+static bool store_used_locked(struct cache *c, const struct store *store) REQUIRES(c->lock)
+{
+    size_t at = 0;
+    const struct map_entry *e;
+    while ((e = map_next(&c->table, &at))) {
+        struct object *o = e->value;
+        if (o->store == store && o->refs > o->dirty)
+            return true;
+    }
+    return false;
+}
+
+void cache_drain_store(struct cache *c, const struct store *store)
+{
+    WITH_LOCK (&c->lock) {
+        c->draining++;
+        /* Timed, because the flusher, too, holds objects for a moment and wakes nobody. */
+        while (store_used_locked(c, store))
+            (void)cond_wait_until(&c->idle, &c->lock, clock_mono_ms() + DRAIN_LOOK_MS);
+        c->draining--;
+    }
+}
+
+void cache_close(struct cache *c)
+{
+    if (!c)
+        return;
+    WITH_LOCK (&c->lock) {
+        while (c->busy)
+            cond_wait(&c->idle, &c->lock);
+        c->ending = true;
+        cond_signal(&c->changed);
+    }
+    (void)pthread_join(c->flusher, NULL); /* our own, joined once */
+    assert(c->table.count == 0 && "an object is still open");
+    cache_free(c);
+}

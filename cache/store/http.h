@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP engine: one thread that owns libcurl and every connection of the process.
+ *
+ *   http_submit -> queue -> at most CONNECTIONS_MAX under way -> done
+ *                    ^                                |
+ *                    '--- delayed (backoff, jitter) <-' a failure that may pass
+ *
+ * HTTP/1.1 over many connections that are kept alive, because one stream of an object store is
+ * slower than one host can take. Nobody sleeps: retries are timers of the engine. A request with
+ * all its attempts ends by its deadline. Redirects are not followed, and the environment's
+ * proxies, netrc and certificates are not used.
+ *
+ * Callbacks run on the engine's thread, under no lock, and must not block; they may submit.
+ */
+#ifndef CACHE_STORE_HTTP_H
+#define CACHE_STORE_HTTP_H
+
+#include "base/buf.h"
+#include "cache/store/http_answer.h"
+
+struct http;
+struct event;
+
+/* Starts the engine. NULL and err where it cannot. */
+struct http *http_new(struct err *err);
+
+/* Ends it; requests that are still there are done with -EIO. Nobody may submit any more. */
+void http_free(struct http *h);
+DEFINE_AUTO(http, struct http *, http_free)
+
+struct http_field {
+    const char *name, *value;
+};
+
+/* One request. The caller owns it and what it points to until done has run. */
+struct http_request {
+    const char *method; /* "GET", "HEAD", "PUT" */
+    const char *url;    /* percent-encoded, sent as it is */
+    const struct http_field *fields;
+    size_t fields_count;
+    const char *ca_bundle, *proxy_url; /* as in struct store_options */
+    struct slice upload;               /* PUT's body */
+    int64_t deadline_ms;               /* from http_submit on, with all attempts */
+
+    char *to; /* may be NULL: where the body goes if accept says so */
+    size_t room;
+    struct buf text; /* where it goes else; its maximum bounds it */
+
+    /* The head is there and a body follows: does it go into `to`? NULL: no. */
+    bool (*accept)(struct http_request *r);
+    /* `got` has grown. May be NULL. */
+    void (*arrived)(struct http_request *r);
+    /*
+     * A whole answer came (or, with rc set, one that is too long): shall the request be sent again?
+     * NULL: no. Failures of the network are the engine's to judge.
+     */
+    bool (*again)(struct http_request *r);
+    void (*done)(struct http_request *r);
+
+    /* Results; of the last attempt. */
+    int rc; /* 0: an answer came, whatever its status; else -EIO and err */
+    struct err err;
+    struct http_answer answer;
+    size_t got;        /* bytes in `to` */
+    unsigned attempts; /* sent so far */
+
+    /* The engine's. */
+    struct http_request *next;
+    void *easy, *field_list;
+    struct event *ended; /* http_run's */
+    int64_t due_ms;      /* while delayed; clock_mono_ms */
+    int64_t until_ms;    /* the deadline */
+    bool body_began, body_accepted, body_too_long;
+    char transport_error[256];
+};
+
+/* Any thread, under any lock. The request's results need not be initialised, but `text` must. */
+void http_submit(struct http *h, struct http_request *r);
+
+/* Submits and waits; r->done is set here. Not on the engine's thread. */
+void http_run(struct http *h, struct http_request *r);
+
+/* What the engine did since http_new. Any thread. */
+struct http_stat {
+    uint64_t requests, attempts, bytes_received;
+};
+void http_stat(struct http *h, struct http_stat *out);
+
+#endif

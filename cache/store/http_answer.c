@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/store/http_answer.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/instant.h"
+#include "base/text.h"
+
+static void copy_text(char *to, size_t room, struct slice value)
+{
+    if (value.n >= room || memchr(value.p, '\0', value.n))
+        return;
+    memcpy(to, value.p, value.n);
+    to[value.n] = '\0';
+}
+
+static bool name_is(struct slice name, const char *lower)
+{
+    return name.n == strlen(lower) && strncasecmp(name.p, lower, name.n) == 0;
+}
+
+static void read_field(struct http_answer *a, struct slice name, struct slice value)
+{
+    if (name_is(name, "content-length"))
+        a->has_length = text_parse_u64(value, INT64_MAX, &a->content_length);
+    else if (name_is(name, "etag"))
+        copy_text(a->etag, sizeof a->etag, value);
+    else if (name_is(name, "content-range"))
+        copy_text(a->content_range, sizeof a->content_range, value);
+    else if (name_is(name, "last-modified"))
+        (void)instant_parse_http(value, &a->last_modified_ms); /* stays 0: not told */
+    else if (name_is(name, "x-amz-request-id"))
+        copy_text(a->request_id, sizeof a->request_id, value);
+    else if (name_is(name, "x-amz-bucket-region"))
+        copy_text(a->bucket_region, sizeof a->bucket_region, value);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+void http_answer_read(struct http_answer *a, struct slice line)
+{
+    if (slice_starts(line, SLICE_LIT("HTTP/"))) {
+        *a = (struct http_answer){0}; /* what came before was an interim answer's */
+        return;
+    }
+    ptrdiff_t colon = slice_find(line, ':');
+    if (colon <= 0)
+        return;
+    struct slice value = slice_from(line, (size_t)colon + 1);
+    while (value.n && is_blank(value.p[0]))
+        value = slice_from(value, 1);
+    while (value.n && is_blank(value.p[value.n - 1]))
+        value.n--;
+    read_field(a, slice_make(line.p, (size_t)colon), value);
+}

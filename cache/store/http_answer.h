@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The head of an HTTP answer: the few fields that a store needs. Pure. */
+#ifndef CACHE_STORE_HTTP_ANSWER_H
+#define CACHE_STORE_HTTP_ANSWER_H
+
+#include "base/limits.h"
+#include "base/slice.h"
+
+/* Texts are empty, numbers zero where not told. */
+struct http_answer {
+    unsigned status; /* 0: none came */
+    bool has_length;
+    uint64_t content_length;
+    int64_t last_modified_ms;
+    char etag[ETAG_BYTES_MAX];
+    char content_range[96];
+    char request_id[96];    /* x-amz-request-id */
+    char bucket_region[48]; /* x-amz-bucket-region */
+};
+
+/*
+ * Takes one line of the head, with or without its line end. A status line begins an answer anew
+ * and is not looked into: the status is the engine's to set. A value too long for its field is
+ * dropped, because half of an ETag would match nothing.
+ */
+void http_answer_read(struct http_answer *a, struct slice line);
+
+#endif

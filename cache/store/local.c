@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/store/local.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cache/store/local_list.h"
+#include "cache/store/local_path.h"
+
+struct local {
+    struct store store;
+    int root;                /* immutable */
+    struct workers *workers; /* immutable */
+};
+
+static struct local *local_of(struct store *s)
+{
+    return CONTAINER_OF(s, struct local, store);
+}
+
+/* Reads. */
+
+struct local_get {
+    struct job job;
+    struct local *local;
+    struct store_get *get;
+};
+
+static int check_etag(const struct store_get *get, const char *want, const char *etag,
+                      struct err *err)
+{
+    if (want && strcmp(want, etag) != 0)
+        return err_set(err, ESTALE, "%.300s: the file changed: ETag %s, asked for %.100s", get->key,
+                       etag, want);
+    return 0;
+}
+
+/* What was read is one state of the file only if that state stands before and after. */
+static int read_range(struct local *l, struct store_get *get, struct err *err)
+{
+    struct stat st;
+    struct store_info info, after;
+    AUTO_FD int fd = local_open_file(l->root, get->key, &st, err);
+    if (fd < 0)
+        return STEAL_FD(fd);
+    local_info(&st, &info);
+    int rc = check_etag(get, get->if_match, info.etag, err);
+    if (rc < 0)
+        return rc;
+    uint64_t left = get->offset < info.size ? info.size - get->offset : 0;
+    size_t n = left < get->length ? (size_t)left : get->length;
+    rc = n ? file_pread_full(fd, get->to, n, (off_t)get->offset, err) : 0;
+    if (rc < 0) {
+        (void)err_wrap(err, "%.300s", get->key); /* any failure of a read is the store's EIO */
+        if (err)
+            err->code = EIO;
+        rc = -EIO;
+    }
+    if (fstat(fd, &st) < 0)
+        return local_error(errno, get->key, err);
+    local_info(&st, &after);
+    int changed = check_etag(get, info.etag, after.etag, err);
+    if (changed || rc < 0)
+        return changed ? changed : rc;
+    get->info = info;
+    get->got = n;
+    return 0;
+}
+
+static void run_get(struct job *job)
+{
+    struct local_get *g = CONTAINER_OF(job, struct local_get, job);
+    struct store_get *get = g->get;
+    get->rc = read_range(g->local, get, &get->err);
+    free(g);
+    if (get->rc == 0 && get->got && get->progress)
+        get->progress(get, get->got);
+    get->done(get);
+}
+
+static void local_get(struct store *s, struct store_get *get)
+{
+    assert(get->length > 0);
+    get->rc = 0;
+    get->got = 0;
+    get->info = (struct store_info){0};
+    get->err = (struct err)ERR_INIT;
+    struct local_get *g = calloc(1, sizeof *g);
+    if (!g) {
+        get->rc = err_set(&get->err, ENOMEM, "out of memory");
+        get->done(get);
+        return;
+    }
+    *g = (struct local_get){.job = {.run = run_get}, .local = local_of(s), .get = get};
+    get->private = g;
+    workers_submit(local_of(s)->workers, &g->job);
+}
+
+static int local_head(struct store *s, const char *key, struct store_info *out, struct err *err)
+{
+    struct stat st;
+    AUTO_FD int fd = local_open_file(local_of(s)->root, key, &st, err);
+    if (fd < 0)
+        return STEAL_FD(fd);
+    local_info(&st, out);
+    return 0;
+}
+
+static int local_open_in_place(struct store *s, const char *key, int *out, struct err *err)
+{
+    struct stat st;
+    int fd = local_open_file(local_of(s)->root, key, &st, err);
+    if (fd < 0)
+        return fd;
+    *out = fd;
+    return 0;
+}
+
+static int local_list_store(struct store *s, const struct store_list *req, struct err *err)
+{
+    return local_list(local_of(s)->root, req, err);
+}
+
+/* Writes. */
+
+/* The directory of the key, made where it is missing. Returns a descriptor or -errno. */
+static int make_parent(int root, const char *key, struct err *err)
+{
+    AUTO_FREE char *path = strdup(key);
+    if (!path)
+        return err_set(err, ENOMEM, "out of memory");
+    AUTO_FD int parent = local_open(root, ".", O_RDONLY | O_DIRECTORY, err);
+    if (parent < 0)
+        return STEAL_FD(parent);
+    for (char *slash = path, *at = path; (slash = strchr(at, '/')); at = slash + 1) {
+        *slash = '\0';
+        bool made = mkdirat(parent, at, 0777) == 0; /* EEXIST is met by the open */
+        if (!made && errno != EEXIST)
+            return local_error(errno, path, err);
+        if (made && file_sync_dir(parent, err) < 0)
+            return local_error(EIO, path, err);
+        int fd = local_open(root, path, O_RDONLY | O_DIRECTORY, err);
+        if (fd < 0)
+            return fd;
+        (void)close(parent); /* only read */
+        parent = fd;
+        *slash = '/';
+    }
+    return STEAL_FD(parent);
+}
+
+static int write_and_sync(int fd, struct slice data, struct err *err)
+{
+    int rc = file_pwrite_full(fd, data.p, data.n, 0, err);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = err_set(err, errno, "fsync: %s", strerror(errno));
+    return rc;
+}
+
+/* By a file without a name, which a crash leaves no trace of. -EOPNOTSUPP: not on this file system.
+ */
+static int put_unnamed(int parent, const char *name, struct slice data, struct err *err)
+{
+    AUTO_FD int fd = openat(parent, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (fd < 0 && (errno == EISDIR || errno == EOPNOTSUPP))
+        return -EOPNOTSUPP;
+    if (fd < 0)
+        return local_error(errno, name, err);
+    int rc = write_and_sync(fd, data, err);
+    if (rc < 0)
+        return rc;
+    char self[64];
+    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* a number fits */
+    if (linkat(AT_FDCWD, self, parent, name, AT_SYMLINK_FOLLOW) < 0)
+        return err_set(err, errno, "link: %s", strerror(errno));
+    return 0;
+}
+
+static int put_aside(int parent, const char *name, struct slice data, struct err *err)
+{
+    static _Atomic unsigned count;
+    char aside[64];
+    (void)snprintf(aside, sizeof aside, ".tarn-%d-%u", (int)getpid(), count++); /* fits */
+    AUTO_FD int fd = openat(parent, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return local_error(errno, aside, err);
+    int rc = write_and_sync(fd, data, err);
+    if (rc == 0 && linkat(parent, aside, parent, name, 0) < 0)
+        rc = err_set(err, errno, "link: %s", strerror(errno));
+    (void)unlinkat(parent, aside, 0); /* what is left of it is no object's */
+    return rc;
+}
+
+static int local_put_if_absent(struct store *s, const char *key, struct slice data, struct err *err)
+{
+    if (!local_key_valid(slice_of(key)))
+        return err_set(err, ENOENT, "%.300s: a component is empty, . or ..", key);
+    AUTO_FD int parent = make_parent(local_of(s)->root, key, err);
+    if (parent < 0)
+        return STEAL_FD(parent);
+    const char *slash = strrchr(key, '/'), *name = slash ? slash + 1 : key;
+    int rc = put_unnamed(parent, name, data, err);
+    if (rc == -EOPNOTSUPP)
+        rc = put_aside(parent, name, data, err);
+    if (rc == -EEXIST)
+        return err_set(err, EEXIST, "%.300s: the key is there already", key);
+    if (rc == 0)
+        rc = file_sync_dir(parent, err);
+    if (rc < 0)
+        (void)err_wrap(err, "%.300s", key); /* the code stays */
+    return rc;
+}
+
+static void local_free(struct store *s)
+{
+    struct local *l = local_of(s);
+    (void)close(l->root); /* only read */
+    free(s->url);
+    free(s->home);
+    free(l);
+}
+
+static const struct store_ops local_ops = {
+    .scheme = "file",
+    .get = local_get,
+    .head = local_head,
+    .list = local_list_store,
+    .put_if_absent = local_put_if_absent,
+    .open_in_place = local_open_in_place,
+    .free = local_free,
+};
+
+struct store *local_new(const char *path, struct workers *workers, struct err *err)
+{
+    AUTO_FREE char *real = realpath(path, NULL);
+    AUTO_FD int root = real ? open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (root < 0) {
+        (void)err_set(err, errno, "%.300s: %s", path, strerror(errno));
+        return NULL;
+    }
+    AUTO(buf) struct buf url, plain;
+    buf_init(&url, sizeof "file://" + 3 * (size_t)PATH_MAX);
+    buf_init(&plain, sizeof "file://" + (size_t)PATH_MAX);
+    buf_add_str(&url, "file://");
+    text_percent_encode(&url, slice_of(real), "/");
+    buf_addf(&plain, "file://%s", strcmp(real, "/") == 0 ? "" : real);
+    struct local *l = calloc(1, sizeof *l);
+    char *text = buf_steal_str(&url), *home = buf_steal_str(&plain);
+    if (!l || !text || !home) {
+        free(l);
+        free(text);
+        free(home);
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    l->store = (struct store){.ops = &local_ops, .url = text, .home = home};
+    l->root = STEAL_FD(root);
+    l->workers = workers;
+    return &l->store;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/store/s3_list.h"
+
+#include "base/instant.h"
+#include "base/text.h"
+#include "cache/store/xml.h"
+
+/* Keys thrice as long, percent-encoded; continuation tokens have some hundred bytes. */
+#define TEXT_BYTES_MAX (4 * KEY_BYTES_MAX)
+
+struct page_reader {
+    struct s3_page *page;
+    struct s3_line line; /* of the Contents or CommonPrefixes that is open */
+    bool has_key, has_size, encoded, is_page;
+};
+
+void s3_page_init(struct s3_page *page)
+{
+    *page = (struct s3_page){.lines = VEC_MAX(S3_PAGE_ENTRIES_MAX)};
+    arena_init(&page->arena, 2 * S3_PAGE_BYTES_MAX);
+}
+
+void s3_page_done(struct s3_page *page)
+{
+    vec_done(&page->lines);
+    arena_done(&page->arena);
+}
+
+static int keep(struct s3_page *page, struct slice text, struct slice *out, struct err *err)
+{
+    struct slice copy = arena_slice(&page->arena, text);
+    if (!copy.p)
+        return err_set(err, ENOMEM, "listing: out of memory");
+    *out = copy;
+    return 0;
+}
+
+static int bad(const char *name, struct slice text, struct err *err)
+{
+    return err_set(err, EIO, "listing: %s is \"%.*s\"", name, text.n > 40 ? 40 : (int)text.n,
+                   text.p ? text.p : "");
+}
+
+static int read_field(struct page_reader *r, const struct xml_element *e, struct err *err)
+{
+    bool contents = slice_is(e->parent, "Contents");
+    if (contents && slice_is(e->name, "Size")) {
+        if (!text_parse_u64(e->text, INT64_MAX, &r->line.size))
+            return bad("Size", e->text, err);
+        r->has_size = true;
+    } else if (contents && slice_is(e->name, "LastModified")) {
+        if (!instant_parse(e->text, &r->line.mtime_ms))
+            return bad("LastModified", e->text, err);
+    } else if (contents && slice_is(e->name, "ETag")) {
+        return keep(r->page, e->text, &r->line.etag, err);
+    } else if (slice_is(e->name, contents ? "Key" : "Prefix")) {
+        if (r->has_key || e->text.n == 0)
+            return bad("a key", e->text, err);
+        r->has_key = true;
+        return keep(r->page, e->text, &r->line.key, err);
+    }
+    return 0;
+}
+
+static int read_line(struct page_reader *r, bool is_prefix, struct err *err)
+{
+    r->line.is_prefix = is_prefix;
+    if (is_prefix && !r->has_key)
+        return 0; /* some servers send an empty CommonPrefixes where there are none */
+    if (!r->has_key || (!is_prefix && !r->has_size))
+        return err_set(err, EIO, "listing: an entry without key or size");
+    int rc = vec_push(&r->page->lines, r->line);
+    if (rc < 0)
+        return err_set(err, rc == -ENOMEM ? ENOMEM : EIO, "listing: more than %d entries in a page",
+                       S3_PAGE_ENTRIES_MAX);
+    return 0;
+}
+
+static int read_head(struct page_reader *r, const struct xml_element *e, struct err *err)
+{
+    if (slice_is(e->name, "IsTruncated")) {
+        r->page->truncated = slice_is(e->text, "true");
+        if (!r->page->truncated && !slice_is(e->text, "false"))
+            return bad("IsTruncated", e->text, err);
+    } else if (slice_is(e->name, "EncodingType")) {
+        r->encoded = slice_is(e->text, "url");
+    } else if (slice_is(e->name, "NextContinuationToken") && e->text.n) {
+        struct slice token = SLICE_NONE;
+        int rc = keep(r->page, e->text, &token, err);
+        if (rc < 0)
+            return rc;
+        r->page->token = (char *)token.p; /* the arena's copy, which ends in a zero */
+    }
+    return 0;
+}
+
+static int on_page_element(void *arg, const struct xml_element *e, struct err *err)
+{
+    struct page_reader *r = arg;
+    if (!slice_is(e->root, "ListBucketResult"))
+        return err_set(err, EIO, "listing: the answer is a %.*s", SLICE_FMT(e->root));
+    r->is_page = true;
+    bool contents = slice_is(e->name, "Contents"), prefixes = slice_is(e->name, "CommonPrefixes");
+    if (e->depth == 2 && (contents || prefixes)) {
+        int rc = read_line(r, prefixes, err);
+        r->line = (struct s3_line){0};
+        r->has_key = r->has_size = false;
+        return rc;
+    }
+    if (e->depth == 2)
+        return read_head(r, e, err);
+    bool in_line = slice_is(e->parent, "Contents") || slice_is(e->parent, "CommonPrefixes");
+    return e->depth == 3 && in_line ? read_field(r, e, err) : 0;
+}
+
+/* `encoding-type=url` is that of forms: a space is `+`. */
+static int decode_key(struct s3_page *page, struct slice *key, struct err *err)
+{
+    AUTO(buf) struct buf spaced, decoded;
+    buf_init(&spaced, TEXT_BYTES_MAX);
+    buf_init(&decoded, TEXT_BYTES_MAX);
+    for (size_t i = 0; i < key->n; i++)
+        buf_add_char(&spaced, key->p[i] == '+' ? ' ' : key->p[i]);
+    text_percent_decode(&decoded, buf_slice(&spaced));
+    if (spaced.failed || decoded.failed)
+        return err_set(err, ENOMEM, "listing: out of memory");
+    return keep(page, buf_slice(&decoded), key, err);
+}
+
+int s3_page_parse(struct slice xml, struct s3_page *page, struct err *err)
+{
+    struct page_reader r = {.page = page};
+    int rc = xml_walk(xml, TEXT_BYTES_MAX, on_page_element, &r, err);
+    if (rc < 0)
+        return rc;
+    if (page->truncated && !page->token)
+        return err_set(err, EIO, "listing: truncated, without a token to go on");
+    for (size_t i = 0; i < page->lines.n; i++) {
+        struct s3_line *line = &page->lines.at[i];
+        if (r.encoded && (rc = decode_key(page, &line->key, err)) < 0)
+            return rc;
+        if (memchr(line->key.p, '\0', line->key.n))
+            return err_set(err, EIO, "listing: a key with a zero byte");
+    }
+    return 0;
+}
+
+static void copy_cut(char *to, size_t room, struct slice text)
+{
+    size_t n = text.n < room ? text.n : room - 1;
+    if (n)
+        memcpy(to, text.p, n);
+    to[n] = '\0';
+}
+
+static int on_problem_element(void *arg, const struct xml_element *e, struct err *err)
+{
+    (void)err; /* nothing is wrong with any element */
+    struct s3_problem *p = arg;
+    if (e->depth != 2 || !slice_is(e->root, "Error"))
+        return 0;
+    if (slice_is(e->name, "Code"))
+        copy_cut(p->code, sizeof p->code, e->text);
+    else if (slice_is(e->name, "Message"))
+        copy_cut(p->message, sizeof p->message, e->text);
+    else if (slice_is(e->name, "ActualObjectSize"))
+        p->has_size = text_parse_u64(e->text, INT64_MAX, &p->size);
+    return 0;
+}
+
+void s3_problem_parse(struct slice xml, struct s3_problem *out)
+{
+    *out = (struct s3_problem){0};
+    /* A proxy's HTML or nothing at all: then the status alone decides. */
+    (void)xml_walk(xml, TEXT_BYTES_MAX, on_problem_element, out, NULL);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The XML that S3 answers with: pages of ListObjectsV2, and errors. Pure. */
+#ifndef CACHE_STORE_S3_LIST_H
+#define CACHE_STORE_S3_LIST_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/vec.h"
+
+/* We ask for 1,000; some servers give more. */
+#define S3_PAGE_ENTRIES_MAX 10000
+/* As many entries with keys of 1,024 bytes, each thrice as long percent-encoded, and their frame.
+ */
+#define S3_PAGE_BYTES_MAX (8 * MIB)
+
+struct s3_line {
+    struct slice key; /* decoded; whole, with the store's prefix */
+    bool is_prefix;
+    uint64_t size;
+    int64_t mtime_ms; /* 0: not told */
+    struct slice etag;
+};
+
+/* One page; everything lives in its arena. */
+struct s3_page {
+    struct arena arena;
+    VEC(struct s3_line) lines;
+    bool truncated;
+    char *token; /* of the next page; not NULL where truncated */
+};
+
+void s3_page_init(struct s3_page *page);
+void s3_page_done(struct s3_page *page);
+DEFINE_AUTO_DONE(s3_page, struct s3_page, s3_page_done)
+
+/* Fills a page that was just initialised. -EIO for what is no such page. */
+int s3_page_parse(struct slice xml, struct s3_page *page, struct err *err);
+
+/* What an answer that is not a success says. Empty texts where not told, cut where too long. */
+struct s3_problem {
+    char code[64];
+    char message[160];
+    bool has_size; /* InvalidRange tells the object's size */
+    uint64_t size;
+};
+
+/* Never fails: what is not such a document says nothing. */
+void s3_problem_parse(struct slice xml, struct s3_problem *out);
+
+#endif

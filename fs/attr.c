@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/attr.h"
+
+#include <sys/stat.h>
+
+#include "base/hash.h"
+#include "lake/view/transform.h"
+
+#define PLACE_PREFIX "place\n"
+
+uint64_t attr_ino(const struct session *s, struct slice path, uint32_t ordinal)
+{
+    uint64_t ino = hash64(hash64(ordinal, slice_of(s->lake->store->url)), path);
+    return ino > NODE_ROOT ? ino : ino + 2;
+}
+
+double attr_name_timeout(const struct session *s, const struct where *dir)
+{
+    switch (dir->kind) {
+    case WHERE_PINNED:
+        return ATTR_FOREVER_S;
+    case WHERE_META:
+        return dir->moving ? ATTR_LIVE_S : ATTR_FOREVER_S;
+    case WHERE_DIR:
+        return s->config.lake.refresh_ms < 1000 ? ATTR_LIVE_S : 1.0;
+    case WHERE_LIVE:
+    case WHERE_VERSIONS:
+    case WHERE_LINK:
+    case WHERE_DOCUMENT:
+    case WHERE_FILE:
+    case WHERE_OBJECT:
+        break;
+    }
+    return ATTR_LIVE_S;
+}
+
+static void fill(const struct session *s, uint64_t ino, int64_t mtime_ms, struct stat *out)
+{
+    struct timespec t = {.tv_sec = mtime_ms / 1000, .tv_nsec = mtime_ms % 1000 * 1000000};
+    if (t.tv_nsec < 0) {
+        t.tv_sec--;
+        t.tv_nsec += 1000000000;
+    }
+    *out = (struct stat){.st_ino = ino,
+                         .st_nlink = 1,
+                         .st_uid = s->config.uid,
+                         .st_gid = s->config.gid,
+                         .st_blksize = 4096,
+                         .st_mtim = t,
+                         .st_ctim = t,
+                         .st_atim = t};
+}
+
+void attr_fill_dir(const struct session *s, uint64_t ino, int64_t mtime_ms, struct stat *out)
+{
+    fill(s, ino, mtime_ms, out);
+    out->st_mode = S_IFDIR | 0555;
+    out->st_size = 4096;
+}
+
+void attr_fill_file(const struct session *s, uint64_t ino, uint64_t size, int64_t mtime_ms,
+                    struct stat *out)
+{
+    fill(s, ino, mtime_ms, out);
+    out->st_mode = S_IFREG | 0444;
+    out->st_size = (off_t)size;
+    out->st_blocks = (blkcnt_t)((size + 511) / 512);
+}
+
+int attr_place(struct session *s, char kind, struct slice path, uint32_t *number, struct err *err)
+{
+    AUTO(buf) struct buf name;
+    buf_init(&name, REGISTRY_NAME_MAX);
+    buf_addf(&name, PLACE_PREFIX "%c%s\n", kind, s->lake->store->url);
+    buf_add_slice(&name, path);
+    int rc = buf_check(&name, err);
+    return rc < 0 ? rc : registry_number(s->config.lake.registry, buf_slice(&name), number, err);
+}
+
+int attr_place_of(struct session *s, uint64_t id, char *kind, struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf text;
+    struct slice name, url = slice_of(s->lake->store->url);
+    struct node node = node_of(id);
+    *kind = PLACE_DIR;
+    buf_reset(out);
+    if (id == NODE_ROOT)
+        return 0;
+    buf_init(&text, REGISTRY_NAME_MAX);
+    int rc = registry_name(s->config.lake.registry, node.number, &text, err);
+    if (rc < 0)
+        return rc == -ENOENT ? err_set(err, ESTALE, "node %llx is unknown", (unsigned long long)id)
+                             : rc;
+    name = buf_slice(&text);
+    size_t head = sizeof PLACE_PREFIX - 1;
+    if (!slice_starts(name, SLICE_LIT(PLACE_PREFIX)) || name.n < head + 1 + url.n + 1 ||
+        !slice_starts(slice_from(name, head + 1), url) || name.p[head + 1 + url.n] != '\n')
+        return err_set(err, ESTALE, "node %llx is of another lake", (unsigned long long)id);
+    *kind = name.p[head];
+    buf_add_slice(out, slice_from(name, head + 1 + url.n + 1));
+    return buf_check(out, err);
+}
+
+static int find_file(struct request *r, struct node node, struct where *out, struct err *err)
+{
+    AUTO(buf) struct buf scratch;
+    AUTO(run) struct run *run = NULL;
+    struct table *table;
+    struct entry entry;
+    int rc = lake_run_find(r->session->lake, node.number, &r->task, &table, &run, err);
+    if (rc < 0)
+        return rc;
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    rc = run_file(run, node.ordinal, &scratch, &entry, NULL, err);
+    if (rc == 0)
+        where_set_file(out, table, node.number, node.ordinal, &entry);
+    return rc;
+}
+
+int attr_where(struct request *r, uint64_t id, struct where *out, struct err *err)
+{
+    AUTO(buf) struct buf path;
+    struct session *s = r->session;
+    struct node node = node_of(id);
+    char kind;
+    if (node.kind == NODE_FILE)
+        return find_file(r, node, out, err);
+    buf_init(&path, REGISTRY_NAME_MAX);
+    int rc = attr_place_of(s, id, &kind, &path, err);
+    if (rc < 0)
+        return rc;
+    if (node.kind == NODE_PINNED)
+        return where_pinned(s->lake, buf_slice(&path), node.ordinal, &r->task, out, err);
+    return where_find(s->lake, buf_slice(&path), &r->task, out, err);
+}
+
+/* The time of the version that a directory shows, or of the mount where it shows none. */
+static int64_t dir_mtime(const struct session *s, const struct where *w)
+{
+    return w->version && w->version->snapshot ? w->version->version.timestamp_ms : s->started_ms;
+}
+
+static int place_entry(struct session *s, char kind, const struct where *w,
+                       struct fuse_entry_param *out, struct err *err)
+{
+    uint32_t number;
+    struct slice path = buf_slice(&w->path);
+    int rc = attr_place(s, kind, path, &number, err);
+    if (rc < 0)
+        return rc;
+    struct node node = {.kind = NODE_PLACE, .number = number};
+    if (w->kind == WHERE_PINNED) {
+        node.kind = NODE_PINNED;
+        node.ordinal = w->dir;
+    }
+    out->ino = node_id(node);
+    attr_fill_dir(s, attr_ino(s, path, node.ordinal), dir_mtime(s, w), &out->attr);
+    out->attr_timeout = out->entry_timeout;
+    return 0;
+}
+
+static int file_entry(struct session *s, const struct where *w, struct fuse_entry_param *out)
+{
+    enum transform t = TRANSFORM_NONE;
+    out->ino =
+        node_id((struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
+    attr_fill_file(s, w->identity, transform_size(t, w->size), transform_mtime(t, w->mtime_ms),
+                   &out->attr);
+    out->attr_timeout = ATTR_FOREVER_S;
+    return 0;
+}
+
+int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param *out,
+               struct err *err)
+{
+    int rc;
+    switch (w->kind) {
+    case WHERE_FILE:
+        return file_entry(s, w, out);
+    case WHERE_OBJECT:
+    case WHERE_DOCUMENT:
+        rc = place_entry(s, PLACE_FILE, w, out, err);
+        if (rc == 0)
+            attr_fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,
+                           w->kind == WHERE_OBJECT ? w->mtime_ms : dir_mtime(s, w), &out->attr);
+        return rc;
+    case WHERE_LINK:
+        rc = place_entry(s, PLACE_LINK, w, out, err);
+        out->attr.st_mode = S_IFLNK | 0777;
+        return rc;
+    case WHERE_DIR:
+    case WHERE_LIVE:
+    case WHERE_PINNED:
+    case WHERE_VERSIONS:
+    case WHERE_META:
+        break;
+    }
+    return place_entry(s, PLACE_DIR, w, out, err);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OPENDIR, READDIR, READDIRPLUS: one stream shows one version, whatever happens meanwhile. */
+#include <assert.h>
+
+#include "fs/attr.h"
+#include "fs/ops.h"
+#include "lake/view/transform.h"
+
+/* Offsets: 0 start, 1 behind `.`, 2 behind `..`, then the entries' own cookies above that. */
+#define OFFSET_DOT 1
+#define OFFSET_DOTDOT 2
+
+struct dir_handle {
+    struct where where; /* holds the version or listing that the stream shows */
+    struct history *history;
+};
+
+static void handle_free(void *held)
+{
+    struct dir_handle *h = held;
+    where_done(&h->where);
+    history_unref(h->history);
+    free(h);
+}
+DEFINE_AUTO(dir_handle, struct dir_handle *, handle_free)
+
+int op_opendir(struct request *r, struct err *err)
+{
+    AUTO(dir_handle) struct dir_handle *h = calloc(1, sizeof *h);
+    if (!h)
+        return err_set(err, ENOMEM, "out of memory");
+    where_init(&h->where);
+    int rc = attr_where(r, r->ino, &h->where, err);
+    if (rc == 0 && h->where.kind == WHERE_VERSIONS)
+        rc = table_history(h->where.table, &r->task, &h->history, err);
+    if (rc < 0)
+        return rc;
+    r->file.cache_readdir = h->where.kind == WHERE_PINNED;
+    r->file.keep_cache = r->file.cache_readdir;
+    return request_reply_open(r, STEAL(h), handle_free);
+}
+
+void op_releasedir(uint64_t fh)
+{
+    handle_free((void *)(uintptr_t)fh);
+}
+
+/* One reply that is being filled. */
+struct filling {
+    struct request *r;
+    struct dir_handle *handle;
+    bool plus;
+    char *to;
+    size_t used;
+    double name_timeout_s;
+    struct err *err;
+};
+
+/* 0: it is in; 1: the reply is full. */
+static int put(struct filling *f, const char *name, const struct fuse_entry_param *e, off_t next)
+{
+    size_t room = f->r->size - f->used;
+    size_t n = f->plus ? fuse_add_direntry_plus(f->r->req, f->to + f->used, room, name, e, next)
+                       : fuse_add_direntry(f->r->req, f->to + f->used, room, name, &e->attr, next);
+    if (n > room)
+        return 1;
+    f->used += n;
+    return 0;
+}
+
+/* An entry that the kernel is told without its attributes; it asks for them if it wants them. */
+static int put_bare(struct filling *f, const char *name, mode_t type, off_t next)
+{
+    struct fuse_entry_param e = {.attr = {.st_mode = type, .st_ino = 1}};
+    return put(f, name, &e, next);
+}
+
+static int put_dots(struct filling *f, off_t *offset)
+{
+    int rc = 0;
+    if (*offset == 0) {
+        rc = put_bare(f, ".", S_IFDIR, OFFSET_DOT);
+        *offset = OFFSET_DOT;
+    }
+    if (rc == 0 && *offset == OFFSET_DOT) {
+        rc = put_bare(f, "..", S_IFDIR, OFFSET_DOTDOT);
+        *offset = OFFSET_DOTDOT;
+    }
+    return rc;
+}
+
+/* Node and attributes of a snapshot's entry, without walking to it. */
+static int snapshot_entry(struct filling *f, const char *name, const struct snapshot_node *node,
+                          const struct entry *entry, struct fuse_entry_param *out)
+{
+    const struct where *dir = &f->handle->where;
+    AUTO(where) struct where child;
+    where_init(&child);
+    if (entry) {
+        const struct table_version *v = dir->version;
+        where_set_file(&child, dir->table, node->in_patch ? v->patch_number : v->base_number,
+                       node->ordinal, entry);
+        return attr_entry(f->r->session, &child, out, f->err);
+    }
+    child.kind = dir->kind;
+    child.table = dir->table;
+    child.version = table_version_ref(dir->version);
+    child.dir = node->ordinal;
+    buf_add_slice(&child.path, buf_slice(&dir->path));
+    if (dir->kind == WHERE_LIVE)
+        buf_addf(&child.path, "%s%s", dir->path.len ? "/" : "", name);
+    int rc = buf_check(&child.path, f->err);
+    return rc < 0 ? rc : attr_entry(f->r->session, &child, out, f->err);
+}
+
+static int emit_snapshot(void *arg, struct slice name, const struct snapshot_node *node,
+                         const struct entry *entry, uint64_t next)
+{
+    struct filling *f = arg;
+    char text[NAME_BYTES_MAX + 1];
+    off_t offset = (off_t)(next + OFFSET_DOTDOT);
+    assert(name.n < sizeof text);
+    memcpy(text, name.p, name.n);
+    text[name.n] = '\0';
+    if (!f->plus)
+        return put_bare(f, text, entry ? S_IFREG : S_IFDIR, offset);
+    struct fuse_entry_param e = {.entry_timeout = f->name_timeout_s};
+    int rc = snapshot_entry(f, text, node, entry, &e);
+    return rc < 0 ? rc : put(f, text, &e, offset);
+}
+
+static int fill_snapshot(struct filling *f, off_t offset)
+{
+    const struct where *w = &f->handle->where;
+    if (!w->version->snapshot)
+        return 0;
+    return snapshot_list(w->version->snapshot, w->dir, (uint64_t)(offset - OFFSET_DOTDOT),
+                         emit_snapshot, f, f->err);
+}
+
+/* Without attributes also in READDIRPLUS: what an entry is, is asked when it is looked up. */
+static int fill_listing(struct filling *f, off_t offset)
+{
+    struct listing *l = f->handle->where.listing;
+    int rc = 0;
+    for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && i < listing_count(l); i++) {
+        const struct listing_entry *e = listing_at(l, i);
+        char text[NAME_BYTES_MAX + 1];
+        (void)snprintf(text, sizeof text, "%.*s", SLICE_FMT(e->name)); /* bounded by the listing */
+        rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, (off_t)i + 1 + OFFSET_DOTDOT);
+    }
+    return rc;
+}
+
+static int fill_versions(struct filling *f, off_t offset)
+{
+    const struct history *h = f->handle->history;
+    int rc = 0;
+    for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && h->numbered && i < h->n; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "%lld", (long long)h->at[i].number); /* 20 digits */
+        rc = put_bare(f, text, S_IFLNK, (off_t)i + 1 + OFFSET_DOTDOT);
+    }
+    return rc;
+}
+
+static int fill_meta(struct filling *f, off_t offset)
+{
+    int rc = 0;
+    const char *name;
+    for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && (name = document_name(i)); i++)
+        rc = put_bare(f, name, S_IFREG, (off_t)i + 1 + OFFSET_DOTDOT);
+    return rc;
+}
+
+static int fill(struct filling *f, off_t offset)
+{
+    switch (f->handle->where.kind) {
+    case WHERE_DIR:
+        return fill_listing(f, offset);
+    case WHERE_LIVE:
+    case WHERE_PINNED:
+        return fill_snapshot(f, offset);
+    case WHERE_VERSIONS:
+        return fill_versions(f, offset);
+    case WHERE_META:
+        return fill_meta(f, offset);
+    case WHERE_LINK:
+    case WHERE_DOCUMENT:
+    case WHERE_FILE:
+    case WHERE_OBJECT:
+        break;
+    }
+    return err_set(f->err, ENOTDIR, "not a directory");
+}
+
+static int read_entries(struct request *r, bool plus, struct err *err)
+{
+    struct dir_handle *h = (void *)(uintptr_t)r->file.fh;
+    if (r->size > READ_BYTES_MAX)
+        r->size = READ_BYTES_MAX;
+    if (!r->buffer) {
+        int rc = buffers_get(r->session->buffers, &r->task.job, &r->buffer);
+        if (rc < 0)
+            return rc;
+    }
+    struct filling f = {.r = r,
+                        .handle = h,
+                        .plus = plus,
+                        .to = r->buffer,
+                        .name_timeout_s = attr_name_timeout(r->session, &h->where),
+                        .err = err};
+    if (h->where.table)
+        table_touch(h->where.table);
+    off_t offset = r->offset;
+    int rc = put_dots(&f, &offset);
+    if (rc == 0)
+        rc = fill(&f, offset);
+    return rc < 0 ? rc : request_reply_buf(r, f.to, f.used);
+}
+
+int op_readdir(struct request *r, struct err *err)
+{
+    return read_entries(r, false, err);
+}
+
+int op_readdirplus(struct request *r, struct err *err)
+{
+    return read_entries(r, true, err);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* LOOKUP, GETATTR, READLINK, STATFS: names and what they are. */
+#include <sys/statvfs.h>
+
+#include "base/text.h"
+#include "fs/attr.h"
+#include "fs/ops.h"
+
+int op_document(struct request *r, const struct where *w, struct document **out, struct err *err)
+{
+    return document_open(r->session->documents, w->table, w->version,
+                         text_basename(buf_slice(&w->path)), &r->task, out, err);
+}
+
+/* A document's size is that of what it says now. */
+static int measure_document(struct request *r, struct where *w, struct err *err)
+{
+    AUTO(document) struct document *d = NULL;
+    if (w->kind != WHERE_DOCUMENT)
+        return 0;
+    int rc = op_document(r, w, &d, err);
+    if (rc == 0)
+        w->size = document_size(d);
+    return rc;
+}
+
+int op_lookup(struct request *r, struct err *err)
+{
+    AUTO(where) struct where parent, child;
+    struct session *s = r->session;
+    where_init(&parent);
+    where_init(&child);
+    if (strlen(r->name) > NAME_BYTES_MAX)
+        return err_set(err, ENAMETOOLONG, "name too long");
+    int rc = attr_where(r, r->ino, &parent, err);
+    if (rc < 0)
+        return rc;
+    struct fuse_entry_param entry = {.entry_timeout = attr_name_timeout(s, &parent)};
+    rc = where_child(s->lake, &parent, slice_of(r->name), &r->task, &child, err);
+    if (rc == 0)
+        rc = measure_document(r, &child, err);
+    if (rc == -ENOENT && parent.kind == WHERE_PINNED)
+        return request_reply_entry(
+            r, &entry); /* no inode: the kernel remembers that it is not there */
+    if (rc == 0)
+        rc = attr_entry(s, &child, &entry, err);
+    return rc < 0 ? rc : request_reply_entry(r, &entry);
+}
+
+/* Directories that are places: nothing has to be asked, and a refused table has attributes too. */
+static int reply_place_dir(struct request *r, struct slice path)
+{
+    struct stat st;
+    attr_fill_dir(r->session, r->ino == NODE_ROOT ? NODE_ROOT : attr_ino(r->session, path, 0),
+                  r->session->started_ms, &st);
+    return request_reply_attr(r, &st, ATTR_LIVE_S);
+}
+
+int op_getattr(struct request *r, struct err *err)
+{
+    AUTO(where) struct where w;
+    AUTO(buf) struct buf path;
+    struct node node = node_of(r->ino);
+    char kind;
+    where_init(&w);
+    buf_init(&path, REGISTRY_NAME_MAX);
+    if (node.kind == NODE_PLACE) {
+        int rc = attr_place_of(r->session, r->ino, &kind, &path, err);
+        if (rc < 0)
+            return rc;
+        if (kind == PLACE_DIR)
+            return reply_place_dir(r, buf_slice(&path));
+    }
+    struct fuse_entry_param entry = {.entry_timeout = ATTR_LIVE_S};
+    int rc = attr_where(r, r->ino, &w, err);
+    if (rc == 0)
+        rc = measure_document(r, &w, err);
+    if (rc == 0)
+        rc = attr_entry(r->session, &w, &entry, err);
+    if (rc == 0 && w.kind == WHERE_PINNED)
+        entry.attr_timeout = ATTR_FOREVER_S;
+    return rc < 0 ? rc : request_reply_attr(r, &entry.attr, entry.attr_timeout);
+}
+
+/* `orders@/12` leads to ../orders@12, `orders/@/12` and `@/12` to ../@12. */
+int op_readlink(struct request *r, struct err *err)
+{
+    AUTO(where) struct where w;
+    AUTO(buf) struct buf target;
+    where_init(&w);
+    buf_init(&target, KEY_BYTES_MAX);
+    int rc = attr_where(r, r->ino, &w, err);
+    if (rc < 0)
+        return rc;
+    if (w.kind != WHERE_LINK)
+        return err_set(err, EINVAL, "not a symbolic link");
+    struct slice table = table_path(w.table);
+    bool inside = slice_starts(slice_from(buf_slice(&w.path), table.n), SLICE_LIT("//@"));
+    buf_add_str(&target, "../");
+    if (!inside)
+        buf_add_slice(&target, text_basename(table));
+    buf_addf(&target, "@%lld", (long long)w.link);
+    rc = buf_check(&target, err);
+    return rc < 0 ? rc : request_reply_link(r, target.data);
+}
+
+int op_statfs(struct request *r, struct err *err)
+{
+    (void)err;
+    struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_BYTES_MAX};
+    return request_reply_statfs(r, &st);
+}

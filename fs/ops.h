@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each request of the kernel's does. An op is run from its start until nothing parks it (see
+ * fs/request.h); the table at the end of fs/session.c is their index.
+ */
+#ifndef FS_OPS_H
+#define FS_OPS_H
+
+#include "fs/request.h"
+
+int op_lookup(struct request *r, struct err *err);
+int op_getattr(struct request *r, struct err *err);
+int op_readlink(struct request *r, struct err *err);
+int op_statfs(struct request *r, struct err *err);
+int op_opendir(struct request *r, struct err *err);
+int op_readdir(struct request *r, struct err *err);
+int op_readdirplus(struct request *r, struct err *err);
+void op_releasedir(uint64_t fh);
+int op_open(struct request *r, struct err *err);
+int op_read(struct request *r, struct err *err);
+void op_release(uint64_t fh);
+int op_getxattr(struct request *r, struct err *err);
+int op_listxattr(struct request *r, struct err *err);
+
+/* The document of WHERE_DOCUMENT, named by the last component of its path. Parks. */
+int op_document(struct request *r, const struct where *w, struct document **out, struct err *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request of the kernel's, from its arrival to its answer.
+ *
+ *            op returns 0: answered              -EINPROGRESS: parked
+ *   taken --------------------------> freed   ----------------------> run again by a worker
+ *     \-- op returns -errno: the error is the answer, logged once
+ *
+ * An INTERRUPT answers a request at once (EINTR) wherever it is parked; who completes it later
+ * finds it answered and only frees it. So `answered` is claimed by exactly one of them, and an op
+ * answers through the request_reply functions only.
+ */
+#ifndef FS_REQUEST_H
+#define FS_REQUEST_H
+
+#include <fuse_lowlevel.h>
+
+#include "fs/buffers.h"
+#include "fs/session.h"
+#include "lake/document.h"
+#include "lake/where.h"
+
+struct session {
+    struct session_config config; /* immutable; its strings are not kept */
+    char *mountpoint, *source;
+    struct lake *lake;
+    struct document_cache *documents;
+    struct buffers *buffers;
+    struct fuse_session *fuse;
+    int64_t started_ms; /* mtime of what has none */
+
+    pthread_t threads[SESSION_THREADS_MAX];
+    unsigned threads_n;
+    _Atomic unsigned threads_left;
+
+    struct lock lock; /* guards below */
+    struct cond drained;
+    uint64_t requests; /* not freed yet */
+    char logged[512];  /* the last error, which is not logged twice in a row */
+};
+
+struct request {
+    struct task task;
+    struct session *session;
+    int (*op)(struct request *r, struct err *err);
+    fuse_req_t req;
+    _Atomic bool answered;
+    int64_t since_ms;
+
+    /* arguments, as the op needs them */
+    fuse_ino_t ino;
+    char *name; /* owned */
+    size_t size;
+    off_t offset;
+    struct fuse_file_info file;
+
+    /* a read that is under way */
+    struct object_read read;
+    struct object *object; /* a reference */
+    char *buffer;          /* from session->buffers */
+};
+
+/* Takes a request and runs its op. `name` may be NULL and is copied. */
+struct request_args {
+    fuse_ino_t ino;
+    const char *name;
+    size_t size;
+    off_t offset;
+    const struct fuse_file_info *file;
+};
+void request_start(fuse_req_t req, int (*op)(struct request *r, struct err *err),
+                   const struct request_args *args);
+
+/* Answers; each returns 0, for the op to return. The request itself is freed by whoever runs it. */
+int request_reply_entry(struct request *r, const struct fuse_entry_param *entry);
+int request_reply_attr(struct request *r, const struct stat *st, double timeout_s);
+int request_reply_link(struct request *r, const char *target);
+int request_reply_buf(struct request *r, const char *data, size_t n);
+int request_reply_xattr(struct request *r, struct slice value);
+int request_reply_statfs(struct request *r, const struct statvfs *st);
+
+/*
+ * Answers an open; *held becomes the kernel's, or is given back through `release` where the request
+ * was interrupted meanwhile.
+ */
+int request_reply_open(struct request *r, void *held, void (*release)(void *held));
+
+/* Answers with an error, logs it, and frees the request. For completions outside of an op. */
+void request_fail(struct request *r, int rc, const struct err *err);
+/* The request has been answered by a completion outside of an op. */
+void request_end(struct request *r);
+
+#endif

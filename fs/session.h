@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session: one mount. All of its state is in this object; a daemon has several.
+ *
+ * FUSE threads take requests and never wait; what would wait is parked (base/workers.h) and
+ * answered from the thread that completes it.
+ */
+#ifndef FS_SESSION_H
+#define FS_SESSION_H
+
+#include "cache/cache.h"
+#include "lake/lake.h"
+
+#define SESSION_THREADS_MAX 16
+
+struct session;
+
+/* Strings are borrowed for the call. */
+struct session_config {
+    struct lake_config lake;
+    struct cache *cache;    /* borrowed while the session lives */
+    const char *mountpoint; /* absolute; NULL where fuse_fd is given */
+    int fuse_fd; /* an open /dev/fuse that is mounted already; the session's from now on, or -1 */
+    unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */
+    bool allow_other, debug;
+    uid_t uid; /* owners of all files */
+    gid_t gid;
+    int temporary_dirfd;      /* for documents; borrowed while the session lives */
+    void (*ended)(void *arg); /* the mount is gone: on a thread of the session's, once */
+    void *arg;
+};
+
+/* Opens the lake, mounts, and serves. NULL and err where one of it fails; nothing is left then.
+ * Blocks. */
+struct session *session_start(const struct session_config *config, struct err *err);
+
+/* Asks the kernel to unmount; `ended` follows when it is done. Any thread. */
+void session_unmount(struct session *s);
+
+/* After `ended`, or to abort: joins the threads, waits for parked requests, frees. Blocks. */
+void session_free(struct session *s);
+
+const char *session_mountpoint(const struct session *s);
+const char *session_source(const struct session *s);
+
+#endif

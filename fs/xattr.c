@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GETXATTR, LISTXATTR: what tarn knows of a path, as `user.tarn.*`. */
+#include "base/instant.h"
+#include "fs/attr.h"
+#include "fs/ops.h"
+#include "lake/view/transform.h"
+
+#define PREFIX "user.tarn."
+#define VALUE_BYTES_MAX (64 * KIB) /* what the kernel takes */
+
+/* What the attributes are made of. */
+struct subject {
+    struct request *r;
+    struct where where;
+    struct table *table;         /* NULL outside tables */
+    const struct version *shown; /* of a directory; NULL where none */
+    struct err refusal;          /* the table is refused: code, reason */
+    /* files of snapshots */
+    struct run *run;
+    struct buf scratch;
+    struct entry entry;
+    struct object_location object;
+};
+
+static void subject_done(struct subject *s)
+{
+    where_done(&s->where);
+    if (s->run)
+        run_unref(s->run);
+    buf_done(&s->scratch);
+    buf_done(&s->object.key);
+    buf_done(&s->object.etag);
+}
+DEFINE_AUTO_DONE(subject, struct subject, subject_done)
+
+static int load_file(struct subject *s, const struct node *node, struct err *err)
+{
+    int rc = lake_run_find(s->r->session->lake, node->number, &s->r->task, &s->table, &s->run, err);
+    if (rc == 0)
+        rc = run_file(s->run, node->ordinal, &s->scratch, &s->entry, NULL, err);
+    if (rc < 0)
+        return rc;
+    where_set_file(&s->where, s->table, node->number, node->ordinal, &s->entry);
+    /* A file that must not be read has attributes all the same, without its object. */
+    if (table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, NULL) < 0)
+        buf_reset(&s->object.key);
+    return 0;
+}
+
+/* A directory whose table is refused: the table and the reason. */
+static int load_refused(struct subject *s, const struct err *why, struct err *err)
+{
+    AUTO(buf) struct buf path;
+    AUTO(listing) struct listing *listing = NULL;
+    char kind;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    int rc = attr_place_of(s->r->session, s->r->ino, &kind, &path, err);
+    if (rc == 0)
+        rc = dir_open(s->r->session->lake, buf_slice(&path), &s->r->task, &s->table, &listing, err);
+    if (rc < 0)
+        return rc;
+    if (!s->table)
+        return err_copy(err, why);
+    s->where.kind = WHERE_LIVE;
+    s->refusal = *why;
+    return 0;
+}
+
+static int load(struct subject *s, struct err *err)
+{
+    struct node node = node_of(s->r->ino);
+    struct err why = ERR_INIT;
+    where_init(&s->where);
+    buf_init(&s->scratch, ACTION_BYTES_MAX);
+    buf_init(&s->object.key, KEY_BYTES_MAX);
+    buf_init(&s->object.etag, ETAG_BYTES_MAX);
+    if (node.kind == NODE_FILE)
+        return load_file(s, &node, err);
+    int rc = attr_where(s->r, s->r->ino, &s->where, &why);
+    if (rc == -EINPROGRESS)
+        return rc;
+    if (rc < 0)
+        return node.kind == NODE_PLACE ? load_refused(s, &why, err) : err_copy(err, &why);
+    s->table = s->where.table;
+    if (s->where.version && s->where.version->snapshot)
+        s->shown = &s->where.version->version;
+    return 0;
+}
+
+/* values: each appends to out, or answers -ENODATA where it does not apply */
+
+static int value_version(struct subject *s, struct buf *out)
+{
+    if (!table_ops(s->table)->marker) /* no versions with numbers */
+        return -ENODATA;
+    if (s->where.kind == WHERE_FILE)
+        buf_addf(out, "%lld", (long long)s->entry.version);
+    else if (s->shown)
+        buf_addf(out, "%lld", (long long)s->shown->number);
+    else
+        return -ENODATA;
+    return 0;
+}
+
+static int value_timestamp(struct subject *s, struct buf *out)
+{
+    if (!s->shown)
+        return -ENODATA;
+    instant_format(out, s->shown->timestamp_ms);
+    return 0;
+}
+
+/* The pinned path: table@version/rest, below the mount. */
+static int value_path(struct subject *s, struct buf *out)
+{
+    int64_t version = s->where.kind == WHERE_FILE ? s->entry.version
+                      : s->shown                  ? s->shown->number
+                                                  : -1;
+    if (version < 0 || !table_ops(s->table)->marker)
+        return -ENODATA;
+    buf_add_slice(out, table_path(s->table));
+    buf_addf(out, "@%lld", (long long)version);
+    if (s->where.kind == WHERE_FILE) {
+        buf_add_char(out, '/');
+        buf_add_slice(out, s->entry.path);
+        return 0;
+    }
+    if (s->where.kind != WHERE_LIVE && s->where.kind != WHERE_PINNED)
+        return 0;
+    buf_add_char(out, '/');
+    int rc = where_table_path(&s->where, out, NULL);
+    if (out->len && out->data[out->len - 1] == '/')
+        out->data[--out->len] = '\0';
+    return rc;
+}
+
+static int value_table(struct subject *s, struct buf *out)
+{
+    buf_add_slice(out, table_path(s->table));
+    return 0;
+}
+
+static int value_format(struct subject *s, struct buf *out)
+{
+    buf_add_str(out, table_ops(s->table)->format);
+    return 0;
+}
+
+static int value_tier(struct subject *s, struct buf *out)
+{
+    if (!s->run || !s->r->session->lake->store->ops->open_in_place)
+        return -ENODATA;
+    buf_add_str(out, "local");
+    return 0;
+}
+
+static int value_object(struct subject *s, struct buf *out)
+{
+    if (!s->run || !s->object.key.len)
+        return -ENODATA;
+    buf_addf(out, "%s/", s->r->session->lake->store->home);
+    buf_add_slice(out, buf_slice(&s->object.key));
+    return 0;
+}
+
+static int object_value(struct subject *s, struct buf *out, bool etag)
+{
+    AUTO(object) struct object *o = NULL;
+    struct session *session = s->r->session;
+    if (!s->run || !s->object.key.len)
+        return -ENODATA;
+    struct object_name name = {.store = session->lake->store,
+                               .key = buf_slice(&s->object.key),
+                               .size = s->entry.size,
+                               .etag = buf_slice(&s->object.etag)};
+    if (object_open_blocks(name.store)) {
+        int rc = task_to_worker(&s->r->task, session->config.lake.workers);
+        if (rc < 0)
+            return rc;
+    }
+    if (object_open(session->config.cache, &name, &o, NULL) < 0)
+        return -ENODATA; /* gone: reading it tells the reason */
+    char text[ETAG_BYTES_MAX];
+    if (!etag)
+        buf_addf(out, "%llu", (unsigned long long)object_cached_bytes(o));
+    else if (*object_etag(o, text))
+        buf_add_str(out, text);
+    else
+        return -ENODATA;
+    return 0;
+}
+
+static int value_etag(struct subject *s, struct buf *out)
+{
+    return object_value(s, out, true);
+}
+
+static int value_cached(struct subject *s, struct buf *out)
+{
+    return object_value(s, out, false);
+}
+
+static int value_transform(struct subject *s, struct buf *out)
+{
+    if (!s->run)
+        return -ENODATA;
+    buf_add_str(out, transform_name(TRANSFORM_NONE));
+    return 0;
+}
+
+/* Everybody has the whole view until policies come. */
+static int value_view(struct subject *s, struct buf *out)
+{
+    if (!s->run && !s->shown)
+        return -ENODATA;
+    buf_add_str(out, "all");
+    return 0;
+}
+
+static int value_error(struct subject *s, struct buf *out)
+{
+    if (!s->refusal.code)
+        return -ENODATA;
+    buf_add_str(out, s->refusal.msg);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*value)(struct subject *s, struct buf *out);
+    bool when_refused;
+} attributes[] = {
+    {"version", value_version, false}, {"timestamp", value_timestamp, false},
+    {"path", value_path, false},       {"table", value_table, true},
+    {"format", value_format, true},    {"tier", value_tier, false},
+    {"object", value_object, false},   {"etag", value_etag, false},
+    {"cached", value_cached, false},   {"transform", value_transform, false},
+    {"view", value_view, false},       {"error", value_error, true},
+};
+
+/* -ENODATA where the subject has no such attribute. */
+static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *err)
+{
+    if (!s->table || (s->refusal.code && !attributes[i].when_refused))
+        return -ENODATA;
+    int rc = attributes[i].value(s, out);
+    return rc < 0 ? rc : buf_check(out, err);
+}
+
+int op_getxattr(struct request *r, struct err *err)
+{
+    AUTO(subject) struct subject s = {.r = r};
+    AUTO(buf) struct buf value;
+    size_t i = 0;
+    struct slice name = slice_of(r->name);
+    buf_init(&value, VALUE_BYTES_MAX);
+    if (!slice_starts(name, SLICE_LIT(PREFIX)))
+        return -ENODATA;
+    name = slice_from(name, sizeof PREFIX - 1);
+    while (i < ARRAY_SIZE(attributes) && !slice_is(name, attributes[i].name))
+        i++;
+    if (i == ARRAY_SIZE(attributes))
+        return -ENODATA;
+    int rc = load(&s, err);
+    if (rc == 0)
+        rc = evaluate(&s, i, &value, err);
+    return rc < 0 ? rc : request_reply_xattr(r, buf_slice(&value));
+}
+
+int op_listxattr(struct request *r, struct err *err)
+{
+    AUTO(subject) struct subject s = {.r = r};
+    AUTO(buf) struct buf names, value;
+    buf_init(&names, VALUE_BYTES_MAX);
+    buf_init(&value, VALUE_BYTES_MAX);
+    int rc = load(&s, err);
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(attributes); i++) {
+        buf_reset(&value);
+        rc = evaluate(&s, i, &value, err);
+        if (rc == 0) {
+            buf_addf(&names, PREFIX "%s", attributes[i].name);
+            buf_add_char(&names, '\0');
+        }
+        rc = rc == -ENODATA ? 0 : rc;
+    }
+    return rc < 0 ? rc : request_reply_xattr(r, buf_slice(&names));
+}

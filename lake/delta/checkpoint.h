@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: a version's live files, metadata and protocol as Parquet, in one file or in parts.
+ * Rows become the same actions that commits have. Tombstones are not read: what a checkpoint adds
+ * is live. Blocks; bounded memory.
+ */
+#ifndef LAKE_DELTA_CHECKPOINT_H
+#define LAKE_DELTA_CHECKPOINT_H
+
+#include "lake/delta/action.h"
+#include "lake/delta/log.h"
+
+/* The action lives for the call. Other than 0 ends the reading and is returned. */
+typedef int delta_emit(void *arg, const struct delta_action *action, struct err *err);
+
+enum delta_checkpoint_part {
+    DELTA_CHECKPOINT_STATE, /* metaData and protocol */
+    DELTA_CHECKPOINT_FILES, /* adds */
+};
+
+/*
+ * Reads one half of a checkpoint, whose first file (with its parts behind it) comes from
+ * delta_log_checkpoint. -EOPNOTSUPP (v2Checkpoint) where files stand in sidecars.
+ */
+int delta_checkpoint_read(struct store *store, const char *prefix,
+                          const struct delta_log_file *file, enum delta_checkpoint_part part,
+                          delta_emit *emit, void *arg, struct err *err);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/delta/describe.h"
+
+#include "base/instant.h"
+#include "base/text.h"
+#include "lake/delta/object.h"
+#include "lake/format/json.h"
+
+/* Commits that are read for one answer, and up to which size their files are counted. */
+#define COMMITS_MAX 1000
+#define COUNTED_BYTES_MAX (8 * MIB)
+
+/* What one commit says of itself. */
+struct summary {
+    struct delta_commit_info info; /* in the arena */
+    struct arena arena;
+    bool counted;
+    uint64_t added, removed, added_bytes;
+};
+
+/* Text from the log that may go into a JSON document as it is. */
+static bool is_clean(struct slice raw)
+{
+    for (size_t i = 0; i < raw.n; i++)
+        if ((unsigned char)raw.p[i] < 0x20)
+            return false;
+    return raw.n && utf8_valid(raw);
+}
+
+static int keep_info(struct summary *s, const struct delta_commit_info *info, struct err *err)
+{
+    s->info = *info;
+    struct slice *values[] = {&s->info.operation,   &s->info.parameters,   &s->info.user_name,
+                              &s->info.engine_info, &s->info.read_version, &s->info.blind_append};
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        if (!is_clean(*values[i])) {
+            *values[i] = SLICE_NONE;
+            continue;
+        }
+        *values[i] = arena_slice(&s->arena, *values[i]);
+        if (!values[i]->p)
+            return err_set(err, ENOMEM, "out of memory for a commit's description");
+    }
+    return 0;
+}
+
+static int take_action(struct summary *s, const struct delta_action *action, struct err *err)
+{
+    switch (action->kind) {
+    case DELTA_ADD:
+        s->added++;
+        s->added_bytes += (uint64_t)action->file.size;
+        return 0;
+    case DELTA_REMOVE:
+        s->removed++;
+        return 0;
+    case DELTA_COMMIT_INFO:
+        arena_reset(&s->arena);
+        return keep_info(s, &action->info, err);
+    case DELTA_METADATA:
+    case DELTA_PROTOCOL:
+    case DELTA_OTHER:
+        break;
+    }
+    return 0;
+}
+
+/* Reads a commit, the first line only where it is a large one. */
+static int summarize(const struct delta_table *table, const struct delta_log_file *file,
+                     struct summary *s, struct err *err)
+{
+    AUTO(buf) struct buf key;
+    AUTO(delta_lines) struct delta_lines lines;
+    AUTO(arena) struct arena arena;
+    struct slice line;
+    struct delta_action action;
+    int rc;
+    buf_init(&key, KEY_BYTES_MAX);
+    arena_init(&arena, 2 * JSON_LINE_BYTES_MAX);
+    delta_log_key(&key, table->prefix, &file->name);
+    delta_lines_init(&lines, table->store, key.data, file->size, 64 * KIB);
+    s->counted = file->size <= COUNTED_BYTES_MAX;
+    while ((rc = delta_lines_next(&lines, &line, err)) > 0) {
+        arena_reset(&arena);
+        rc = delta_action_parse(line, &arena, &action, err);
+        if (rc == 0)
+            rc = take_action(s, &action, err);
+        if (rc < 0 || !s->counted)
+            break;
+    }
+    return rc < 0 ? err_wrap(err, "%s", key.data) : 0;
+}
+
+static void add_value(struct buf *out, const char *name, struct slice raw)
+{
+    buf_addf(out, ",\"%s\":", name);
+    buf_add_slice(out, raw.n ? raw : SLICE_LIT("null"));
+}
+
+static void add_count(struct buf *out, const char *name, bool known, uint64_t value)
+{
+    if (known)
+        buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)value);
+    else
+        buf_addf(out, ",\"%s\":null", name);
+}
+
+static void format_version(struct buf *out, const struct version *v, const struct summary *s)
+{
+    buf_addf(out, "{\"version\":%lld,\"timestamp\":\"", (long long)v->number);
+    instant_format(out, v->timestamp_ms);
+    buf_addf(out, "\",\"timestampMs\":%lld", (long long)v->timestamp_ms);
+    add_value(out, "operation", s->info.operation);
+    add_value(out, "operationParameters", s->info.parameters);
+    add_value(out, "userName", s->info.user_name);
+    add_value(out, "engineInfo", s->info.engine_info);
+    add_value(out, "readVersion", s->info.read_version);
+    add_value(out, "isBlindAppend", s->info.blind_append);
+    add_count(out, "numAddedFiles", s->counted, s->added);
+    add_count(out, "numRemovedFiles", s->counted, s->removed);
+    add_count(out, "addedBytes", s->counted, s->added_bytes);
+    buf_add_char(out, '}');
+}
+
+int delta_describe_history(const struct delta_table *table, const struct history *h,
+                           struct buf *out, struct err *err)
+{
+    AUTO(delta_log) struct delta_log log;
+    delta_log_init(&log);
+    size_t first = h->n > COMMITS_MAX ? h->n - COMMITS_MAX : 0;
+    int rc =
+        h->n ? delta_log_read(&log, table->store, table->prefix, &h->at[first].number, err) : 0;
+    if (rc < 0)
+        return rc;
+    buf_add_str(out, "[");
+    for (size_t i = 0; i < h->n; i++) {
+        struct summary s = {0};
+        const struct delta_log_file *file =
+            i >= first ? delta_log_commit(&log, h->at[i].number) : NULL;
+        arena_init(&s.arena, 2 * JSON_LINE_BYTES_MAX);
+        struct err ignored = ERR_INIT; /* a commit that cannot be read tells nothing of itself */
+        if (file && file->fingerprint == h->at[i].fingerprint &&
+            summarize(table, file, &s, &ignored) < 0) {
+            s.info = (struct delta_commit_info){0};
+            s.counted = false;
+        }
+        if (i)
+            buf_add_str(out, ",\n");
+        format_version(out, &h->at[i], &s);
+        arena_done(&s.arena);
+    }
+    buf_add_str(out, "]\n");
+    return buf_check(out, err);
+}
+
+int delta_describe_schema(struct slice meta, struct buf *out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    struct json j;
+    struct slice schema;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    if (rc < 0)
+        return rc;
+    json_init(&j, state.metadata.schema);
+    if (!json_skip(&j, &schema) || !json_at_end(&j) || !utf8_valid(schema))
+        return err_set(err, ENOENT, "the table tells no schema");
+    buf_add_str(out, "{\"partitionColumns\":[");
+    for (size_t i = 0; i < state.columns.n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json(out, state.columns.at[i].name);
+    }
+    buf_add_str(out, "],\"schema\":");
+    buf_add_slice(out, schema);
+    buf_add_str(out, "}\n");
+    return buf_check(out, err);
+}

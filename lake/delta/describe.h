@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `.tarn/` tells of a Delta table, as JSON. Blocks on reading commits; any thread. */
+#ifndef LAKE_DELTA_DESCRIBE_H
+#define LAKE_DELTA_DESCRIBE_H
+
+#include "lake/delta/replay.h"
+#include "lake/driver.h"
+
+/*
+ * Appends the history as an array. What a commit says of itself is told of the newest 1000; of
+ * older ones, and of those whose commit is gone, only version and time.
+ */
+int delta_describe_history(const struct delta_table *table, const struct history *h,
+                           struct buf *out, struct err *err);
+
+/* Appends partition columns and schema from a run's meta; -ENOENT where the table tells none. */
+int delta_describe_schema(struct slice meta, struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/delta/load.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include "base/text.h"
+#include "base/vec.h"
+#include "lake/delta/checkpoint.h"
+#include "lake/delta/protocol.h"
+
+/* A base without a checkpoint stands at a multiple of this. */
+#define BASE_STEP 16
+/* Commits on one base; fewer where making a new base is cheap. */
+#define PATCH_COMMITS_MAX 200
+#define PATCH_COMMITS_SMALL_MAX 32
+#define SMALL_FILES 10000
+/* Actions on one base: this, or a quarter of its files. */
+#define PATCH_ACTIONS_MAX 10000
+
+#define RUN_NAME_BYTES 64
+
+/* One load on its way. */
+struct load {
+    const struct delta_table *table;
+    const struct history *h;
+    const struct version *version; /* that is asked for */
+    struct delta_log log;          /* read when something has to be made */
+    bool has_log;
+};
+
+static void base_name(char name[RUN_NAME_BYTES], int64_t version)
+{
+    (void)snprintf(name, RUN_NAME_BYTES, "base-%020lld", (long long)version);
+}
+
+static void patch_name(char name[RUN_NAME_BYTES], int64_t base, int64_t version)
+{
+    (void)snprintf(name, RUN_NAME_BYTES, "patch-%020lld-%020lld", (long long)base,
+                   (long long)version);
+}
+
+/*
+ * Opens a run that says the version of this history. 0 with *out NULL where there is none; one that
+ * is damaged, or of another history, is removed.
+ */
+static int open_run(const struct load *l, const char *name, const struct version *version,
+                    struct run **out, struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    int64_t number;
+    uint64_t fingerprint;
+    *out = NULL;
+    int rc = run_open(l->table->dirfd, name, &run, err);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc < 0 && rc != -EUCLEAN)
+        return rc;
+    if (rc == 0 && delta_state_identity(run_meta(run), &number, &fingerprint, NULL) == 0 &&
+        number == version->number && fingerprint == version->fingerprint) {
+        *out = STEAL(run);
+        return 0;
+    }
+    (void)unlinkat(l->table->dirfd, name, 0); /* made again, here or by the next load */
+    return 0;
+}
+
+static int need_log(struct load *l, struct err *err)
+{
+    if (l->has_log)
+        return 0;
+    int rc = delta_log_read(&l->log, l->table->store, l->table->prefix, NULL, err);
+    l->has_log = rc == 0;
+    return rc;
+}
+
+/* Is the version in the log still the one that the history has? */
+static int check_version(const struct load *l, const struct version *version, struct err *err)
+{
+    const struct delta_log_file *file = delta_log_commit(&l->log, version->number);
+    if (!file) {
+        file = delta_log_checkpoint(&l->log, version->number);
+        if (file && file->name.version != version->number)
+            file = NULL;
+        /* The commit was cleaned up since; its checkpoint says the same. */
+        return file ? 0
+                    : err_set(err, ENOENT, "version %lld is not there any more",
+                              (long long)version->number);
+    }
+    if (file->fingerprint != version->fingerprint)
+        return err_set(err, ESTALE, "the commit of version %lld was replaced",
+                       (long long)version->number);
+    return 0;
+}
+
+static int replay_commits(const struct load *l, struct delta_replay *r, int64_t first, int64_t last,
+                          struct err *err)
+{
+    for (int64_t v = first; v <= last; v++) {
+        const struct delta_log_file *file = delta_log_commit(&l->log, v);
+        if (!file)
+            return err_set(err, ENOENT, "the commit of version %lld is missing", (long long)v);
+        int rc = delta_replay_commit(r, file, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Are there live files with deletion vectors in a run? */
+static int check_dvs(const struct load *l, const char *name, struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    AUTO(run_cursor) struct run_cursor cursor = {0};
+    struct entry entry;
+    int rc = run_open(l->table->dirfd, name, &run, err);
+    if (rc == 0)
+        rc = run_cursor_init(&cursor, run, 0, err);
+    if (rc < 0)
+        return rc;
+    while ((rc = run_cursor_next(&cursor, &entry, err)) > 0)
+        if (entry.extra.n)
+            return err_set(err, EOPNOTSUPP, "deletion vectors are not supported yet");
+    return rc;
+}
+
+/*
+ * Writes the run of what was replayed, a base where `base` is NULL. Where deletion vectors came by,
+ * it gets its name only after it was seen that none is live.
+ */
+static int write_run(const struct load *l, struct delta_replay *r, struct run *base,
+                     const struct version *version, const char *name, struct err *err)
+{
+    static _Atomic unsigned count;
+    char aside[RUN_NAME_BYTES];
+    AUTO(buf) struct buf meta;
+    buf_init(&meta, 2 * JSON_LINE_BYTES_MAX);
+    delta_state_format(r->state, version->number, version->fingerprint, &meta);
+    int rc = buf_check(&meta, err);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(aside, sizeof aside, "unchecked-%d-%u", (int)getpid(), count++);
+    const char *to = r->has_dvs ? aside : name;
+    rc = base ? index_build_patch(r->build, base, to, buf_slice(&meta), err)
+              : index_build_base(r->build, to, buf_slice(&meta), err);
+    if (rc < 0 || !r->has_dvs)
+        return rc;
+    rc = check_dvs(l, aside, err);
+    if (rc == 0 && renameat(l->table->dirfd, aside, l->table->dirfd, name) < 0)
+        rc = err_set(err, errno, "%s: %s", name, strerror(errno));
+    if (rc < 0)
+        (void)unlinkat(l->table->dirfd, aside, 0); /* a leftover is never opened */
+    return rc;
+}
+
+static int check_gate(const struct delta_state *s, struct err *err)
+{
+    return delta_protocol_check(s->has_protocol ? &s->protocol : NULL,
+                                s->has_metadata ? &s->metadata : NULL, err);
+}
+
+/* Replays checkpoint (may be NULL) and commits up to a version. */
+static int replay_from(const struct load *l, const struct delta_log_file *checkpoint,
+                       int64_t version, struct delta_replay *r, struct err *err)
+{
+    int rc = checkpoint ? delta_replay_checkpoint(r, checkpoint, err) : 0;
+    int64_t first = checkpoint ? checkpoint->name.version + 1 : 0;
+    return rc < 0 ? rc : replay_commits(l, r, first, version, err);
+}
+
+/* Makes the base of a version from one start. */
+static int make_base_from(const struct load *l, const struct delta_log_file *checkpoint,
+                          const struct version *version, struct err *err)
+{
+    char name[RUN_NAME_BYTES];
+    base_name(name, version->number);
+    AUTO(delta_state) struct delta_state state, again;
+    AUTO(delta_replay) struct delta_replay r = {0}, second = {0};
+    delta_state_init(&state);
+    delta_state_init(&again);
+    int rc = delta_replay_init(&r, l->table, NULL, &state, err);
+    if (rc == 0)
+        rc = replay_from(l, checkpoint, version->number, &r, err);
+    if (rc == 0)
+        rc = check_gate(&state, err);
+    if (rc < 0)
+        return rc;
+    if (!r.moved)
+        return write_run(l, &r, NULL, version, name, err);
+    rc = delta_replay_init(&second, l->table, &state.columns, &again, err);
+    if (rc == 0)
+        rc = replay_from(l, checkpoint, version->number, &second, err);
+    return rc < 0 ? rc : write_run(l, &second, NULL, version, name, err);
+}
+
+/*
+ * Makes and opens the base of a version. From the newest checkpoint, or, where that is of a kind
+ * that is not read, from an older one or the first commit, as long as the log reaches.
+ */
+static int make_base(struct load *l, const struct version *version, struct run **out,
+                     struct err *err)
+{
+    char name[RUN_NAME_BYTES];
+    int64_t ceiling = version->number;
+    struct err first = ERR_INIT;
+    for (;;) {
+        const struct delta_log_file *checkpoint = delta_log_checkpoint(&l->log, ceiling);
+        struct err e = ERR_INIT;
+        int rc = make_base_from(l, checkpoint, version, &e);
+        if (rc == 0)
+            break;
+        if (!first.code)
+            first = e;
+        if (rc != -EOPNOTSUPP || !checkpoint || checkpoint->name.version == 0)
+            return err_copy(err, &first);
+        ceiling = checkpoint->name.version - 1;
+    }
+    base_name(name, version->number);
+    int rc = open_run(l, name, version, out, err);
+    if (rc == 0 && !*out)
+        rc = err_set(err, EIO, "%s cannot be read back", name);
+    return rc;
+}
+
+/* Which of the two the state half of a checkpoint tells. */
+static int note_state(void *arg, const struct delta_action *action, struct err *err)
+{
+    bool *seen = arg;
+    (void)err;
+    seen[0] |= action->kind == DELTA_METADATA;
+    seen[1] |= action->kind == DELTA_PROTOCOL;
+    return 0;
+}
+
+/*
+ * A patch may pass over a checkpoint without reading its files, but not over one that a load
+ * without the base would refuse: what a version is must not hang on which runs are there.
+ */
+static int check_passed(const struct load *l, int64_t base_version, struct err *err)
+{
+    const struct delta_table *t = l->table;
+    const struct delta_log_file *file = delta_log_checkpoint(&l->log, l->version->number);
+    bool seen[2] = {false, false};
+    if (!file || file->name.version <= base_version)
+        return 0;
+    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, note_state,
+                                   seen, err);
+    if (rc == -EOPNOTSUPP) /* is passed over by a load without the base as well */
+        return 0;
+    return rc == 0 && seen[0] && seen[1] ? 0 : -EAGAIN;
+}
+
+/* -EAGAIN where a patch on that base is not the way: a base is made then. */
+static int make_patch(const struct load *l, struct run *base, int64_t base_version,
+                      struct run **out, struct err *err)
+{
+    char name[RUN_NAME_BYTES];
+    AUTO(delta_state) struct delta_state before, state;
+    AUTO(delta_replay) struct delta_replay r = {0};
+    const struct delta_state *s = &state;
+    delta_state_init(&before);
+    delta_state_init(&state);
+    int rc = delta_state_parse(run_meta(base), &before, err);
+    if (rc == 0)
+        rc = delta_state_parse(run_meta(base), &state, err);
+    if (rc == 0)
+        rc = check_passed(l, base_version, err);
+    if (rc == 0)
+        rc = delta_replay_init(&r, l->table, &before.columns, &state, err);
+    if (rc == 0)
+        rc = replay_commits(l, &r, base_version + 1, l->version->number, err);
+    if (rc == 0)
+        rc = check_gate(s, err);
+    if (rc < 0)
+        return rc;
+    uint64_t most = run_files(base) / 4;
+    if (r.actions > (most > PATCH_ACTIONS_MAX ? most : PATCH_ACTIONS_MAX) ||
+        !delta_columns_equal(&before.columns, &s->columns) ||
+        !slice_eq(before.metadata.id, s->metadata.id))
+        return -EAGAIN;
+    patch_name(name, base_version, l->version->number);
+    rc = write_run(l, &r, base, l->version, name, err);
+    if (rc == 0)
+        rc = open_run(l, name, l->version, out, err);
+    if (rc == 0 && !*out)
+        rc = err_set(err, EIO, "%s cannot be read back", name);
+    return rc;
+}
+
+/* The runs that a table's directory has, by their names. */
+struct found {
+    VEC(int64_t) bases;   /* not after the version that is asked for, newest first */
+    VEC(int64_t) patches; /* to that version: their bases */
+};
+
+static bool parse_versions(struct slice name, const char *kind, uint64_t *versions, size_t count)
+{
+    if (!slice_starts(name, slice_of(kind)))
+        return false;
+    name = slice_from(name, strlen(kind));
+    for (size_t i = 0; i < count; i++) {
+        if (name.n < 21 || name.p[0] != '-' ||
+            !text_parse_u64(slice_make(name.p + 1, 20), INT64_MAX, &versions[i]))
+            return false;
+        name = slice_from(name, 21);
+    }
+    return name.n == 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+static int find_runs(const struct load *l, struct found *found, struct err *err)
+{
+    AUTO_FD int fd = openat(l->table->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir)
+        return err_set(err, errno, "the directory of runs: %s", strerror(errno));
+    fd = -1; /* the stream's now */
+    int rc = 0;
+    uint64_t v[2], version = (uint64_t)l->version->number;
+    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
+        struct slice name = slice_of(d->d_name);
+        if (parse_versions(name, "base", v, 1) && v[0] <= version)
+            rc = vec_push(&found->bases, (int64_t)v[0]);
+        else if (parse_versions(name, "patch", v, 2) && v[1] == version)
+            rc = vec_push(&found->patches, (int64_t)v[0]);
+    }
+    (void)closedir(dir); /* only read */
+    if (rc < 0)
+        return err_set(err, -rc, "too many runs");
+    if (found->bases.n)
+        qsort(found->bases.at, found->bases.n, sizeof found->bases.at[0], newest_first);
+    return 0;
+}
+
+/* Opens the base of a version where it counts; *out NULL where it does not. */
+static int open_base(const struct load *l, int64_t number, struct run **out,
+                     const struct version **version, struct err *err)
+{
+    char name[RUN_NAME_BYTES];
+    ptrdiff_t position = history_find(l->h, number);
+    *out = NULL;
+    if (position < 0)
+        return 0;
+    base_name(name, number);
+    *version = &l->h->at[position];
+    return open_run(l, name, *version, out, err);
+}
+
+static int take_snapshot(struct run **base, struct run **patch, struct snapshot **out,
+                         struct err *err)
+{
+    struct snapshot *s = snapshot_new(STEAL(*base), patch ? STEAL(*patch) : NULL, err);
+    if (!s)
+        return -err->code;
+    *out = s;
+    return 0;
+}
+
+/* What is there already: 1 and the snapshot, 0 there is none, or -errno. */
+static int open_made(const struct load *l, const struct found *found, struct snapshot **out,
+                     struct err *err)
+{
+    const struct version *version;
+    AUTO(run) struct run *base = NULL;
+    int rc = found->bases.n && found->bases.at[0] == l->version->number
+                 ? open_base(l, l->version->number, &base, &version, err)
+                 : 0;
+    if (rc < 0)
+        return rc;
+    if (base) {
+        rc = take_snapshot(&base, NULL, out, err);
+        return rc < 0 ? rc : 1;
+    }
+    for (size_t i = 0; i < found->patches.n; i++) {
+        char name[RUN_NAME_BYTES];
+        AUTO(run) struct run *under = NULL;
+        AUTO(run) struct run *patch = NULL;
+        patch_name(name, found->patches.at[i], l->version->number);
+        rc = open_base(l, found->patches.at[i], &under, &version, err);
+        if (rc == 0 && under)
+            rc = open_run(l, name, l->version, &patch, err);
+        if (rc < 0)
+            return rc;
+        if (patch) {
+            rc = take_snapshot(&under, &patch, out, err);
+            return rc < 0 ? rc : 1;
+        }
+    }
+    return 0;
+}
+
+/* The newest base that is there and near enough; *out NULL where there is none. */
+static int find_base(const struct load *l, const struct found *found, struct run **out,
+                     int64_t *number, struct err *err)
+{
+    const struct version *version;
+    for (size_t i = 0; i < found->bases.n; i++) {
+        AUTO(run) struct run *base = NULL;
+        int rc = open_base(l, found->bases.at[i], &base, &version, err);
+        if (rc < 0)
+            return rc;
+        if (!base)
+            continue;
+        int64_t most = run_files(base) < SMALL_FILES ? PATCH_COMMITS_SMALL_MAX : PATCH_COMMITS_MAX;
+        if (l->version->number - found->bases.at[i] <= most) {
+            *number = found->bases.at[i];
+            *out = STEAL(base);
+        }
+        return 0;
+    }
+    return 0;
+}
+
+/* Makes a base below the version, to be shared; *out NULL where it is no use. */
+static void make_shared_base(struct load *l, struct run **out, int64_t *number)
+{
+    const struct delta_log_file *checkpoint = delta_log_checkpoint(&l->log, l->version->number);
+    int64_t at = l->version->number - l->version->number % BASE_STEP;
+    if (checkpoint && checkpoint->name.version > at)
+        at = checkpoint->name.version;
+    ptrdiff_t position = history_find(l->h, at);
+    struct err ignored = ERR_INIT; /* the version itself is tried next, and tells */
+    if (at == l->version->number || position < 0 ||
+        check_version(l, &l->h->at[position], &ignored) < 0 ||
+        make_base(l, &l->h->at[position], out, &ignored) < 0)
+        return;
+    *number = at;
+}
+
+static int make(struct load *l, const struct found *found, struct snapshot **out, struct err *err)
+{
+    AUTO(run) struct run *base = NULL;
+    AUTO(run) struct run *patch = NULL;
+    int64_t number = 0;
+    int rc = need_log(l, err);
+    if (rc == 0)
+        rc = check_version(l, l->version, err);
+    if (rc == 0)
+        rc = find_base(l, found, &base, &number, err);
+    if (rc < 0)
+        return rc;
+    if (!base)
+        make_shared_base(l, &base, &number);
+    if (base) {
+        struct err e = ERR_INIT;
+        rc = make_patch(l, base, number, &patch, &e);
+        if (rc == 0)
+            return take_snapshot(&base, &patch, out, err);
+        if (rc != -EAGAIN && rc != -ENOENT && rc != -EUCLEAN)
+            return err_copy(err, &e);
+        run_unref(STEAL(base));
+    }
+    rc = make_base(l, l->version, &base, err);
+    return rc < 0 ? rc : take_snapshot(&base, NULL, out, err);
+}
+
+int delta_load(const struct delta_table *table, const struct history *h, size_t position,
+               struct snapshot **out, struct err *err)
+{
+    struct load l = {.table = table, .h = h, .version = &h->at[position]};
+    struct found found = {VEC_MAX(VERSIONS_MAX), VEC_MAX(VERSIONS_MAX)};
+    delta_log_init(&l.log);
+    int rc = find_runs(&l, &found, err);
+    if (rc == 0)
+        rc = open_made(&l, &found, out, err);
+    if (rc == 0)
+        rc = make(&l, &found, out, err);
+    vec_done(&found.bases);
+    vec_done(&found.patches);
+    delta_log_done(&l.log);
+    return rc < 0 ? err_wrap(err, "version %lld", (long long)h->at[position].number) : 0;
+}

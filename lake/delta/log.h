@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The directory `_delta_log/` as a listing: which commits and checkpoints are there, and which
+ * versions they make up. Reads no file.
+ *
+ *   00000000000000000012.json                                     a commit
+ *   00000000000000000010.checkpoint.parquet                       a checkpoint
+ *   00000000000000000010.checkpoint.0000000001.0000000002.parquet one part of two
+ *   00000000000000000010.checkpoint.<uuid>.json, .parquet         version 2: not usable yet
+ *
+ * Everything else is of no interest: checksums, compacted commits, `_last_checkpoint` (a hint, not
+ * needed where there is a listing), staged commits, sidecars.
+ *
+ * A version can be made where it has a complete checkpoint, or a commit and the version before it
+ * can be made; version 0 needs its commit only. Not thread-safe.
+ */
+#ifndef LAKE_DELTA_LOG_H
+#define LAKE_DELTA_LOG_H
+
+#include "base/limits.h"
+#include "base/vec.h"
+#include "cache/store/store.h"
+
+enum delta_name_kind { DELTA_NAME_OTHER, DELTA_NAME_COMMIT, DELTA_NAME_CHECKPOINT, DELTA_NAME_V2 };
+
+struct delta_name {
+    enum delta_name_kind kind;
+    int64_t version;
+    uint32_t part, parts; /* of a checkpoint in parts, from 1; 0 of 0: in one file */
+};
+
+/* What a name in the log means. Pure. */
+struct delta_name delta_name_parse(struct slice name);
+
+struct delta_log_file {
+    struct delta_name name;
+    uint64_t size;
+    int64_t mtime_ms;
+    uint64_t fingerprint;
+};
+
+/* Files of a log; grown by vec_push. */
+struct delta_files {
+    struct delta_log_file *at;
+    size_t n, capacity, max;
+};
+
+struct delta_log {
+    struct delta_files commits;     /* by version */
+    struct delta_files checkpoints; /* of complete ones only, by version and part */
+    struct delta_files v2;          /* checkpoints of version 2, by version */
+};
+
+void delta_log_init(struct delta_log *log);
+void delta_log_done(struct delta_log *log);
+DEFINE_AUTO_DONE(delta_log, struct delta_log, delta_log_done)
+
+/*
+ * Lists the log of the table at `prefix`. `after` (NULL: all) is a version: only what belongs to it
+ * and later ones is listed. Blocks.
+ */
+int delta_log_read(struct delta_log *log, struct store *store, const char *prefix,
+                   const int64_t *after, struct err *err);
+
+/* Takes one line of a listing, by its name in the log; others are ignored. For delta_log_read. */
+int delta_log_add(struct delta_log *log, struct slice name, const struct store_entry *entry,
+                  struct err *err);
+
+/* Orders what was added and drops incomplete checkpoints. */
+void delta_log_finish(struct delta_log *log);
+
+/* NULL where there is none. */
+const struct delta_log_file *delta_log_commit(const struct delta_log *log, int64_t version);
+
+/* First file of the newest complete checkpoint not after `version`, its parts behind it; or NULL.
+ */
+const struct delta_log_file *delta_log_checkpoint(const struct delta_log *log, int64_t version);
+
+/*
+ * The versions that can be made, each by its commit (or the checkpoint that is left of it), into
+ * out. -EIO where the newest one cannot (names the gap), -EOPNOTSUPP where it could by a checkpoint
+ * of version 2.
+ */
+int delta_log_versions(const struct delta_log *log, struct delta_files *out, struct err *err);
+
+/* Key of a file of the log, into out (reset first). */
+void delta_log_key(struct buf *out, const char *prefix, const struct delta_name *name);
+
+#endif

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/delta/path.h"
+
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "lake/format/json.h"
+
+#define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
+
+/* Characters that Hive and Spark write as %XX in partition directories, besides control ones. */
+#define HIVE_SPECIAL "\"#%'*/:=?\\{[]^\x7f"
+
+/* The next component and what follows it; false at the end. Empty ones are passed over. */
+static bool next_component(struct slice *rest, struct slice *component)
+{
+    while (rest->n && rest->p[0] == '/')
+        *rest = slice_from(*rest, 1);
+    if (rest->n == 0)
+        return false;
+    ptrdiff_t slash = slice_find(*rest, '/');
+    component->p = rest->p;
+    component->n = slash < 0 ? rest->n : (size_t)slash;
+    *rest = slice_from(*rest, component->n);
+    return true;
+}
+
+/*
+ * Appends the path without empty, `.` and `..` components. False where `..` would leave the place
+ * at which `out` began.
+ */
+static bool add_normal(struct buf *out, struct slice path)
+{
+    size_t begin = out->len;
+    struct slice component;
+    while (next_component(&path, &component)) {
+        if (slice_is(component, "."))
+            continue;
+        if (slice_is(component, "..")) {
+            if (out->len == begin)
+                return false;
+            ptrdiff_t slash = slice_rfind(slice_make(out->data + begin, out->len - begin), '/');
+            out->len = begin + (slash < 0 ? 0 : (size_t)slash);
+            out->data[out->len] = '\0';
+            continue;
+        }
+        if (out->len > begin)
+            buf_add_char(out, '/');
+        buf_add_slice(out, component);
+    }
+    return true;
+}
+
+/* Length of a scheme with its colon where a `/` follows it; 0: no URI but a path. */
+static size_t scheme_length(struct slice raw)
+{
+    size_t i = 0;
+    while (i < raw.n &&
+           ((raw.p[i] >= 'a' && raw.p[i] <= 'z') || (raw.p[i] >= 'A' && raw.p[i] <= 'Z') ||
+            (i && raw.p[i] >= '0' && raw.p[i] <= '9') ||
+            (i && (raw.p[i] == '+' || raw.p[i] == '.' || raw.p[i] == '-'))))
+        i++;
+    return i && i + 1 < raw.n && raw.p[i] == ':' && raw.p[i + 1] == '/' ? i + 1 : 0;
+}
+
+static bool is_absolute(struct slice raw)
+{
+    return (raw.n && raw.p[0] == '/') || scheme_length(raw);
+}
+
+static void add_scheme(struct buf *out, struct slice scheme)
+{
+    if (scheme.n == 3 &&
+        (strncasecmp(scheme.p, "s3a", 3) == 0 || strncasecmp(scheme.p, "s3n", 3) == 0)) {
+        buf_add_str(out, "s3");
+        return;
+    }
+    for (size_t i = 0; i < scheme.n; i++)
+        buf_add_char(out,
+                     (char)(scheme.p[i] | (scheme.p[i] >= 'A' && scheme.p[i] <= 'Z' ? 32 : 0)));
+}
+
+/* A decoded path without `..` that leads out, in a buffer of its own. */
+static bool decode(struct buf *out, struct slice raw)
+{
+    text_percent_decode(out, raw);
+    return !out->failed && memchr(out->data ? out->data : "", 0, out->len) == NULL;
+}
+
+/*
+ * An absolute path or URI in one spelling, decoded: `scheme://authority/path`. False where it is
+ * none, or `..` leads above its root.
+ */
+static bool add_absolute(struct buf *out, struct slice raw)
+{
+    AUTO(buf) struct buf decoded;
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    size_t scheme = scheme_length(raw);
+    struct slice rest = slice_from(raw, scheme);
+    struct slice authority = SLICE_NONE;
+    if (scheme && slice_starts(rest, SLICE_LIT("//"))) {
+        rest = slice_from(rest, 2);
+        ptrdiff_t slash = slice_find(rest, '/');
+        authority = slice_make(rest.p, slash < 0 ? rest.n : (size_t)slash);
+        rest = slice_from(rest, authority.n);
+    }
+    if (scheme)
+        add_scheme(out, slice_make(raw.p, scheme - 1));
+    else
+        buf_add_str(out, "file");
+    buf_add_str(out, "://");
+    buf_add_slice(out, authority);
+    buf_add_char(out, '/');
+    return decode(&decoded, rest) && add_normal(out, buf_slice(&decoded));
+}
+
+static int bad_path(struct err *err, struct slice raw)
+{
+    return err_set(err, EIO, "a path that names no file: '%.*s'", (int)(raw.n < 200 ? raw.n : 200),
+                   raw.p);
+}
+
+int delta_path_key(const struct delta_file *file, struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf decoded;
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    buf_reset(out);
+    if (is_absolute(file->path)) {
+        if (!add_absolute(out, file->path))
+            return bad_path(err, file->path);
+    } else {
+        if (!decode(&decoded, file->path))
+            return bad_path(err, file->path);
+        /* A path that leaves the table has no shorter spelling without knowing where that lies. */
+        if (!add_normal(out, buf_slice(&decoded))) {
+            buf_reset(out);
+            buf_add_slice(out, buf_slice(&decoded));
+        }
+    }
+    if (out->len == 0)
+        return bad_path(err, file->path);
+    buf_add_char(out, '\0');
+    if (file->dv.storage.n) {
+        buf_add_slice(out, file->dv.storage);
+        buf_add_slice(out, file->dv.path);
+        if (file->dv.has_offset)
+            buf_addf(out, "@%lld", (long long)file->dv.offset);
+    }
+    return buf_check(out, err);
+}
+
+/* Path of an object relative to the table's root, into out; false where it lies elsewhere. */
+static bool inside(const struct delta_root *root, struct slice raw, struct buf *out)
+{
+    AUTO(buf) struct buf full;
+    AUTO(buf) struct buf table;
+    buf_init(&full, ACTION_BYTES_MAX);
+    buf_init(&table, ACTION_BYTES_MAX);
+    if (!is_absolute(raw))
+        return decode(&full, raw) && add_normal(out, buf_slice(&full)) && out->len;
+    if (root->home.n == 0 || !add_absolute(&full, raw))
+        return false;
+    buf_add_slice(&table, root->home);
+    if (table.len && table.data[table.len - 1] != '/')
+        buf_add_char(&table, '/');
+    buf_add_slice(&table, root->prefix);
+    if (table.failed || !slice_starts(buf_slice(&full), buf_slice(&table)) || full.len == table.len)
+        return false;
+    buf_add_slice(out, slice_from(buf_slice(&full), table.len));
+    return !out->failed;
+}
+
+/* The value of a partition column, empty for null: Delta does not tell them apart. */
+static struct slice value_of(const struct delta_file *file, struct slice column)
+{
+    struct slice value = SLICE_NONE;
+    return delta_map_find(&file->partition_values, column, &value) ? value : SLICE_NONE;
+}
+
+/* Does a directory's name say the column's value? */
+static bool says(struct slice component, const struct delta_column *column, struct slice value)
+{
+    AUTO(buf) struct buf decoded;
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    ptrdiff_t equals = slice_find(component, '=');
+    if (equals < 0)
+        return false;
+    text_percent_decode(&decoded, slice_make(component.p, (size_t)equals));
+    if (decoded.failed || !slice_eq(buf_slice(&decoded), column->name))
+        return false;
+    buf_reset(&decoded);
+    text_percent_decode(&decoded, slice_from(component, (size_t)equals + 1));
+    if (decoded.failed)
+        return false;
+    if (value.n == 0)
+        return slice_is(buf_slice(&decoded), HIVE_NULL);
+    return column->loose || slice_eq(buf_slice(&decoded), value);
+}
+
+/* May the file keep its path? (1) is done: the path is inside the table. */
+static bool keeps(const struct delta_columns *columns, const struct delta_file *file,
+                  struct slice path)
+{
+    size_t column = 0;
+    struct slice component;
+    while (next_component(&path, &component)) {
+        if (component.p[0] == '_' || component.p[0] == '.')
+            return false;
+        if (path.n && column < columns->n &&
+            says(component, &columns->at[column], value_of(file, columns->at[column].name)))
+            column++;
+    }
+    return column == columns->n;
+}
+
+static void add_escaped(struct buf *out, struct slice s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || strchr(HIVE_SPECIAL, c)) {
+            buf_add_char(out, '%');
+            buf_add_char(out, hex[c >> 4]);
+            buf_add_char(out, hex[c & 15]);
+        } else {
+            buf_add_char(out, (char)c);
+        }
+    }
+}
+
+/* The last component that names something. */
+static bool base_name(struct slice raw, struct buf *decoded, struct slice *out)
+{
+    struct slice rest, component;
+    bool found = false;
+    if (!decode(decoded, slice_from(raw, scheme_length(raw))))
+        return false;
+    rest = buf_slice(decoded);
+    while (next_component(&rest, &component)) {
+        *out = component;
+        found = !slice_is(component, ".") && !slice_is(component, "..");
+    }
+    return found;
+}
+
+int delta_path_present(const struct delta_root *root, const struct delta_columns *columns,
+                       const struct delta_file *file, struct buf *out, bool *built, struct err *err)
+{
+    AUTO(buf) struct buf decoded;
+    struct slice name;
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    buf_reset(out);
+    if (inside(root, file->path, out) && keeps(columns, file, buf_slice(out))) {
+        *built = false;
+        return buf_check(out, err);
+    }
+    buf_reset(out);
+    if (!base_name(file->path, &decoded, &name))
+        return bad_path(err, file->path);
+    for (size_t i = 0; i < columns->n; i++) {
+        struct slice value = value_of(file, columns->at[i].name);
+        add_escaped(out, columns->at[i].name);
+        buf_add_char(out, '=');
+        if (value.n)
+            add_escaped(out, value);
+        else
+            buf_add_str(out, HIVE_NULL);
+        buf_add_char(out, '/');
+    }
+    if (name.p[0] == '_' || name.p[0] == '.')
+        buf_add_char(out, 'x');
+    buf_add_slice(out, name);
+    *built = true;
+    return buf_check(out, err);
+}
+
+int delta_path_locate(const struct delta_root *root, struct slice raw, struct buf *out,
+                      struct err *err)
+{
+    AUTO(buf) struct buf decoded;
+    AUTO(buf) struct buf full;
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    buf_init(&full, ACTION_BYTES_MAX);
+    buf_reset(out);
+    struct slice home = root->home;
+    while (home.n && home.p[home.n - 1] == '/')
+        home.n--;
+    if (!is_absolute(raw)) {
+        buf_add_slice(&full, root->prefix);
+        if (!decode(&decoded, raw))
+            return bad_path(err, raw);
+        buf_add_slice(&full, buf_slice(&decoded));
+        if (buf_check(&full, err) < 0)
+            return -err->code;
+        if (add_normal(out, buf_slice(&full)) && out->len)
+            return buf_check(out, err);
+    } else if (home.n && add_absolute(&full, raw) && slice_starts(buf_slice(&full), home)) {
+        struct slice rest = slice_from(buf_slice(&full), home.n);
+        if (rest.n > 1 && rest.p[0] == '/') {
+            buf_add_slice(out, slice_from(rest, 1));
+            return buf_check(out, err);
+        }
+    }
+    return err_set(err, EACCES, "'%.*s' lies outside of what is mounted",
+                   (int)(raw.n < 300 ? raw.n : 300), raw.p);
+}
+
+/* Are there several ways to write a value of that type as text? */
+static bool is_loose(struct slice type)
+{
+    static const char *const types[] = {"timestamp", "timestamp_ntz", "float", "double", "binary"};
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (slice_is(type, types[i]))
+            return true;
+    return slice_starts(type, SLICE_LIT("decimal"));
+}
+
+/* One field of the schema's top level. */
+static void read_field(struct json *j, struct buf *scratch, struct delta_columns *columns)
+{
+    AUTO(buf) struct buf type_scratch;
+    buf_init(&type_scratch, SCHEMA_BYTES_MAX);
+    struct slice key, name = SLICE_NONE, type = SLICE_NONE;
+    if (!json_enter_object(j))
+        return;
+    while (json_next_key(j, &key)) {
+        if (slice_is(key, "name") && json_peek(j) == JSON_STRING)
+            (void)json_string(j, scratch, &name);
+        else if (slice_is(key, "type") && json_peek(j) == JSON_STRING)
+            (void)json_string(j, &type_scratch, &type);
+        else
+            (void)json_skip(j, NULL);
+    }
+    for (size_t i = 0; i < columns->n; i++)
+        if (slice_eq(columns->at[i].name, name))
+            columns->at[i].loose = is_loose(type);
+}
+
+int delta_columns_of(struct arena *arena, const struct delta_metadata *metadata,
+                     struct delta_columns *out, struct err *err)
+{
+    const struct delta_list *names = &metadata->partition_columns;
+    struct delta_columns columns = {NULL, names->n};
+    struct json j;
+    struct slice key;
+    if (names->n == 0) {
+        *out = columns;
+        return 0;
+    }
+    columns.at = arena_calloc(arena, names->n, sizeof columns.at[0]);
+    if (!columns.at)
+        return err_set(err, ENOMEM, "out of memory for %zu partition columns", names->n);
+    for (size_t i = 0; i < names->n; i++)
+        columns.at[i].name = names->at[i];
+    *out = columns;
+    if (metadata->schema.n == 0)
+        return 0;
+    AUTO(buf) struct buf scratch;
+    buf_init(&scratch, SCHEMA_BYTES_MAX);
+    json_init(&j, metadata->schema);
+    if (json_enter_object(&j))
+        while (json_next_key(&j, &key)) {
+            if (!slice_is(key, "fields"))
+                (void)json_skip(&j, NULL);
+            else if (json_enter_array(&j))
+                while (json_next_element(&j))
+                    read_field(&j, &scratch, &columns);
+        }
+    if (json_failed(&j)) {
+        (void)json_error(&j, err);
+        return err_wrap(err, "the schema");
+    }
+    return 0;
+}

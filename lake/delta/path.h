@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paths of a Delta log: what they name, where they are shown, where the object lies. Pure.
+ *
+ *   log          part=a%20b/x.parquet         s3a://bucket/elsewhere/y.parquet
+ *   key          part=a b/x.parquet           s3://bucket/elsewhere/y.parquet     (reconciliation)
+ *   presented    part=a b/x.parquet (kept)    part=c/y.parquet (built)
+ *   object       <prefix>part=a b/x.parquet   elsewhere/y.parquet, or -EACCES
+ *
+ * A path in the log is a URI reference, percent-encoded: it is decoded once. `s3a` and `s3n` are
+ * `s3`; `/x`, `file:/x` and `file:///x` are one path. `..` is resolved lexically.
+ */
+#ifndef LAKE_DELTA_PATH_H
+#define LAKE_DELTA_PATH_H
+
+#include "base/buf.h"
+#include "lake/delta/action.h"
+
+/* Where a table lies. Borrowed. */
+struct delta_root {
+    struct slice home;   /* the store's root as struct store tells it; empty: not known */
+    struct slice prefix; /* of the table in the store: empty or ends in `/` */
+};
+
+struct delta_column {
+    struct slice name;
+    bool loose; /* the text of its values is open to debate: timestamps, decimals, ... */
+};
+
+/* A table's partition columns, in order. Borrowed. */
+struct delta_columns {
+    struct delta_column *at;
+    size_t n;
+};
+
+/* The columns that a metaData names, in the arena. -EIO where its schema is damaged; -ENOMEM. */
+int delta_columns_of(struct arena *arena, const struct delta_metadata *metadata,
+                     struct delta_columns *out, struct err *err);
+
+/*
+ * What the log's actions are reconciled by: the decoded path, a zero, the deletion vector's id (in
+ * out, reset first). -EIO for a path that names nothing.
+ */
+int delta_path_key(const struct delta_file *file, struct buf *out, struct err *err);
+
+/*
+ * The path at which a file is shown, into out (reset first), and whether it is *built from
+ * partition values. -EIO for a path that has no name in it.
+ */
+int delta_path_present(const struct delta_root *root, const struct delta_columns *columns,
+                       const struct delta_file *file, struct buf *out, bool *built,
+                       struct err *err);
+
+/* Key in the store of a path as in the log, into out (reset first). -EACCES outside of the root. */
+int delta_path_locate(const struct delta_root *root, struct slice raw, struct buf *out,
+                      struct err *err);
+
+#endif

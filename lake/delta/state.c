@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/delta/state.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "lake/format/json.h"
+
+/* Metadata with its lists; text decoded from JSON is no longer than the line it came in. */
+#define STATE_BYTES_MAX (2 * JSON_LINE_BYTES_MAX)
+
+void delta_state_init(struct delta_state *s)
+{
+    *s = (struct delta_state){0};
+    arena_init(&s->metadata_arena, STATE_BYTES_MAX);
+    arena_init(&s->protocol_arena, STATE_BYTES_MAX);
+}
+
+void delta_state_done(struct delta_state *s)
+{
+    arena_done(&s->metadata_arena);
+    arena_done(&s->protocol_arena);
+}
+
+int delta_state_metadata(struct delta_state *s, const struct delta_metadata *metadata,
+                         struct err *err)
+{
+    s->has_metadata = false;
+    arena_reset(&s->metadata_arena);
+    int rc = delta_metadata_copy(&s->metadata_arena, metadata, &s->metadata, err);
+    if (rc == 0)
+        rc = delta_columns_of(&s->metadata_arena, &s->metadata, &s->columns, err);
+    s->has_metadata = rc == 0;
+    return rc;
+}
+
+int delta_state_protocol(struct delta_state *s, const struct delta_protocol *protocol,
+                         struct err *err)
+{
+    arena_reset(&s->protocol_arena);
+    int rc = delta_protocol_copy(&s->protocol_arena, protocol, &s->protocol, err);
+    s->has_protocol = rc == 0;
+    return rc;
+}
+
+bool delta_columns_equal(const struct delta_columns *a, const struct delta_columns *b)
+{
+    bool equal = a->n == b->n;
+    for (size_t i = 0; equal && i < a->n; i++)
+        equal = slice_eq(a->at[i].name, b->at[i].name) && a->at[i].loose == b->at[i].loose;
+    return equal;
+}
+
+static void format_list(struct buf *out, const char *name, const struct delta_list *list)
+{
+    buf_addf(out, ",\"%s\":[", name);
+    for (size_t i = 0; i < list->n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json(out, list->at[i]);
+    }
+    buf_add_char(out, ']');
+}
+
+static void format_map(struct buf *out, const char *name, const struct delta_map *map)
+{
+    buf_addf(out, ",\"%s\":{", name);
+    for (size_t i = 0; i < map->n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json(out, map->at[i].key);
+        buf_add_char(out, ':');
+        if (map->at[i].null)
+            buf_add_str(out, "null");
+        else
+            buf_add_json(out, map->at[i].value);
+    }
+    buf_add_char(out, '}');
+}
+
+void delta_state_format(const struct delta_state *s, int64_t version, uint64_t fingerprint,
+                        struct buf *out)
+{
+    const struct delta_protocol *p = &s->protocol;
+    buf_addf(out, "{\"version\":%lld,\"fingerprint\":\"%016llx\",\"id\":", (long long)version,
+             (unsigned long long)fingerprint);
+    buf_add_json(out, s->metadata.id);
+    buf_add_str(out, ",\"format\":{\"provider\":");
+    buf_add_json(out, s->metadata.provider);
+    buf_add_char(out, '}');
+    format_list(out, "partitionColumns", &s->metadata.partition_columns);
+    buf_add_str(out, ",\"schemaString\":");
+    buf_add_json(out, s->metadata.schema);
+    format_map(out, "configuration", &s->metadata.configuration);
+    buf_addf(out, ",\"protocol\":{\"minReaderVersion\":%lld,\"minWriterVersion\":%lld",
+             (long long)p->reader, (long long)p->writer);
+    if (p->has_reader_features)
+        format_list(out, "readerFeatures", &p->reader_features);
+    if (p->has_writer_features)
+        format_list(out, "writerFeatures", &p->writer_features);
+    buf_add_str(out, "}}");
+}
+
+static bool parse_hex64(struct slice s, uint64_t *out)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        int digit = text_hex_digit(s.p[i]);
+        if (digit < 0)
+            return false;
+        v = v << 4 | (uint64_t)digit;
+    }
+    *out = v;
+    return s.n == 16;
+}
+
+/* Finds the values of a meta that are not metaData's own. */
+static bool read_meta(struct slice meta, int64_t *version, uint64_t *fingerprint,
+                      struct slice *protocol)
+{
+    AUTO(buf) struct buf scratch;
+    struct json j;
+    struct slice key, hex = SLICE_NONE;
+    bool has_version = false;
+    buf_init(&scratch, KIB);
+    json_init(&j, meta);
+    if (json_enter_object(&j))
+        while (json_next_key(&j, &key)) {
+            if (slice_is(key, "version"))
+                has_version = json_int64(&j, version);
+            else if (slice_is(key, "fingerprint"))
+                (void)json_string(&j, &scratch, &hex);
+            else
+                (void)json_skip(&j, slice_is(key, "protocol") ? protocol : NULL);
+        }
+    return !json_failed(&j) && has_version && parse_hex64(hex, fingerprint) && protocol->n;
+}
+
+int delta_state_identity(struct slice meta, int64_t *version, uint64_t *fingerprint,
+                         struct err *err)
+{
+    struct slice protocol = SLICE_NONE;
+    int64_t v;
+    uint64_t f;
+    if (!read_meta(meta, &v, &f, &protocol))
+        return err_set(err, EUCLEAN, "the meta of a run cannot be read");
+    *version = v;
+    *fingerprint = f;
+    return 0;
+}
+
+int delta_state_parse(struct slice meta, struct delta_state *out, struct err *err)
+{
+    struct slice text = SLICE_NONE;
+    int64_t version;
+    uint64_t fingerprint;
+    struct delta_metadata metadata;
+    struct delta_protocol protocol;
+    AUTO(arena) struct arena arena;
+    arena_init(&arena, STATE_BYTES_MAX);
+    if (!read_meta(meta, &version, &fingerprint, &text))
+        return err_set(err, EUCLEAN, "the meta of a run cannot be read");
+    int rc = delta_metadata_parse(meta, &arena, &metadata, err);
+    if (rc == 0)
+        rc = delta_protocol_parse(text, &arena, &protocol, err);
+    if (rc == 0)
+        rc = delta_state_metadata(out, &metadata, err);
+    if (rc == 0)
+        rc = delta_state_protocol(out, &protocol, err);
+    return rc == -EIO ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : rc;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/dir.h"
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/vec.h"
+#include "lake/table.h"
+
+#define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
+#define LISTING_BYTES_MAX ((size_t)512 << 20)
+
+struct listing {
+    _Atomic unsigned refs;
+    struct arena arena;
+    VEC(struct listing_entry) entries;
+};
+
+struct dir {
+    struct lake *lake; /* immutable, as is path */
+    char *path;
+
+    struct lock lock; /* guards all below */
+    struct cond idle;
+    struct job job;
+    bool working;
+    struct waitlist waiting;
+    struct table *table; /* NULL: plain, or not known yet */
+    struct listing *listing;
+    struct err err; /* of the last attempt */
+    int64_t heard_ms;
+};
+
+/* listings */
+
+struct listing *listing_ref(struct listing *l)
+{
+    atomic_fetch_add(&l->refs, 1);
+    return l;
+}
+
+void listing_unref(struct listing *l)
+{
+    if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
+        return;
+    vec_done(&l->entries);
+    arena_done(&l->arena);
+    free(l);
+}
+
+size_t listing_count(const struct listing *l)
+{
+    return l->entries.n;
+}
+
+const struct listing_entry *listing_at(const struct listing *l, size_t i)
+{
+    return &l->entries.at[i];
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct listing_entry *x = a, *y = b;
+    return slice_cmp(x->name, y->name);
+}
+
+const struct listing_entry *listing_find(const struct listing *l, struct slice name)
+{
+    struct listing_entry wanted = {.name = name};
+    if (l->entries.n == 0)
+        return NULL;
+    return bsearch(&wanted, l->entries.at, l->entries.n, sizeof wanted, compare_names);
+}
+
+/* A name that a directory entry may have; others (a key `a//b` makes an empty one) are left out. */
+static bool presentable(struct slice name)
+{
+    return name.n > 0 && name.n <= NAME_BYTES_MAX && !slice_is(name, ".") &&
+           !slice_is(name, "..") && !memchr(name.p, '/', name.n) && !memchr(name.p, 0, name.n);
+}
+
+struct collecting {
+    struct listing *listing;
+    size_t prefix_length;
+    struct err *err;
+};
+
+static int collect(void *arg, const struct store_entry *e)
+{
+    struct collecting *c = arg;
+    struct slice name = slice_from(e->key, c->prefix_length);
+    if (e->is_prefix && name.n)
+        name.n--; /* its final slash */
+    if (!presentable(name))
+        return 0;
+    struct arena *a = &c->listing->arena;
+    struct listing_entry entry = {.name = arena_slice(a, name),
+                                  .is_dir = e->is_prefix,
+                                  .size = e->size,
+                                  .mtime_ms = e->mtime_ms,
+                                  .etag = arena_slice(a, e->etag)};
+    if (!entry.name.p || !entry.etag.p)
+        return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
+                       LISTING_BYTES_MAX);
+    int rc = vec_push(&c->listing->entries, entry);
+    return rc < 0 ? err_set(c->err, -rc, "directory of more than %zu entries", DIR_ENTRIES_MAX) : 0;
+}
+
+/* Where a file and a directory have one name (S3 can), the directory is shown. */
+static void drop_twins(struct listing *l)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->entries.n; i++) {
+        struct listing_entry *e = &l->entries.at[i];
+        if (kept && slice_eq(l->entries.at[kept - 1].name, e->name)) {
+            if (e->is_dir)
+                l->entries.at[kept - 1] = *e;
+            continue;
+        }
+        l->entries.at[kept++] = *e;
+    }
+    l->entries.n = kept;
+}
+
+/* Lists one level below prefix ("" or ending in a slash). Blocks. */
+static int list_level(struct store *store, const char *prefix, struct listing **out,
+                      struct err *err)
+{
+    AUTO(listing) struct listing *l = calloc(1, sizeof *l);
+    if (!l)
+        return err_set(err, ENOMEM, "out of memory");
+    l->refs = 1;
+    l->entries.max = DIR_ENTRIES_MAX;
+    arena_init(&l->arena, LISTING_BYTES_MAX);
+    struct collecting c = {l, strlen(prefix), err};
+    struct store_list req = {.prefix = prefix, .emit = collect, .arg = &c};
+    int rc = store->ops->list(store, &req, err);
+    if (rc < 0)
+        return rc;
+    if (l->entries.n)
+        qsort(l->entries.at, l->entries.n, sizeof *l->entries.at, compare_names);
+    drop_twins(l);
+    *out = STEAL(l);
+    return 0;
+}
+
+/* discovery */
+
+static bool has_dir(const struct listing *l, const char *name)
+{
+    const struct listing_entry *e = listing_find(l, slice_of(name));
+    return e && e->is_dir;
+}
+
+/* 1 where the marker's directory holds what it must, 0 where not. */
+static int marker_holds(struct store *store, const char *prefix, const struct driver_ops *ops,
+                        struct err *err)
+{
+    AUTO(buf) struct buf inside;
+    AUTO(listing) struct listing *l = NULL;
+    if (!ops->marker_inside)
+        return 1;
+    buf_init(&inside, KEY_BYTES_MAX);
+    buf_addf(&inside, "%s%s/", prefix, ops->marker);
+    int rc = buf_check(&inside, err);
+    if (rc == 0)
+        rc = list_level(store, inside.data, &l, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < listing_count(l); i++)
+        if (slice_ends(listing_at(l, i)->name, slice_of(ops->marker_inside)))
+            return 1;
+    return 0;
+}
+
+/* The driver of the table whose root this is, or NULL in *out. */
+static int recognise(struct lake *lake, const char *prefix, const struct listing *l,
+                     const struct driver_ops **out, struct err *err)
+{
+    *out = NULL;
+    for (size_t i = 0; lake->config.drivers[i]; i++) {
+        const struct driver_ops *ops = lake->config.drivers[i];
+        if (!has_dir(l, ops->marker))
+            continue;
+        int rc = marker_holds(lake->store, prefix, ops, err);
+        if (rc < 0)
+            return rc;
+        if (rc == 1) {
+            *out = ops;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+struct searching {
+    const struct driver_ops *const *drivers;
+    size_t prefix_length;
+};
+
+/* A key that shows that a table's root is somewhere above it ends the search. */
+static int look_for_marker(void *arg, const struct store_entry *e)
+{
+    const struct searching *s = arg;
+    struct slice rest = slice_from(e->key, s->prefix_length);
+    for (ptrdiff_t slash; (slash = slice_find(rest, '/')) >= 0;) {
+        struct slice component = slice_make(rest.p, (size_t)slash);
+        rest = slice_from(rest, (size_t)slash + 1);
+        for (size_t i = 0; s->drivers[i]; i++) {
+            const char *inside = s->drivers[i]->marker_inside;
+            if (slice_is(component, s->drivers[i]->marker) &&
+                (!inside || slice_ends(rest, slice_of(inside))))
+                return 1;
+        }
+    }
+    return 0;
+}
+
+/* 1 where a table is somewhere below the prefix, 0 where there is none. */
+static int holds_table(struct lake *lake, const char *prefix, struct err *err)
+{
+    struct searching s = {lake->config.drivers, strlen(prefix)};
+    struct store_list req = {
+        .prefix = prefix, .recursive = true, .emit = look_for_marker, .arg = &s};
+    return lake->store->ops->list(lake->store, &req, err);
+}
+
+/* A top-level entry of a layer: one slash in its path. */
+static bool is_layer_entry(const char *path)
+{
+    const char *slash = strchr(path, '/');
+    return slash && !strchr(slash + 1, '/');
+}
+
+static int discover(struct dir *d, struct table **table, struct listing **listing, struct err *err)
+{
+    AUTO(buf) struct buf prefix;
+    AUTO(listing) struct listing *l = NULL;
+    const struct driver_ops *ops;
+    buf_init(&prefix, KEY_BYTES_MAX);
+    buf_addf(&prefix, "%s%s", d->path, *d->path ? "/" : "");
+    int rc = buf_check(&prefix, err);
+    if (rc == 0)
+        rc = list_level(d->lake->store, prefix.data, &l, err);
+    if (rc == 0)
+        rc = recognise(d->lake, prefix.data, l, &ops, err);
+    if (rc == 0 && !ops && is_layer_entry(d->path)) {
+        rc = holds_table(d->lake, prefix.data, err);
+        ops = rc == 0 ? d->lake->config.files : NULL;
+    }
+    if (rc < 0)
+        return rc;
+    if (ops)
+        return lake_table(d->lake, slice_of(d->path), ops, table, err);
+    *listing = STEAL(l);
+    return 0;
+}
+
+static void work(struct job *job)
+{
+    struct dir *d = CONTAINER_OF(job, struct dir, job);
+    struct err err = ERR_INIT;
+    struct table *table = NULL;
+    struct listing *listing = NULL;
+    int rc = discover(d, &table, &listing, &err);
+    WITH_LOCK (&d->lock) {
+        d->heard_ms = clock_mono_ms();
+        d->err = err;
+        if (rc == 0) {
+            listing_unref(d->listing);
+            d->listing = listing;
+            d->table = table;
+        }
+        d->working = false;
+        waitlist_wake(&d->waiting, d->lake->config.workers);
+        cond_broadcast(&d->idle);
+    }
+}
+
+static struct dir *dir_new(struct lake *lake, struct slice path)
+{
+    struct dir *d = calloc(1, sizeof *d);
+    if (!d)
+        return NULL;
+    d->path = strndup(path.p ? path.p : "", path.n);
+    if (!d->path) {
+        free(d);
+        return NULL;
+    }
+    d->lake = lake;
+    d->job.run = work;
+    lock_init(&d->lock);
+    cond_init(&d->idle);
+    return d;
+}
+
+void dir_free(struct dir *d)
+{
+    WITH_LOCK (&d->lock)
+        while (d->working)
+            cond_wait(&d->idle, &d->lock);
+    listing_unref(d->listing);
+    cond_done(&d->idle);
+    lock_done(&d->lock);
+    free(d->path);
+    free(d);
+}
+
+static int find_dir(struct lake *lake, struct slice path, struct dir **out, struct err *err)
+{
+    int rc = 0;
+    WITH_LOCK (&lake->lock) {
+        struct dir *d = map_find(&lake->dirs, path);
+        if (!d && (d = dir_new(lake, path))) {
+            rc = map_put(&lake->dirs, slice_of(d->path), d);
+            if (rc < 0) {
+                dir_free(d);
+                d = NULL;
+            }
+        }
+        *out = d;
+    }
+    return *out ? 0 : err_set(err, rc < 0 ? -rc : ENOMEM, "too many directories");
+}
+
+int dir_open(struct lake *lake, struct slice path, struct task *task, struct table **table,
+             struct listing **listing, struct err *err)
+{
+    struct dir *d;
+    int rc = find_dir(lake, path, &d, err);
+    if (rc < 0)
+        return rc;
+    WITH_LOCK (&d->lock) {
+        int64_t age_ms = clock_mono_ms() - d->heard_ms;
+        int64_t good_ms = d->err.code || lake->config.refresh_ms < ERROR_KEPT_MS
+                              ? ERROR_KEPT_MS
+                              : lake->config.refresh_ms;
+        *table = d->table;
+        *listing = NULL;
+        if (!d->table && (d->working || d->heard_ms == 0 || age_ms > good_ms)) {
+            waitlist_add(&d->waiting, &task->job);
+            if (!d->working) {
+                d->working = true;
+                workers_submit(lake->config.workers, &d->job);
+            }
+            rc = -EINPROGRESS;
+        } else if (!d->table && d->err.code) {
+            rc = err_copy(err, &d->err);
+        } else if (!d->table) {
+            *listing = listing_ref(d->listing);
+        }
+    }
+    return rc;
+}

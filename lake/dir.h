@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Directories of the lake outside tables: what is in them, and which of them are tables.
+ *
+ * A directory is a table's root if a driver's marker is in it (`_delta_log`). Each top-level entry
+ * of a layer in which no table is found, at any depth, is one `files` table. The rest are plain
+ * directories, whose listings are asked for again when they are older than `--refresh`. That a
+ * directory is a table is found out once.
+ */
+#ifndef LAKE_DIR_H
+#define LAKE_DIR_H
+
+#include "lake/lake.h"
+
+/* Entries of one plain directory: bounded, or the directory is refused. */
+#define DIR_ENTRIES_MAX ((size_t)4 << 20)
+
+struct listing_entry {
+    struct slice name;
+    bool is_dir;
+    uint64_t size;
+    int64_t mtime_ms;
+    struct slice etag;
+};
+
+/* Immutable, shared by reference. */
+struct listing;
+struct listing *listing_ref(struct listing *l);
+void listing_unref(struct listing *l);
+DEFINE_AUTO(listing, struct listing *, listing_unref)
+size_t listing_count(const struct listing *l);
+/* In order of names. */
+const struct listing_entry *listing_at(const struct listing *l, size_t i);
+/* The entry of that name, or NULL. */
+const struct listing_entry *listing_find(const struct listing *l, struct slice name);
+
+struct dir;
+void dir_free(struct dir *d);
+
+/*
+ * What the directory at `path` ("" is the root) is: *table where it is one, else *listing, a new
+ * reference (the other is NULL). That the directory exists is the caller's knowledge, from its
+ * parent's listing: one that does not is empty. Parks.
+ */
+int dir_open(struct lake *lake, struct slice path, struct task *task, struct table **table,
+             struct listing **listing, struct err *err) EXCLUDES(lake->lock);
+
+#endif

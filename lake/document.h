@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Documents: the files of `.tarn/`, written when somebody asks for them into a temporary file
+ * without a name, and kept for the next one who asks. tarn(1) names their fields.
+ *
+ *   version        the version's number and a line feed
+ *   history.json   an array with one object a version
+ *   schema.json    partition columns and schema of the version
+ *   files.jsonl    one line a file of the version
+ */
+#ifndef LAKE_DOCUMENT_H
+#define LAKE_DOCUMENT_H
+
+#include "lake/table.h"
+
+struct document;
+struct document_cache;
+
+/* dirfd: where the temporary files go; borrowed while the cache lives. */
+struct document_cache *document_cache_new(int dirfd, struct err *err);
+void document_cache_free(struct document_cache *c);
+DEFINE_AUTO(document_cache, struct document_cache *, document_cache_free)
+
+bool document_exists(struct slice name);
+/* The i-th document's name, or NULL behind the last. */
+const char *document_name(size_t i);
+
+/*
+ * The document of that name for a version of a table, a new reference. Parks. -ENOENT where the
+ * table's format has none.
+ */
+int document_open(struct document_cache *c, struct table *table, struct table_version *version,
+                  struct slice name, struct task *task, struct document **out, struct err *err);
+void document_unref(struct document *d);
+DEFINE_AUTO(document, struct document *, document_unref)
+
+uint64_t document_size(const struct document *d);
+int document_fd(const struct document *d); /* borrowed, for pread */
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/driver.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+
+struct history *history_new(size_t n, struct err *err)
+{
+    struct history *h = NULL;
+    if (n <= VERSIONS_MAX)
+        h = calloc(1, sizeof *h + n * sizeof h->at[0]);
+    if (!h) {
+        (void)err_set(err, n > VERSIONS_MAX ? EOVERFLOW : ENOMEM, "no room for %zu versions", n);
+        return NULL;
+    }
+    h->refs = 1;
+    h->n = n;
+    return h;
+}
+
+struct history *history_ref(struct history *h)
+{
+    h->refs++;
+    return h;
+}
+
+void history_unref(struct history *h)
+{
+    if (h && --h->refs == 0)
+        free(h);
+}
+
+ptrdiff_t history_find(const struct history *h, int64_t number)
+{
+    size_t low = 0, high = h->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (h->at[middle].number == number)
+            return (ptrdiff_t)middle;
+        if (h->at[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+/* From the end, as times may step back where a format changes the clock that it goes by. */
+ptrdiff_t history_at(const struct history *h, int64_t time_ms)
+{
+    for (size_t i = h->n; i > 0; i--)
+        if (h->at[i - 1].timestamp_ms <= time_ms)
+            return (ptrdiff_t)(i - 1);
+    return -1;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/files/files.h"
+
+#include <fcntl.h>
+
+#include "base/hash.h"
+#include "lake/index/build.h"
+
+#define RUN_NAME_BYTES 40
+
+struct files {
+    struct driver driver;
+    struct driver_config config;
+};
+
+static int files_open(const struct driver_config *config, struct driver **out, struct err *err)
+{
+    struct files *f = calloc(1, sizeof *f);
+    if (!f)
+        return err_set(err, ENOMEM, "out of memory");
+    f->driver.ops = &files_ops;
+    f->config = *config;
+    *out = &f->driver;
+    return 0;
+}
+
+static void files_close(struct driver *d)
+{
+    free(d);
+}
+
+struct listing_walk {
+    struct index_build *build;
+    size_t prefix_length;
+    uint64_t fingerprint; /* of all entries, in whatever order they come */
+    int64_t newest_ms;
+    struct err *err;
+};
+
+/* Names that no file system can show (an empty component, `..`): the listing would not be whole. */
+static bool presentable(struct slice path)
+{
+    while (path.n) {
+        ptrdiff_t slash = slice_find(path, '/');
+        struct slice name = slice_make(path.p, slash < 0 ? path.n : (size_t)slash);
+        if (name.n == 0 || name.n > NAME_BYTES_MAX || slice_is(name, ".") || slice_is(name, ".."))
+            return false;
+        if (slash < 0)
+            return true;
+        path = slice_from(path, (size_t)slash + 1);
+    }
+    return false;
+}
+
+static int add_object(void *arg, const struct store_entry *e)
+{
+    struct listing_walk *w = arg;
+    struct slice path = slice_from(e->key, w->prefix_length);
+    if (e->is_prefix || slice_ends(path, SLICE_LIT("/")))
+        return 0; /* the marker of a directory, as consoles make them */
+    if (!presentable(path))
+        return err_set(w->err, EOPNOTSUPP, "the object \"%.*s\" has no name that a file can have",
+                       SLICE_FMT(e->key));
+    struct index_action action = {
+        .entry =
+            {.path = path, .raw = path, .extra = e->etag, .size = e->size, .mtime_ms = e->mtime_ms},
+        .key = path,
+    };
+    uint64_t about[] = {e->size, (uint64_t)e->mtime_ms};
+    uint64_t hash = hash64(hash64(0, path), slice_make(about, sizeof about));
+    w->fingerprint += hash64(hash, e->etag);
+    if (e->mtime_ms > w->newest_ms)
+        w->newest_ms = e->mtime_ms;
+    return index_build_add(w->build, &action, w->err);
+}
+
+static void run_name_of(char name[RUN_NAME_BYTES], uint64_t fingerprint)
+{
+    (void)snprintf(name, RUN_NAME_BYTES, "listing-%016llx", (unsigned long long)fingerprint);
+}
+
+static int files_history(struct driver *d, struct history *previous, struct history **out,
+                         struct err *err)
+{
+    struct files *f = CONTAINER_OF(d, struct files, driver);
+    AUTO(index_build) struct index_build *build = index_build_new(f->config.index_dirfd, err);
+    if (!build)
+        return err ? -err->code : -ENOMEM;
+    struct listing_walk w = {
+        .build = build, .prefix_length = strlen(f->config.prefix), .fingerprint = 1, .err = err};
+    struct store_list req = {
+        .prefix = f->config.prefix, .recursive = true, .emit = add_object, .arg = &w};
+    int rc = f->config.store->ops->list(f->config.store, &req, err);
+    if (rc < 0)
+        return rc;
+    if (previous && previous->n && previous->at[0].fingerprint == w.fingerprint) {
+        *out = history_ref(previous);
+        return 0;
+    }
+    char name[RUN_NAME_BYTES];
+    run_name_of(name, w.fingerprint);
+    if (faccessat(f->config.index_dirfd, name, F_OK, 0) < 0)
+        rc = index_build_base(build, name, SLICE_LIT("{}"), err);
+    struct history *h = rc == 0 ? history_new(1, err) : NULL;
+    if (!h)
+        return rc < 0 ? rc : -ENOMEM;
+    h->at[0] = (struct version){.timestamp_ms = w.newest_ms, .fingerprint = w.fingerprint};
+    *out = h;
+    return 0;
+}
+
+static int files_load(struct driver *d, const struct history *h, size_t position,
+                      struct snapshot **out, struct err *err)
+{
+    struct files *f = CONTAINER_OF(d, struct files, driver);
+    char name[RUN_NAME_BYTES];
+    struct run *base;
+    run_name_of(name, h->at[position].fingerprint);
+    int rc = run_open(f->config.index_dirfd, name, &base, err);
+    if (rc == -EUCLEAN)
+        (void)unlinkat(f->config.index_dirfd, name, 0); /* made again from the next listing */
+    if (rc < 0)
+        return err_wrap(err, "listing of %s", f->config.prefix);
+    struct snapshot *s = snapshot_new(base, NULL, err);
+    if (!s)
+        return -ENOMEM;
+    *out = s;
+    return 0;
+}
+
+static int files_locate(struct driver *d, const struct entry *entry, struct object_location *out,
+                        struct err *err)
+{
+    struct files *f = CONTAINER_OF(d, struct files, driver);
+    buf_add_str(&out->key, f->config.prefix);
+    buf_add_slice(&out->key, entry->raw);
+    buf_add_slice(&out->etag, entry->extra);
+    int rc = buf_check(&out->key, err);
+    return rc < 0 ? rc : buf_check(&out->etag, err);
+}
+
+static int files_describe_history(struct driver *d, const struct history *h, struct buf *out,
+                                  struct err *err)
+{
+    (void)d;
+    (void)h;
+    buf_add_str(out, "[]\n"); /* a listing has no history */
+    return buf_check(out, err);
+}
+
+static int files_describe_schema(struct slice meta, struct buf *out, struct err *err)
+{
+    (void)meta;
+    (void)out;
+    return err_set(err, ENOENT, "a directory of files has no schema");
+}
+
+const struct driver_ops files_ops = {
+    .format = "files",
+    .open = files_open,
+    .close = files_close,
+    .history = files_history,
+    .load = files_load,
+    .locate = files_locate,
+    .describe_history = files_describe_history,
+    .describe_schema = files_describe_schema,
+};

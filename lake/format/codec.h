@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decompression of one block whose size afterwards is known: what Parquet pages are. Pure, bounded
+ * by the room that is given.
+ */
+#ifndef LAKE_FORMAT_CODEC_H
+#define LAKE_FORMAT_CODEC_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+/* parquet.thrift: enum CompressionCodec. */
+enum codec {
+    CODEC_UNCOMPRESSED,
+    CODEC_SNAPPY,
+    CODEC_GZIP, /* also zlib's framing, and several members one after the other */
+    CODEC_LZO,  /* not supported */
+    CODEC_BROTLI,
+    CODEC_LZ4, /* Hadoop's framing, or a raw block, as writers disagreed */
+    CODEC_ZSTD,
+    CODEC_LZ4_RAW,
+};
+
+/*
+ * Fills exactly n bytes at `to`. -EIO where the input is damaged or has another size, -EOVERFLOW
+ * where either size is over PAGE_BYTES_MAX, -EOPNOTSUPP for LZO and unknown codecs (any number may
+ * be passed), -ENOMEM. After a failure the bytes at `to` are unspecified.
+ */
+int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, struct err *err);
+
+#endif

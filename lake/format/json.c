@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/format/json.h"
+
+#include <assert.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+
+void json_init(struct json *j, struct slice text)
+{
+    static const char nothing[] = "";
+    j->begin = j->p = text.n ? text.p : nothing;
+    j->end = j->begin + text.n;
+    j->why = NULL;
+    j->at = 0;
+    j->depth = 0;
+    j->first = false;
+}
+
+static bool fail(struct json *j, const char *why)
+{
+    if (!j->why) {
+        j->why = why;
+        j->at = (size_t)(j->p - j->begin);
+        j->p = j->end; /* nothing moves any more */
+    }
+    return false;
+}
+
+static void skip_space(struct json *j)
+{
+    while (j->p < j->end && (*j->p == ' ' || *j->p == '\n' || *j->p == '\t' || *j->p == '\r'))
+        j->p++;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+enum json_type json_peek(struct json *j)
+{
+    if (j->why)
+        return JSON_NONE;
+    skip_space(j);
+    if (j->p == j->end)
+        return JSON_NONE;
+    switch (*j->p) {
+    case 'n':
+        return JSON_NULL;
+    case 't':
+    case 'f':
+        return JSON_BOOL;
+    case '"':
+        return JSON_STRING;
+    case '[':
+        return JSON_ARRAY;
+    case '{':
+        return JSON_OBJECT;
+    default:
+        return *j->p == '-' || is_digit(*j->p) ? JSON_NUMBER : JSON_NONE;
+    }
+}
+
+static bool enter(struct json *j, enum json_type type, const char *why)
+{
+    if (json_peek(j) != type)
+        return fail(j, why);
+    if (j->depth >= JSON_DEPTH_MAX)
+        return fail(j, "nested too deep");
+    j->p++;
+    j->depth++;
+    j->first = true;
+    return true;
+}
+
+bool json_enter_object(struct json *j)
+{
+    return enter(j, JSON_OBJECT, "expected an object");
+}
+
+bool json_enter_array(struct json *j)
+{
+    return enter(j, JSON_ARRAY, "expected an array");
+}
+
+/* Passes `,` where one is due; false at the closing bracket, which is passed, or after an error. */
+static bool next_item(struct json *j, char close)
+{
+    if (j->why)
+        return false;
+    assert(j->depth > 0);
+    skip_space(j);
+    if (j->p == j->end)
+        return fail(j, "the text ends too early");
+    if (*j->p == close) {
+        j->p++;
+        j->depth--;
+        j->first = false;
+        return false;
+    }
+    if (!j->first) {
+        if (*j->p != ',')
+            return fail(j, "expected a comma");
+        j->p++;
+        skip_space(j);
+    }
+    j->first = false;
+    return true;
+}
+
+/*
+ * From behind the opening quote to behind the closing one; *inner is what stands between. A quote
+ * ends the string where an even number of backslashes stands before it; each backslash is looked at
+ * once, so the scan stays linear.
+ */
+static bool scan_string(struct json *j, struct slice *inner)
+{
+    const char *start = j->p, *from = start;
+    for (;;) {
+        const char *quote = memchr(from, '"', (size_t)(j->end - from));
+        if (!quote)
+            return fail(j, "a string has no end");
+        const char *back = quote;
+        while (back > from && back[-1] == '\\')
+            back--;
+        if ((quote - back) % 2 == 0) {
+            *inner = slice_make(start, (size_t)(quote - start));
+            j->p = quote + 1;
+            return true;
+        }
+        from = quote + 1;
+    }
+}
+
+/* Four hex digits at p, or -1. */
+static int32_t hex4(const char *p, const char *end)
+{
+    int32_t v = 0;
+    if (end - p < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        int d = text_hex_digit(p[i]);
+        if (d < 0)
+            return -1;
+        v = v * 16 + d;
+    }
+    return v;
+}
+
+static size_t put_utf8(char out[4], uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+/* A \u escape whose digits begin at *p: the character's bytes; *p moves on. 0: not well-formed. */
+static size_t unescape_unicode(const char **p, const char *end, char out[4])
+{
+    int32_t unit = hex4(*p, end);
+    if (unit < 0)
+        return 0;
+    *p += 4;
+    uint32_t c = (uint32_t)unit;
+    if (c >= 0xd800 && c <= 0xdbff && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') {
+        int32_t low = hex4(*p + 2, end);
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            *p += 6;
+            return put_utf8(out, 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)low - 0xdc00));
+        }
+    }
+    if (c >= 0xd800 && c <= 0xdfff)
+        c = 0xfffd; /* lone */
+    return put_utf8(out, c);
+}
+
+/* Decodes into `to`, which has room for inner.n bytes: an escape is never shorter than its text. */
+static bool unescape(struct json *j, struct slice inner, char *to, size_t *n)
+{
+    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+    const char *p = inner.p, *end = inner.p + inner.n;
+    char *out = to;
+    while (p < end) {
+        const char *back = memchr(p, '\\', (size_t)(end - p));
+        size_t plain = (size_t)((back ? back : end) - p);
+        memcpy(out, p, plain);
+        out += plain;
+        p += plain;
+        if (p == end)
+            break;
+        p++; /* scan_string never ends a string inside an escape, so one more byte is there */
+        const char *name = *p ? strchr(names, *p) : NULL;
+        if (name) {
+            *out++ = values[name - names];
+            p++;
+        } else if (*p == 'u') {
+            p++;
+            char utf8[4];
+            size_t got = unescape_unicode(&p, end, utf8);
+            if (got == 0)
+                return fail(j, "a \\u escape without four hex digits");
+            memcpy(out, utf8, got);
+            out += got;
+        } else {
+            return fail(j, "an unknown escape");
+        }
+    }
+    *n = (size_t)(out - to);
+    return true;
+}
+
+static bool has_escape(struct slice inner)
+{
+    return slice_find(inner, '\\') >= 0;
+}
+
+bool json_next_key(struct json *j, struct slice *key)
+{
+    if (!next_item(j, '}'))
+        return false;
+    if (j->p == j->end || *j->p != '"')
+        return fail(j, "expected a key");
+    j->p++;
+    struct slice inner;
+    if (!scan_string(j, &inner))
+        return false;
+    if (has_escape(inner)) {
+        size_t n;
+        if (inner.n > sizeof j->key)
+            return fail(j, "a key with escapes is too long");
+        if (!unescape(j, inner, j->key, &n))
+            return false;
+        inner = slice_make(j->key, n);
+    }
+    skip_space(j);
+    if (j->p == j->end || *j->p != ':')
+        return fail(j, "expected a colon");
+    j->p++;
+    *key = inner;
+    return true;
+}
+
+bool json_next_element(struct json *j)
+{
+    return next_item(j, ']');
+}
+
+bool json_string(struct json *j, struct buf *scratch, struct slice *out)
+{
+    if (json_peek(j) != JSON_STRING)
+        return fail(j, "expected a string");
+    j->p++;
+    struct slice inner;
+    if (!scan_string(j, &inner))
+        return false;
+    if (!has_escape(inner)) {
+        *out = inner;
+        return true;
+    }
+    buf_reset(scratch);
+    char *to = buf_reserve(scratch, inner.n);
+    size_t n;
+    if (!to)
+        return fail(j, "a string is too long");
+    if (!unescape(j, inner, to, &n))
+        return false;
+    to[n] = '\0';
+    scratch->len = n;
+    *out = buf_slice(scratch);
+    return true;
+}
+
+/* Passes over a number (RFC 8259 section 6). */
+static bool scan_number(struct json *j, struct slice *raw)
+{
+    const char *p = j->p, *end = j->end;
+    if (p < end && *p == '-')
+        p++;
+    const char *digits = p;
+    while (p < end && is_digit(*p))
+        p++;
+    if (p == digits || (*digits == '0' && p - digits > 1))
+        return fail(j, "not a number");
+    if (p < end && *p == '.') {
+        const char *fraction = ++p;
+        while (p < end && is_digit(*p))
+            p++;
+        if (p == fraction)
+            return fail(j, "not a number");
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < end && (*p == '+' || *p == '-'))
+            p++;
+        const char *exponent = p;
+        while (p < end && is_digit(*p))
+            p++;
+        if (p == exponent)
+            return fail(j, "not a number");
+    }
+    *raw = slice_make(j->p, (size_t)(p - j->p));
+    j->p = p;
+    return true;
+}
+
+/* A number that is an integer although it is written with a fraction or an exponent. */
+static bool exact_int64(struct slice raw, int64_t *out)
+{
+    char digits[64];
+    size_t n = 0, i = 0;
+    int64_t exponent = 0;
+    bool negative = raw.p[0] == '-', fraction = false;
+    for (i = negative; i < raw.n && raw.p[i] != 'e' && raw.p[i] != 'E'; i++) {
+        if (raw.p[i] == '.') {
+            fraction = true;
+            continue;
+        }
+        if (n == 0 && raw.p[i] == '0') {
+            exponent -= fraction;
+            continue;
+        }
+        if (n == sizeof digits)
+            return false;
+        digits[n++] = raw.p[i];
+        exponent -= fraction;
+    }
+    if (i < raw.n) {
+        struct slice text = slice_from(raw, i + 1);
+        int64_t written;
+        if (text.p[0] == '+')
+            text = slice_from(text, 1);
+        if (!text_parse_i64(text, &written) || written < -1000 || written > 1000)
+            return false;
+        exponent += written;
+    }
+    for (; exponent < 0 && n && digits[n - 1] == '0'; exponent++)
+        n--;
+    if (n == 0) {
+        *out = 0;
+        return true;
+    }
+    if (exponent < 0 || exponent > 18)
+        return false;
+    int64_t v = 0;
+    for (size_t k = 0; k < n + (size_t)exponent; k++) {
+        int digit = k < n ? digits[k] - '0' : 0;
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, negative ? -digit : digit, &v))
+            return false;
+    }
+    *out = v;
+    return true;
+}
+
+bool json_int64(struct json *j, int64_t *out)
+{
+    struct slice raw;
+    if (json_peek(j) != JSON_NUMBER)
+        return fail(j, "expected a number");
+    if (!scan_number(j, &raw))
+        return false;
+    if (!text_parse_i64(raw, out) && !exact_int64(raw, out))
+        return fail(j, "not an integer of 64 bits");
+    return true;
+}
+
+static bool scan_word(struct json *j, struct slice word)
+{
+    if (!slice_starts(slice_make(j->p, (size_t)(j->end - j->p)), word))
+        return fail(j, "expected a value");
+    j->p += word.n;
+    return true;
+}
+
+bool json_bool(struct json *j, bool *out)
+{
+    if (json_peek(j) != JSON_BOOL)
+        return fail(j, "expected true or false");
+    bool value = *j->p == 't';
+    if (!scan_word(j, value ? SLICE_LIT("true") : SLICE_LIT("false")))
+        return false;
+    *out = value;
+    return true;
+}
+
+bool json_null(struct json *j)
+{
+    return json_peek(j) == JSON_NULL && scan_word(j, SLICE_LIT("null"));
+}
+
+static bool skip_scalar(struct json *j)
+{
+    struct slice ignored;
+    switch (json_peek(j)) {
+    case JSON_NULL:
+        return scan_word(j, SLICE_LIT("null"));
+    case JSON_BOOL:
+        return scan_word(j, *j->p == 't' ? SLICE_LIT("true") : SLICE_LIT("false"));
+    case JSON_NUMBER:
+        return scan_number(j, &ignored);
+    case JSON_STRING:
+        j->p++;
+        return scan_string(j, &ignored);
+    case JSON_NONE:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    return fail(j, "expected a value");
+}
+
+/* Which of the open brackets are objects, one bit each. */
+struct brackets {
+    uint8_t object[(JSON_DEPTH_MAX + 8) / 8];
+};
+
+static bool in_object(const struct brackets *b, unsigned depth)
+{
+    return b->object[depth / 8] >> depth % 8 & 1;
+}
+
+/* Skips a key with its colon; true also where the container is left or an element follows. */
+static bool skip_to_value(struct json *j, const struct brackets *b, bool *left)
+{
+    bool object = in_object(b, j->depth);
+    *left = !next_item(j, object ? '}' : ']');
+    if (j->why)
+        return false;
+    if (*left || !object)
+        return true;
+    struct slice ignored;
+    if (j->p == j->end || *j->p != '"')
+        return fail(j, "expected a key");
+    j->p++;
+    if (!scan_string(j, &ignored))
+        return false;
+    skip_space(j);
+    if (j->p == j->end || *j->p != ':')
+        return fail(j, "expected a colon");
+    j->p++;
+    return true;
+}
+
+static bool skip_container(struct json *j)
+{
+    struct brackets b = {0};
+    unsigned outside = j->depth;
+    for (;;) {
+        enum json_type type = json_peek(j);
+        if (type == JSON_OBJECT || type == JSON_ARRAY) {
+            if (!enter(j, type, "expected a value"))
+                return false;
+            uint8_t bit = (uint8_t)(1U << j->depth % 8);
+            b.object[j->depth / 8] = (uint8_t)(type == JSON_OBJECT ? b.object[j->depth / 8] | bit
+                                                                   : b.object[j->depth / 8] & ~bit);
+        } else if (!skip_scalar(j)) {
+            return false;
+        }
+        bool left = true;
+        while (left) {
+            if (j->depth == outside)
+                return true;
+            if (!skip_to_value(j, &b, &left))
+                return false;
+        }
+    }
+}
+
+bool json_skip(struct json *j, struct slice *raw)
+{
+    enum json_type type = json_peek(j);
+    const char *start = j->p;
+    bool ok = type == JSON_OBJECT || type == JSON_ARRAY ? skip_container(j) : skip_scalar(j);
+    if (ok && raw)
+        *raw = slice_make(start, (size_t)(j->p - start));
+    return ok;
+}
+
+bool json_at_end(struct json *j)
+{
+    if (j->why)
+        return false;
+    skip_space(j);
+    return j->p == j->end;
+}
+
+int json_error(const struct json *j, struct err *err)
+{
+    return err_set(err, EIO, "byte %zu: %s", j->at, j->why ? j->why : "not JSON");
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pages of one column chunk, in order: header, checksum, decompression, and the split into
+ * levels and values.
+ *
+ *   file    ...[header|page][header|page]...      read through a window of about 1 MiB
+ *   v1      compressed( length|repetition, length|definition, values )
+ *   v2      repetition, definition, compressed( values )
+ *
+ * Memory: the window (a page, where that is larger), one decompressed page, one dictionary page.
+ * Init once per leaf, start once per row group. One thread.
+ */
+#ifndef LAKE_FORMAT_PARQUET_PAGE_H
+#define LAKE_FORMAT_PARQUET_PAGE_H
+
+#include "lake/format/parquet_footer.h"
+
+struct parquet_room {
+    uint8_t *at;
+    size_t size;
+};
+
+struct parquet_pages {
+    const struct parquet_source *source;
+    uint64_t end;         /* of the chunk */
+    uint64_t at;          /* the file's next byte that is not in the window */
+    size_t start, filled; /* of the window: what lies between was not used yet */
+    uint64_t cells_left;  /* of the chunk, in pages that come yet */
+    uint32_t codec;
+    bool repeats, optional; /* pages have repetition, definition levels */
+    bool first;             /* no page was read yet */
+    struct parquet_room window, page, dictionary;
+};
+
+struct parquet_page {
+    bool dictionary;   /* else a data page */
+    uint32_t values;   /* cells of a data page, values of a dictionary */
+    uint32_t encoding; /* enum parquet_encoding, or a number that is not known */
+    /* Valid until the next page; a dictionary's data until the next start. Never NULL. */
+    struct slice repetition, definition, data;
+};
+
+void parquet_pages_init(struct parquet_pages *p, const struct parquet_source *source,
+                        const struct parquet_node *leaf);
+void parquet_pages_done(struct parquet_pages *p);
+
+/* Goes to the start of a chunk, whose bytes must lie before data_end in the file. */
+int parquet_pages_start(struct parquet_pages *p, const struct parquet_chunk *chunk,
+                        uint64_t data_end, struct err *err);
+
+/* The next page: 1, 0 at the end (all the chunk's cells were given), or -errno as parquet.h. */
+int parquet_pages_next(struct parquet_pages *p, struct parquet_page *page, struct err *err);
+
+#endif

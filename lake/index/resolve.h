@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From live files to a run: files that share a path are told apart or taken for one. Internal. */
+#ifndef LAKE_INDEX_RESOLVE_H
+#define LAKE_INDEX_RESOLVE_H
+
+#include "lake/index/patch.h"
+#include "lake/index/sort.h"
+
+/*
+ * Reads `files` (a finished sorter of lake/index/file_record.h) and writes them with their keys.
+ * patch: counted, or NULL for a base. -EIO as lake/index/build.h says, -EAGAIN instead in a patch.
+ */
+int resolve_files(struct sorter *files, struct patch *patch, int dirfd, struct run_writer *w,
+                  struct err *err);
+
+/* -EIO (patch: -EAGAIN) where a name is both a file and a directory of the run. */
+int resolve_check_names(const struct run *r, bool is_patch, struct err *err);
+
+#endif

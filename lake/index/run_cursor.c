@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading the files of a run: blocks, cursors, and finding by ordinal and by name. */
+#include "base/bytes.h"
+#include "base/text.h"
+#include "lake/index/run_private.h"
+
+struct block {
+    uint64_t at, end;     /* in RUN_BLOCKS */
+    uint32_t first, next; /* ordinals: its first one, and the first one behind it */
+};
+
+static int find_extent(const struct run *r, uint32_t block, struct block *out, struct err *err)
+{
+    struct run_index_record record[2];
+    const uint8_t *at;
+    int rc =
+        run_touch(r, RUN_INDEX, block * (uint64_t)sizeof record[0], sizeof record, false, &at, err);
+    if (rc < 0)
+        return rc;
+    memcpy(record, at, sizeof record);
+    uint64_t pages = r->head.sections[RUN_BLOCKS].bytes / RUN_PAGE_BYTES;
+    if (record[0].page >= record[1].page || record[1].page > pages ||
+        record[0].first_ordinal >= record[1].first_ordinal ||
+        record[1].first_ordinal > r->head.files)
+        return run_damaged("extent of block", block, err);
+    *out = (struct block){.at = record[0].page * (uint64_t)RUN_PAGE_BYTES,
+                          .end = record[1].page * (uint64_t)RUN_PAGE_BYTES,
+                          .first = record[0].first_ordinal,
+                          .next = record[1].first_ordinal};
+    return 0;
+}
+
+/* The block that holds an ordinal below run_files. */
+static int find_block(const struct run *r, uint32_t ordinal, uint32_t *out, struct err *err)
+{
+    uint32_t low = 0, high = r->blocks;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        struct block b;
+        int rc = find_extent(r, middle, &b, err);
+        if (rc < 0)
+            return rc;
+        if (ordinal >= b.first && ordinal < b.next) {
+            *out = middle;
+            return 0;
+        }
+        if (ordinal >= b.next)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return run_damaged("no block has ordinal", ordinal, err);
+}
+
+/* Moves to the start of a block. */
+static int enter_block(struct run_cursor *c, uint32_t block, struct err *err)
+{
+    struct block b;
+    const uint8_t *ignored;
+    int rc = find_extent(c->run, block, &b, err);
+    if (rc == 0)
+        rc = run_touch(c->run, RUN_BLOCKS, b.at, b.end - b.at, true, &ignored, err);
+    if (rc < 0)
+        return rc;
+    buf_reset(&c->path);
+    buf_reset(&c->raw);
+    c->at = b.at;
+    c->end = b.end;
+    c->ordinal = b.first;
+    c->block = block + 1;
+    c->raw_is_path = false;
+    c->mtime_ms = 0;
+    c->version = 0;
+    return 0;
+}
+
+struct coded {
+    uint64_t shared, tail;
+    struct slice middle;
+};
+
+static struct coded read_coded(struct bytes *b)
+{
+    struct coded t = {.shared = bytes_varint(b), .tail = bytes_varint(b)};
+    t.middle = bytes_slice(b, bytes_varint(b));
+    return t;
+}
+
+/* b keeps its first t->shared bytes; the middle and `tail` (which may lie in b) follow. */
+static bool splice(struct buf *b, const struct coded *t, struct slice tail)
+{
+    size_t len = t->shared + t->middle.n + tail.n;
+    ptrdiff_t own = tail.p && b->data && tail.p >= b->data && tail.p <= b->data + b->len
+                        ? tail.p - b->data
+                        : -1;
+    if (!buf_reserve(b, len > b->len ? len - b->len : 0))
+        return false;
+    const char *from = own >= 0 ? b->data + own : tail.p;
+    if (tail.n)
+        memmove(b->data + t->shared + t->middle.n, from, tail.n);
+    if (t->middle.n)
+        memcpy(b->data + t->shared, t->middle.p, t->middle.n);
+    b->len = len;
+    return true;
+}
+
+static int decode_path(struct run_cursor *c, const struct coded *t, struct err *err)
+{
+    if (t->shared > c->path.len || t->tail > c->path.len - t->shared)
+        return run_damaged("path of file", c->ordinal, err);
+    struct slice tail = {c->path.data ? c->path.data + c->path.len - t->tail : NULL, t->tail};
+    if (!splice(&c->path, t, tail))
+        return c->path.failed == ENOMEM ? buf_check(&c->path, err)
+                                        : run_damaged("path of file", c->ordinal, err);
+    if (c->path.len == 0 || c->path.data[c->path.len - 1] == '/')
+        return run_damaged("path of file", c->ordinal, err);
+    return 0;
+}
+
+static int decode_raw(struct run_cursor *c, const struct coded *t, struct err *err)
+{
+    if (t->shared > c->raw.len || t->tail > c->path.len)
+        return run_damaged("raw name of file", c->ordinal, err);
+    struct slice tail = {c->path.data + c->path.len - t->tail, t->tail};
+    if (!splice(&c->raw, t, tail))
+        return c->raw.failed == ENOMEM ? buf_check(&c->raw, err)
+                                       : run_damaged("raw name of file", c->ordinal, err);
+    return 0;
+}
+
+/* The directory from the path's depth and the place within it. */
+static int decode_dir(struct run_cursor *c, uint64_t index, struct err *err)
+{
+    const struct run *r = c->run;
+    uint64_t level = 0;
+    for (size_t i = 0; i < c->path.len; i++)
+        level += c->path.data[i] == '/';
+    const uint8_t *at;
+    uint32_t first[2];
+    int rc = run_touch(r, RUN_LEVELS, level * sizeof first[0], sizeof first, false, &at, err);
+    if (rc < 0)
+        return rc;
+    memcpy(first, at, sizeof first);
+    if (first[1] > r->head.dirs || first[0] >= first[1] || index >= first[1] - first[0])
+        return run_damaged("directory of file", c->ordinal, err);
+    c->dir = first[0] + (uint32_t)index;
+    return 0;
+}
+
+static int64_t add_wrapping(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int decode(struct run_cursor *c, struct entry *out, struct err *err)
+{
+    struct bytes b =
+        bytes_make(c->run->map + c->run->head.sections[RUN_BLOCKS].page * RUN_PAGE_BYTES + c->at,
+                   c->end - c->at);
+    size_t whole = bytes_left(&b);
+    uint8_t tag = bytes_u8(&b);
+    struct coded path = read_coded(&b);
+    uint64_t index = tag & RUN_TAG_DIR ? bytes_varint(&b) : 0;
+    struct coded raw = tag & RUN_TAG_RAW ? read_coded(&b) : (struct coded){0};
+    uint64_t size = bytes_varint(&b);
+    int64_t mtime = bytes_zigzag(&b);
+    int64_t version = bytes_zigzag(&b);
+    struct slice extra = tag & RUN_TAG_EXTRA ? bytes_slice(&b, bytes_varint(&b)) : SLICE_NONE;
+    if (b.bad || tag & ~RUN_TAG_ALL || (c->path.len == 0 && !(tag & RUN_TAG_DIR)))
+        return run_damaged("file", c->ordinal, err);
+    if (tag & RUN_TAG_RAW && c->raw_is_path) { /* raw follows upon the previous one */
+        buf_reset(&c->raw);
+        buf_add_slice(&c->raw, buf_slice(&c->path));
+        c->raw_is_path = false;
+    }
+    int rc = decode_path(c, &path, err);
+    if (rc == 0 && tag & RUN_TAG_RAW)
+        rc = c->raw.failed ? buf_check(&c->raw, err) : decode_raw(c, &raw, err);
+    if (rc == 0 && tag & RUN_TAG_DIR)
+        rc = decode_dir(c, index, err);
+    if (rc < 0)
+        return rc;
+    c->raw_is_path = !(tag & RUN_TAG_RAW);
+    c->mtime_ms = add_wrapping(c->mtime_ms, mtime);
+    c->version = add_wrapping(c->version, version);
+    c->at += whole - bytes_left(&b);
+    c->ordinal++;
+    *out = (struct entry){.path = buf_slice(&c->path),
+                          .raw = buf_slice(c->raw_is_path ? &c->path : &c->raw),
+                          .extra = extra,
+                          .size = size,
+                          .mtime_ms = c->mtime_ms,
+                          .version = c->version,
+                          .flags = (tag & RUN_TAG_BUILT ? ENTRY_BUILT : 0) |
+                                   (tag & RUN_TAG_RENAMED ? ENTRY_RENAMED : 0)};
+    return 0;
+}
+
+static void cursor_start(struct run_cursor *c, const struct run *r)
+{
+    *c = (struct run_cursor){.run = r};
+    buf_init(&c->path, RUN_PATH_BYTES_MAX);
+    buf_init(&c->raw, RUN_TEXT_BYTES_MAX);
+}
+
+int run_cursor_init(struct run_cursor *c, const struct run *r, uint32_t ordinal, struct err *err)
+{
+    cursor_start(c, r);
+    if (ordinal >= r->head.files) {
+        c->ordinal = r->head.files;
+        return 0;
+    }
+    uint32_t block;
+    int rc = find_block(r, ordinal, &block, err);
+    if (rc == 0)
+        rc = enter_block(c, block, err);
+    struct entry skipped;
+    while (rc == 0 && c->ordinal < ordinal)
+        rc = decode(c, &skipped, err);
+    if (rc < 0)
+        run_cursor_done(c);
+    return rc;
+}
+
+void run_cursor_done(struct run_cursor *c)
+{
+    buf_done(&c->path);
+    buf_done(&c->raw);
+}
+
+int run_cursor_next(struct run_cursor *c, struct entry *out, struct err *err)
+{
+    if (c->ordinal >= c->run->head.files)
+        return 0;
+    struct block b;
+    int rc = find_extent(c->run, c->block - 1, &b, err);
+    if (rc == 0 && c->ordinal >= b.next) {
+        uint32_t expected = c->ordinal;
+        rc = enter_block(c, c->block, err);
+        if (rc == 0 && c->ordinal != expected)
+            rc = run_damaged("first file of block", c->block - 1, err);
+    }
+    if (rc == 0)
+        rc = decode(c, out, err);
+    return rc < 0 ? rc : 1;
+}
+
+int run_file(const struct run *r, uint32_t ordinal, struct buf *scratch, struct entry *out,
+             uint32_t *dir, struct err *err)
+{
+    if (ordinal >= r->head.files)
+        return run_damaged("there is no file", ordinal, err);
+    AUTO(run_cursor) struct run_cursor c;
+    struct entry e;
+    int rc = run_cursor_init(&c, r, ordinal, err);
+    if (rc == 0)
+        rc = run_cursor_next(&c, &e, err);
+    if (rc < 0)
+        return rc;
+    buf_reset(scratch);
+    buf_add_slice(scratch, e.path);
+    if (!c.raw_is_path)
+        buf_add_slice(scratch, e.raw);
+    buf_add_slice(scratch, e.extra);
+    rc = buf_check(scratch, err);
+    if (rc < 0)
+        return rc;
+    const char *raw = c.raw_is_path ? scratch->data : scratch->data + e.path.n;
+    size_t extra = e.path.n + (c.raw_is_path ? 0 : e.raw.n);
+    e.path.p = scratch->data;
+    e.raw.p = raw;
+    e.extra.p = scratch->data + extra;
+    *out = e;
+    if (dir)
+        *dir = c.dir;
+    return 0;
+}
+
+/* The name of a block's first file, which stands there in full. */
+static int first_name(const struct run *r, uint32_t block, struct slice *out, struct err *err)
+{
+    struct block e;
+    const uint8_t *at;
+    int rc = find_extent(r, block, &e, err);
+    if (rc == 0)
+        rc = run_touch(r, RUN_BLOCKS, e.at, e.end - e.at, false, &at, err);
+    if (rc < 0)
+        return rc;
+    struct bytes b = bytes_make(at, e.end - e.at);
+    (void)bytes_u8(&b); /* the tag says nothing about the path */
+    struct coded path = read_coded(&b);
+    if (b.bad || path.shared || path.tail)
+        return run_damaged("first file of block", block, err);
+    *out = text_basename(path.middle);
+    return 0;
+}
+
+int run_find_file(const struct run *r, uint32_t dir, struct slice name, uint32_t *out,
+                  struct err *err)
+{
+    struct run_dir d;
+    int rc = run_dir(r, dir, &d, err);
+    if (rc < 0)
+        return rc;
+    if (d.files == 0)
+        return err_set(err, ENOENT, "no file %.*s", SLICE_FMT(name));
+    uint32_t low, high; /* blocks: the name is in one of [low, high] if anywhere */
+    rc = find_block(r, d.first_file, &low, err);
+    if (rc == 0)
+        rc = find_block(r, d.first_file + d.files - 1, &high, err);
+    while (rc == 0 && low < high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        struct slice first = SLICE_NONE;
+        rc = first_name(r, middle, &first, err);
+        if (slice_cmp(first, name) <= 0)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    if (rc < 0)
+        return rc;
+    AUTO(run_cursor) struct run_cursor c;
+    cursor_start(&c, r);
+    struct block b;
+    struct entry e;
+    rc = find_extent(r, low, &b, err);
+    if (rc == 0)
+        rc = enter_block(&c, low, err);
+    while (rc == 0 && c.ordinal < b.next && c.ordinal < d.first_file + d.files) {
+        uint32_t ordinal = c.ordinal;
+        rc = decode(&c, &e, err);
+        int order =
+            rc == 0 && ordinal >= d.first_file ? slice_cmp(text_basename(e.path), name) : -1;
+        if (order == 0)
+            *out = ordinal;
+        if (order >= 0)
+            return order ? err_set(err, ENOENT, "no file %.*s", SLICE_FMT(name)) : 0;
+    }
+    return rc < 0 ? rc : err_set(err, ENOENT, "no file %.*s", SLICE_FMT(name));
+}

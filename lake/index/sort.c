@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/index/sort.h"
+
+#include <assert.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/vec.h"
+
+/* In memory: records (le32 length, bytes) grow from the bottom, their offsets from the top. */
+#define LENGTH_BYTES sizeof(uint32_t)
+#define SLOT_BYTES sizeof(uint32_t)
+
+/* Parts of one merge; with the least window each they still fit in a sort's memory. */
+#define PARTS_MAX ((size_t)8 << 10)
+#define WINDOW_BYTES_MIN (4 * KIB)
+#define WINDOW_BYTES_MAX MIB
+#define WRITE_BYTES MIB
+
+/* A sorted part of the temporary file, read through a window. */
+struct part {
+    uint64_t at, end; /* of the file, what is not in the window yet */
+    char *window;
+    size_t capacity, from, fill;
+    struct slice record; /* the next one, in the window */
+};
+
+struct sorter {
+    int dirfd;
+    int fd; /* the temporary file, -1: none yet */
+    size_t memory_bytes;
+    int (*compare)(struct slice a, struct slice b);
+    char *memory; /* NULL once everything is in the file */
+    size_t used;  /* bytes of records */
+    uint32_t n;   /* records in memory */
+    uint32_t next;
+    uint64_t file_bytes;
+    VEC(struct part) parts;
+    uint32_t *heap; /* parts that have a record; the least one first */
+    size_t heap_n;
+    bool finished, started;
+};
+
+struct sorter *sorter_new(int dirfd, size_t memory_bytes,
+                          int (*compare)(struct slice a, struct slice b), struct err *err)
+{
+    assert(memory_bytes <= UINT32_MAX);
+    struct sorter *s = calloc(1, sizeof *s);
+    if (s)
+        *s = (struct sorter){.dirfd = dirfd,
+                             .fd = -1,
+                             .memory_bytes = memory_bytes & ~(size_t)7,
+                             .compare = compare,
+                             .parts = VEC_MAX(PARTS_MAX)};
+    /* Pages that no record reaches cost nothing: the whole is only reserved. */
+    if (s)
+        s->memory = malloc(s->memory_bytes);
+    if (!s || !s->memory) {
+        sorter_free(s);
+        (void)err_set(err, ENOMEM, "sort: out of memory");
+        return NULL;
+    }
+    return s;
+}
+
+void sorter_free(struct sorter *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->parts.n; i++)
+        free(s->parts.at[i].window);
+    vec_done(&s->parts);
+    free(s->heap);
+    free(s->memory);
+    if (s->fd >= 0)
+        (void)close(s->fd); /* nothing in it is to last */
+    free(s);
+}
+
+static uint32_t *slots(const struct sorter *s)
+{
+    return (uint32_t *)(void *)(s->memory + s->memory_bytes) - s->n;
+}
+
+static struct slice record_at(const struct sorter *s, uint32_t offset)
+{
+    uint32_t n;
+    memcpy(&n, s->memory + offset, sizeof n);
+    return slice_make(s->memory + offset + LENGTH_BYTES, n);
+}
+
+static int compare_slots(const void *a, const void *b, void *arg)
+{
+    const struct sorter *s = arg;
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+    int c = s->compare(record_at(s, x), record_at(s, y));
+    return c ? c : (x > y) - (x < y);
+}
+
+static void sort_memory(struct sorter *s)
+{
+    if (s->n)
+        qsort_r(slots(s), s->n, sizeof(uint32_t), compare_slots, s);
+}
+
+static int flush(struct sorter *s, struct buf *out, struct err *err)
+{
+    int rc = file_pwrite_full(s->fd, out->data, out->len, (off_t)s->file_bytes, err);
+    if (rc < 0)
+        return err_wrap(err, "sort");
+    s->file_bytes += out->len;
+    buf_reset(out);
+    return 0;
+}
+
+/* What is in memory becomes a sorted part of the file. */
+static int spill(struct sorter *s, struct err *err)
+{
+    int rc = s->fd < 0 ? file_temporary(s->dirfd, &s->fd, err) : 0;
+    if (rc < 0)
+        return rc;
+    sort_memory(s);
+    AUTO(buf) struct buf out;
+    buf_init(&out, WRITE_BYTES + s->memory_bytes);
+    struct part part = {.at = s->file_bytes};
+    const uint32_t *slot = slots(s);
+    for (uint32_t i = 0; rc == 0 && i < s->n; i++) {
+        struct slice record = record_at(s, slot[i]);
+        buf_add(&out, record.p - LENGTH_BYTES, record.n + LENGTH_BYTES);
+        rc = buf_check(&out, err);
+        if (rc == 0 && out.len >= WRITE_BYTES)
+            rc = flush(s, &out, err);
+    }
+    if (rc == 0)
+        rc = flush(s, &out, err);
+    if (rc < 0)
+        return rc;
+    part.end = s->file_bytes;
+    s->used = 0;
+    s->n = 0;
+    rc = vec_push(&s->parts, part);
+    return rc < 0 ? err_set(err, -rc, "sort: more than %zu parts", PARTS_MAX) : 0;
+}
+
+int sorter_add(struct sorter *s, struct slice record, struct err *err)
+{
+    assert(!s->finished);
+    size_t need = LENGTH_BYTES + record.n + SLOT_BYTES;
+    if (record.n > s->memory_bytes || need > s->memory_bytes)
+        return err_set(err, EOVERFLOW, "sort: a record of %zu bytes in a memory of %zu", record.n,
+                       s->memory_bytes);
+    if (need > s->memory_bytes - s->used - s->n * SLOT_BYTES) {
+        int rc = spill(s, err);
+        if (rc < 0)
+            return rc;
+    }
+    uint32_t n = (uint32_t)record.n;
+    memcpy(s->memory + s->used, &n, sizeof n);
+    if (n)
+        memcpy(s->memory + s->used + LENGTH_BYTES, record.p, n);
+    s->n++;
+    *slots(s) = (uint32_t)s->used;
+    s->used += LENGTH_BYTES + n;
+    return 0;
+}
+
+/* Makes `need` bytes stand in the window from `from` on. */
+static int part_fill(struct sorter *s, struct part *p, size_t need, struct err *err)
+{
+    if (p->fill - p->from >= need)
+        return 0;
+    if (p->from) {
+        memmove(p->window, p->window + p->from, p->fill - p->from);
+        p->fill -= p->from;
+        p->from = 0;
+    }
+    if (need > p->capacity) {
+        char *more = realloc(p->window, need);
+        if (!more)
+            return err_set(err, ENOMEM, "sort: out of memory");
+        p->window = more;
+        p->capacity = need;
+    }
+    size_t n = p->capacity - p->fill;
+    if (n > p->end - p->at)
+        n = (size_t)(p->end - p->at);
+    int rc = file_pread_full(s->fd, p->window + p->fill, n, (off_t)p->at, err);
+    if (rc < 0)
+        return err_wrap(err, "sort");
+    p->at += n;
+    p->fill += n;
+    return p->fill >= need ? 0 : err_set(err, EIO, "sort: the temporary file is damaged");
+}
+
+/* Puts the part's next record into place: 1, 0 at its end, or -errno. */
+static int part_next(struct sorter *s, struct part *p, struct err *err)
+{
+    if (p->from == p->fill && p->at == p->end)
+        return 0;
+    uint32_t n;
+    int rc = part_fill(s, p, sizeof n, err);
+    if (rc < 0)
+        return rc;
+    memcpy(&n, p->window + p->from, sizeof n);
+    rc = part_fill(s, p, LENGTH_BYTES + n, err);
+    if (rc < 0)
+        return rc;
+    p->record = slice_make(p->window + p->from + LENGTH_BYTES, n);
+    p->from += LENGTH_BYTES + n;
+    return 1;
+}
+
+static bool part_less(const struct sorter *s, uint32_t a, uint32_t b)
+{
+    int c = s->compare(s->parts.at[a].record, s->parts.at[b].record);
+    return c ? c < 0 : a < b;
+}
+
+static void sift_down(struct sorter *s, size_t i)
+{
+    for (;;) {
+        size_t least = i;
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < s->heap_n; child++)
+            if (part_less(s, s->heap[child], s->heap[least]))
+                least = child;
+        if (least == i)
+            return;
+        uint32_t saved = s->heap[i];
+        s->heap[i] = s->heap[least];
+        s->heap[least] = saved;
+        i = least;
+    }
+}
+
+static int merge_init(struct sorter *s, struct err *err)
+{
+    free(s->memory); /* before the windows are made */
+    s->memory = NULL;
+    size_t window = s->memory_bytes / s->parts.n;
+    if (window > WINDOW_BYTES_MAX)
+        window = WINDOW_BYTES_MAX;
+    if (window < WINDOW_BYTES_MIN)
+        window = WINDOW_BYTES_MIN;
+    s->heap = calloc(s->parts.n, sizeof *s->heap);
+    if (!s->heap)
+        return err_set(err, ENOMEM, "sort: out of memory");
+    for (uint32_t i = 0; i < s->parts.n; i++) {
+        struct part *p = &s->parts.at[i];
+        p->window = malloc(window);
+        if (!p->window)
+            return err_set(err, ENOMEM, "sort: out of memory");
+        p->capacity = window;
+        int rc = part_next(s, p, err);
+        if (rc < 0)
+            return rc;
+        s->heap[s->heap_n] = i;
+        s->heap_n += rc == 1;
+    }
+    for (size_t i = s->heap_n / 2; i-- > 0;)
+        sift_down(s, i);
+    return 0;
+}
+
+int sorter_finish(struct sorter *s, struct err *err)
+{
+    assert(!s->finished);
+    s->finished = true;
+    if (s->parts.n == 0) {
+        sort_memory(s);
+        return 0;
+    }
+    int rc = s->n ? spill(s, err) : 0;
+    return rc < 0 ? rc : merge_init(s, err);
+}
+
+int sorter_next(struct sorter *s, struct slice *record, struct err *err)
+{
+    assert(s->finished);
+    if (s->memory) {
+        if (s->next == s->n)
+            return 0;
+        *record = record_at(s, slots(s)[s->next++]);
+        return 1;
+    }
+    if (s->started && s->heap_n) { /* the one that was given last makes way only now */
+        int rc = part_next(s, &s->parts.at[s->heap[0]], err);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            s->heap[0] = s->heap[--s->heap_n];
+        sift_down(s, 0);
+    }
+    s->started = true;
+    if (s->heap_n == 0)
+        return 0;
+    *record = s->parts.at[s->heap[0]].record;
+    return 1;
+}

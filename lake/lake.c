@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/lake.h"
+
+#include "lake/dir.h"
+#include "lake/table.h"
+
+#define DIRS_MAX ((size_t)1 << 20)
+#define TABLES_MAX ((size_t)1 << 18)
+#define RUNS_MAX 1024 /* open at hand: descriptors and maps of ours; more are opened again */
+
+static int stop_at_first(void *arg, const struct store_entry *e)
+{
+    (void)arg;
+    (void)e;
+    return 1;
+}
+
+/* Asks the store for the first entry of the root, so that a wrong bucket or key is told at once. */
+static int ask_root(struct lake *lake, struct err *err)
+{
+    struct store_list req = {.prefix = "", .emit = stop_at_first};
+    int rc = lake->store->ops->list(lake->store, &req, err);
+    return rc < 0 ? rc : 0;
+}
+
+struct lake *lake_open(const struct lake_config *config, struct err *err)
+{
+    AUTO(lake) struct lake *lake = calloc(1, sizeof *lake);
+    if (!lake) {
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    lake->config = *config;
+    lake->config.url = NULL;
+    lake->config.store_options = NULL;
+    lock_init(&lake->lock);
+    map_init(&lake->dirs, DIRS_MAX);
+    map_init(&lake->tables, TABLES_MAX);
+    map_init(&lake->runs, RUNS_MAX + 1);
+    lake->store = store_open(config->url, config->store_options, config->runtime, err);
+    if (!lake->store || ask_root(lake, err) < 0)
+        return NULL;
+    return STEAL(lake);
+}
+
+static void run_drop(struct lake *lake, struct lake_run *r)
+{
+    (void)map_remove(&lake->runs, slice_make(&r->number, sizeof r->number));
+    run_unref(r->run);
+    free(r);
+}
+
+void lake_close(struct lake *lake)
+{
+    const struct map_entry *e;
+    for (size_t at = 0; (e = map_next(&lake->dirs, &at));)
+        dir_free(e->value);
+    for (size_t at = 0; (e = map_next(&lake->tables, &at));)
+        table_free(e->value);
+    for (size_t at = 0; (e = map_next(&lake->runs, &at));) {
+        struct lake_run *r = e->value;
+        run_unref(r->run);
+        free(r);
+    }
+    map_done(&lake->dirs);
+    map_done(&lake->tables);
+    map_done(&lake->runs);
+    if (lake->store)
+        store_free(lake->store);
+    lock_done(&lake->lock);
+    free(lake);
+}
+
+int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
+               struct table **out, struct err *err)
+{
+    struct table *t;
+    WITH_LOCK (&lake->lock)
+        t = map_find(&lake->tables, path);
+    if (!t) {
+        AUTO(table) struct table *made = table_new(lake, path, ops, err);
+        int rc = 0;
+        if (!made)
+            return err ? -err->code : -ENOMEM;
+        WITH_LOCK (&lake->lock) {
+            t = map_find(&lake->tables, path); /* another thread may have been quicker */
+            if (!t)
+                rc = map_put(&lake->tables, table_path(made), made);
+            if (!t && rc == 0)
+                t = STEAL(made);
+        }
+        if (rc < 0)
+            return err_set(err, -rc, "more than %zu tables", TABLES_MAX);
+    }
+    *out = t;
+    return 0;
+}
+
+/* runs by number */
+
+#define RUN_NAME_PREFIX "run\n"
+
+/* The registry's name of a run: which lake, which table, which file. */
+static void run_registry_name(struct lake *lake, struct table *table, struct run *run,
+                              struct buf *out)
+{
+    struct slice path = table_path(table);
+    buf_addf(out, RUN_NAME_PREFIX "%s\n%s\n%s\n%.*s", lake->store->url, table_ops(table)->format,
+             run_name(run), SLICE_FMT(path));
+}
+
+static void drop_oldest_locked(struct lake *lake) REQUIRES(&lake->lock)
+{
+    const struct map_entry *e;
+    struct lake_run *oldest = NULL;
+    for (size_t at = 0; (e = map_next(&lake->runs, &at));) {
+        struct lake_run *r = e->value;
+        if (!oldest || r->used < oldest->used)
+            oldest = r;
+    }
+    run_drop(lake, oldest);
+}
+
+/* Keeps a run at hand under its number. */
+static int keep_run(struct lake *lake, uint32_t number, struct table *table, struct run *run,
+                    struct err *err)
+{
+    struct lake_run *r = calloc(1, sizeof *r);
+    int rc = r ? 0 : -ENOMEM;
+    if (r) {
+        *r = (struct lake_run){.number = number, .table = table, .run = run_ref(run)};
+        WITH_LOCK (&lake->lock) {
+            struct slice key = slice_make(&r->number, sizeof r->number);
+            struct lake_run *old = map_find(&lake->runs, key);
+            if (old)
+                run_drop(lake, old);
+            else if (lake->runs.count >= RUNS_MAX)
+                drop_oldest_locked(lake);
+            r->used = ++lake->run_clock;
+            rc = map_put(&lake->runs, key, r);
+        }
+    }
+    if (rc < 0 && r) {
+        run_unref(r->run);
+        free(r);
+    }
+    return rc < 0 ? err_set(err, -rc, "out of memory") : 0;
+}
+
+int lake_run_number(struct lake *lake, struct table *table, struct run *run, uint32_t *out,
+                    struct err *err)
+{
+    AUTO(buf) struct buf name;
+    buf_init(&name, REGISTRY_NAME_MAX);
+    run_registry_name(lake, table, run, &name);
+    uint32_t number;
+    int rc = buf_check(&name, err);
+    if (rc == 0)
+        rc = registry_number(lake->config.registry, buf_slice(&name), &number, err);
+    if (rc == 0)
+        rc = keep_run(lake, number, table, run, err);
+    if (rc == 0)
+        *out = number;
+    return rc;
+}
+
+/* Cuts the next line off. */
+static struct slice next_line(struct slice *text)
+{
+    ptrdiff_t end = slice_find(*text, '\n');
+    struct slice line = slice_make(text->p, end < 0 ? text->n : (size_t)end);
+    *text = slice_from(*text, end < 0 ? text->n : (size_t)end + 1);
+    return line;
+}
+
+/* The table that a run's name says, and the run's file name. */
+static int run_owner(struct lake *lake, struct slice name, struct task *task, struct table **table,
+                     struct slice *file, struct err *err)
+{
+    struct slice url, format, path;
+    struct listing *listing = NULL;
+    if (!slice_starts(name, SLICE_LIT(RUN_NAME_PREFIX)))
+        return err_set(err, ENOENT, "no file has this number");
+    name = slice_from(name, sizeof RUN_NAME_PREFIX - 1);
+    url = next_line(&name);
+    format = next_line(&name);
+    *file = next_line(&name);
+    path = name;
+    if (!slice_is(url, lake->store->url))
+        return err_set(err, ENOENT, "this number is of another lake");
+    WITH_LOCK (&lake->lock)
+        *table = map_find(&lake->tables, path);
+    if (!*table) {
+        int rc = dir_open(lake, path, task, table, &listing, err);
+        if (rc < 0)
+            return rc;
+        listing_unref(listing);
+    }
+    if (!*table || !slice_is(format, table_ops(*table)->format))
+        return err_set(err, ESTALE, "%.*s is no %.*s table any more", SLICE_FMT(path),
+                       SLICE_FMT(format));
+    return 0;
+}
+
+int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
+                  struct run **run, struct err *err)
+{
+    *run = NULL;
+    WITH_LOCK (&lake->lock) {
+        struct lake_run *r = map_find(&lake->runs, slice_make(&number, sizeof number));
+        if (r) {
+            r->used = ++lake->run_clock;
+            *table = r->table;
+            *run = run_ref(r->run);
+        }
+    }
+    if (*run)
+        return 0;
+    AUTO(buf) struct buf name;
+    AUTO(run) struct run *opened = NULL;
+    struct slice file;
+    buf_init(&name, REGISTRY_NAME_MAX);
+    int rc = task_to_worker(task, lake->config.workers);
+    if (rc == 0)
+        rc = registry_name(lake->config.registry, number, &name, err);
+    if (rc == 0)
+        rc = run_owner(lake, buf_slice(&name), task, table, &file, err);
+    AUTO_FREE char *file_name = rc == 0 ? strndup(file.p, file.n) : NULL;
+    if (rc == 0 && !file_name)
+        rc = err_set(err, ENOMEM, "out of memory");
+    if (rc == 0)
+        rc = run_open(table_index_dirfd(*table), file_name, &opened, err);
+    if (rc == 0)
+        rc = keep_run(lake, number, *table, opened, err);
+    if (rc == 0)
+        *run = STEAL(opened);
+    return rc;
+}

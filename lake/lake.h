@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A lake: what one mount shows. Its root is a store's; tables are found in it by themselves.
+ *
+ *   lake ── directories known so far (lake/dir.h): plain, or the root of a table
+ *        ── tables (lake/table.h): history, the live version, versions loaded
+ *        ── runs by number (for node ids that the kernel holds)
+ *
+ * Functions that take a `struct task` park it where they would wait (-EINPROGRESS: the caller must
+ * touch nothing of the task any more) and are called again, from the task's start, when there is
+ * something new. Any thread.
+ */
+#ifndef LAKE_LAKE_H
+#define LAKE_LAKE_H
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/workers.h"
+#include "cache/store/store.h"
+#include "lake/driver.h"
+#include "lake/registry.h"
+
+struct table;
+
+/* How the live path moves (design.md section 2), and where everything is. Borrowed for the call. */
+struct lake_config {
+    const char *url; /* of the root */
+    const struct store_options *store_options;
+    const struct store_runtime *runtime;
+    int64_t refresh_ms, hold_ms, keep_ms;
+    int64_t as_of_ms;                        /* 0: none */
+    const struct driver_ops *const *drivers; /* in order of precedence, NULL at the end; static */
+    const struct driver_ops *files;          /* for what no driver finds; static */
+    struct registry *registry;               /* these are borrowed while the lake lives */
+    struct workers *workers;
+    int indexes_dirfd; /* DIR/indexes, for the tables' runs */
+};
+
+struct lake {
+    struct lake_config config; /* immutable, as is store; url and store_options are not kept */
+    struct store *store;
+    struct lock lock;   /* guards the maps; below every table's lock */
+    struct map dirs;    /* path -> struct dir */
+    struct map tables;  /* path -> struct table */
+    struct map runs;    /* number as 4 bytes -> struct lake_run */
+    uint64_t run_clock; /* lock */
+};
+
+/* Opens the store and asks it once for the root: what cannot be read is told here. Blocks. */
+struct lake *lake_open(const struct lake_config *config, struct err *err);
+/* No task may be under way. Blocks until the tables' background work has ended. */
+void lake_close(struct lake *lake);
+DEFINE_AUTO(lake, struct lake *, lake_close)
+
+/* The table of that path and format, made now where it is not known yet. Borrowed: lives as long as
+ * the lake. */
+int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
+               struct table **out, struct err *err) EXCLUDES(lake->lock);
+
+/* A run of a table that stands behind a number. */
+struct lake_run {
+    uint32_t number;
+    struct table *table; /* borrowed: lives as long as the lake */
+    struct run *run;
+    uint64_t used; /* run_clock when it was wanted last */
+};
+
+/* The number of a run of that table, which is kept at hand from now on. */
+int lake_run_number(struct lake *lake, struct table *table, struct run *run, uint32_t *out,
+                    struct err *err) EXCLUDES(lake->lock);
+
+/*
+ * The run behind a number: *run is a new reference. Parks. -ENOENT where the number is of no run of
+ * this lake, or its file is gone.
+ */
+int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
+                  struct run **run, struct err *err) EXCLUDES(lake->lock);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/ref.h"
+
+#include "base/instant.h"
+#include "base/text.h"
+
+static bool parse_version(struct slice text, struct ref *out)
+{
+    uint64_t number;
+    if (!text_parse_u64(text, INT64_MAX, &number))
+        return false;
+    *out = (struct ref){.kind = REF_VERSION, .version = (int64_t)number};
+    return true;
+}
+
+static bool parse_time(struct slice text, struct ref *out)
+{
+    int64_t ms;
+    if (!instant_parse(text, &ms))
+        return false;
+    *out = (struct ref){.kind = REF_TIME, .time_ms = ms};
+    return true;
+}
+
+static bool parse_digits17(struct slice text, struct ref *out)
+{
+    int64_t ms;
+    if (!instant_parse_digits17(text, &ms))
+        return false;
+    *out = (struct ref){.kind = REF_TIME, .time_ms = ms};
+    return true;
+}
+
+static bool is_range(struct slice text)
+{
+    return text.n > 2 && memmem(text.p, text.n, "..", 2) != NULL;
+}
+
+bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
+{
+    static const struct {
+        struct slice prefix;
+        enum ref_kind kind;
+    } prefixes[] = {
+        {{"version=", 8}, REF_VERSION},
+        {{"timestamp=", 10}, REF_TIME},
+        {{"tag=", 4}, REF_NAME},
+        {{"branch=", 7}, REF_NAME},
+    };
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        if (!slice_starts(text, prefixes[i].prefix))
+            continue;
+        struct slice rest = slice_from(text, prefixes[i].prefix.n);
+        if (prefixes[i].kind == REF_VERSION)
+            return parse_version(rest, out);
+        if (prefixes[i].kind == REF_TIME)
+            return parse_time(rest, out) || (digits17_is_time && parse_digits17(rest, out));
+        *out = (struct ref){.kind = REF_NAME, .name = rest};
+        return rest.n > 0;
+    }
+    if (digits17_is_time && text.n == 17 && parse_digits17(text, out))
+        return true;
+    if (parse_version(text, out))
+        return true;
+    if (text.n > 1 && text.p[0] == 'v' && parse_version(slice_from(text, 1), out))
+        return true;
+    if (parse_time(text, out))
+        return true;
+    *out = (struct ref){.kind = is_range(text) ? REF_RANGE : REF_NAME, .name = text};
+    return text.n > 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A table: its versions, the one that the live path shows, and those that are loaded.
+ *
+ * The live path holds still (design.md section 2). Everybody is shown `live`; it moves when the
+ * first request after a pause finds it due, which then waits for the refresh:
+ *
+ *   idle >= refresh                            due
+ *   age >= hold, idle >= 50 ms                 due, asked again at most once per refresh
+ *   age >= 2 * hold                            due, likewise
+ *
+ * (idle: since the last request; age: since the version was first shown). All network and disk
+ * work of a table is done by one background job at a time, on the lake's workers; requests that
+ * need it park on `waiting` and look again when it has done something.
+ *
+ * Errors are kept with what they belong to for a second, so that a parked request sees the error
+ * of the attempt that it waited for; refusals until the next refresh.
+ */
+#ifndef LAKE_TABLE_H
+#define LAKE_TABLE_H
+
+#include "lake/lake.h"
+#include "lake/ref.h"
+
+/* A version that is loaded. Immutable, shared by reference. */
+struct table_version {
+    _Atomic unsigned refs;
+    struct version version;
+    struct snapshot *snapshot; /* NULL: the table has no version yet, it is empty */
+    uint32_t base_number, patch_number;
+};
+struct table_version *table_version_ref(struct table_version *v);
+void table_version_unref(struct table_version *v);
+DEFINE_AUTO(table_version, struct table_version *, table_version_unref)
+
+struct table;
+
+struct table *table_new(struct lake *lake, struct slice path, const struct driver_ops *ops,
+                        struct err *err);
+/* Waits for the background job. */
+void table_free(struct table *t);
+DEFINE_AUTO(table, struct table *, table_free)
+
+/* Immutable, borrowed while the table lives. */
+struct lake *table_lake(const struct table *t);
+struct slice table_path(const struct table *t); /* in the lake; empty where the root is the table */
+const struct driver_ops *table_ops(const struct table *t);
+struct driver *table_driver(const struct table *t);
+int table_index_dirfd(const struct table *t);
+/* Of its kind in registry and on disk. */
+struct slice table_id(const struct table *t);
+
+/* What the live path shows now, as a new reference. Parks; counts as a request. */
+int table_live(struct table *t, struct task *task, struct table_version **out, struct err *err);
+
+/*
+ * The version that a ref means. *moving: the ref follows the live path's rules (a time after the
+ * last commit). -ENOENT for unknown and malformed ones. Parks.
+ */
+int table_at(struct table *t, struct slice ref, struct task *task, struct table_version **out,
+             bool *moving, struct err *err);
+
+/* The versions as last heard, as a new reference. Parks. */
+int table_history(struct table *t, struct task *task, struct history **out, struct err *err);
+
+/* A file that the live path has shown within `--keep` and that is gone from it: its run's number
+ * and its ordinal. False where there is none. */
+bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *ordinal);
+
+/* Somebody reads a file of the table: the live path holds still for that too. Cheap. */
+void table_touch(struct table *t);
+
+#endif

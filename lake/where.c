@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/where.h"
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "lake/document.h"
+
+#define META_NAME ".tarn"
+/*
+ * In the path of a place a ref stands behind an empty component, which no real path has:
+ * `silver/orders//12` is orders@12, `silver/orders//@12` is orders/@12 (a directory must have one
+ * node for each name under which it hangs).
+ */
+#define REF_MARK "//"
+
+void where_init(struct where *w)
+{
+    *w = (struct where){.kind = WHERE_DIR};
+    buf_init(&w->path, KEY_BYTES_MAX);
+    buf_init(&w->etag, ETAG_BYTES_MAX);
+}
+
+void where_done(struct where *w)
+{
+    buf_done(&w->path);
+    buf_done(&w->etag);
+    table_version_unref(w->version);
+    listing_unref(w->listing);
+    w->version = NULL;
+    w->listing = NULL;
+}
+
+/* path = parent/name */
+static int join(struct where *out, struct slice parent, struct slice name, struct err *err)
+{
+    buf_reset(&out->path);
+    buf_add_slice(&out->path, parent);
+    if (parent.n)
+        buf_add_char(&out->path, '/');
+    buf_add_slice(&out->path, name);
+    return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
+}
+
+static int no_entry(struct err *err, struct slice name)
+{
+    return err_set(err, ENOENT, "no such name: %.*s", SLICE_FMT(name));
+}
+
+void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
+                    const struct entry *entry)
+{
+    struct slice id = table_id(table);
+    uint64_t hash = hash64(hash64(entry->size, id), entry->raw);
+    out->kind = WHERE_FILE;
+    out->table = table;
+    out->run_number = run_number;
+    out->ordinal = ordinal;
+    out->size = entry->size;
+    out->mtime_ms = entry->mtime_ms;
+    out->identity = hash64(hash, entry->extra);
+}
+
+int where_table_path(const struct where *w, struct buf *out, struct err *err)
+{
+    if (!w->version->snapshot)
+        return 0;
+    return snapshot_dir_path(w->version->snapshot, w->dir, out, err);
+}
+
+/* entering: what a directory's path turns out to be */
+
+/* The table's live path at its root. */
+static int enter_table(struct table *table, struct task *task, struct where *out, struct err *err)
+{
+    out->kind = WHERE_LIVE;
+    out->table = table;
+    out->moving = true;
+    out->dir = SNAPSHOT_ROOT;
+    return table_live(table, task, &out->version, err);
+}
+
+/* The path of a place behind a ref. `inside`: spelled as a name in the table's directory. */
+static int set_ref_path(struct where *out, struct table *table, bool inside, struct slice ref,
+                        struct err *err)
+{
+    buf_reset(&out->path);
+    buf_add_slice(&out->path, table_path(table));
+    buf_add_str(&out->path, inside ? REF_MARK "@" : REF_MARK);
+    buf_add_slice(&out->path, ref);
+    return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
+}
+
+/* The root of table@ref; out->path is set. */
+static int enter_ref(struct table *table, struct slice ref, struct task *task, struct where *out,
+                     struct err *err)
+{
+    if (ref.n == 0) {
+        out->kind = WHERE_VERSIONS;
+        out->table = table;
+        return 0;
+    }
+    AUTO(buf) struct buf decoded; /* `/` and `@` in it as %2F %40 */
+    buf_init(&decoded, KEY_BYTES_MAX);
+    text_percent_decode(&decoded, ref);
+    bool moving;
+    int rc = table_at(table, buf_slice(&decoded), task, &out->version, &moving, err);
+    if (rc < 0)
+        return rc;
+    out->kind = moving ? WHERE_LIVE : WHERE_PINNED;
+    out->table = table;
+    out->moving = moving;
+    out->dir = SNAPSHOT_ROOT;
+    return 0;
+}
+
+/* A directory that its parent's listing has: plain, or a table. out->path is set. */
+static int enter_dir(struct lake *lake, struct task *task, struct where *out, struct err *err)
+{
+    struct table *table;
+    int rc = dir_open(lake, buf_slice(&out->path), task, &table, &out->listing, err);
+    if (rc < 0)
+        return rc;
+    out->kind = WHERE_DIR;
+    return table ? enter_table(table, task, out, err) : 0;
+}
+
+/* one step down */
+
+static int object_child(struct lake *lake, const struct listing_entry *e, struct where *out)
+{
+    struct slice path = buf_slice(&out->path);
+    uint64_t hash = hash64(hash64(e->size, slice_of(lake->store->url)), path);
+    out->kind = WHERE_OBJECT;
+    out->size = e->size;
+    out->mtime_ms = e->mtime_ms;
+    out->identity = hash64(hash, e->etag);
+    buf_add_slice(&out->etag, e->etag);
+    return 0;
+}
+
+/* `orders@12` in a plain directory: the part before the last `@` must be a table there. */
+static int ref_child(struct lake *lake, const struct where *parent, struct slice name,
+                     struct task *task, struct where *out, struct err *err)
+{
+    ptrdiff_t at = slice_rfind(name, '@');
+    if (at <= 0)
+        return no_entry(err, name);
+    struct slice base = slice_make(name.p, (size_t)at);
+    const struct listing_entry *e = listing_find(parent->listing, base);
+    if (!e || !e->is_dir)
+        return no_entry(err, name);
+    struct table *table;
+    AUTO(listing) struct listing *listing = NULL;
+    AUTO(buf) struct buf path;
+    buf_init(&path, KEY_BYTES_MAX);
+    buf_addf(&path, "%.*s%s%.*s", SLICE_FMT(buf_slice(&parent->path)), parent->path.len ? "/" : "",
+             SLICE_FMT(base));
+    int rc = path.failed ? err_set(err, ENAMETOOLONG, "path too long")
+                         : dir_open(lake, buf_slice(&path), task, &table, &listing, err);
+    if (rc < 0)
+        return rc;
+    if (!table)
+        return no_entry(err, name);
+    struct slice ref = slice_from(name, (size_t)at + 1);
+    rc = set_ref_path(out, table, false, ref, err);
+    return rc < 0 ? rc : enter_ref(table, ref, task, out, err);
+}
+
+static int dir_child(struct lake *lake, const struct where *parent, struct slice name,
+                     struct task *task, struct where *out, struct err *err)
+{
+    const struct listing_entry *e = listing_find(parent->listing, name);
+    if (!e)
+        return ref_child(lake, parent, name, task, out, err);
+    if (!e->is_dir)
+        return object_child(lake, e, out);
+    out->kind = WHERE_DIR; /* whether it is a table is asked when somebody looks into it */
+    return 0;
+}
+
+static int file_of(const struct where *parent, const struct snapshot_node *node, struct where *out,
+                   struct err *err)
+{
+    AUTO(buf) struct buf scratch;
+    struct entry entry;
+    const struct table_version *v = parent->version;
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    int rc = snapshot_file(v->snapshot, node, &scratch, &entry, err);
+    if (rc < 0)
+        return rc;
+    where_set_file(out, parent->table, node->in_patch ? v->patch_number : v->base_number,
+                   node->ordinal, &entry);
+    return 0;
+}
+
+/* A file that the live path has shown before and that somebody still asks for. */
+static int kept_child(struct lake *lake, const struct where *parent, struct slice name,
+                      struct task *task, struct where *out, struct err *err)
+{
+    AUTO(buf) struct buf path, scratch;
+    AUTO(run) struct run *run = NULL;
+    struct table *table;
+    struct entry entry;
+    uint32_t number, ordinal;
+    buf_init(&path, KEY_BYTES_MAX);
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    int rc = where_table_path(parent, &path, err);
+    if (rc < 0)
+        return rc;
+    if (path.len)
+        buf_add_char(&path, '/');
+    buf_add_slice(&path, name);
+    if (!table_kept(parent->table, buf_slice(&path), &number, &ordinal))
+        return no_entry(err, name);
+    rc = lake_run_find(lake, number, task, &table, &run, err);
+    if (rc == 0)
+        rc = run_file(run, ordinal, &scratch, &entry, NULL, err);
+    if (rc == 0)
+        where_set_file(out, table, number, ordinal, &entry);
+    return rc;
+}
+
+/* What a table's root has besides its files: found by name, never listed. */
+static int root_child(const struct where *parent, struct slice name, struct task *task,
+                      struct where *out, struct err *err)
+{
+    if (slice_is(name, META_NAME)) {
+        out->kind = WHERE_META;
+        out->table = parent->table;
+        out->version = table_version_ref(parent->version);
+        out->moving = parent->moving;
+        return 0;
+    }
+    bool ref = parent->kind == WHERE_LIVE && name.n && name.p[0] == '@' &&
+               slice_eq(buf_slice(&parent->path), table_path(parent->table));
+    if (!ref)
+        return no_entry(err, name);
+    name = slice_from(name, 1);
+    int rc = set_ref_path(out, parent->table, true, name, err);
+    return rc < 0 ? rc : enter_ref(parent->table, name, task, out, err);
+}
+
+static int snapshot_child(struct lake *lake, const struct where *parent, struct slice name,
+                          struct task *task, struct where *out, struct err *err)
+{
+    struct snapshot_node node;
+    struct snapshot *snapshot = parent->version->snapshot;
+    int rc =
+        snapshot ? snapshot_find(snapshot, parent->dir, name, &node, err) : no_entry(err, name);
+    if (rc == -ENOENT && parent->dir == SNAPSHOT_ROOT)
+        rc = root_child(parent, name, task, out, err);
+    else if (rc == 0 && !node.is_dir)
+        return file_of(parent, &node, out, err);
+    else if (rc == 0) {
+        out->kind = parent->kind;
+        out->table = parent->table;
+        out->version = table_version_ref(parent->version);
+        out->moving = parent->moving;
+        out->dir = node.ordinal;
+    }
+    if (rc == -ENOENT && parent->moving && snapshot)
+        rc = kept_child(lake, parent, name, task, out, err);
+    return rc;
+}
+
+/* `orders@/12`: listed by their numbers only. */
+static int version_child(const struct where *parent, struct slice name, struct task *task,
+                         struct where *out, struct err *err)
+{
+    uint64_t number;
+    AUTO(history) struct history *h = NULL;
+    int rc = table_history(parent->table, task, &h, err);
+    if (rc < 0)
+        return rc;
+    bool canonical = text_parse_u64(name, INT64_MAX, &number) &&
+                     (name.n == 1 || (name.n > 1 && name.p[0] != '0'));
+    if (!canonical || !h->numbered || history_find(h, (int64_t)number) < 0)
+        return no_entry(err, name);
+    out->kind = WHERE_LINK;
+    out->table = parent->table;
+    out->link = (int64_t)number;
+    return 0;
+}
+
+static int meta_child(const struct where *parent, struct slice name, struct where *out,
+                      struct err *err)
+{
+    if (!document_exists(name))
+        return no_entry(err, name);
+    out->kind = WHERE_DOCUMENT;
+    out->table = parent->table;
+    out->version = table_version_ref(parent->version);
+    out->moving = parent->moving;
+    return 0;
+}
+
+int where_child(struct lake *lake, const struct where *parent, struct slice name, struct task *task,
+                struct where *out, struct err *err)
+{
+    int rc = join(out, buf_slice(&parent->path), name, err);
+    if (rc < 0)
+        return rc;
+    switch (parent->kind) {
+    case WHERE_DIR:
+        return dir_child(lake, parent, name, task, out, err);
+    case WHERE_LIVE:
+    case WHERE_PINNED:
+        return snapshot_child(lake, parent, name, task, out, err);
+    case WHERE_VERSIONS:
+        return version_child(parent, name, task, out, err);
+    case WHERE_META:
+        return meta_child(parent, name, out, err);
+    case WHERE_LINK:
+    case WHERE_DOCUMENT:
+    case WHERE_FILE:
+    case WHERE_OBJECT:
+        break;
+    }
+    return err_set(err, ENOTDIR, "%.*s is no directory", SLICE_FMT(buf_slice(&parent->path)));
+}
+
+/* whole paths */
+
+/* The longest start of the path that is a table that is known already; its length in *used. */
+static struct table *known_table(struct lake *lake, struct slice path, size_t *used)
+{
+    struct table *found = NULL;
+    WITH_LOCK (&lake->lock) {
+        for (size_t end = 0; !found; end++) {
+            struct slice start = slice_make(path.p, end);
+            if (end == 0 || end == path.n || path.p[end] == '/')
+                found = map_find(&lake->tables, start);
+            *used = end;
+            if (end == path.n)
+                break;
+        }
+    }
+    return found;
+}
+
+/* What a directory's path is found to be, once somebody looks into it. */
+static int enter(struct lake *lake, struct table *known, struct task *task, struct where *w,
+                 struct err *err)
+{
+    if (known)
+        return enter_table(known, task, w, err);
+    return w->kind == WHERE_DIR && !w->listing ? enter_dir(lake, task, w, err) : 0;
+}
+
+/* `//REF` behind a table's path: REF without asking what the live path shows. */
+static int follow_ref(struct lake *lake, struct table *known, struct slice *rest, struct task *task,
+                      struct where *w, struct err *err)
+{
+    AUTO(listing) struct listing *listing = NULL;
+    int rc = known ? 0 : dir_open(lake, buf_slice(&w->path), task, &known, &listing, err);
+    if (rc < 0)
+        return rc;
+    if (!known)
+        return err_set(err, ESTALE, "%.*s is no table any more", SLICE_FMT(buf_slice(&w->path)));
+    struct slice text = slice_from(*rest, 2);
+    ptrdiff_t slash = slice_find(text, '/');
+    struct slice ref = slice_make(text.p, slash < 0 ? text.n : (size_t)slash);
+    *rest = slice_from(text, ref.n);
+    buf_add_str(&w->path, REF_MARK);
+    buf_add_slice(&w->path, ref);
+    if (ref.n && ref.p[0] == '@')
+        ref = slice_from(ref, 1);
+    return enter_ref(known, ref, task, w, err);
+}
+
+static void where_move(struct where *to, struct where *from)
+{
+    where_done(to);
+    *to = *from;
+    where_init(from);
+}
+
+int where_find(struct lake *lake, struct slice path, struct task *task, struct where *out,
+               struct err *err)
+{
+    AUTO(where) struct where here;
+    where_init(&here);
+    size_t used;
+    struct table *known = known_table(lake, path, &used);
+    struct slice rest = slice_from(path, known ? used : 0);
+    if (known)
+        buf_add_slice(&here.path, table_path(known));
+    for (;;) {
+        int rc = slice_starts(rest, SLICE_LIT(REF_MARK))
+                     ? follow_ref(lake, known, &rest, task, &here, err)
+                     : enter(lake, known, task, &here, err);
+        if (rc < 0)
+            return rc;
+        if (rest.n == 0)
+            break;
+        AUTO(where) struct where next;
+        where_init(&next);
+        if (rest.p[0] == '/')
+            rest = slice_from(rest, 1);
+        ptrdiff_t slash = slice_find(rest, '/');
+        struct slice name = slice_make(rest.p, slash < 0 ? rest.n : (size_t)slash);
+        rest = slice_from(rest, name.n);
+        rc = where_child(lake, &here, name, task, &next, err);
+        if (rc < 0)
+            return rc;
+        where_move(&here, &next);
+        known = NULL;
+    }
+    where_move(out, &here);
+    return 0;
+}
+
+int where_pinned(struct lake *lake, struct slice root_path, uint32_t dir, struct task *task,
+                 struct where *out, struct err *err)
+{
+    int rc = where_find(lake, root_path, task, out, err);
+    if (rc < 0)
+        return rc;
+    if (!out->version)
+        return err_set(err, ESTALE, "%.*s is no snapshot any more", SLICE_FMT(root_path));
+    out->dir = dir;
+    return 0;
+}

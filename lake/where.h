@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a path of the mount leads: the one reader of design.md section 2.
+ *
+ *   silver                        DIR        plain, or a layer
+ *   silver/orders                 LIVE       a table: what the live path shows
+ *   silver/orders/date=x          LIVE       a directory in it
+ *   silver/orders/.tarn           META       documents about what is shown
+ *   silver/orders/.tarn/version   DOCUMENT
+ *   silver/orders@12              PINNED     and silver/orders/@12
+ *   silver/orders@12/date=x       PINNED     by its number in the snapshot
+ *   silver/orders@                VERSIONS   and silver/orders/@
+ *   silver/orders@/12             LINK       to ../orders@12
+ *   .../part-0.parquet            FILE       of a snapshot: (run, ordinal)
+ *   silver/notes.txt              OBJECT     outside tables
+ *
+ * An entry whose real name contains `@` wins over its reading as a ref. A ref that may come to
+ * mean a later version (a time after the last commit) is LIVE, not PINNED.
+ *
+ * Errors are those of design.md section 10; a table that is refused refuses everything below it.
+ */
+#ifndef LAKE_WHERE_H
+#define LAKE_WHERE_H
+
+#include "lake/dir.h"
+#include "lake/table.h"
+
+enum where_kind {
+    WHERE_DIR,
+    WHERE_LIVE,
+    WHERE_PINNED,
+    WHERE_VERSIONS,
+    WHERE_LINK,
+    WHERE_META,
+    WHERE_DOCUMENT,
+    WHERE_FILE,
+    WHERE_OBJECT,
+};
+
+struct where {
+    enum where_kind kind;
+    struct buf path;               /* the place's name in the registry; of PINNED the root's */
+    struct table *table;           /* all but DIR and OBJECT; borrowed from the lake */
+    struct table_version *version; /* LIVE, PINNED, META, DOCUMENT: a reference */
+    struct listing *listing;       /* DIR: a reference */
+    bool moving;                   /* LIVE, META, DOCUMENT: may show another version later */
+    uint32_t dir;                  /* LIVE, PINNED: ordinal in the version's snapshot */
+    uint32_t run_number, ordinal;  /* FILE */
+    uint64_t size;                 /* FILE, OBJECT: attributes */
+    int64_t mtime_ms;
+    uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
+    struct buf etag;   /* OBJECT: as listed */
+    int64_t link;      /* LINK: the version that it names */
+};
+
+void where_init(struct where *w);
+void where_done(struct where *w);
+DEFINE_AUTO_DONE(where, struct where, where_done)
+
+/* Follows a path from the mount's root. `out` is initialised. Parks. */
+int where_find(struct lake *lake, struct slice path, struct task *task, struct where *out,
+               struct err *err);
+
+/* A name in what where_find or where_pinned gave. `out` is initialised. Parks. */
+int where_child(struct lake *lake, const struct where *parent, struct slice name, struct task *task,
+                struct where *out, struct err *err);
+
+/* A directory of a pinned snapshot, from its root's path and its ordinal. Parks. */
+int where_pinned(struct lake *lake, struct slice root_path, uint32_t dir, struct task *task,
+                 struct where *out, struct err *err);
+
+/* Fills in a file from its entry: size, mtime, identity. */
+void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
+                    const struct entry *entry);
+
+/* The path below the table's root of a directory of LIVE or PINNED, appended. */
+int where_table_path(const struct where *w, struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* URLs of stores: what is taken, what is refused, and one spelling for each store. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "cache/store/url.h"
+
+static int parse(const char *text, struct url *out, struct err *err)
+{
+    return url_parse(slice_of(text), out, err);
+}
+
+static void check_s3(const char *text, const char *endpoint, const char *bucket, const char *prefix,
+                     const char *canonical)
+{
+    struct err err = ERR_INIT;
+    AUTO(url) struct url u = {0};
+    assert_int_equal(parse(text, &u, &err), 0);
+    assert_int_equal(u.kind, URL_S3);
+    assert_string_equal(u.bucket, bucket);
+    assert_string_equal(u.prefix, prefix);
+    if (endpoint)
+        assert_string_equal(u.endpoint, endpoint);
+    else
+        assert_null(u.endpoint);
+    AUTO(buf) struct buf out;
+    buf_init(&out, 4096);
+    url_format(&u, &out);
+    assert_string_equal(out.data, canonical);
+}
+
+/* Spellings of one S3 store have one canonical form; bytes of a prefix stay as they are. */
+static void test_s3(void **state)
+{
+    (void)state;
+    check_s3("s3://bucket", NULL, "bucket", "", "s3://bucket");
+    check_s3("s3://bucket/", NULL, "bucket", "", "s3://bucket");
+    check_s3("s3://bucket/a/b", NULL, "bucket", "a/b/", "s3://bucket/a/b/");
+    check_s3("s3://bucket/a/b/", NULL, "bucket", "a/b/", "s3://bucket/a/b/");
+    check_s3("s3://my.bucket/a%20b?c#d", NULL, "my.bucket", "a%20b?c#d/",
+             "s3://my.bucket/a%20b?c#d/");
+    check_s3("s3://bucket//a/../b", NULL, "bucket", "/a/../b/", "s3://bucket//a/../b/");
+    check_s3("s3+http://LOCALHOST:80/bucket/x", "http://localhost", "bucket", "x/",
+             "s3+http://localhost/bucket/x/");
+    check_s3("s3+https://[::1]:9000/bucket/x/", "https://[::1]:9000", "bucket", "x/",
+             "s3+https://[::1]:9000/bucket/x/");
+}
+
+static void check_local(const char *text, const char *path)
+{
+    struct err err = ERR_INIT;
+    AUTO(url) struct url u = {0};
+    assert_int_equal(parse(text, &u, &err), 0);
+    assert_int_equal(u.kind, URL_LOCAL);
+    assert_string_equal(u.path, path);
+}
+
+/* Only file URLs are percent-decoded, and once; a path is what it says. */
+static void test_local(void **state)
+{
+    (void)state;
+    check_local("/data/lake", "/data/lake");
+    check_local("data/100%25", "data/100%25");
+    check_local("data/s3://x", "data/s3://x");
+    check_local("file:///data/a%20b%2520c", "/data/a b%20c");
+    check_local("file://localhost/data", "/data");
+    check_local("file:/data", "/data");
+}
+
+/* What is no store's URL is refused, and no message repeats what may be a secret. */
+static void test_refused(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "",
+        "s3://",
+        "s3:///x",
+        "s3://ab/x",
+        "s3://../x",
+        "s3://AKIA:hunter2@bucket/x",
+        "s3+http://hunter2@host/bucket",
+        "s3+http://host:99999/bucket",
+        "s3+http:///bucket",
+        "s3+ftp://host/bucket",
+        "gs://bucket",
+        "https://bucket.s3.amazonaws.com/x",
+        "file://otherhost/x",
+        "file://",
+        "file:///a%00b",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct err err = ERR_INIT;
+        struct url u = {0};
+        assert_int_equal(parse(cases[i], &u, &err), -EINVAL);
+        assert_null(strstr(err.msg, "hunter2"));
+        assert_null(u.path);
+        assert_null(u.bucket);
+    }
+}
+
+/* Endpoints come out in one spelling, and only what is an origin is one. */
+static void test_endpoint(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    AUTO(buf) struct buf out;
+    buf_init(&out, 1024);
+    assert_int_equal(url_endpoint(SLICE_LIT("HTTPS://Minio.Local:443/"), &out, &err), 0);
+    assert_string_equal(out.data, "https://minio.local");
+    static const char *const bad[] = {
+        "minio:9000",        "http://a/b", "http://u:p@h", "http://h:0", "http://h:", "http://",
+        "http://h\r\nX: y/", "ftp://h",    "http://[::1",  "http://h?x", "http://[]"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        buf_reset(&out);
+        assert_int_equal(url_endpoint(slice_of(bad[i]), &out, &err), -EINVAL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_s3),
+        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_endpoint),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/control.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static int address_of(const char *dir, struct sockaddr_un *out, struct err *err)
+{
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(out->sun_path, sizeof out->sun_path, "%s/" CONTROL_SOCKET, dir);
+    if (n < 0 || (size_t)n >= sizeof out->sun_path)
+        return err_set(err, ENAMETOOLONG, "the cache directory's path is too long for a socket: %s",
+                       dir);
+    return 0;
+}
+
+int control_listen(const char *dir, int *out, struct err *err)
+{
+    struct sockaddr_un address;
+    int rc = address_of(dir, &address, err);
+    if (rc < 0)
+        return rc;
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)unlink(address.sun_path); /* whoever owned it is gone: we hold the directory's lock */
+    mode_t before = umask(0177);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    (void)umask(before);
+    if (!bound || listen(fd, 16) < 0)
+        return err_set(err, errno, "%s: %s", address.sun_path, strerror(errno));
+    *out = STEAL_FD(fd);
+    return 0;
+}
+
+int control_connect(const char *dir, int *out, struct err *err)
+{
+    struct sockaddr_un address;
+    int rc = address_of(dir, &address, err);
+    if (rc < 0)
+        return rc;
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return err_set(err, errno, "%s: %s", address.sun_path, strerror(errno));
+    *out = STEAL_FD(fd);
+    return 0;
+}
+
+int control_check_peer(int fd, struct err *err)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+        return err_set(err, errno, "peer credentials: %s", strerror(errno));
+    if (peer.uid != 0 && peer.uid != geteuid())
+        return err_set(err, EPERM, "user %u may not command this daemon", (unsigned)peer.uid);
+    return 0;
+}
+
+int control_send(int fd, struct slice line, int passed_fd, struct err *err)
+{
+    AUTO(buf) struct buf text;
+    buf_init(&text, CONTROL_MESSAGE_MAX);
+    buf_add_slice(&text, line);
+    buf_add_char(&text, '\n');
+    int rc = buf_check(&text, err);
+    if (rc < 0)
+        return rc;
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.room = {0}};
+    for (size_t sent = 0; sent < text.len;) {
+        struct iovec iov = {text.data + sent, text.len - sent};
+        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+        if (passed_fd >= 0 && sent == 0) {
+            message.msg_control = control.room;
+            message.msg_controllen = sizeof control.room;
+            struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+            c->cmsg_level = SOL_SOCKET;
+            c->cmsg_type = SCM_RIGHTS;
+            c->cmsg_len = CMSG_LEN(sizeof passed_fd);
+            memcpy(CMSG_DATA(c), &passed_fd, sizeof passed_fd);
+        }
+        ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set(err, errno, "control socket: %s", strerror(errno));
+        sent += (size_t)n;
+    }
+    return 0;
+}
+
+/* The descriptor that came along, in place of one that came before. */
+static void take_descriptor(struct msghdr *message, int *passed_fd)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        if (*passed_fd >= 0)
+            (void)close(*passed_fd); /* one is all that a message has */
+        memcpy(passed_fd, CMSG_DATA(c), sizeof *passed_fd);
+    }
+}
+
+int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err)
+{
+    AUTO_FD int passed = -1;
+    buf_reset(line);
+    for (;;) {
+        char byte;
+        union {
+            struct cmsghdr align;
+            char room[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = {&byte,
+                            1}; /* messages are few and short, and none may be read into the next */
+        struct msghdr message = {.msg_iov = &iov,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control.room,
+                                 .msg_controllen = sizeof control.room};
+        ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set(err, errno, "control socket: %s", strerror(errno));
+        if (n == 0)
+            return err_set(err, EPIPE, "the other side of the control socket has gone");
+        take_descriptor(&message, &passed);
+        if (byte == '\n')
+            break;
+        buf_add_char(line, byte);
+        if (line->failed)
+            return buf_check(line, err);
+    }
+    *passed_fd = STEAL_FD(passed);
+    return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket (DIR/ctl.sock): how commands reach the daemon of a cache directory.
+ *
+ * A message is one line of JSON, with at most one descriptor beside it (SCM_RIGHTS). The client
+ * sends one request and reads answers until the daemon closes:
+ *
+ *   {"op":"mount","source":..,"mountpoint":..,"options":{..},"credentials":{..},"uid":..,"gid":..}
+ *   {"ok":true,"pid":..}   or   {"ok":false,"code":..,"error":".."}
+ *   {"ended":true}          when the mount is gone
+ *
+ *   {"op":"ping"}           {"ok":true,"pid":..}
+ *
+ * Blocks.
+ */
+#ifndef TOOLS_CONTROL_H
+#define TOOLS_CONTROL_H
+
+#include "base/buf.h"
+
+#define CONTROL_SOCKET "ctl.sock"
+#define CONTROL_MESSAGE_MAX ((size_t)1 << 20)
+
+/* A listening socket in the directory, with mode 0600; replaces one that nobody listens on. */
+int control_listen(const char *dir, int *fd, struct err *err);
+
+/* -ENOENT or -ECONNREFUSED where no daemon is there. */
+int control_connect(const char *dir, int *fd, struct err *err);
+
+/* The peer is root or has our own uid. -EPERM otherwise. */
+int control_check_peer(int fd, struct err *err);
+
+/* One line (without its line feed), and a descriptor unless passed_fd is -1. */
+int control_send(int fd, struct slice line, int passed_fd, struct err *err);
+
+/*
+ * The next line into `line` (reset first), and a descriptor that came with it in *passed_fd (the
+ * caller's; -1: none). -EPIPE where the peer has closed. Keeps nothing back: one line a message.
+ */
+int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err);
+
+#endif

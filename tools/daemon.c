@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/daemon.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "tools/daemon_client.h"
+
+#define METADATA_WORKERS 16 /* they wait for the network: LIST, logs, checkpoints */
+#define DISK_WORKERS 4
+#define CLIENTLESS_MS 10000 /* a daemon that nobody has come to ends */
+#define LOCK_WAIT_MS 30000  /* an ending daemon flushes its cache */
+#define LOG_BYTES_MAX (16 * (off_t)MIB)
+#define DESCRIPTORS_MAX 65536 /* one for each open object */
+
+static int open_log(struct daemon *d, const struct daemon_config *config, struct err *err)
+{
+    enum log_level level = config->debug ? LOG_DEBUG : LOG_INFO;
+    if (config->foreground) {
+        log_to(STDERR_FILENO, level);
+        return 0;
+    }
+    d->log_fd = openat(d->dirfd, "tarn.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (d->log_fd < 0)
+        return err_set(err, errno, "%s/tarn.log: %s", config->cache_dir, strerror(errno));
+    struct stat st;
+    bool full = fstat(d->log_fd, &st) == 0 && st.st_size > LOG_BYTES_MAX;
+    if (full && ftruncate(d->log_fd, 0) < 0) /* begun anew: the log is for what happens now */
+        return err_set(err, errno, "%s/tarn.log: %s", config->cache_dir, strerror(errno));
+    log_to(d->log_fd, level);
+    return 0;
+}
+
+static int take_lock(struct daemon *d, const struct daemon_config *config, struct err *err)
+{
+    int64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+    d->lock_fd = openat(d->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (d->lock_fd < 0)
+        return err_set(err, errno, "%s/lock: %s", config->cache_dir, strerror(errno));
+    while (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        int fd = -1;
+        if (errno != EWOULDBLOCK || clock_mono_ms() > until_ms)
+            return err_set(err, errno, "%s/lock: %s", config->cache_dir, strerror(errno));
+        if (control_connect(config->cache_dir, &fd, NULL) == 0) {
+            (void)close(fd); /* it lives and listens: it is the one to be asked */
+            return err_set(err, EBUSY, "another daemon serves %s", config->cache_dir);
+        }
+        (void)poll(NULL, 0, 20); /* it is starting or ending */
+    }
+    return 0;
+}
+
+static int open_dirs(struct daemon *d, const struct daemon_config *config, struct err *err)
+{
+    int rc = file_mkdirs(config->cache_dir, 0700, err);
+    if (rc < 0)
+        return err_wrap(err, "cache directory");
+    d->dirfd = open(config->cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->dirfd < 0 || fchmod(d->dirfd, 0700) < 0)
+        return err_set(err, errno, "cache directory %s: %s", config->cache_dir, strerror(errno));
+    rc = take_lock(d, config, err);
+    if (rc < 0)
+        return rc;
+    if (mkdirat(d->dirfd, "indexes", 0700) < 0 && errno != EEXIST)
+        return err_set(err, errno, "%s/indexes: %s", config->cache_dir, strerror(errno));
+    d->indexes_dirfd = openat(d->dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->indexes_dirfd < 0)
+        return err_set(err, errno, "%s/indexes: %s", config->cache_dir, strerror(errno));
+    return open_log(d, config, err);
+}
+
+static int open_services(struct daemon *d, const struct daemon_config *config, struct err *err)
+{
+    d->disk = workers_new("tarn-disk", DISK_WORKERS, err);
+    d->metadata = d->disk ? workers_new("tarn-meta", METADATA_WORKERS, err) : NULL;
+    d->http = d->metadata ? http_new(err) : NULL;
+    if (!d->http)
+        return -err->code;
+    struct cache_config cache = {
+        .dirfd = d->dirfd, .size_bytes = config->cache_size_bytes, .workers = d->disk};
+    d->cache = cache_open(&cache, err);
+    if (!d->cache)
+        return err_wrap(err, "cache %s", config->cache_dir);
+    d->registry = registry_open(d->dirfd, config->cache_dir, err);
+    if (!d->registry)
+        return err_wrap(err, "cache %s", config->cache_dir);
+    return 0;
+}
+
+/* What cannot be undone later comes last: signals are only blocked when all is there. */
+static int open_events(struct daemon *d, const struct daemon_config *config, struct err *err)
+{
+    struct rlimit files;
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        rlim_t wanted = files.rlim_max < DESCRIPTORS_MAX ? files.rlim_max : DESCRIPTORS_MAX;
+        if (files.rlim_cur < wanted) {
+            files.rlim_cur = wanted;
+            (void)setrlimit(RLIMIT_NOFILE, &files); /* fewer open objects otherwise */
+        }
+    }
+    d->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    d->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->signal_fd < 0 || d->event_fd < 0)
+        return err_set(err, errno, "events: %s", strerror(errno));
+    (void)config;
+    return 0;
+}
+
+void daemon_wake(struct daemon *d)
+{
+    uint64_t one = 1;
+    ssize_t n = write(d->event_fd, &one, sizeof one);
+    (void)n; /* full means that it is awake already */
+}
+
+/* Sessions that have ended are freed, and their clients told. */
+static void reap(struct daemon *d)
+{
+    struct daemon_session **at, *s, *ended = NULL;
+    WITH_LOCK (&d->lock)
+        for (at = &d->sessions; (s = *at);)
+            if (s->ended) {
+                *at = s->next;
+                s->next = ended;
+                ended = s;
+            } else {
+                at = &s->next;
+            }
+    while ((s = ended)) {
+        ended = s->next;
+        log_info("%s: unmounted", session_mountpoint(s->session));
+        session_free(s->session);
+        WITH_LOCK (&d->lock) {
+            s->freed = true;
+            cond_broadcast(&d->changed);
+        }
+        daemon_session_unref(d, s);
+    }
+}
+
+static void unmount_all(struct daemon *d)
+{
+    WITH_LOCK (&d->lock)
+        for (struct daemon_session *s = d->sessions; s; s = s->next)
+            if (!s->ended)
+                session_unmount(s->session);
+}
+
+static bool finished(struct daemon *d, int64_t started_ms)
+{
+    bool done;
+    WITH_LOCK (&d->lock)
+        done = !d->sessions && d->clients == 0 &&
+               (d->served || clock_mono_ms() - started_ms > CLIENTLESS_MS);
+    return done;
+}
+
+static void accept_client(struct daemon *d)
+{
+    AUTO_FD int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    struct err err = ERR_INIT;
+    if (fd < 0)
+        return;
+    if (control_check_peer(fd, &err) < 0 || daemon_client_start(d, STEAL_FD(fd), &err) < 0)
+        log_warn("control socket: %s", err.msg);
+}
+
+static void serve(struct daemon *d)
+{
+    int64_t started_ms = clock_mono_ms();
+    while (!finished(d, started_ms)) {
+        struct pollfd fds[] = {
+            {.fd = d->listen_fd, .events = POLLIN},
+            {.fd = d->event_fd, .events = POLLIN},
+            {.fd = d->signal_fd, .events = POLLIN},
+        };
+        (void)poll(fds, ARRAY_SIZE(fds), 1000);
+        if (fds[1].revents) {
+            uint64_t count;
+            ssize_t n = read(d->event_fd, &count, sizeof count);
+            (void)n; /* only to make it wait again */
+        }
+        if (fds[2].revents) {
+            struct signalfd_siginfo info;
+            ssize_t n = read(d->signal_fd, &info, sizeof info);
+            (void)n; /* which one does not matter */
+            unmount_all(d);
+        }
+        if (fds[0].revents)
+            accept_client(d);
+        reap(d);
+    }
+}
+
+static void close_all(struct daemon *d, const char *cache_dir)
+{
+    if (d->listen_fd >= 0) {
+        char path[PATH_MAX];
+        if ((size_t)snprintf(path, sizeof path, "%s/" CONTROL_SOCKET, cache_dir) < sizeof path)
+            (void)unlink(path); /* a new daemon would replace it as well */
+        (void)close(d->listen_fd);
+    }
+    if (d->registry)
+        registry_close(d->registry);
+    if (d->cache)
+        cache_close(d->cache);
+    if (d->http)
+        http_free(d->http);
+    if (d->metadata)
+        workers_free(d->metadata);
+    if (d->disk)
+        workers_free(d->disk);
+    int fds[] = {d->indexes_dirfd, d->signal_fd, d->event_fd, d->lock_fd, d->dirfd};
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]); /* nothing of value was written through them */
+    cond_done(&d->changed);
+    lock_done(&d->lock);
+}
+
+int daemon_run(const struct daemon_config *config, struct err *err)
+{
+    struct daemon d = {.dirfd = -1,
+                       .lock_fd = -1,
+                       .indexes_dirfd = -1,
+                       .listen_fd = -1,
+                       .event_fd = -1,
+                       .signal_fd = -1,
+                       .log_fd = -1};
+    lock_init(&d.lock);
+    cond_init(&d.changed);
+    int rc = open_dirs(&d, config, err);
+    if (rc == 0)
+        rc = open_events(&d, config, err);
+    if (rc == 0)
+        rc = open_services(&d, config, err);
+    if (rc == 0)
+        rc = control_listen(config->cache_dir, &d.listen_fd, err);
+    config->ready(config->arg, rc < 0 ? err : NULL);
+    if (rc == 0)
+        serve(&d);
+    close_all(&d, config->cache_dir);
+    return rc;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/daemon_client.h"
+
+#include "base/log.h"
+#include "lake/delta/delta.h"
+#include "lake/files/files.h"
+#include "lake/format/json.h"
+#include "lake/unread/unread.h"
+#include "tools/options.h"
+
+/* Formats in order of precedence: a table with both logs is Delta's (UniForm). */
+static const struct driver_ops *const drivers[] = {
+    &delta_ops,
+    &unread_iceberg_ops,
+    &unread_hudi_ops,
+    NULL,
+};
+
+struct client {
+    struct daemon *daemon;
+    int fd;
+};
+
+/* What a mount request says. Strings are owned. */
+struct mount_request {
+    char *source, *mountpoint;
+    char *access_key_id, *secret_access_key, *session_token;
+    int64_t uid, gid;
+    struct options options;
+};
+
+static void free_secret(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+static void mount_request_done(struct mount_request *m)
+{
+    free(m->source);
+    free(m->mountpoint);
+    free_secret(m->access_key_id);
+    free_secret(m->secret_access_key);
+    free_secret(m->session_token);
+    options_done(&m->options);
+}
+DEFINE_AUTO_DONE(mount_request, struct mount_request, mount_request_done)
+
+void daemon_session_unref(struct daemon *d, struct daemon_session *s)
+{
+    bool last;
+    WITH_LOCK (&d->lock)
+        last = --s->refs == 0;
+    if (last)
+        free(s);
+}
+
+/* parsing */
+
+static bool take_string(struct json *j, char **out)
+{
+    AUTO(buf) struct buf scratch;
+    struct slice text;
+    buf_init(&scratch, CONTROL_MESSAGE_MAX);
+    if (!json_string(j, &scratch, &text))
+        return false;
+    free(*out);
+    *out = strndup(text.p ? text.p : "", text.n);
+    return *out != NULL;
+}
+
+static bool take_credentials(struct json *j, struct mount_request *m)
+{
+    struct slice key;
+    if (!json_enter_object(j))
+        return false;
+    while (json_next_key(j, &key)) {
+        char **to = slice_is(key, "access_key_id")       ? &m->access_key_id
+                    : slice_is(key, "secret_access_key") ? &m->secret_access_key
+                    : slice_is(key, "session_token")     ? &m->session_token
+                                                         : NULL;
+        if (!(to ? take_string(j, to) : json_skip(j, NULL)))
+            return false;
+    }
+    return !json_failed(j);
+}
+
+static int take_options(struct json *j, struct options *o, struct err *err)
+{
+    struct slice key;
+    if (!json_enter_object(j))
+        return json_error(j, err);
+    while (json_next_key(j, &key)) {
+        char name[64];
+        bool flag;
+        AUTO_FREE char *value = NULL;
+        (void)snprintf(name, sizeof name, "%.*s", SLICE_FMT(key)); /* a longer one is unknown */
+        bool ok = json_peek(j) == JSON_BOOL ? json_bool(j, &flag) : take_string(j, &value);
+        if (!ok)
+            return json_error(j, err);
+        int rc = options_set(o, slice_of(name), value, err);
+        if (rc < 0)
+            return rc;
+    }
+    return json_failed(j) ? json_error(j, err) : 0;
+}
+
+/* One request; *op is "mount" or "ping". */
+static int parse_request(struct slice line, char **op, struct mount_request *m, struct err *err)
+{
+    struct json j;
+    struct slice key;
+    json_init(&j, line);
+    if (!json_enter_object(&j))
+        return json_error(&j, err);
+    while (json_next_key(&j, &key)) {
+        bool ok;
+        if (slice_is(key, "op"))
+            ok = take_string(&j, op);
+        else if (slice_is(key, "source"))
+            ok = take_string(&j, &m->source);
+        else if (slice_is(key, "mountpoint"))
+            ok = take_string(&j, &m->mountpoint);
+        else if (slice_is(key, "credentials"))
+            ok = take_credentials(&j, m);
+        else if (slice_is(key, "uid"))
+            ok = json_int64(&j, &m->uid);
+        else if (slice_is(key, "gid"))
+            ok = json_int64(&j, &m->gid);
+        else if (slice_is(key, "options")) {
+            int rc = take_options(&j, &m->options, err);
+            if (rc < 0)
+                return rc;
+            ok = true;
+        } else {
+            ok = json_skip(&j, NULL);
+        }
+        if (!ok)
+            break;
+    }
+    if (json_failed(&j))
+        return json_error(&j, err);
+    return *op ? 0 : err_set(err, EINVAL, "a request without op");
+}
+
+/* mounting */
+
+static void on_ended(void *arg)
+{
+    struct daemon_session *s = arg;
+    struct daemon *d = s->daemon;
+    WITH_LOCK (&d->lock)
+        s->ended = true;
+    daemon_wake(d);
+}
+
+static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
+                         struct daemon_session **out, struct err *err)
+{
+    struct options *o = &m->options;
+    int rc = options_check(o, err);
+    if (rc < 0)
+        return rc;
+    struct store_options store = {
+        .endpoint_url = o->endpoint_url,
+        .region = o->region,
+        .no_sign_request = o->no_sign_request,
+        .access_key_id = m->access_key_id,
+        .secret_access_key = m->secret_access_key,
+        .session_token = m->session_token,
+        .ca_bundle = o->ca_bundle,
+    };
+    struct store_runtime runtime = {.http = d->http, .workers = d->disk};
+    struct daemon_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ENOMEM, "out of memory");
+    s->daemon = d;
+    s->refs = 2; /* the list's and the client's */
+    struct session_config config = {
+        .lake = {.url = m->source,
+                 .store_options = &store,
+                 .runtime = &runtime,
+                 .refresh_ms = o->refresh_ms,
+                 .hold_ms = o->hold_ms,
+                 .keep_ms = o->keep_ms,
+                 .as_of_ms = o->as_of_ms,
+                 .drivers = drivers,
+                 .files = &files_ops,
+                 .registry = d->registry,
+                 .workers = d->metadata,
+                 .indexes_dirfd = d->indexes_dirfd},
+        .cache = d->cache,
+        .mountpoint = m->mountpoint,
+        .fuse_fd = fuse_fd,
+        .threads = o->threads_count,
+        .allow_other = o->allow_other,
+        .debug = o->debug,
+        .uid = (uid_t)(o->owner_uid >= 0 ? o->owner_uid : m->uid),
+        .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),
+        .temporary_dirfd = d->dirfd,
+        .ended = on_ended,
+        .arg = s,
+    };
+    s->session = session_start(&config, err);
+    if (!s->session) {
+        free(s);
+        return -err->code;
+    }
+    WITH_LOCK (&d->lock) {
+        s->next = d->sessions;
+        d->sessions = s;
+    }
+    daemon_wake(d); /* it may have ended before it was in the list */
+    log_info("%s: mounted %s", session_mountpoint(s->session), session_source(s->session));
+    *out = s;
+    return 0;
+}
+
+/* answers; a client that has gone is no error of ours */
+
+static void answer_error(int fd, const struct err *err)
+{
+    AUTO(buf) struct buf line;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    buf_addf(&line, "{\"ok\":false,\"code\":%d,\"error\":", err->code);
+    buf_add_json(&line, slice_of(err->msg));
+    buf_add_char(&line, '}');
+    (void)control_send(fd, buf_slice(&line), -1, NULL);
+}
+
+static void answer_ok(int fd)
+{
+    AUTO(buf) struct buf line;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    buf_addf(&line, "{\"ok\":true,\"pid\":%d}", (int)getpid());
+    (void)control_send(fd, buf_slice(&line), -1, NULL);
+}
+
+static void serve_mount(struct client *c, struct mount_request *m, int fuse_fd)
+{
+    struct err err = ERR_INIT;
+    struct daemon_session *s = NULL;
+    struct daemon *d = c->daemon;
+    if (!m->source || !(m->mountpoint || fuse_fd >= 0)) {
+        (void)err_set(&err, EINVAL, "a mount needs a source and a mount point");
+        answer_error(c->fd, &err);
+        return;
+    }
+    if (start_session(d, m, fuse_fd, &s, &err) < 0) {
+        log_error("mount of %s: %s", m->source, err.msg);
+        answer_error(c->fd, &err);
+        return;
+    }
+    answer_ok(c->fd);
+    WITH_LOCK (&d->lock)
+        while (!s->freed)
+            cond_wait(&d->changed, &d->lock);
+    (void)control_send(c->fd, SLICE_LIT("{\"ended\":true}"), -1, NULL); /* if it still listens */
+    daemon_session_unref(d, s);
+}
+
+static void *serve_client(void *arg)
+{
+    struct client *c = arg;
+    struct daemon *d = c->daemon;
+    struct err err = ERR_INIT;
+    AUTO(buf) struct buf line;
+    AUTO(mount_request)
+    struct mount_request m = {.uid = (int64_t)geteuid(), .gid = (int64_t)getegid()};
+    AUTO_FREE char *op = NULL;
+    AUTO_FD int passed = -1;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    int rc = control_receive(c->fd, &line, &passed, &err);
+    if (rc == 0)
+        rc = parse_request(buf_slice(&line), &op, &m, &err);
+    if (line.data)
+        explicit_bzero(line.data, line.len);
+    if (rc == 0)
+        WITH_LOCK (&d->lock)
+            d->served = true;
+    if (rc < 0 && rc != -EPIPE)
+        answer_error(c->fd, &err);
+    else if (rc == 0 && strcmp(op, "mount") == 0)
+        serve_mount(c, &m, STEAL_FD(passed));
+    else if (rc == 0 && strcmp(op, "ping") == 0)
+        answer_ok(c->fd);
+    else if (rc == 0) {
+        (void)err_set(&err, EINVAL, "unknown request %s", op);
+        answer_error(c->fd, &err);
+    }
+    (void)close(c->fd); /* all was sent */
+    free(c);
+    WITH_LOCK (&d->lock) {
+        d->clients--;
+        daemon_wake(d);
+    }
+    return NULL;
+}
+
+int daemon_client_start(struct daemon *d, int fd, struct err *err)
+{
+    pthread_t thread;
+    struct client *c = malloc(sizeof *c);
+    int rc = c ? 0 : ENOMEM;
+    WITH_LOCK (&d->lock)
+        d->clients++;
+    if (c) {
+        *c = (struct client){d, fd};
+        rc = pthread_create(&thread, NULL, serve_client, c);
+    }
+    if (rc) {
+        (void)close(fd); /* the client sees that it closes */
+        free(c);
+        WITH_LOCK (&d->lock)
+            d->clients--;
+        return err_set(err, rc, "client thread: %s", strerror(rc));
+    }
+    (void)pthread_setname_np(thread, "tarn-client"); /* a help to debuggers */
+    (void)pthread_detach(thread);
+    return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon does for one client of its control socket, and the state that its threads share.
+ * Private to the daemon.
+ */
+#ifndef TOOLS_DAEMON_CLIENT_H
+#define TOOLS_DAEMON_CLIENT_H
+
+#include <sys/stat.h>
+
+#include "cache/store/http.h"
+#include "fs/session.h"
+#include "tools/control.h"
+
+struct daemon_session {
+    struct daemon_session *next; /* daemon's lock, as all below */
+    struct daemon *daemon;       /* immutable */
+    struct session *session;     /* immutable once it is in the list */
+    unsigned refs;
+    bool ended; /* the mount is gone */
+    bool freed; /* and everything of it */
+};
+
+struct daemon {
+    int dirfd, lock_fd, indexes_dirfd, listen_fd, event_fd, signal_fd, log_fd; /* immutable */
+    struct workers *disk, *metadata;
+    struct http *http;
+    struct cache *cache;
+    struct registry *registry;
+
+    struct lock lock; /* guards below and the sessions in the list */
+    struct cond changed;
+    struct daemon_session *sessions;
+    unsigned clients; /* threads */
+    bool served;      /* a request has come */
+};
+
+/* A thread of its own for the connection, which it takes. */
+int daemon_client_start(struct daemon *d, int fd, struct err *err);
+
+void daemon_session_unref(struct daemon *d, struct daemon_session *s);
+
+/* Makes the main thread look at the sessions and clients. Any thread. */
+void daemon_wake(struct daemon *d);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tarn doctor PATH: which tables at and below a path of a mount are refused, and why. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "tools/tools.h"
+
+#define DEPTH_MAX 64 /* of directories above tables */
+
+struct examination {
+    unsigned good, refused, failed;
+};
+
+/* The attribute's text, or NULL. The caller frees it. */
+static char *attribute(const char *path, const char *name)
+{
+    const size_t room = 64 * KIB;
+    char *text = malloc(room + 1);
+    ssize_t n = text ? getxattr(path, name, text, room) : -1;
+    if (n < 0) {
+        free(text);
+        return NULL;
+    }
+    text[n] = '\0';
+    return text;
+}
+
+/* One table: its latest version is read, or refused with a reason. */
+static void examine_table(struct examination *e, const char *path, const char *format)
+{
+    AUTO_FREE char *error = attribute(path, "user.tarn.error");
+    AUTO_FREE char *version = attribute(path, "user.tarn.version");
+    if (error) {
+        printf("%s: %s, refused: %s\n", path, format, error);
+        e->refused++;
+        return;
+    }
+    if (version)
+        printf("%s: %s, version %s, good\n", path, format, version);
+    else
+        printf("%s: %s, good\n", path, format);
+    e->good++;
+}
+
+static void examine(struct examination *e, const char *path, unsigned depth);
+
+static void examine_children(struct examination *e, const char *path, unsigned depth)
+{
+    struct dirent **names = NULL;
+    int n = scandir(path, &names, NULL, alphasort);
+    if (n < 0) {
+        printf("%s: cannot be listed: %s\n", path, strerror(errno));
+        e->failed++;
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        AUTO_FREE char *child = NULL;
+        const char *name = names[i]->d_name;
+        bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        if (!dots && names[i]->d_type == DT_DIR && asprintf(&child, "%s/%s", path, name) >= 0)
+            examine(e, child, depth + 1);
+        free(names[i]);
+    }
+    free(names);
+}
+
+static void examine(struct examination *e, const char *path, unsigned depth)
+{
+    AUTO_FREE char *format = attribute(path, "user.tarn.format");
+    if (format)
+        examine_table(e, path, format);
+    else if (depth < DEPTH_MAX)
+        examine_children(e, path, depth);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    struct examination e = {0};
+    struct stat st;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf("usage: tarn doctor PATH\n\nPATH is a table in a mount, or a directory above some.\n"
+               "Exit status 1 where one of them is refused.\n");
+        return EXIT_OK;
+    }
+    if (argc != 2 || argv[1][0] == '-')
+        return usage_error("doctor", "one PATH in a mount is needed");
+    if (stat(argv[1], &st) < 0 || !S_ISDIR(st.st_mode)) {
+        (void)fprintf(stderr, "tarn doctor: %s is no directory\n", argv[1]);
+        return EXIT_FAILED;
+    }
+    examine(&e, argv[1], 0);
+    if (e.good + e.refused + e.failed > 1)
+        printf("%u good, %u refused, %u not readable\n", e.good, e.refused, e.failed);
+    else if (e.good + e.refused + e.failed == 0)
+        printf("%s: no table here\n", argv[1]);
+    return e.refused || e.failed ? EXIT_FAILED : EXIT_OK;
+}

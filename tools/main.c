@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "tools/tools.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"mount", cmd_mount, "SOURCE MOUNTPOINT   mount a lake"},
+    {"umount", cmd_umount, "MOUNTPOINT   unmount it"},
+    {"versions", cmd_versions, "PATH   list the versions of a table in a mount"},
+    {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
+};
+
+int usage_error(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+    (void)fprintf(stderr, "tarn %s: ", command);
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    (void)fprintf(stderr, "\nTry `tarn %s --help`.\n", command);
+    return EXIT_USAGE;
+}
+
+static void help(FILE *to)
+{
+    (void)fprintf(to, "tarn " TARN_VERSION ": a data lakehouse as plain directories\n\n"
+                      "usage: tarn COMMAND ...\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        (void)fprintf(to, "  tarn %s %s\n", commands[i].name, commands[i].help);
+    (void)fprintf(to, "\n`tarn COMMAND --help` tells more, tarn(1) all.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("tarn " TARN_VERSION "\n");
+        return EXIT_OK;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    (void)fprintf(stderr, "tarn: unknown command %s\n", argv[1]);
+    help(stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tarn mount SOURCE MOUNTPOINT: asks the daemon of the cache directory, which is started where
+ * there is none. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/text.h"
+#include "lake/format/json.h"
+#include "tools/control.h"
+#include "tools/daemon.h"
+#include "tools/tools.h"
+
+#define TRIES 5 /* a daemon that is just ending closes the socket before it answers */
+
+struct mount_command {
+    struct options options;
+    const char *source;
+    char *mountpoint; /* absolute, owned; NULL where fuse_fd is given */
+    int fuse_fd;      /* of the mount point /dev/fd/N, or -1 */
+};
+
+static void help(void)
+{
+    printf(
+        "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
+        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the AWS environment\n"
+        "variables. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted already.\n\n");
+    options_help();
+}
+
+/* One argument that begins with `-`; *i moves over its value. */
+static int parse_option(struct options *o, int argc, char **argv, int *i, struct err *err)
+{
+    const char *arg = argv[*i];
+    if (strcmp(arg, "-f") == 0)
+        return options_set(o, SLICE_LIT("foreground"), NULL, err);
+    if (strcmp(arg, "-d") == 0)
+        return options_set(o, SLICE_LIT("debug"), NULL, err);
+    if (strncmp(arg, "-o", 2) == 0) {
+        const char *list = arg[2] ? arg + 2 : *i + 1 < argc ? argv[++*i] : NULL;
+        return list ? options_set_list(o, list, err)
+                    : err_set(err, EINVAL, "-o needs KEY=VALUE,...");
+    }
+    if (strncmp(arg, "--", 2) != 0)
+        return err_set(err, EINVAL, "unknown option %s", arg);
+    struct slice name = slice_of(arg + 2);
+    ptrdiff_t equals = slice_find(name, '=');
+    const char *value = NULL;
+    if (equals >= 0) {
+        value = name.p + equals + 1;
+        name.n = (size_t)equals;
+    } else if (options_takes_value(name) == 1) {
+        value = *i + 1 < argc ? argv[++*i] : NULL;
+    }
+    return options_set(o, name, value, err);
+}
+
+static int parse_mountpoint(struct mount_command *m, const char *text, struct err *err)
+{
+    uint64_t fd;
+    struct slice s = slice_of(text);
+    if (slice_starts(s, SLICE_LIT("/dev/fd/")) &&
+        text_parse_u64(slice_from(s, sizeof "/dev/fd/" - 1), 1 << 20, &fd)) {
+        m->fuse_fd = (int)fd;
+        return fcntl(m->fuse_fd, F_GETFD) < 0
+                   ? err_set(err, EBADF, "%s is not an open descriptor", text)
+                   : 0;
+    }
+    struct stat st;
+    m->mountpoint = realpath(text, NULL);
+    if (!m->mountpoint)
+        return err_set(err, errno, "mount point %s: %s", text, strerror(errno));
+    if (stat(m->mountpoint, &st) < 0 || !S_ISDIR(st.st_mode))
+        return err_set(err, ENOTDIR, "mount point %s is not a directory", text);
+    return 0;
+}
+
+/* Arguments: 0 and all of *m, or -EINVAL for wrong use. */
+static int parse(int argc, char **argv, struct mount_command *m, const char **mountpoint,
+                 struct err *err)
+{
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1]) {
+            int rc = parse_option(&m->options, argc, argv, &i, err);
+            if (rc < 0)
+                return rc;
+        } else if (!m->source) {
+            m->source = argv[i];
+        } else if (!*mountpoint) {
+            *mountpoint = argv[i];
+        } else {
+            return err_set(err, EINVAL, "unexpected argument %s", argv[i]);
+        }
+    }
+    if (!m->source || !*mountpoint)
+        return err_set(err, EINVAL, "SOURCE and MOUNTPOINT are needed");
+    return options_check(&m->options, err);
+}
+
+/* The AWS environment, where an option does not say it already. */
+static int take_environment(struct options *o, struct err *err)
+{
+    static const struct {
+        const char *variable, *option;
+        size_t offset;
+    } rows[] = {
+        {"AWS_REGION", "region", offsetof(struct options, region)},
+        {"AWS_DEFAULT_REGION", "region", offsetof(struct options, region)},
+        {"AWS_ENDPOINT_URL_S3", "endpoint-url", offsetof(struct options, endpoint_url)},
+        {"AWS_ENDPOINT_URL", "endpoint-url", offsetof(struct options, endpoint_url)},
+        {"AWS_CA_BUNDLE", "ca-bundle", offsetof(struct options, ca_bundle)},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *value = getenv(rows[i].variable);
+        char *const *given = (char *const *)(void *)((char *)o + rows[i].offset);
+        int rc =
+            value && *value && !*given ? options_set(o, slice_of(rows[i].option), value, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void add_secret(struct buf *out, const char *key, const char *variable)
+{
+    const char *value = getenv(variable);
+    if (!value || !*value)
+        return;
+    buf_addf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",", key);
+    buf_add_json(out, slice_of(value));
+}
+
+/* Relative directories are the caller's, not the daemon's. */
+static void add_source(struct buf *out, const char *source)
+{
+    AUTO_FREE char *real = strstr(source, "://") ? NULL : realpath(source, NULL);
+    buf_add_json(out, slice_of(real ? real : source));
+}
+
+static void format_request(const struct mount_command *m, struct buf *out)
+{
+    buf_add_str(out, "{\"op\":\"mount\",\"source\":");
+    add_source(out, m->source);
+    if (m->mountpoint) {
+        buf_add_str(out, ",\"mountpoint\":");
+        buf_add_json(out, slice_of(m->mountpoint));
+    }
+    buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"options\":", (unsigned)getuid(), (unsigned)getgid());
+    options_format(&m->options, out);
+    buf_add_str(out, ",\"credentials\":{");
+    add_secret(out, "access_key_id", "AWS_ACCESS_KEY_ID");
+    add_secret(out, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
+    add_secret(out, "session_token", "AWS_SESSION_TOKEN");
+    buf_add_str(out, "}}");
+}
+
+/* starting the daemon */
+
+static void tell_parent(void *arg, const struct err *err)
+{
+    int fd = *(int *)arg;
+    if (err) {
+        ssize_t n = write(fd, err, sizeof *err);
+        (void)n; /* the parent then reads nothing, which is a failure too */
+    } else {
+        char ok = 0;
+        ssize_t n = write(fd, &ok, 1);
+        (void)n; /* likewise */
+    }
+    (void)close(fd);
+}
+
+static void become_daemon(const struct options *o, int ready_fd)
+{
+    struct err err = ERR_INIT;
+    struct daemon_config config = {.cache_dir = o->cache_dir,
+                                   .cache_size_bytes = o->cache_size_bytes,
+                                   .debug = o->debug,
+                                   .ready = tell_parent,
+                                   .arg = &ready_fd};
+    AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    (void)setsid();
+    (void)clearenv();                         /* credentials travel with each mount */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* and are in no core */
+    if (null < 0 || chdir("/") < 0)
+        _exit(1);
+    for (int fd = 0; fd <= 2; fd++)
+        (void)dup2(null, fd); /* the log has a file of its own */
+    _exit(daemon_run(&config, &err) < 0);
+}
+
+/* Forks a daemon and waits until it listens. -EBUSY where another one was quicker. */
+static int start_daemon(const struct options *o, struct err *err)
+{
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return err_set(err, errno, "pipe: %s", strerror(errno));
+    pid_t middle = fork();
+    if (middle == 0) { /* twice, so that nobody waits for the daemon */
+        (void)close(ready[0]);
+        pid_t pid = fork();
+        if (pid == 0)
+            become_daemon(o, ready[1]);
+        _exit(pid < 0);
+    }
+    (void)close(ready[1]);
+    AUTO_FD int from = ready[0];
+    if (middle < 0)
+        return err_set(err, errno, "fork: %s", strerror(errno));
+    (void)waitpid(middle, NULL, 0); /* its child is what matters */
+    struct err told = ERR_INIT;
+    ssize_t n = read(from, &told, sizeof told);
+    if (n == 1)
+        return 0;
+    if (n == (ssize_t)sizeof told)
+        return err_copy(err, &told);
+    return err_set(err, EIO, "the daemon ended before it was ready (see %s/tarn.log)",
+                   o->cache_dir);
+}
+
+/* asking it */
+
+/* 0, or the error that the answer tells. */
+static int parse_answer(struct slice line, struct err *err)
+{
+    struct json j;
+    struct slice key;
+    bool ok = false;
+    int64_t code = EIO;
+    AUTO(buf) struct buf scratch;
+    struct slice text = SLICE_LIT("the daemon did not say why");
+    buf_init(&scratch, CONTROL_MESSAGE_MAX);
+    json_init(&j, line);
+    if (json_enter_object(&j))
+        while (json_next_key(&j, &key)) {
+            if (slice_is(key, "ok"))
+                (void)json_bool(&j, &ok);
+            else if (slice_is(key, "code"))
+                (void)json_int64(&j, &code);
+            else if (slice_is(key, "error"))
+                (void)json_string(&j, &scratch, &text);
+            else
+                (void)json_skip(&j, NULL);
+        }
+    if (json_failed(&j))
+        return json_error(&j, err);
+    return ok ? 0 : err_set(err, (int)code, "%.*s", SLICE_FMT(text));
+}
+
+/* Sends the request and takes the answer. *fd stays open, for what comes later. -EPIPE: try again.
+ */
+static int ask(const struct mount_command *m, int *out, struct err *err)
+{
+    AUTO_FD int fd = -1;
+    AUTO(buf) struct buf line;
+    int passed = -1;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    int rc = control_connect(m->options.cache_dir, &fd, err);
+    if (rc < 0)
+        return rc;
+    format_request(m, &line);
+    rc = buf_check(&line, err);
+    if (rc == 0)
+        rc = control_send(fd, buf_slice(&line), m->fuse_fd, err);
+    if (rc == 0)
+        rc = control_receive(fd, &line, &passed, err);
+    if (rc == 0)
+        rc = parse_answer(buf_slice(&line), err);
+    if (rc == 0)
+        *out = STEAL_FD(fd);
+    return rc;
+}
+
+static bool nobody_there(int rc)
+{
+    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EPIPE || rc == -ECONNRESET;
+}
+
+static int mount_with_daemon(const struct mount_command *m, int *fd, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; i < TRIES; i++) {
+        rc = ask(m, fd, err);
+        /* An error of the mount itself may have the same codes: then a daemon is there. */
+        AUTO_FD int probe = -1;
+        if (rc == 0 || !nobody_there(rc) ||
+            (rc == -ENOENT && control_connect(m->options.cache_dir, &probe, NULL) == 0))
+            return rc;
+        rc = start_daemon(&m->options, err);
+        if (rc < 0 && rc != -EBUSY)
+            return rc;
+    }
+    return rc < 0 ? rc : err_set(err, EIO, "no daemon answers in %s", m->options.cache_dir);
+}
+
+/* The mount answers: its root is another file system than before. */
+static int wait_until_mounted(const struct mount_command *m, struct err *err)
+{
+    struct stat st;
+    if (m->mountpoint && stat(m->mountpoint, &st) < 0)
+        return err_set(err, errno, "%s does not answer: %s", m->mountpoint, strerror(errno));
+    return 0;
+}
+
+/* foreground */
+
+struct foreground {
+    const struct mount_command *command;
+    pthread_t asking;
+    bool started;
+    struct err err;
+    int rc;
+};
+
+static void *ask_own_daemon(void *arg)
+{
+    struct foreground *f = arg;
+    AUTO_FD int fd = -1;
+    f->rc = ask(f->command, &fd, &f->err);
+    if (f->rc < 0)
+        return NULL;
+    printf("%s mounted on %s\n", f->command->source,
+           f->command->mountpoint ? f->command->mountpoint : "the given descriptor");
+    (void)fflush(stdout);
+    AUTO(buf) struct buf line;
+    int passed = -1;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    (void)control_receive(fd, &line, &passed, NULL); /* until the mount is gone */
+    return NULL;
+}
+
+static void own_daemon_ready(void *arg, const struct err *err)
+{
+    struct foreground *f = arg;
+    if (err)
+        return;
+    f->started = pthread_create(&f->asking, NULL, ask_own_daemon, f) == 0;
+}
+
+/* A daemon in this process; or, where there is one already, a mount in that. */
+static int mount_in_foreground(const struct mount_command *m, struct err *err)
+{
+    struct foreground f = {.command = m};
+    struct daemon_config config = {.cache_dir = m->options.cache_dir,
+                                   .cache_size_bytes = m->options.cache_size_bytes,
+                                   .foreground = true,
+                                   .debug = m->options.debug,
+                                   .ready = own_daemon_ready,
+                                   .arg = &f};
+    int rc = daemon_run(&config, err);
+    if (rc == 0 && !f.started)
+        return err_set(err, EAGAIN, "thread: no room for one");
+    if (rc == 0) {
+        (void)pthread_join(f.asking, NULL); /* our own, joined once */
+        return f.rc < 0 ? err_copy(err, &f.err) : 0;
+    }
+    if (rc != -EBUSY)
+        return rc;
+    AUTO_FD int fd = -1;
+    rc = ask(m, &fd, err);
+    if (rc < 0)
+        return rc;
+    printf("%s mounted on %s\n", m->source, m->mountpoint ? m->mountpoint : "a descriptor");
+    (void)fflush(stdout);
+    AUTO(buf) struct buf line;
+    int passed = -1;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    (void)control_receive(fd, &line, &passed, NULL); /* until the mount is gone */
+    return 0;
+}
+
+int cmd_mount(int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    const char *mountpoint = NULL;
+    struct mount_command m = {.fuse_fd = -1};
+    int fd = -1;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        help();
+        return EXIT_OK;
+    }
+    int rc = parse(argc, argv, &m, &mountpoint, &err);
+    if (rc < 0) {
+        options_done(&m.options);
+        return usage_error("mount", "%s", err.msg);
+    }
+    rc = take_environment(&m.options, &err);
+    if (rc == 0)
+        rc = parse_mountpoint(&m, mountpoint, &err);
+    if (rc == 0)
+        rc =
+            m.options.foreground ? mount_in_foreground(&m, &err) : mount_with_daemon(&m, &fd, &err);
+    if (rc == 0 && !m.options.foreground)
+        rc = wait_until_mounted(&m, &err);
+    if (rc < 0)
+        (void)fprintf(stderr, "tarn mount: %s\n", err.msg);
+    else if (!m.options.foreground)
+        printf("%s mounted on %s\n", m.source, mountpoint);
+    if (fd >= 0)
+        (void)close(fd); /* the daemon goes on without us */
+    options_done(&m.options);
+    free(m.mountpoint);
+    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}

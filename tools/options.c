@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/options.h"
+
+#include <stddef.h>
+
+#include "base/instant.h"
+#include "base/text.h"
+#include "fs/session.h"
+
+#define DEFAULT_CACHE_BYTES (20 * GIB)
+#define DEFAULT_REFRESH_MS 1000
+#define DEFAULT_HOLD_MS 60000
+#define DEFAULT_KEEP_MS 86400000
+#define DEFAULT_THREADS 2
+
+static const struct option_row {
+    const char *name;
+    size_t offset;
+    bool flag;
+    const char *help;
+} table[] = {
+#define VALUE(name, field, help)                                                                   \
+    {                                                                                              \
+        name, offsetof(struct options, field), false, help                                         \
+    }
+#define FLAG(name, field, help)                                                                    \
+    {                                                                                              \
+        name, offsetof(struct options, field), true, help                                          \
+    }
+    VALUE("cache-dir", cache_dir, "DIR   where objects and indexes are kept"),
+    VALUE("cache-size", cache_size, "SIZE   budget of the cached objects (20G)"),
+    VALUE("refresh", refresh, "S   a live path that rests this long shows the newest version (1)"),
+    VALUE("hold", hold, "S   a live path that is walked holds still this long (60)"),
+    VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
+    VALUE("as-of", as_of, "TIME   bare paths show this time; later refs do not exist"),
+    VALUE("endpoint-url", endpoint_url, "URL   S3 server other than AWS"),
+    VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
+    VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
+    VALUE("threads", threads, "N   threads that take requests (2)"),
+    VALUE("uid", uid, "UID   owner of all files (the caller)"),
+    VALUE("gid", gid, "GID   group of all files (the caller's)"),
+    FLAG("no-sign-request", no_sign_request, "   ask S3 without credentials"),
+    FLAG("allow-other", allow_other, "   other users may enter the mount"),
+    FLAG("foreground", foreground, "   stay in the foreground (-f)"),
+    FLAG("debug", debug, "   log every request (-d)"),
+#undef VALUE
+#undef FLAG
+};
+
+static const struct option_row *find_row(struct slice name)
+{
+    AUTO(buf) struct buf dashed; /* -o takes allow_other as mount does */
+    buf_init(&dashed, 64);
+    for (size_t i = 0; i < name.n; i++)
+        buf_add_char(&dashed, name.p[i] == '_' ? '-' : name.p[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (slice_is(buf_slice(&dashed), table[i].name))
+            return &table[i];
+    return NULL;
+}
+
+static char **value_at(struct options *o, const struct option_row *row)
+{
+    return (char **)(void *)((char *)o + row->offset);
+}
+
+static bool *flag_at(struct options *o, const struct option_row *row)
+{
+    return (bool *)(void *)((char *)o + row->offset);
+}
+
+void options_done(struct options *o)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (!table[i].flag) {
+            free(*value_at(o, &table[i]));
+            *value_at(o, &table[i]) = NULL;
+        }
+}
+
+int options_takes_value(struct slice name)
+{
+    const struct option_row *row = find_row(name);
+    return row ? !row->flag : -1;
+}
+
+int options_set(struct options *o, struct slice name, const char *value, struct err *err)
+{
+    const struct option_row *row = find_row(name);
+    if (!row)
+        return err_set(err, EINVAL, "unknown option %.*s", SLICE_FMT(name));
+    if (row->flag && value)
+        return err_set(err, EINVAL, "option %s takes no value", row->name);
+    if (!row->flag && !value)
+        return err_set(err, EINVAL, "option %s needs a value", row->name);
+    if (row->flag) {
+        *flag_at(o, row) = true;
+        return 0;
+    }
+    char *copy = strdup(value);
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    free(*value_at(o, row));
+    *value_at(o, row) = copy;
+    return 0;
+}
+
+int options_set_list(struct options *o, const char *list, struct err *err)
+{
+    AUTO(buf) struct buf item;
+    buf_init(&item, URL_BYTES_MAX);
+    for (const char *p = list;; p++) {
+        if (p[0] == '\\' && p[1] == ',') {
+            buf_add_char(&item, *++p);
+            continue;
+        }
+        if (*p && *p != ',') {
+            buf_add_char(&item, *p);
+            continue;
+        }
+        if (item.len) {
+            ptrdiff_t equals = slice_find(buf_slice(&item), '=');
+            struct slice name =
+                equals < 0 ? buf_slice(&item) : slice_make(item.data, (size_t)equals);
+            int rc = options_set(o, name, equals < 0 ? NULL : item.data + equals + 1, err);
+            if (rc < 0)
+                return rc;
+        }
+        buf_reset(&item);
+        if (!*p)
+            return 0;
+    }
+}
+
+static int check_duration(const char *name, const char *value, int64_t otherwise, int64_t *out,
+                          struct err *err)
+{
+    *out = otherwise;
+    if (value && !text_parse_duration_ms(slice_of(value), out))
+        return err_set(err, EINVAL, "option %s: %s is no duration (such as 0.5, 60 or 5m)", name,
+                       value);
+    return 0;
+}
+
+static int check_number(const char *name, const char *value, uint64_t max, int64_t *out,
+                        struct err *err)
+{
+    uint64_t number;
+    if (!value)
+        return 0;
+    if (!text_parse_u64(slice_of(value), max, &number))
+        return err_set(err, EINVAL, "option %s: %s is no number up to %llu", name, value,
+                       (unsigned long long)max);
+    *out = (int64_t)number;
+    return 0;
+}
+
+static int default_cache_dir(struct options *o, struct err *err)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n;
+    if (geteuid() == 0)
+        n = asprintf(&o->cache_dir, "/var/cache/tarn");
+    else if (base && *base == '/')
+        n = asprintf(&o->cache_dir, "%s/tarn", base);
+    else if (home && *home == '/')
+        n = asprintf(&o->cache_dir, "%s/.cache/tarn", home);
+    else
+        return err_set(err, EINVAL, "option cache-dir is needed: HOME is not set");
+    if (n < 0) {
+        o->cache_dir = NULL;
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+int options_check(struct options *o, struct err *err)
+{
+    int64_t threads = DEFAULT_THREADS;
+    o->cache_size_bytes = DEFAULT_CACHE_BYTES;
+    o->owner_uid = o->owner_gid = -1;
+    if (o->cache_size && !text_parse_size(slice_of(o->cache_size), &o->cache_size_bytes))
+        return err_set(err, EINVAL, "option cache-size: %s is no size (such as 500M or 2T)",
+                       o->cache_size);
+    if (o->as_of && (!instant_parse(slice_of(o->as_of), &o->as_of_ms) || o->as_of_ms <= 0))
+        return err_set(err, EINVAL,
+                       "option as-of: %s is no time (such as 2026-03-01 or 2026-03-01T093000Z)",
+                       o->as_of);
+    int rc = o->cache_dir ? 0 : default_cache_dir(o, err);
+    if (rc == 0)
+        rc = check_duration("refresh", o->refresh, DEFAULT_REFRESH_MS, &o->refresh_ms, err);
+    if (rc == 0)
+        rc = check_duration("hold", o->hold, DEFAULT_HOLD_MS, &o->hold_ms, err);
+    if (rc == 0)
+        rc = check_duration("keep", o->keep, DEFAULT_KEEP_MS, &o->keep_ms, err);
+    if (rc == 0)
+        rc = check_number("threads", o->threads, SESSION_THREADS_MAX, &threads, err);
+    if (rc == 0)
+        rc = check_number("uid", o->uid, UINT32_MAX - 1, &o->owner_uid, err);
+    if (rc == 0)
+        rc = check_number("gid", o->gid, UINT32_MAX - 1, &o->owner_gid, err);
+    if (rc == 0 && threads == 0)
+        rc = err_set(err, EINVAL, "option threads: at least 1 is needed");
+    o->threads_count = (unsigned)threads;
+    return rc;
+}
+
+void options_format(const struct options *o, struct buf *out)
+{
+    struct options *all = (struct options *)(uintptr_t)o; /* only read */
+    const char *separator = "{";
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        const char *value = table[i].flag ? "" : *value_at(all, &table[i]);
+        if (table[i].flag ? !*flag_at(all, &table[i]) : !value)
+            continue;
+        buf_addf(out, "%s\"%s\":", separator, table[i].name);
+        if (table[i].flag)
+            buf_add_str(out, "true");
+        else
+            buf_add_json(out, slice_of(value));
+        separator = ",";
+    }
+    buf_add_str(out, *separator == '{' ? "{}" : "}");
+}
+
+void options_help(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        printf("  --%s %s\n", table[i].name, table[i].help);
+}

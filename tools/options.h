@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The options of `tarn mount`: one table for the command line (`--refresh 5`, `--refresh=5`,
+ * `-o refresh=5`) and for the request that travels to the daemon.
+ */
+#ifndef TOOLS_OPTIONS_H
+#define TOOLS_OPTIONS_H
+
+#include "base/buf.h"
+
+/* Values as given; NULL where not given. Durations, sizes and times are parsed by options_check. */
+struct options {
+    char *cache_dir, *cache_size, *refresh, *hold, *keep, *as_of;
+    char *endpoint_url, *region, *ca_bundle, *threads, *uid, *gid;
+    bool no_sign_request, allow_other, foreground, debug;
+
+    /* set by options_check */
+    uint64_t cache_size_bytes;
+    int64_t refresh_ms, hold_ms, keep_ms, as_of_ms;
+    unsigned threads_count;
+    int64_t owner_uid, owner_gid; /* -1: the caller's */
+};
+void options_done(struct options *o);
+DEFINE_AUTO_DONE(options, struct options, options_done)
+
+/* Sets one option by its name; value NULL for flags. -EINVAL where it is unknown, or lacks or has a
+ * value. */
+int options_set(struct options *o, struct slice name, const char *value, struct err *err);
+
+/* The option takes a value: 1, it is a flag: 0, there is none of that name: -1. */
+int options_takes_value(struct slice name);
+
+/* `key=value,key,...`; a comma in a value is written `\,`. */
+int options_set_list(struct options *o, const char *list, struct err *err);
+
+/* Parses the values and fills in defaults. -EINVAL names the option and what it takes. */
+int options_check(struct options *o, struct err *err);
+
+/* A JSON object of all that were given, for the daemon. */
+void options_format(const struct options *o, struct buf *out);
+
+/* One line an option, for --help. */
+void options_help(void);
+
+#endif
