@@ -104,5 +104,71 @@ unit: $(UNIT) ## build and run the unit tests
 fuzz: $(FUZZ)
 replay: $(REPLAY)
 
+# What people type. Each target installs what it needs first, so that a fresh machine will do.
+JOBS    ?= $(shell nproc)
+DEPS     = TOOLS='$(TOOLS)' tests/tools/deps.sh
+PYTHON   = $(TOOLS)/venv-check/bin/python
+FORMATTED = $(shell find base cache lake fs tools tests -name '*.[ch]')
+# for tests/tools/check.sh
+export BUILD UNIT REPLAY FUZZ TOOLS TABLES
+CHECK    = PYTHON='$(PYTHON)' tests/tools/check.sh
+
+.PHONY: deps demo check check-long asan tsan fmt lint lint-only bench install clean
+deps: ## install what is needed to build (Debian 12, as root)
+	@$(DEPS) build
+
+demo: ## build, make a lake, mount it, walk through it
+	@$(DEPS) build demo
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@PYTHON='$(TOOLS)/venv-demo/bin/python' tests/demo/demo.sh $(BUILD)/tarn
+
+check: ## install the test tools, build, run everything quick
+	@$(DEPS) check
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY)
+	@$(CHECK) unit replay lint e2e
+
+check-long: ## everything quick, then long tests, sanitizers, fuzzing
+	@$(DEPS) check
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FUZZ)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=asan sanitized
+	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=tsan sanitized
+	@$(CHECK) unit replay lint e2e e2e-long asan tsan fuzz
+
+asan: ## unit tests, fuzz corpora and mounts under the address sanitizer
+	@$(DEPS) check
+	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=asan sanitized
+	@$(CHECK) asan
+
+tsan: ## the same under the thread sanitizer
+	@$(DEPS) check
+	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=tsan sanitized
+	@$(CHECK) tsan
+
+# What a sanitizer's run needs; called with VARIANT.
+.PHONY: sanitized
+sanitized: $(BUILD)/tarn $(UNIT) $(REPLAY)
+
+fmt: ## format the C sources
+	clang-format -i $(FORMATTED)
+
+lint: ## format, layers, lengths, banned calls, dead code, clang-tidy, cppcheck, thread safety
+	@$(DEPS) check
+	@$(MAKE) --no-print-directory -s -j$(JOBS) lint-only
+
+# The checks alone. The shell takes the quotes of CPPFLAGS away when lint.sh reads them.
+lint-only: $(OBJECTS)
+	@CC='$(CC)' CLANG='$(CLANG)' CPPFLAGS="$(subst ",\",$(CPPFLAGS))" OBJECTS='$(OBJECTS)' \
+	    LIBRARIES='$(LIBRARIES)' tests/lint/lint.sh
+
+bench: $(BUILD)/tarn $(BENCH) ## run the benchmarks
+	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
+
+install: $(BUILD)/tarn ## install the binary and its man page (PREFIX, DESTDIR)
+	install -D -m 755 $(BUILD)/tarn $(DESTDIR)$(PREFIX)/bin/tarn
+	install -D -m 644 docs/man/tarn.1 $(DESTDIR)$(PREFIX)/share/man/man1/tarn.1
+
+clean: ## remove what was built, but for the test tools
+	find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
+
 -include $(OBJECTS:.o=.d) $(UNIT:=.d)
 -include $(wildcard build/fuzzobj/*/*.d build/fuzzobj/*/*/*.d)

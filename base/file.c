@@ -16,7 +16,7 @@ int file_read(int dirfd, const char *path, struct buf *out, struct err *err)
     for (;;) {
         char *to = buf_reserve(out, READ_CHUNK);
         size_t room = READ_CHUNK;
-        char probe;
+        char probe = 0;
         if (!to && out->failed == EOVERFLOW) { /* near the maximum: less may be left to read */
             out->failed = 0;
             room = out->max - out->len;

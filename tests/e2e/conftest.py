@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests. TESTING.md says how to run one of them."""
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fake.proxy import DelayProxy                                   # noqa: E402
+from support import lakes, s3 as s3_support                         # noqa: E402
+from support.mounts import Mounter                                  # noqa: E402
+from support.places import SLOWNESS, TARN                           # noqa: E402
+
+DEFAULT_TIMEOUT_S = 120
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        own = item.get_closest_marker('timeout')
+        seconds = own.args[0] if own else DEFAULT_TIMEOUT_S
+        item.add_marker(pytest.mark.timeout(seconds * SLOWNESS, method='signal'), append=False)
+
+
+def seconds_of(request):
+    """How long the test may take, some seconds before pytest ends it itself."""
+    return max(5, request.node.get_closest_marker('timeout').args[0] - 5)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when in ('setup', 'call') and report.failed:
+        for mounter in mounters(item):
+            for path, text in mounter.logs().items():
+                report.sections.append(('tarn: ' + path, text))
+
+
+def mounters(item):
+    found = []
+    for value in getattr(item, 'funcargs', {}).values():
+        if isinstance(value, Mounter):
+            found.append(value)
+        elif isinstance(getattr(value, 'mounter', None), Mounter):
+            found.append(value.mounter)
+    return found
+
+
+@pytest.fixture(scope='session')
+def tarn():
+    """The binary under test."""
+    assert TARN.is_file(), 'no binary at %s: run make, or set TARN' % TARN
+    return TARN
+
+
+@pytest.fixture
+def mount(tarn, tmp_path, request):
+    """mount(source, **options): a Mount, unmounted at the end of the test."""
+    mounter = Mounter(tmp_path / 'mounts', seconds_of(request))
+    yield mounter
+    forced = mounter.end()
+    assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
+
+
+@pytest.fixture(scope='module')
+def module_mount(tarn, tmp_path_factory):
+    """The same for a whole module; its watchdog is long."""
+    mounter = Mounter(tmp_path_factory.mktemp('mounts'), 1200 * SLOWNESS)
+    yield mounter
+    forced = mounter.end()
+    assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
+
+
+@pytest.fixture(scope='session')
+def lake(tmp_path_factory):
+    """A lake of real Delta tables, with what each version holds. Nobody changes it."""
+    return lakes.make(tmp_path_factory.mktemp('lake') / 'lake')
+
+
+@pytest.fixture
+def own_lake(tmp_path):
+    """A lake that the test may change."""
+    return lakes.make(tmp_path / 'own-lake')
+
+
+@pytest.fixture(scope='session')
+def s3(tmp_path_factory):
+    """A real S3 server."""
+    server = s3_support.Server(tmp_path_factory.mktemp('s3'))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3, request):
+    """A bucket of the test's own: its name."""
+    name = re.sub(r'[^a-z0-9]+', '-', request.node.name.lower()).strip('-')[:50].strip('-')
+    return s3.make_bucket(name)
+
+
+@pytest.fixture
+def proxy(s3):
+    """A proxy in front of the S3 server that counts, delays and breaks requests."""
+    with DelayProxy(s3.port) as p:
+        yield p

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real S3 server (versitygw over a directory) on a loopback port of its own."""
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import boto3
+from botocore.config import Config
+
+from .places import VERSITYGW
+
+ACCESS_KEY, SECRET_KEY = 'tarn-tests', 'tarn-tests-secret'
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """Buckets are directories below `root`: files copied there are objects."""
+
+    def __init__(self, below):
+        assert VERSITYGW.is_file(), 'no S3 server at %s: run tests/tools/deps.sh check' % VERSITYGW
+        self.root = below / 'buckets'
+        self.root.mkdir()
+        self.log = open(below / 'versitygw.log', 'wb')
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [str(VERSITYGW), '--port', '127.0.0.1:%d' % self.port, '--access', ACCESS_KEY,
+             '--secret', SECRET_KEY, '--quiet', 'posix', str(self.root)],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self._wait()
+        self.client = boto3.client(
+            's3', endpoint_url=self.url, region_name='us-east-1', aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(s3={'addressing_style': 'path'}, proxies={}))
+
+    @property
+    def url(self):
+        return 'http://127.0.0.1:%d' % self.port
+
+    @property
+    def env(self):
+        """What `tarn mount` reads its credentials from."""
+        return {'AWS_ACCESS_KEY_ID': ACCESS_KEY, 'AWS_SECRET_ACCESS_KEY': SECRET_KEY}
+
+    def _wait(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(('127.0.0.1', self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        self.log.flush()
+        raise RuntimeError('versitygw did not start: ' + open(self.log.name).read()[-2000:])
+
+    def make_bucket(self, name):
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    def put(self, bucket, key, data):
+        self.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def copy_tree(self, source, bucket, prefix=''):
+        """
+        Copies a directory's files into a bucket, with their modification times, as objects with
+        the ETag that an upload would have given them: much faster than uploads.
+        """
+        for where, _, names in os.walk(source):
+            to = self.root / bucket / prefix / os.path.relpath(where, source)
+            if names:
+                os.makedirs(to, exist_ok=True)
+            for name in names:
+                path = os.path.join(where, name)
+                shutil.copy2(path, to / name)
+                with open(path, 'rb') as f:
+                    etag = hashlib.md5(f.read()).hexdigest()
+                os.setxattr(to / name, 'user.etag', ('"%s"' % etag).encode())
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: statuses, words, one daemon a cache directory, both ways to the background."""
+import array
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support import bad_logs, lakes
+from support.mounts import (clean_env, daemon_pid, detach, is_mounted, run_tarn, wait_for, zombie)
+from support.places import SLOWNESS
+
+TABLE = 'silver/orders'
+
+
+@pytest.mark.parametrize('words', [
+    [], ['nonsense'], ['mount'], ['mount', 'one'], ['mount', 'a', 'b', 'c'], ['umount'],
+    ['umount', 'a', 'b'], ['versions'], ['versions', 'a', 'b'], ['doctor'],
+    ['mount', '--no-such-option', 'a', 'b'], ['mount', 'a', 'b', '-o', 'nosuchkey=1'],
+    ['mount', 'a', 'b', '--cache-size', 'many'], ['mount', 'a', 'b', '--hold', '-5'],
+    ['mount', 'a', 'b', '--as-of', 'yesterday'], ['mount', 'a', 'b', '--cache-dir'],
+], ids=' '.join)
+def test_wrong_use_is_2(tarn, tmp_path, words):
+    """Wrong use ends with 2, says why on stderr, and nothing on stdout."""
+    done = run_tarn(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() and not done.stdout
+
+
+@pytest.mark.parametrize('words', [['--help'], ['--version']])
+def test_help_and_version(tarn, words):
+    """--help and --version are answered on stdout with 0."""
+    done = run_tarn(*words)
+    assert done.returncode == 0 and 'tarn' in done.stdout and not done.stderr
+
+
+def failing_sources(tmp_path, s3):
+    (tmp_path / 'file').write_text('not a directory')
+    return {
+        'missing directory': ([tmp_path / 'nowhere'], 'nowhere'),
+        'a file': ([tmp_path / 'file'], 'file'),
+        'unknown scheme': (['gopher://x/y'], 'gopher'),
+        'no bucket name': (['s3://'], 's3'),
+        'missing bucket': (['s3://no-such-bucket/x', '--endpoint-url', s3.url], 'no-such-bucket'),
+        'nobody there': (['s3://bucket/x', '--endpoint-url', 'http://127.0.0.1:1'], '127.0.0.1'),
+    }
+
+
+@pytest.mark.parametrize('what', ['missing directory', 'a file', 'unknown scheme', 'no bucket name',
+                                  'missing bucket', 'nobody there'])
+def test_failure_is_1_with_its_reason(tarn, tmp_path, s3, what):
+    """A mount that cannot be made gives 1, names the reason on the terminal, and leaves nothing."""
+    words, named = failing_sources(tmp_path, s3)[what]
+    mnt = tmp_path / 'mnt'
+    mnt.mkdir()
+    try:
+        done = run_tarn('mount', *words, mnt, '--cache-dir', tmp_path / 'cache', env=s3.env,
+                        timeout=110)
+        assert done.returncode in ((1, 2) if what in ('unknown scheme', 'no bucket name') else (1,))
+        assert named in done.stderr
+        assert not is_mounted(mnt)
+    finally:
+        detach(mnt)
+
+
+def test_wrong_credentials(tarn, tmp_path, s3, bucket):
+    """A store that does not know the key is a failure with its reason, and no secret in it."""
+    s3.put(bucket, 'a/b', b'x')
+    mnt = tmp_path / 'mnt'
+    mnt.mkdir()
+    env = {'AWS_ACCESS_KEY_ID': 'tarn-tests', 'AWS_SECRET_ACCESS_KEY': 'quite-another-secret'}
+    try:
+        done = run_tarn('mount', 's3://' + bucket, mnt, '--endpoint-url', s3.url, '--cache-dir',
+                        tmp_path / 'cache', env=env)
+        assert done.returncode == 1 and done.stderr.strip()
+        assert 'quite-another-secret' not in done.stderr + done.stdout
+    finally:
+        detach(mnt)
+
+
+def test_mountpoint_missing(tarn, lake, tmp_path):
+    """A mountpoint that is not there is a failure that names it."""
+    done = run_tarn('mount', lake.root, tmp_path / 'no-mnt', '--cache-dir', tmp_path / 'cache')
+    assert done.returncode == 1 and 'no-mnt' in done.stderr
+
+
+def test_one_line(mount, lake):
+    """A mount in the background prints one line, which names source and mountpoint."""
+    m = mount(lake.root)
+    lines = m.said.splitlines()
+    assert len(lines) == 1 and str(m) in lines[0] and str(lake.root) in lines[0]
+
+
+def test_answers_at_once(mount, lake):
+    """When the command returns, the mount answers."""
+    m = mount(lake.root)
+    assert sorted(os.listdir(m)) == ['bronze', 'gold', 'silver']
+
+
+def test_background_lets_go_of_the_terminal(mount, lake, tarn, tmp_path):
+    """A caller that waits for the end of its pipe is not held by the daemon."""
+    mnt = tmp_path / 'mnt'
+    mnt.mkdir()
+    started = time.monotonic()
+    try:
+        done = run_tarn('mount', lake.root, mnt, '--cache-dir', tmp_path / 'cache', timeout=30)
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - started < 20 * SLOWNESS
+        assert is_mounted(mnt)
+        pid = daemon_pid(tmp_path / 'cache')
+        assert os.getsid(pid) != os.getsid(0)
+    finally:
+        run_tarn('umount', mnt)
+        detach(mnt)
+
+
+def test_umount(mount, lake):
+    """umount ends the mount; a second one says that there is none, with 1."""
+    m = mount(lake.root)
+    pid = m.pid
+    m.unmount()
+    assert os.listdir(m.path) == []
+    done = run_tarn('umount', m.path)
+    assert done.returncode == 1 and str(m.path) in done.stderr
+    wait_for(lambda: zombie(pid), 30 * SLOWNESS, 'the end of the daemon')
+
+
+def test_umount_of_something_else(tarn, tmp_path):
+    """umount of a directory that is no mount is 1 with its reason."""
+    done = run_tarn('umount', tmp_path)
+    assert done.returncode == 1 and str(tmp_path) in done.stderr
+
+
+def test_versions(mount, lake):
+    """versions lists number and time of each version, of the table and from inside of it."""
+    m = mount(lake.root)
+    for path in (m / TABLE, m / TABLE / sorted(os.listdir(m / TABLE))[0]):
+        done = run_tarn('versions', path)
+        assert done.returncode == 0, done.stderr
+        for v in lake.versions(TABLE):
+            line = [x for x in done.stdout.splitlines() if x.split()[0] == str(v.number)]
+            assert len(line) == 1 and v.time.strftime('%Y-%m-%dT%H:%M:%S') in line[0], done.stdout
+
+
+@pytest.mark.parametrize('path', ['bronze', '/', '/nowhere'])
+def test_versions_of_no_table(mount, lake, path):
+    """versions of what is no table is 1 with its reason."""
+    m = mount(lake.root)
+    done = run_tarn('versions', path if path.startswith('/') else m / path)
+    assert done.returncode == 1 and done.stderr.strip() and not done.stdout
+
+
+def test_doctor(mount, own_lake):
+    """doctor is 0 for a sound table, and 1 with the reason for a refused one."""
+    bad = own_lake / 'silver' / 'broken'
+    bad_logs.base(bad)
+    bad_logs.write(bad, bad_logs.LAST, bad_logs.line(bad_logs.protocol(minReaderVersion=99)))
+    m = mount(own_lake.root)
+    sound = run_tarn('doctor', m / TABLE)
+    assert sound.returncode == 0, sound.stdout + sound.stderr
+    refused = run_tarn('doctor', m / 'silver/broken')
+    assert refused.returncode == 1
+    assert '99' in refused.stdout + refused.stderr
+
+
+def test_two_mounts_one_daemon(mount, lake, own_lake, tmp_path):
+    """Mounts with one cache directory are served by one process, with others by others."""
+    cache = tmp_path / 'shared-cache'
+    one, two, three = mount(lake.root, cache=cache), mount(own_lake.root, cache=cache), \
+        mount(lake.root)
+    assert one.pid == two.pid == daemon_pid(cache) != three.pid
+    pid = one.pid
+    one.unmount()
+    assert not zombie(pid)
+    assert lakes.tree(two / TABLE) == own_lake.versions(TABLE)[-1].files
+    two.unmount()
+    wait_for(lambda: zombie(pid), 30 * SLOWNESS, 'the end of the daemon')
+    assert lakes.tree(three / TABLE)
+
+
+def test_cache_directory_is_private(mount, lake):
+    """The cache directory that tarn makes is 0700, and its socket for its owner."""
+    m = mount(lake.root)
+    assert os.stat(m.cache).st_mode & 0o077 == 0
+    assert os.path.exists(m.cache / 'ctl.sock')
+
+
+def test_many_mounts_at_once(mount, lake, tmp_path, tarn):
+    """Mounts that race for a fresh cache directory all succeed, with one daemon."""
+    cache = tmp_path / 'raced-cache'
+    points = [tmp_path / ('race%d' % i) for i in range(6)]
+    for p in points:
+        p.mkdir()
+    try:
+        started = [subprocess.Popen([str(tarn), 'mount', str(lake.root), str(p), '--cache-dir',
+                                     str(cache)], stdin=subprocess.DEVNULL, env=clean_env(),
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                   for p in points]
+        assert [s.wait(timeout=60) for s in started] == [0] * len(points)
+        assert all(lakes.tree(p / TABLE) == lake.versions(TABLE)[-1].files for p in points)
+        assert daemon_pid(cache)
+    finally:
+        for p in points:
+            run_tarn('umount', p)
+            detach(p)
+
+
+def test_foreground(mount, lake):
+    """-f stays in the foreground until it is unmounted, and then ends with 0."""
+    m = mount(lake.root, foreground=True)
+    wait_for(lambda: os.listdir(m), 20, 'an answer')
+    assert m.process.poll() is None
+    assert lakes.tree(m / TABLE) == lake.versions(TABLE)[-1].files
+    m.unmount()
+
+
+@pytest.mark.parametrize('sign', ['SIGTERM', 'SIGINT'])
+def test_foreground_signal(mount, lake, sign):
+    """A signal to a mount in the foreground unmounts it."""
+    import signal
+    m = mount(lake.root, foreground=True)
+    wait_for(lambda: os.listdir(m), 20, 'an answer')
+    m.process.send_signal(getattr(signal, sign))
+    m.process.wait(timeout=30)
+    wait_for(lambda: not is_mounted(m.path), 10, 'unmounted')
+
+
+def test_options_as_o(mount, lake):
+    """Every long option can be given through -o, several at once."""
+    m = mount(lake.root, o='as-of=2024-03-04,refresh=2,hold=5,keep=60,cache-size=64M')
+    assert os.getxattr(m / TABLE, 'user.tarn.version') == b'2'
+
+
+def fusermount_descriptor(mountpoint):
+    """A /dev/fuse descriptor with the mount made by fusermount3, as a container runtime does it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ours, theirs:
+        subprocess.run(['fusermount3', '-o', 'ro,default_permissions', '--', str(mountpoint)],
+                       pass_fds=[theirs.fileno()], check=True,
+                       env=dict(os.environ, _FUSE_COMMFD=str(theirs.fileno())))
+        _, control, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
+    fds = array.array('i')
+    fds.frombytes(control[0][2][:4])
+    return fds[0]
+
+
+def test_descriptor_from_outside(lake, tmp_path, tarn):
+    """A mount that somebody else made is served through the descriptor /dev/fd/N."""
+    mnt = tmp_path / 'mnt'
+    mnt.mkdir()
+    fd = fusermount_descriptor(mnt)
+    log = open(tmp_path / 'log', 'wb')
+    served = subprocess.Popen([str(tarn), 'mount', str(lake.root), '/dev/fd/%d' % fd, '--cache-dir',
+                               str(tmp_path / 'cache'), '-f'], pass_fds=[fd], env=clean_env(),
+                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    os.close(fd)
+    try:
+        # asked by a process of its own: it would hang if nobody served the descriptor
+        found = subprocess.run([sys.executable, '-c', 'import os, sys; print(os.listdir(sys.argv[1]))',
+                                str(mnt)], capture_output=True, text=True, timeout=30)
+        assert "'silver'" in found.stdout, found.stderr + (tmp_path / 'log').read_text()
+        assert lakes.tree(mnt / TABLE) == lake.versions(TABLE)[-1].files
+        detach(mnt)
+        served.wait(timeout=30)
+    finally:
+        detach(mnt)
+        if served.poll() is None:
+            served.kill()
+            served.wait()
+        log.close()
+
+
+def test_dead_daemon_is_replaced(mount, lake, tmp_path):
+    """After kill -9 of the daemon, the next mount with the same cache directory works."""
+    cache = tmp_path / 'killed-cache'
+    m = mount(lake.root, cache=cache)
+    files = lakes.tree(m / TABLE)
+    pid = m.pid
+    os.kill(pid, 9)
+    wait_for(lambda: zombie(pid), 10, 'the end of the daemon')
+    detach(m.path)
+    again = mount(lake.root, cache=cache)
+    assert again.pid != pid and lakes.tree(again / TABLE) == files

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live path holds still while it is used, moves when it rests, and keeps what it has shown."""
+import errno
+import os
+import time
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from support import lakes
+from support.mounts import wait_for
+from support.places import SLOWNESS
+
+TABLE = 'silver/orders'
+
+
+def shown(path):
+    return int(os.getxattr(path, 'user.tarn.version'))
+
+
+def commit(lake, mode='append'):
+    """One more commit; returns its version."""
+    write_deltalake(lake / TABLE, lakes.rows(9000 + int(time.monotonic() * 1000) % 1000, 9),
+                    mode=mode, partition_by=['date'])
+    return DeltaTable(lake / TABLE).version()
+
+
+def test_moves_after_a_rest(mount, own_lake):
+    """The path shows a new version when nobody has touched it for --refresh."""
+    m = mount(own_lake.root, refresh='0.5', hold='60')
+    before = shown(m / TABLE)
+    after = commit(own_lake)
+    time.sleep(1.5 * SLOWNESS)
+    assert shown(m / TABLE) == after == before + 1
+    assert lakes.tree(m / TABLE) == lakes.describe(own_lake / TABLE)[-1].files
+
+
+def test_holds_while_walked(mount, own_lake):
+    """While requests come without a pause the path stays at one version, for less than --hold."""
+    m = mount(own_lake.root, refresh='0.5', hold='30')
+    before = shown(m / TABLE)
+    expected = lakes.tree(m / TABLE)
+    commit(own_lake, 'overwrite')
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert shown(m / TABLE) == before
+        assert lakes.tree(m / TABLE) == expected
+    time.sleep(1.5 * SLOWNESS)
+    assert shown(m / TABLE) == before + 1
+
+
+def test_moves_at_twice_hold_at_the_latest(mount, own_lake):
+    """Requests without end hold the path for twice --hold, and no longer."""
+    m = mount(own_lake.root, refresh='60', hold='1')
+    before = shown(m / TABLE)
+    commit(own_lake)
+    started = time.monotonic()
+    while shown(m / TABLE) == before:
+        assert time.monotonic() - started < 6 * SLOWNESS, 'it never moved'
+    # held in between: not before the hold has passed
+    assert time.monotonic() - started > 0.5
+
+
+def test_moves_at_a_pause_after_hold(mount, own_lake):
+    """After --hold a pause of 50 ms is enough for the path to move."""
+    m = mount(own_lake.root, refresh='60', hold='1')
+    before = shown(m / TABLE)
+    commit(own_lake)
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        os.listdir(m / TABLE)
+    time.sleep(0.1)
+    wait_for(lambda: shown(m / TABLE) == before + 1, 1.5 * SLOWNESS, 'moved at a pause')
+
+
+def test_one_listing_is_one_version(mount, own_lake):
+    """A directory that was opened before a move goes on with the version it was opened with."""
+    m = mount(own_lake.root, refresh='0.2', hold='1')
+    fd = os.open(m / TABLE, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        expected = sorted(os.listdir(fd))
+        commit(own_lake, 'overwrite')
+        time.sleep(1 * SLOWNESS)
+        assert sorted(os.listdir(m / TABLE))
+        assert sorted(os.listdir(fd)) == expected
+    finally:
+        os.close(fd)
+
+
+def test_keep(mount, own_lake):
+    """A name that the path has shown opens after the path has moved on, though it is not listed."""
+    m = mount(own_lake.root, refresh='0.3', hold='60', keep='60')
+    old = sorted(lakes.tree(m / TABLE))
+    data = {name: (m / TABLE / name).read_bytes() for name in old}
+    after = commit(own_lake, 'overwrite')
+    time.sleep(1 * SLOWNESS)
+    assert shown(m / TABLE) == after
+    now = lakes.tree(m / TABLE)
+    assert not set(old) & set(now)
+    for name in old:
+        assert (m / TABLE / name).read_bytes() == data[name]
+    assert lakes.tree(m / TABLE) == now
+
+
+def test_keep_ends(mount, own_lake):
+    """After --keep a name that is no longer in the table is gone."""
+    m = mount(own_lake.root, refresh='0.2', hold='60', keep='1')
+    old = next(iter(sorted(lakes.tree(m / TABLE))))
+    commit(own_lake, 'overwrite')
+
+    def gone():
+        time.sleep(0.4)
+        try:
+            os.stat(m / TABLE / old)
+        except OSError as e:
+            assert e.errno == errno.ENOENT
+            return True
+        return False
+
+    wait_for(gone, 15 * SLOWNESS, '%s no longer kept' % old)
+
+
+def test_names_never_shown_are_not_kept(mount, own_lake):
+    """Only what the live path has shown is kept: a file of an old version never was."""
+    m = mount(own_lake.root, refresh='0.3')
+    versions = own_lake.versions(TABLE)
+    never = sorted(set(versions[0].files) - set(versions[-1].files))
+    assert never
+    assert lakes.tree(m / TABLE) == versions[-1].files
+    for name in never:
+        assert not (m / TABLE / name).exists()
+
+
+@pytest.mark.parametrize('mode', ['append', 'overwrite'])
+def test_pinned_versions_stay(mount, own_lake, mode):
+    """A pinned version is the same tree with the same bytes after new commits."""
+    m = mount(own_lake.root, refresh='0.2')
+    before = {v.number: {n: (m / ('%s@%d' % (TABLE, v.number)) / n).read_bytes() for n in v.files}
+              for v in own_lake.versions(TABLE)}
+    for _ in range(3):
+        commit(own_lake, mode)
+    time.sleep(1 * SLOWNESS)
+    assert shown(m / TABLE) == len(before) + 2
+    for number, files in before.items():
+        there = m / ('%s@%d' % (TABLE, number))
+        assert lakes.tree(there) == own_lake.versions(TABLE)[number].files
+        assert {n: (there / n).read_bytes() for n in files} == files
+
+
+def test_open_file_reads_on(mount, own_lake):
+    """A file that is open reads on while its table is overwritten."""
+    m = mount(own_lake.root, refresh='0.2')
+    name = sorted(lakes.tree(m / TABLE))[0]
+    with open(m / TABLE / name, 'rb') as f:
+        half = f.read(100)
+        commit(own_lake, 'overwrite')
+        time.sleep(1 * SLOWNESS)
+        assert half + f.read() == (own_lake / TABLE / name).read_bytes()
+
+
+def test_working_directory_survives(mount, own_lake):
+    """A process whose working directory is in the table is still there after a move."""
+    m = mount(own_lake.root, refresh='0.2')
+    here = os.open('.', os.O_RDONLY)
+    try:
+        os.chdir(m / TABLE)
+        after = commit(own_lake)
+        time.sleep(1 * SLOWNESS)
+        assert shown('.') == after
+        assert os.getcwd() == str(m / TABLE)
+    finally:
+        os.fchdir(here)
+        os.close(here)

@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing on a fresh Debian 12 machine. Quick when nothing is.
+# usage: deps.sh build|demo|check ...
+#   build   compiler and libraries
+#   demo    a Python environment that writes Delta tables
+#   check   linters, tools, engines that read, and a real S3 server, for the tests
+# TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+TOOLS=${TOOLS:-$top/build/tools}
+
+BUILD_PACKAGES="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libssl-dev liblmdb-dev
+    libzstd-dev libjson-c-dev libexpat1-dev libsnappy-dev liblz4-dev zlib1g-dev libbrotli-dev
+    libcmocka-dev"
+DEMO_PACKAGES="python3 python3-venv fuse3"
+CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclang-rt-14-dev attr rsync
+    zstd tar findutils diffutils coreutils mandoc binutils git python3-torch ca-certificates"
+
+VERSITYGW_VERSION=v1.8.0
+VERSITYGW=github.com/versity/versitygw/cmd/versitygw
+# The Go that builds it where the machine's own is older; a module as well, checked by Go's sums.
+GO_VERSION=1.25.0
+
+say() { echo "deps: $*"; }
+die() { echo "deps: $*" >&2; exit 1; }
+
+# Debian packages: only those that dpkg does not have.
+need_packages() {
+    local missing="" p
+    for p in "$@"; do
+        case "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null || :)" in
+        installed) ;;
+        *) missing="$missing $p" ;;
+        esac
+    done
+    [ -n "$missing" ] || return 0
+    [ "$(id -u)" = 0 ] || die "missing packages, install them as root: apt-get install$missing"
+    say "installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086
+    if ! apt-get install -y --no-install-recommends $missing >"$TOOLS/apt.log" 2>&1; then
+        apt-get update >>"$TOOLS/apt.log" 2>&1 || { tail -20 "$TOOLS/apt.log" >&2; die "apt-get update failed"; }
+        apt-get install -y --no-install-recommends $missing >>"$TOOLS/apt.log" 2>&1 || {
+            tail -20 "$TOOLS/apt.log" >&2
+            die "apt-get install$missing failed"
+        }
+    fi
+}
+
+# A Python environment; made again when a requirement changes.
+# usage: need_venv NAME FILE [venv options]
+need_venv() {
+    local venv="$TOOLS/$1" file="$here/$2" stamp
+    stamp=$(cat "$here"/requirements-*.txt | sha256sum)
+    shift 2
+    [ "$(cat "$venv/.stamp" 2>/dev/null || :)" = "$stamp" ] && return 0
+    say "making the Python environment $venv"
+    rm -rf "$venv"
+    # Debian's python3, whatever else is on PATH: PyTorch comes from Debian.
+    /usr/bin/python3 -m venv "$@" "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$file" ||
+        die "pip could not install $file"
+    echo "$stamp" >"$venv/.stamp"
+}
+
+# sudo's PATH leaves out Go's usual place.
+find_go() {
+    local g
+    for g in "$(command -v go || :)" /usr/local/go/bin/go /usr/lib/go/bin/go; do
+        if [ -n "$g" ] && [ -x "$g" ]; then
+            echo "$g"
+            return
+        fi
+    done
+}
+
+# Go's minor version: 26 for go1.26.1.
+go_minor() { "$1" version | sed -nE 's/.* go1\.([0-9]+).*/\1/p'; }
+
+# Prints a Go that is new enough for the server.
+usable_go() {
+    local go
+    go=$(find_go)
+    if [ -z "$go" ]; then
+        need_packages golang-go >&2
+        go=$(find_go)
+        [ -n "$go" ] || die "no Go: install Go $GO_VERSION or newer for the S3 server of the tests"
+    fi
+    if [ "$(go_minor "$go")" -ge "${GO_VERSION:2:2}" ]; then
+        echo "$go"
+        return
+    fi
+    # Debian's Go is too old; the newer one is published as a module, which the old one can fetch.
+    local module
+    module="golang.org/toolchain@v0.0.1-go$GO_VERSION.$("$go" env GOOS)-$("$go" env GOARCH)"
+    if [ ! -x "$TOOLS/go/bin/go" ] || [ "$(go_minor "$TOOLS/go/bin/go")" -lt "${GO_VERSION:2:2}" ]; then
+        say "fetching Go $GO_VERSION" >&2
+        local dir
+        dir=$(cd / && GOFLAGS=-mod=mod "$go" mod download -json "$module" |
+            sed -nE 's/^[[:space:]]*"Dir": "(.*)",?$/\1/p') || :
+        [ -n "$dir" ] || die "Go $("$go" version) is too old for the S3 server and $module cannot be fetched"
+        rm -rf "$TOOLS/go"
+        cp -r "$dir" "$TOOLS/go"
+        chmod -R u+w "$TOOLS/go"
+        chmod +x "$TOOLS"/go/bin/* "$TOOLS"/go/pkg/tool/*/*
+    fi
+    echo "$TOOLS/go/bin/go"
+}
+
+need_versitygw() {
+    local bin="$TOOLS/bin/versitygw" go
+    [ "$(cat "$bin.version" 2>/dev/null || :)" = "$VERSITYGW_VERSION" ] && [ -x "$bin" ] && return 0
+    go=$(usable_go)
+    say "building versitygw $VERSITYGW_VERSION with $("$go" version | cut -d' ' -f3) (some minutes)"
+    mkdir -p "$TOOLS/bin"
+    env -u GOROOT GOBIN="$TOOLS/bin" "$go" install "$VERSITYGW@$VERSITYGW_VERSION" >"$TOOLS/versitygw.log" 2>&1 || {
+        tail -20 "$TOOLS/versitygw.log" >&2
+        die "versitygw $VERSITYGW_VERSION could not be built"
+    }
+    echo "$VERSITYGW_VERSION" >"$bin.version"
+}
+
+[ $# -gt 0 ] || { sed -n '3,7s/^# //p' "$0" >&2; exit 2; }
+mkdir -p "$TOOLS"
+for what in "$@"; do
+    case "$what" in
+    build)
+        # shellcheck disable=SC2086
+        need_packages $BUILD_PACKAGES
+        ;;
+    demo)
+        # shellcheck disable=SC2086
+        need_packages $DEMO_PACKAGES
+        need_venv venv-demo requirements-demo.txt
+        ;;
+    check)
+        # shellcheck disable=SC2086
+        need_packages $BUILD_PACKAGES $DEMO_PACKAGES $CHECK_PACKAGES
+        need_venv venv-check requirements-check.txt
+        # Debian's PyTorch is seen by Debian's python3 only.
+        need_venv venv-torch requirements-torch.txt --system-site-packages
+        need_versitygw
+        ;;
+    *)
+        die "what is '$what'? build, demo or check"
+        ;;
+    esac
+done
