@@ -168,6 +168,8 @@ static struct table_version *load(struct table *t, const struct history *h, size
         struct snapshot *snapshot = NULL;
         if (t->ops->load(t->driver, h, position, &snapshot, &failed) == 0)
             version = version_new(t, v, snapshot, &failed);
+        if (!version)
+            (void)err_wrap(&failed, "table %s", t->path);
         WITH_LOCK (&t->lock)
             loaded_add(t, v, version ? table_version_ref(version) : NULL, &failed);
     }
@@ -301,6 +303,8 @@ static void refresh(struct table *t, bool live)
     WITH_LOCK (&t->lock)
         previous = t->history ? history_ref(t->history) : NULL;
     int rc = t->ops->history(t->driver, previous, &next, &err);
+    if (rc < 0)
+        (void)err_wrap(&err, "table %s", t->path);
     WITH_LOCK (&t->lock) {
         t->heard_ms = clock_mono_ms();
         t->history_err = err;
