@@ -134,10 +134,15 @@ int attr_where(struct request *r, uint64_t id, struct where *out, struct err *er
     return where_find(s->lake, buf_slice(&path), &r->task, out, err);
 }
 
-/* The time of the version that a directory shows, or of the mount where it shows none. */
+/*
+ * The version's time below a ref that never changes. Elsewhere the mount's: a directory's time that
+ * changed while somebody walks it would be a change to tar and rsync.
+ */
 static int64_t dir_mtime(const struct session *s, const struct where *w)
 {
-    return w->version && w->version->snapshot ? w->version->version.timestamp_ms : s->started_ms;
+    return w->version && w->version->snapshot && !w->moving && w->kind != WHERE_META
+               ? w->version->version.timestamp_ms
+               : s->started_ms;
 }
 
 static int place_entry(struct session *s, char kind, const struct where *w,
@@ -187,6 +192,7 @@ int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param
     case WHERE_LINK:
         rc = place_entry(s, PLACE_LINK, w, out, err);
         out->attr.st_mode = S_IFLNK | 0777;
+        out->attr.st_size = (off_t)w->size;
         return rc;
     case WHERE_DIR:
     case WHERE_LIVE:

@@ -82,7 +82,6 @@ int op_getattr(struct request *r, struct err *err)
     return rc < 0 ? rc : request_reply_attr(r, &entry.attr, entry.attr_timeout);
 }
 
-/* `orders@/12` leads to ../orders@12, `orders/@/12` and `@/12` to ../@12. */
 int op_readlink(struct request *r, struct err *err)
 {
     AUTO(where) struct where w = {0};
@@ -90,17 +89,8 @@ int op_readlink(struct request *r, struct err *err)
     where_init(&w);
     buf_init(&target, KEY_BYTES_MAX);
     int rc = attr_where(r, r->ino, &w, err);
-    if (rc < 0)
-        return rc;
-    if (w.kind != WHERE_LINK)
-        return err_set(err, EINVAL, "not a symbolic link");
-    struct slice table = table_path(w.table);
-    bool inside = slice_starts(slice_from(buf_slice(&w.path), table.n), SLICE_LIT("//@"));
-    buf_add_str(&target, "../");
-    if (!inside)
-        buf_add_slice(&target, text_basename(table));
-    buf_addf(&target, "@%lld", (long long)w.link);
-    rc = buf_check(&target, err);
+    if (rc == 0)
+        rc = where_link_target(&w, &target, err);
     return rc < 0 ? rc : request_reply_link(r, target.data);
 }
 

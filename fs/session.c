@@ -24,8 +24,10 @@ static void free_parts(struct session *s)
 {
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    if (s->lake)
+    if (s->lake) {
+        cache_drain_store(s->config.cache, s->lake->store);
         lake_close(s->lake);
+    }
     if (s->documents)
         document_cache_free(s->documents);
     if (s->buffers)

@@ -263,6 +263,20 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
     return rc;
 }
 
+/* `orders@/12` leads to ../orders@12, `orders/@/12` and `@/12` to ../@12. */
+int where_link_target(const struct where *w, struct buf *out, struct err *err)
+{
+    if (w->kind != WHERE_LINK)
+        return err_set(err, EINVAL, "not a symbolic link");
+    struct slice table = table_path(w->table);
+    struct slice ref = slice_from(buf_slice(&w->path), table.n);
+    buf_add_str(out, "../");
+    if (!slice_starts(ref, SLICE_LIT(REF_MARK "@")))
+        buf_add_slice(out, text_basename(table));
+    buf_addf(out, "@%lld", (long long)w->link);
+    return buf_check(out, err);
+}
+
 /* `orders@/12`: listed by their numbers only. */
 static int version_child(const struct where *parent, struct slice name, struct task *task,
                          struct where *out, struct err *err)
@@ -279,7 +293,11 @@ static int version_child(const struct where *parent, struct slice name, struct t
     out->kind = WHERE_LINK;
     out->table = parent->table;
     out->link = (int64_t)number;
-    return 0;
+    AUTO(buf) struct buf target = {0};
+    buf_init(&target, KEY_BYTES_MAX);
+    rc = where_link_target(out, &target, err);
+    out->size = target.len;
+    return rc;
 }
 
 static int meta_child(const struct where *parent, struct slice name, struct where *out,

@@ -46,7 +46,7 @@ struct where {
     bool moving;                   /* LIVE, META, DOCUMENT: may show another version later */
     uint32_t dir;                  /* LIVE, PINNED: ordinal in the version's snapshot */
     uint32_t run_number, ordinal;  /* FILE */
-    uint64_t size;                 /* FILE, OBJECT: attributes */
+    uint64_t size;                 /* FILE, OBJECT, LINK: attributes */
     int64_t mtime_ms;
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
     struct buf etag;   /* OBJECT: as listed */
@@ -72,6 +72,9 @@ int where_pinned(struct lake *lake, struct slice root_path, uint32_t dir, struct
 /* Fills in a file from its entry: size, mtime, identity. */
 void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
                     const struct entry *entry);
+
+/* What a LINK points to, appended. -EINVAL where it is none. */
+int where_link_target(const struct where *w, struct buf *out, struct err *err);
 
 /* The path below the table's root of a directory of LIVE or PINNED, appended. */
 int where_table_path(const struct where *w, struct buf *out, struct err *err);

@@ -129,31 +129,6 @@ void daemon_wake(struct daemon *d)
     (void)n; /* full means that it is awake already */
 }
 
-/* Sessions that have ended are freed, and their clients told. */
-static void reap(struct daemon *d)
-{
-    struct daemon_session **at, *s, *ended = NULL;
-    WITH_LOCK (&d->lock)
-        for (at = &d->sessions; (s = *at);)
-            if (s->ended) {
-                *at = s->next;
-                s->next = ended;
-                ended = s;
-            } else {
-                at = &s->next;
-            }
-    while ((s = ended)) {
-        ended = s->next;
-        log_info("%s: unmounted", session_mountpoint(s->session));
-        session_free(s->session);
-        WITH_LOCK (&d->lock) {
-            s->freed = true;
-            cond_broadcast(&d->changed);
-        }
-        daemon_session_unref(d, s);
-    }
-}
-
 static void unmount_all(struct daemon *d)
 {
     WITH_LOCK (&d->lock)
@@ -204,7 +179,6 @@ static void serve(struct daemon *d)
         }
         if (fds[0].revents)
             accept_client(d);
-        reap(d);
     }
 }
 

@@ -47,15 +47,6 @@ static void mount_request_done(struct mount_request *m)
 }
 DEFINE_AUTO_DONE(mount_request, struct mount_request, mount_request_done)
 
-void daemon_session_unref(struct daemon *d, struct daemon_session *s)
-{
-    bool last;
-    WITH_LOCK (&d->lock)
-        last = --s->refs == 0;
-    if (last)
-        free(s);
-}
-
 /* parsing */
 
 static bool take_string(struct json *j, char **out)
@@ -150,9 +141,24 @@ static void on_ended(void *arg)
 {
     struct daemon_session *s = arg;
     struct daemon *d = s->daemon;
-    WITH_LOCK (&d->lock)
+    WITH_LOCK (&d->lock) {
         s->ended = true;
-    daemon_wake(d);
+        cond_broadcast(&d->changed);
+    }
+}
+
+/* The mount is gone: everything of it goes too. */
+static void end_session(struct daemon *d, struct daemon_session *s)
+{
+    struct daemon_session **at = &d->sessions;
+    log_info("%s: unmounted", session_mountpoint(s->session));
+    session_free(s->session);
+    WITH_LOCK (&d->lock) {
+        while (*at != s)
+            at = &(*at)->next;
+        *at = s->next;
+    }
+    free(s);
 }
 
 static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
@@ -176,7 +182,6 @@ static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
     s->daemon = d;
-    s->refs = 2; /* the list's and the client's */
     struct session_config config = {
         .lake = {.url = m->source,
                  .store_options = &store,
@@ -211,7 +216,6 @@ static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
         s->next = d->sessions;
         d->sessions = s;
     }
-    daemon_wake(d); /* it may have ended before it was in the list */
     log_info("%s: mounted %s", session_mountpoint(s->session), session_source(s->session));
     *out = s;
     return 0;
@@ -254,10 +258,10 @@ static void serve_mount(struct client *c, struct mount_request *m, int fuse_fd)
     }
     answer_ok(c->fd);
     WITH_LOCK (&d->lock)
-        while (!s->freed)
+        while (!s->ended)
             cond_wait(&d->changed, &d->lock);
+    end_session(d, s);
     (void)control_send(c->fd, SLICE_LIT("{\"ended\":true}"), -1, NULL); /* if it still listens */
-    daemon_session_unref(d, s);
 }
 
 static void *serve_client(void *arg)

@@ -16,9 +16,7 @@ struct daemon_session {
     struct daemon_session *next; /* daemon's lock, as all below */
     struct daemon *daemon;       /* immutable */
     struct session *session;     /* immutable once it is in the list */
-    unsigned refs;
-    bool ended; /* the mount is gone */
-    bool freed; /* and everything of it */
+    bool ended;                  /* the mount is gone; its client's thread frees it */
 };
 
 struct daemon {
@@ -38,9 +36,7 @@ struct daemon {
 /* A thread of its own for the connection, which it takes. */
 int daemon_client_start(struct daemon *d, int fd, struct err *err);
 
-void daemon_session_unref(struct daemon *d, struct daemon_session *s);
-
-/* Makes the main thread look at the sessions and clients. Any thread. */
+/* Makes the main thread look whether anybody is left. Any thread. */
 void daemon_wake(struct daemon *d);
 
 #endif

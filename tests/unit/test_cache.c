@@ -180,7 +180,7 @@ static struct place *place_new(uint64_t size, uint64_t budget)
     p->dirfd = open(p->path, O_RDONLY | O_DIRECTORY);
     assert_true(p->dirfd >= 0);
     p->budget = budget;
-    p->fake.store = (struct store){&far_ops, strdup(URL)};
+    p->fake.store = (struct store){.ops = &far_ops, .url = strdup(URL)};
     p->fake.size = size;
     p->fake.generation = 1;
     p->fake.dirfd = p->dirfd;
@@ -944,7 +944,7 @@ static void test_drain_store(void **state)
     struct fake *old = calloc(1, sizeof *old);
     struct object *o = NULL;
     assert_non_null(old);
-    old->store = (struct store){&far_ops, p->fake.store.url};
+    old->store = (struct store){.ops = &far_ops, .url = p->fake.store.url};
     old->threads = p->fake.threads;
     old->generation = 1;
     old->size = p->fake.size;
