@@ -15,6 +15,7 @@
 #define WANTED_MAX 64 /* versions that requests wait for at once; further ones ask again */
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
 #define PAUSE_MS 50
+#define RECHECK_MS 1000 /* how often a held version is compared with the store's newest */
 
 struct loaded {
     int64_t number;
@@ -495,7 +496,7 @@ static bool live_due(const struct table *t, int64_t now_ms)
     if (idle_ms >= c->refresh_ms)
         return checked_ms >= PAUSE_MS;
     bool aged = (age_ms >= c->hold_ms && idle_ms >= PAUSE_MS) || age_ms >= 2 * c->hold_ms;
-    return aged && checked_ms >= c->refresh_ms;
+    return aged && checked_ms >= (c->refresh_ms < RECHECK_MS ? c->refresh_ms : RECHECK_MS);
 }
 
 int table_live(struct table *t, struct task *task, struct table_version **out, struct err *err)
