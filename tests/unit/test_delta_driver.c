@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/workers.h"
 #include "lake/delta/delta.h"
+#include "lake/delta/runs.h"
 #include "lake/format/json.h"
 
 #define PROTOCOL "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
@@ -250,6 +251,22 @@ static void test_damage(void **state)
     assert_int_equal(count_runs(f), 0);
 }
 
+/* Aim: runs are kept within bounds, and what was removed is made again. */
+static void test_prune(void **state)
+{
+    struct fixture *f = *state;
+    enum { VERSIONS = 300 };
+    commit(f, 0, FIRST, 100);
+    for (int i = 1; i < VERSIONS; i++)
+        commit(f, i, "{\"commitInfo\":{}}\n", 100 + i);
+    AUTO(history) struct history *h = history(f, NULL);
+    for (size_t i = 0; i < VERSIONS; i++)
+        check_load(f, h, i, "p=1/a", i != 0);
+    assert_true(count_runs(f) <= DELTA_PATCHES_MAX + DELTA_BASES_MAX);
+    assert_true(count_runs(f) >= DELTA_PATCHES_MAX);
+    check_load(f, h, 1, "p=1/a", true);
+}
+
 #define INFO(ms) "{\"commitInfo\":{\"inCommitTimestamp\":" #ms ",\"operation\":\"WRITE\"}}\n"
 
 /* Aim: in-commit timestamps count from the first commit of an unbroken run of them, read once. */
@@ -327,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deletion_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_in_commit_times, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_prune, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_describe, set_up, tear_down),
     };
