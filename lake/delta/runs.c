@@ -135,10 +135,10 @@ void delta_runs_prune(int dirfd_)
         struct slice name = slice_of(d->d_name);
         struct stat st;
         struct made made;
-        if (fstatat(dirfd_, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (name.n >= sizeof made.name || fstatat(dirfd_, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         made.ms = st.st_mtim.tv_sec * INT64_C(1000) + st.st_mtim.tv_nsec / 1000000;
-        (void)snprintf(made.name, sizeof made.name, "%s", d->d_name);
+        memcpy(made.name, name.p, name.n + 1); /* with its final zero */
         if (parse_versions(name, "base", v, 1))
             rc = vec_push(&bases, made);
         else if (parse_versions(name, "patch", v, 2))
