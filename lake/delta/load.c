@@ -225,10 +225,10 @@ static int check_passed(const struct load *l, int64_t base_version, struct err *
     const struct delta_table *t = l->table;
     const struct delta_log_file *file = delta_log_checkpoint(&l->log, l->version->number);
     bool seen[2] = {false, false};
+    struct delta_sink sink = {note_state, seen};
     if (!file || file->name.version <= base_version)
         return 0;
-    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, note_state,
-                                   seen, err);
+    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
     if (rc == -EOPNOTSUPP) /* is passed over by a load without the base as well */
         return 0;
     return rc == 0 && seen[0] && seen[1] ? 0 : -EAGAIN;
