@@ -5,11 +5,14 @@
  *
  *   index_build_new -> index_build_add ... -> index_build_base or index_build_patch -> free
  *
+ * A build is used up by either, also where it fails: after -EAGAIN a new one takes all actions.
+ *
  * Two files of one built path, or a built path that is also a kept one: each built one gets `~` and
  * the first 8 hex digits of the SHA-256 of its raw name before its extension (design.md section 2).
  * Two kept files of one path: -EIO where their sizes differ, else they are one file. A path whose
  * component is a file here and a directory there is -EIO; so are an empty, `.` or `..` component
- * and one over NAME_BYTES_MAX.
+ * and one over NAME_BYTES_MAX (with the digits, where they are needed). Files of one built path and
+ * one raw name are treated as kept ones.
  *
  * Blocks on the disk: workers only. One thread.
  */

@@ -3,8 +3,8 @@
  * A run: the files of a version (a base) or of a change (a patch) as one immutable file, mapped and
  * searched in place. Opening one parses nothing.
  *
- *   header | meta (the driver's JSON) | file blocks (front-coded, CRC32C each) | block index |
- *   directories | names | key table | removed ordinals (patches) | removed counts (patches)
+ *   header | file blocks (front-coded) | block index | directories | names | key table |
+ *   removed ordinals, removed counts, twins (patches) | meta (the driver's JSON) | CRC32C a page
  *
  * Order: files by (directory, name), directories depth first, so that the files of one directory
  * stand together and a file's *ordinal* is its place. Directories are numbered breadth first

@@ -9,19 +9,11 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/vec.h"
+#include "lake/index/entry_coder.h"
+#include "lake/index/page_stream.h"
 #include "lake/index/sort.h"
 
-#define STREAM_BYTES (16 * RUN_PAGE_BYTES)
 #define TABLE_SORT_BYTES (16 * MIB)
-_Static_assert(STREAM_BYTES % RUN_PAGE_BYTES == 0, "streams are written page by page");
-
-/* A section that is being written. */
-struct stream {
-    uint64_t first_page, page; /* of the section; that the buffer goes to */
-    uint64_t bytes;            /* put so far */
-    size_t fill;
-    uint8_t buffer[STREAM_BYTES];
-};
 
 /* A directory on the way from the root to the file that came last. */
 struct open_dir {
@@ -39,19 +31,17 @@ struct closed_dir {
 _Static_assert(sizeof(struct closed_dir) == 32, "closed_dir has no holes");
 
 struct run_writer {
-    int dirfd, fd;
+    int dirfd;
     const char *name;
     char aside[NAME_MAX + 1];
     bool published;
     struct run_header head;
     uint64_t next_page;
-    uint32_t *sums;
-    size_t sums_capacity;
-    struct stream *out, *names; /* names: beside the directories, at the same time */
+    struct page_sums sums;
+    struct page_stream *out, *names; /* names: beside the directories, at the same time */
 
     struct buf block, record;
-    struct buf path, raw; /* of the previous file in the block */
-    int64_t mtime_ms, version;
+    struct entry_coder coder; /* after the previous file in the block */
     uint64_t block_page;
     VEC(struct run_index_record) index;
 
@@ -95,60 +85,10 @@ static int push_failed(int rc, struct err *err)
     return rc == -ENOMEM ? out_of_memory(err) : err_set(err, -rc, "index: over a limit");
 }
 
-/* Streams ------------------------------------------------------------------------------------- */
-
-static int stream_flush(struct run_writer *w, struct stream *s, struct err *err)
-{
-    size_t n = (s->fill + RUN_PAGE_BYTES - 1) / RUN_PAGE_BYTES;
-    memset(s->buffer + s->fill, 0, n * RUN_PAGE_BYTES - s->fill);
-    size_t need = s->page + n;
-    if (need > w->sums_capacity) {
-        size_t capacity = need * 2;
-        uint32_t *more = reallocarray(w->sums, capacity, sizeof *more);
-        if (!more)
-            return out_of_memory(err);
-        memset(more + w->sums_capacity, 0, (capacity - w->sums_capacity) * sizeof *more);
-        w->sums = more;
-        w->sums_capacity = capacity;
-    }
-    for (size_t i = 0; i < n; i++)
-        w->sums[s->page + i] = crc32c(0, s->buffer + i * RUN_PAGE_BYTES, RUN_PAGE_BYTES);
-    int rc = file_pwrite_full(w->fd, s->buffer, n * RUN_PAGE_BYTES,
-                              (off_t)(s->page * RUN_PAGE_BYTES), err);
-    s->page += n;
-    s->fill = 0;
-    return rc < 0 ? err_wrap(err, "%s", w->aside) : 0;
-}
-
-static int stream_put(struct run_writer *w, struct stream *s, const void *data, size_t n,
+static int stream_end(struct run_writer *w, struct page_stream *s, enum run_section_id section,
                       struct err *err)
 {
-    const uint8_t *p = data;
-    s->bytes += n;
-    while (n) {
-        size_t part = n < STREAM_BYTES - s->fill ? n : STREAM_BYTES - s->fill;
-        memcpy(s->buffer + s->fill, p, part);
-        s->fill += part;
-        p += part;
-        n -= part;
-        int rc = s->fill == STREAM_BYTES ? stream_flush(w, s, err) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static void stream_begin(struct stream *s, uint64_t page)
-{
-    s->first_page = s->page = page;
-    s->bytes = 0;
-    s->fill = 0;
-}
-
-static int stream_end(struct run_writer *w, struct stream *s, enum run_section_id section,
-                      struct err *err)
-{
-    int rc = s->fill ? stream_flush(w, s, err) : 0;
+    int rc = page_stream_end(&w->sums, s, err);
     w->head.sections[section] = (struct run_section){s->first_page, s->bytes};
     w->next_page = s->page;
     return rc;
@@ -158,8 +98,8 @@ static int stream_end(struct run_writer *w, struct stream *s, enum run_section_i
 static int put_section(struct run_writer *w, enum run_section_id section, const void *data,
                        size_t n, struct err *err)
 {
-    stream_begin(w->out, w->next_page);
-    int rc = stream_put(w, w->out, data, n, err);
+    page_stream_begin(w->out, w->next_page);
+    int rc = page_stream_put(&w->sums, w->out, data, n, err);
     return rc < 0 ? rc : stream_end(w, w->out, section, err);
 }
 
@@ -172,7 +112,7 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
     AUTO(run_writer) struct run_writer *w = calloc(1, sizeof *w);
     if (w)
         *w = (struct run_writer){.dirfd = dirfd,
-                                 .fd = -1,
+                                 .sums.fd = -1,
                                  .name = name,
                                  .next_page = 1,
                                  .out = malloc(sizeof *w->out),
@@ -189,10 +129,9 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
     }
     buf_init(&w->block, RUN_PAGE_BYTES + 3 * RUN_TEXT_BYTES_MAX);
     buf_init(&w->record, 3 * RUN_TEXT_BYTES_MAX);
-    buf_init(&w->path, RUN_PATH_BYTES_MAX);
-    buf_init(&w->raw, RUN_TEXT_BYTES_MAX);
+    entry_coder_init(&w->coder);
     buf_init(&w->dir_path, RUN_PATH_BYTES_MAX);
-    stream_begin(w->out, w->next_page);
+    page_stream_begin(w->out, w->next_page);
     w->dirs = sorter_new(dirfd, TABLE_SORT_BYTES, compare_dirs, err);
     w->keys = w->dirs ? sorter_new(dirfd, TABLE_SORT_BYTES, compare_keys, err) : NULL;
     if (!w->keys)
@@ -201,8 +140,8 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
         (void)err_set(err, ENAMETOOLONG, "%s: name too long", name);
         return NULL;
     }
-    w->fd = openat(dirfd, w->aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (w->fd < 0) {
+    w->sums.fd = openat(dirfd, w->aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (w->sums.fd < 0) {
         (void)err_set(err, errno, "%s: %s", w->aside, strerror(errno));
         return NULL;
     }
@@ -215,8 +154,8 @@ void run_writer_free(struct run_writer *w)
 {
     if (!w)
         return;
-    if (w->fd >= 0) {
-        (void)close(w->fd); /* synced where it matters */
+    if (w->sums.fd >= 0) {
+        (void)close(w->sums.fd); /* synced where it matters */
         if (!w->published)
             (void)unlinkat(w->dirfd, w->aside, 0); /* what is left is overwritten next time */
     }
@@ -230,10 +169,9 @@ void run_writer_free(struct run_writer *w)
     vec_done(&w->twins);
     buf_done(&w->block);
     buf_done(&w->record);
-    buf_done(&w->path);
-    buf_done(&w->raw);
+    entry_coder_done(&w->coder);
     buf_done(&w->dir_path);
-    free(w->sums);
+    free(w->sums.at);
     free(w->out);
     free(w->names);
     free(w);
@@ -317,80 +255,18 @@ static int change_dir(struct run_writer *w, struct slice dir, struct err *err)
 
 /* Files --------------------------------------------------------------------------------------- */
 
-static size_t common_head(struct slice a, struct slice b)
-{
-    size_t n = a.n < b.n ? a.n : b.n, i = 0;
-    while (i < n && a.p[i] == b.p[i])
-        i++;
-    return i;
-}
-
-static size_t common_tail(struct slice a, struct slice b, size_t max)
-{
-    size_t i = 0;
-    while (i < max && a.p[a.n - 1 - i] == b.p[b.n - 1 - i])
-        i++;
-    return i;
-}
-
-static void put_coded(struct buf *to, struct slice text, size_t shared, size_t tail)
-{
-    buf_add_varint(to, shared);
-    buf_add_varint(to, tail);
-    buf_add_varint(to, text.n - shared - tail);
-    buf_add(to, text.p + shared, text.n - shared - tail);
-}
-
-static uint64_t zigzag(int64_t value, int64_t previous)
-{
-    uint64_t d = (uint64_t)value - (uint64_t)previous;
-    return d << 1 ^ (0 - (d >> 63));
-}
-
-static void encode(struct run_writer *w, const struct entry *e, bool new_dir)
-{
-    struct buf *to = &w->record;
-    bool raw_differs = !slice_eq(e->raw, e->path);
-    struct slice before = buf_slice(&w->path);
-    size_t shared = common_head(before, e->path);
-    size_t room = (before.n < e->path.n ? before.n : e->path.n) - shared;
-    buf_reset(to);
-    buf_add_char(to, (char)((new_dir ? RUN_TAG_DIR : 0) | (raw_differs ? RUN_TAG_RAW : 0) |
-                            (e->extra.n ? RUN_TAG_EXTRA : 0) |
-                            (e->flags & ENTRY_BUILT ? RUN_TAG_BUILT : 0) |
-                            (e->flags & ENTRY_RENAMED ? RUN_TAG_RENAMED : 0)));
-    put_coded(to, e->path, shared, common_tail(before, e->path, room));
-    if (new_dir)
-        buf_add_varint(to, w->stack.at[w->stack.n - 1].index);
-    if (raw_differs) {
-        shared = common_head(buf_slice(&w->raw), e->raw);
-        room = e->raw.n - shared < e->path.n ? e->raw.n - shared : e->path.n;
-        put_coded(to, e->raw, shared, common_tail(e->path, e->raw, room));
-    }
-    buf_add_varint(to, e->size);
-    buf_add_varint(to, zigzag(e->mtime_ms, w->mtime_ms));
-    buf_add_varint(to, zigzag(e->version, w->version));
-    if (e->extra.n) {
-        buf_add_varint(to, e->extra.n);
-        buf_add_slice(to, e->extra);
-    }
-}
-
 static int close_block(struct run_writer *w, struct err *err)
 {
     static const uint8_t zeros[RUN_PAGE_BYTES];
     size_t pages = (w->block.len + RUN_PAGE_BYTES - 1) / RUN_PAGE_BYTES;
-    int rc = stream_put(w, w->out, w->block.data, w->block.len, err);
+    int rc = page_stream_put(&w->sums, w->out, w->block.data, w->block.len, err);
     if (rc == 0)
-        rc = stream_put(w, w->out, zeros, pages * RUN_PAGE_BYTES - w->block.len, err);
+        rc = page_stream_put(&w->sums, w->out, zeros, pages * RUN_PAGE_BYTES - w->block.len, err);
     w->block_page += pages;
     if (w->block_page > UINT32_MAX)
         return err_set(err, EOVERFLOW, "index: too large");
     buf_reset(&w->block);
-    buf_reset(&w->path);
-    buf_reset(&w->raw);
-    w->mtime_ms = 0;
-    w->version = 0;
+    entry_coder_reset(&w->coder);
     return rc;
 }
 
@@ -404,27 +280,20 @@ static int open_block(struct run_writer *w, struct err *err)
 static int append_file(struct run_writer *w, const struct entry *e, bool new_dir, struct err *err)
 {
     int rc = 0;
+    uint32_t dir = w->stack.at[w->stack.n - 1].index;
     if (w->block.len)
-        encode(w, e, new_dir);
+        entry_coder_encode(&w->coder, e, new_dir ? &dir : NULL, &w->record);
     if (w->block.len && w->block.len + w->record.len > RUN_PAGE_BYTES)
         rc = close_block(w, err);
     if (rc == 0 && w->block.len == 0) {
         rc = open_block(w, err);
-        encode(w, e, true);
+        entry_coder_encode(&w->coder, e, &dir, &w->record);
     }
     buf_add_slice(&w->block, buf_slice(&w->record));
-    buf_reset(&w->path);
-    buf_add_slice(&w->path, e->path);
-    buf_reset(&w->raw);
-    buf_add_slice(&w->raw, e->raw);
-    w->mtime_ms = e->mtime_ms;
-    w->version = e->version;
     if (rc == 0)
         rc = buf_check(&w->record, err);
     if (rc == 0)
-        rc = buf_check(&w->path, err);
-    if (rc == 0)
-        rc = buf_check(&w->raw, err);
+        rc = entry_coder_advance(&w->coder, e, err);
     return rc < 0 ? rc : buf_check(&w->block, err);
 }
 
@@ -509,9 +378,9 @@ static int put_dir(struct run_writer *w, struct slice record, struct run *base, 
         .files = d.files,
         .subtree_files = d.subtree_files,
     };
-    int rc = stream_put(w, w->out, &out, sizeof out, err);
+    int rc = page_stream_put(&w->sums, w->out, &out, sizeof out, err);
     if (rc == 0)
-        rc = stream_put(w, w->names, name.p, name.n, err);
+        rc = page_stream_put(&w->sums, w->names, name.p, name.n, err);
     if (rc == 0 && base)
         rc = note_twin(w, base, out.parent, name, err);
     return rc;
@@ -520,8 +389,8 @@ static int put_dir(struct run_writer *w, struct slice record, struct run *base, 
 static int put_dirs(struct run_writer *w, struct run *base, struct err *err)
 {
     uint64_t bytes = w->head.dirs * (uint64_t)sizeof(struct run_dir_record);
-    stream_begin(w->out, w->next_page);
-    stream_begin(w->names, w->next_page + (bytes + RUN_PAGE_BYTES - 1) / RUN_PAGE_BYTES);
+    page_stream_begin(w->out, w->next_page);
+    page_stream_begin(w->names, w->next_page + (bytes + RUN_PAGE_BYTES - 1) / RUN_PAGE_BYTES);
     int rc = sorter_finish(w->dirs, err);
     struct slice record;
     while (rc == 0 && (rc = sorter_next(w->dirs, &record, err)) == 1)
@@ -533,33 +402,33 @@ static int put_dirs(struct run_writer *w, struct run *base, struct err *err)
 
 static int put_keys(struct run_writer *w, struct err *err)
 {
-    stream_begin(w->out, w->next_page);
+    page_stream_begin(w->out, w->next_page);
     int rc = sorter_finish(w->keys, err);
     struct slice record;
     while (rc == 0 && (rc = sorter_next(w->keys, &record, err)) == 1)
-        rc = stream_put(w, w->out, record.p, record.n, err);
+        rc = page_stream_put(&w->sums, w->out, record.p, record.n, err);
     return rc < 0 ? rc : stream_end(w, w->out, RUN_KEYS, err);
 }
 
 static int put_removed(struct run_writer *w, const struct run_removals *removals, struct err *err)
 {
     uint32_t files = removals ? run_files(removals->base) : 0;
-    stream_begin(w->out, w->next_page);
+    page_stream_begin(w->out, w->next_page);
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < files; i++) {
         if (i % 64 == 0 && removals->files[i / 64] == 0)
             i += 63;
         else if (removals->files[i / 64] >> i % 64 & 1)
-            rc = stream_put(w, w->out, &i, sizeof i, err);
+            rc = page_stream_put(&w->sums, w->out, &i, sizeof i, err);
     }
     if (rc == 0)
         rc = stream_end(w, w->out, RUN_REMOVED, err);
-    stream_begin(w->out, w->next_page);
+    page_stream_begin(w->out, w->next_page);
     uint32_t dirs = removals ? run_dirs(removals->base) : 0;
     for (uint32_t i = 0; rc == 0 && i < dirs; i++) {
         struct run_pair pair = {i, removals->below[i]};
         if (pair.value)
-            rc = stream_put(w, w->out, &pair, sizeof pair, err);
+            rc = page_stream_put(&w->sums, w->out, &pair, sizeof pair, err);
     }
     if (rc == 0)
         rc = stream_end(w, w->out, RUN_COUNTS, err);
@@ -571,24 +440,24 @@ static int put_header(struct run_writer *w, struct err *err)
 {
     struct run_header *h = &w->head;
     uint64_t pages = w->next_page;
-    if (pages > w->sums_capacity) /* at least the levels were written */
+    if (pages > w->sums.capacity) /* at least the levels were written */
         return err_set(err, EIO, "index: %llu pages were not written", (unsigned long long)pages);
     const struct run_section *blocks = &h->sections[RUN_BLOCKS];
-    h->identity = hash64(h->files, slice_make(w->sums + blocks->page,
-                                              blocks->bytes / RUN_PAGE_BYTES * sizeof *w->sums));
-    w->sums[0] = 0;
-    h->sums_crc = crc32c(0, w->sums, pages * sizeof *w->sums);
-    h->sections[RUN_SUMS] = (struct run_section){pages, pages * sizeof *w->sums};
-    h->file_bytes = pages * RUN_PAGE_BYTES + pages * sizeof *w->sums;
+    h->identity = hash64(h->files, slice_make(w->sums.at + blocks->page,
+                                              blocks->bytes / RUN_PAGE_BYTES * sizeof *w->sums.at));
+    w->sums.at[0] = 0;
+    h->sums_crc = crc32c(0, w->sums.at, pages * sizeof *w->sums.at);
+    h->sections[RUN_SUMS] = (struct run_section){pages, pages * sizeof *w->sums.at};
+    h->file_bytes = pages * RUN_PAGE_BYTES + pages * sizeof *w->sums.at;
     memcpy(h->magic, RUN_MAGIC, sizeof h->magic);
     h->format = RUN_FORMAT;
-    int rc = file_pwrite_full(w->fd, w->sums, pages * sizeof *w->sums,
+    int rc = file_pwrite_full(w->sums.fd, w->sums.at, pages * sizeof *w->sums.at,
                               (off_t)(pages * RUN_PAGE_BYTES), err);
     uint8_t page[RUN_PAGE_BYTES] = {0};
     memcpy(page, h, sizeof *h);
     h->crc = crc32c(0, page, sizeof page);
     memcpy(page, h, sizeof *h);
-    return rc < 0 ? rc : file_pwrite_full(w->fd, page, sizeof page, 0, err);
+    return rc < 0 ? rc : file_pwrite_full(w->sums.fd, page, sizeof page, 0, err);
 }
 
 int run_writer_finish(struct run_writer *w, struct slice meta, const struct run_removals *removals,
@@ -619,7 +488,7 @@ int run_writer_finish(struct run_writer *w, struct slice meta, const struct run_
     w->head.removed_bytes = removals ? removals->bytes : 0;
     if (rc == 0)
         rc = put_header(w, err);
-    if (rc == 0 && fsync(w->fd) < 0)
+    if (rc == 0 && fsync(w->sums.fd) < 0)
         rc = err_set(err, errno, "fsync: %s", strerror(errno));
     return rc < 0 ? err_wrap(err, "%s", w->name) : 0;
 }

@@ -285,14 +285,15 @@ static int next_dirs(const struct listing *l, struct run_dir *b, struct run_dir 
     return in_base || in_patch;
 }
 
-/* 1 at the end of the directories, else as snapshot_list. */
-static int list_dirs(struct listing *l, struct err *err)
+/* As snapshot_list; *end tells that there are no more directories. */
+static int list_dirs(struct listing *l, bool *end, struct err *err)
 {
     for (;;) {
         struct run_dir b, p;
         int order, rc = next_dirs(l, &b, &p, &order, err);
+        *end = rc == 0;
         if (rc <= 0)
-            return rc < 0 ? rc : 1;
+            return rc;
         struct snapshot_node node = {.is_dir = true};
         uint32_t files = 0;
         if (order <= 0) {
@@ -398,8 +399,9 @@ int snapshot_list(const struct snapshot *s, uint32_t dir, uint64_t cookie, snaps
     if (rc < 0)
         return rc;
     if (!(cookie & COOKIE_FILES)) {
-        rc = list_dirs(&l, err);
-        if (rc != 1)
+        bool end = false;
+        rc = list_dirs(&l, &end, err);
+        if (!end)
             return rc;
         l.base_place = l.patch_place = 0;
     }
