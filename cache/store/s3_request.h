@@ -29,6 +29,8 @@ struct s3_bucket {
 void s3_bucket_done(struct s3_bucket *b);
 
 #define S3_REQUEST_FIELDS_MAX 12
+/* Of an answer that should have none but an error's sentence. */
+#define S3_ERROR_BYTES_MAX (64 * KIB)
 
 struct s3_request {
     struct http_request http; /* its `text` holds the body of a listing or an error */

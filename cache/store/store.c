@@ -6,6 +6,9 @@
 #include "cache/store/s3.h"
 #include "cache/store/url.h"
 
+/* Parts of a whole object that are on the way together. */
+#define PARTS_AT_ONCE 8
+
 struct store *store_open(const char *text, const struct store_options *options,
                          const struct store_runtime *runtime, struct err *err)
 {
@@ -45,38 +48,79 @@ int store_get_wait(struct store *s, struct store_get *req, struct err *err)
     return req->rc < 0 ? err_copy(err, &req->err) : 0;
 }
 
-/* Where a buffer is full, whether the object ends there is asked with one byte more. */
-static int check_end(struct store *s, struct store_get *get, size_t max, struct err *err)
+static int too_long(const char *key, uint64_t size, const struct buf *out, struct err *err)
 {
-    char byte;
-    get->to = &byte;
-    get->length = 1;
-    int rc = store_get_wait(s, get, err);
-    if (rc == 0 && get->got)
-        rc = err_set(err, EOVERFLOW, "%.300s: %llu bytes, at most %zu are permitted", get->key,
-                     (unsigned long long)get->info.size, max);
-    return rc;
+    return err_set(err, EOVERFLOW, "%.300s: %llu bytes, at most %zu are permitted", key,
+                   (unsigned long long)size, out->max);
 }
 
-static int read_part(struct store *s, struct store_get *get, struct buf *out, struct err *err)
+/* The first part, which tells the size of the object: it fits into the buffer, or -EOVERFLOW. */
+static int read_first(struct store *s, const char *key, struct buf *out, struct store_info *info,
+                      struct err *err)
 {
+    char probe; /* a full buffer asks for one byte, and is right if none comes */
     size_t room = out->max - out->len;
-    if (room == 0)
-        return check_end(s, get, out->max, err);
-    get->length = room < BLOCK_BYTES ? room : BLOCK_BYTES;
-    get->to = buf_reserve(out, get->length);
-    if (!get->to)
+    struct store_get get = {.key = key, .length = room < BLOCK_BYTES ? room : BLOCK_BYTES};
+    get.to = room ? buf_reserve(out, get.length) : &probe;
+    get.length = room ? get.length : 1;
+    if (!get.to)
         return buf_check(out, err);
-    int rc = store_get_wait(s, get, err);
+    int rc = store_get_wait(s, &get, err);
     if (rc < 0)
         return rc;
-    uint64_t left = get->info.size > get->offset ? get->info.size - get->offset : 0;
-    if (left > room)
-        return err_set(err, EOVERFLOW, "%.300s: %llu bytes, at most %zu are permitted", get->key,
-                       (unsigned long long)get->info.size, out->max);
-    out->len += get->got;
-    out->data[out->len] = '\0';
+    if (get.info.size > room)
+        return too_long(key, get.info.size, out, err);
+    out->len += get.got;
+    *info = get.info;
     return 0;
+}
+
+struct part {
+    struct store_get get;
+    struct event ended;
+};
+
+/* What came is that part of the object that the first one told of. */
+static int check_part(const struct store_get *get, const struct store_info *first, struct err *err)
+{
+    if (get->rc < 0)
+        return err_copy(err, &get->err);
+    if (get->info.size != first->size)
+        return err_set(err, ESTALE, "%.300s: the object changed while it was read", get->key);
+    if (get->got != get->length)
+        return err_set(err, EIO, "%.300s: %zu of %zu bytes came at %llu", get->key, get->got,
+                       get->length, (unsigned long long)get->offset);
+    return 0;
+}
+
+/* The next parts, side by side, from `at` on into `to`; returns the bytes that they cover. */
+static ssize_t read_parts(struct store *s, const char *key, const struct store_info *first,
+                          uint64_t at, char *to, struct err *err)
+{
+    struct part parts[PARTS_AT_ONCE];
+    size_t n = 0, covered = 0;
+    for (; n < PARTS_AT_ONCE && at + covered < first->size; n++) {
+        uint64_t left = first->size - at - covered;
+        struct part *p = &parts[n];
+        p->get = (struct store_get){.key = key,
+                                    .offset = at + covered,
+                                    .length = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES,
+                                    .if_match = first->etag[0] ? first->etag : NULL,
+                                    .to = to + covered,
+                                    .done = wake,
+                                    .waiter = &p->ended};
+        event_init(&p->ended);
+        covered += p->get.length;
+        s->ops->get(s, &p->get);
+    }
+    int rc = 0;
+    for (size_t i = 0; i < n; i++) {
+        event_wait(&parts[i].ended);
+        event_done(&parts[i].ended);
+        if (rc == 0)
+            rc = check_part(&parts[i].get, first, err);
+    }
+    return rc < 0 ? rc : (ssize_t)covered;
 }
 
 int store_read(struct store *s, const char *key, struct buf *out, struct store_info *info,
@@ -84,25 +128,20 @@ int store_read(struct store *s, const char *key, struct buf *out, struct store_i
 {
     size_t before = out->len;
     struct store_info first = {0};
-    struct store_get get = {.key = key};
-    int rc;
-    do {
-        rc = read_part(s, &get, out, err);
-        if (rc == 0 && get.offset == 0)
-            first = get.info;
-        if (rc == 0 && get.info.size != first.size)
-            rc = err_set(err, ESTALE, "%.300s: the object changed while it was read", key);
-        get.if_match = first.etag[0] ? first.etag : NULL;
-        get.offset += get.got;
-    } while (rc == 0 && get.got && get.offset < first.size);
-    if (rc == 0 && get.offset != first.size)
-        rc = err_set(err, EIO, "%.300s: %llu of %llu bytes came", key,
-                     (unsigned long long)get.offset, (unsigned long long)first.size);
-    if (rc < 0) {
-        out->len = before;
-        return rc;
+    int rc = read_first(s, key, out, &first, err);
+    size_t got = out->len - before;
+    char *to = rc == 0 ? buf_reserve(out, (size_t)first.size - got) : NULL; /* both below max */
+    if (rc == 0 && !to)
+        rc = buf_check(out, err);
+    while (rc == 0 && got < first.size) {
+        ssize_t n = read_parts(s, key, &first, got, out->data + before + got, err);
+        rc = n < 0 ? (int)n : 0;
+        got += n < 0 ? 0 : (size_t)n;
     }
-    if (info)
+    out->len = rc < 0 ? before : before + got;
+    if (out->data)
+        out->data[out->len] = '\0';
+    if (rc == 0 && info)
         *info = first;
-    return 0;
+    return rc;
 }

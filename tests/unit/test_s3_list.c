@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "cache/store/s3_list.h"
 
 #define HEAD                                                                                       \

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A page of a listing and an error document from a server that means harm: an error or a page whose
+ * every key is there, never a crash. */
+#include <assert.h>
+
+#include "cache/store/s3_list.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct err err = ERR_INIT;
+    AUTO(s3_page) struct s3_page page;
+    s3_page_init(&page);
+    int rc = s3_page_parse(slice_make(data, size), &page, &err);
+    assert(rc == -err.code);
+    if (rc == 0) {
+        assert(!page.truncated || page.token);
+        for (size_t i = 0; i < page.lines.n; i++) {
+            struct slice key = page.lines.at[i].key;
+            assert(key.n && !memchr(key.p, '\0', key.n));
+        }
+    }
+    struct s3_problem problem;
+    s3_problem_parse(slice_make(data, size), &problem);
+    assert(memchr(problem.code, '\0', sizeof problem.code));
+    assert(memchr(problem.message, '\0', sizeof problem.message));
+    return 0;
+}
