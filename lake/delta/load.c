@@ -23,6 +23,7 @@ struct load {
     const struct version *version; /* that is asked for */
     struct delta_log log;          /* read when something has to be made */
     bool has_log;
+    bool checkpoint_unread; /* the last one that was tried is of a kind that is not read */
 };
 
 /*
@@ -93,14 +94,11 @@ static int replay_commits(const struct load *l, struct delta_replay *r, int64_t 
 }
 
 /* Are there live files with deletion vectors in a run? */
-static int check_dvs(const struct load *l, const char *name, struct err *err)
+static int check_dvs(const struct run *run, struct err *err)
 {
-    AUTO(run) struct run *run = NULL;
     AUTO(run_cursor) struct run_cursor cursor = {0};
     struct entry entry;
-    int rc = run_open(l->table->dirfd, name, &run, err);
-    if (rc == 0)
-        rc = run_cursor_init(&cursor, run, 0, err);
+    int rc = run_cursor_init(&cursor, run, 0, err);
     if (rc < 0)
         return rc;
     while ((rc = run_cursor_next(&cursor, &entry, err)) > 0)
@@ -109,31 +107,54 @@ static int check_dvs(const struct load *l, const char *name, struct err *err)
     return rc;
 }
 
+/* The name of a version's run: a base where `base` is NULL, else a patch on it. */
+static int name_run(char name[DELTA_RUN_NAME_BYTES], const struct run *base, int64_t version,
+                    struct err *err)
+{
+    int64_t under;
+    uint64_t ignored;
+    if (!base) {
+        delta_base_name(name, version);
+        return 0;
+    }
+    int rc = delta_state_identity(run_meta(base), &under, &ignored, err);
+    if (rc == 0)
+        delta_patch_name(name, under, version);
+    return rc;
+}
+
 /*
- * Writes the run of what was replayed, a base where `base` is NULL. Where deletion vectors came by,
- * it gets its name only after it was seen that none is live.
+ * Writes the run of what was replayed and opens it. It is written under a name of its own, so that
+ * loads side by side never write one file, and gets its name after it was seen that it is whole and
+ * that no live file has deletion vectors.
  */
 static int write_run(const struct load *l, struct delta_replay *r, struct run *base,
-                     const struct version *version, const char *name, struct err *err)
+                     const struct version *version, struct run **out, struct err *err)
 {
-    char aside[DELTA_RUN_NAME_BYTES];
+    char name[DELTA_RUN_NAME_BYTES], aside[DELTA_RUN_NAME_BYTES];
     AUTO(buf) struct buf meta;
+    AUTO(run) struct run *run = NULL;
     buf_init(&meta, 2 * JSON_LINE_BYTES_MAX);
     delta_state_format(r->state, version->number, version->fingerprint, &meta);
     int rc = buf_check(&meta, err);
+    if (rc == 0)
+        rc = name_run(name, base, version->number, err);
     if (rc < 0)
         return rc;
     delta_unchecked_name(aside);
-    const char *to = r->has_dvs ? aside : name;
-    rc = base ? index_build_patch(r->build, base, to, buf_slice(&meta), err)
-              : index_build_base(r->build, to, buf_slice(&meta), err);
-    if (rc < 0 || !r->has_dvs)
+    rc = base ? index_build_patch(r->build, base, aside, buf_slice(&meta), err)
+              : index_build_base(r->build, aside, buf_slice(&meta), err);
+    if (rc < 0)
         return rc;
-    rc = check_dvs(l, aside, err);
+    rc = run_open(l->table->dirfd, aside, &run, err);
+    if (rc == 0 && r->has_dvs)
+        rc = check_dvs(run, err);
     if (rc == 0 && renameat(l->table->dirfd, aside, l->table->dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
     if (rc < 0)
         (void)unlinkat(l->table->dirfd, aside, 0); /* a leftover is never opened */
+    else
+        *out = STEAL(run);
     return rc;
 }
 
@@ -144,20 +165,19 @@ static int check_gate(const struct delta_state *s, struct err *err)
 }
 
 /* Replays checkpoint (may be NULL) and commits up to a version. */
-static int replay_from(const struct load *l, const struct delta_log_file *checkpoint,
-                       int64_t version, struct delta_replay *r, struct err *err)
+static int replay_from(struct load *l, const struct delta_log_file *checkpoint, int64_t version,
+                       struct delta_replay *r, struct err *err)
 {
     int rc = checkpoint ? delta_replay_checkpoint(r, checkpoint, err) : 0;
     int64_t first = checkpoint ? checkpoint->name.version + 1 : 0;
+    l->checkpoint_unread = rc == -EOPNOTSUPP;
     return rc < 0 ? rc : replay_commits(l, r, first, version, err);
 }
 
 /* Makes the base of a version from one start. */
-static int make_base_from(const struct load *l, const struct delta_log_file *checkpoint,
-                          const struct version *version, struct err *err)
+static int make_base_from(struct load *l, const struct delta_log_file *checkpoint,
+                          const struct version *version, struct run **out, struct err *err)
 {
-    char name[DELTA_RUN_NAME_BYTES];
-    delta_base_name(name, version->number);
     AUTO(delta_state) struct delta_state state, again;
     AUTO(delta_replay) struct delta_replay r = {0}, second = {0};
     delta_state_init(&state);
@@ -170,40 +190,34 @@ static int make_base_from(const struct load *l, const struct delta_log_file *che
     if (rc < 0)
         return rc;
     if (!r.moved)
-        return write_run(l, &r, NULL, version, name, err);
+        return write_run(l, &r, NULL, version, out, err);
     rc = delta_replay_init(&second, l->table, &state.columns, &again, err);
     if (rc == 0)
         rc = replay_from(l, checkpoint, version->number, &second, err);
-    return rc < 0 ? rc : write_run(l, &second, NULL, version, name, err);
+    return rc < 0 ? rc : write_run(l, &second, NULL, version, out, err);
 }
 
 /*
- * Makes and opens the base of a version. From the newest checkpoint, or, where that is of a kind
- * that is not read, from an older one or the first commit, as long as the log reaches.
+ * Makes the base of a version. From the newest checkpoint, or, where that is of a kind that is not
+ * read, from an older one or the first commit, as long as the log reaches.
  */
 static int make_base(struct load *l, const struct version *version, struct run **out,
                      struct err *err)
 {
-    char name[DELTA_RUN_NAME_BYTES];
     int64_t ceiling = version->number;
     struct err first = ERR_INIT;
     for (;;) {
         const struct delta_log_file *checkpoint = delta_log_checkpoint(&l->log, ceiling);
         struct err e = ERR_INIT;
-        int rc = make_base_from(l, checkpoint, version, &e);
-        if (rc == 0)
-            break;
+        l->checkpoint_unread = false;
+        if (make_base_from(l, checkpoint, version, out, &e) == 0)
+            return 0;
         if (!first.code)
             first = e;
-        if (rc != -EOPNOTSUPP || !checkpoint || checkpoint->name.version == 0)
-            return err_copy(err, &first);
+        if (!l->checkpoint_unread) /* what an older start is missing is not the reason */
+            return err_copy(err, e.code == ENOENT ? &first : &e);
         ceiling = checkpoint->name.version - 1;
     }
-    delta_base_name(name, version->number);
-    int rc = open_run(l, name, version, out, err);
-    if (rc == 0 && !*out)
-        rc = err_set(err, EIO, "%s cannot be read back", name);
-    return rc;
 }
 
 /* Which of the two the state half of a checkpoint tells. */
@@ -238,7 +252,6 @@ static int check_passed(const struct load *l, int64_t base_version, struct err *
 static int make_patch(const struct load *l, struct run *base, int64_t base_version,
                       struct run **out, struct err *err)
 {
-    char name[DELTA_RUN_NAME_BYTES];
     AUTO(delta_state) struct delta_state before, state;
     AUTO(delta_replay) struct delta_replay r = {0};
     const struct delta_state *s = &state;
@@ -262,13 +275,7 @@ static int make_patch(const struct load *l, struct run *base, int64_t base_versi
         !delta_columns_equal(&before.columns, &s->columns) ||
         !slice_eq(before.metadata.id, s->metadata.id))
         return -EAGAIN;
-    delta_patch_name(name, base_version, l->version->number);
-    rc = write_run(l, &r, base, l->version, name, err);
-    if (rc == 0)
-        rc = open_run(l, name, l->version, out, err);
-    if (rc == 0 && !*out)
-        rc = err_set(err, EIO, "%s cannot be read back", name);
-    return rc;
+    return write_run(l, &r, base, l->version, out, err);
 }
 
 /* Opens the base of a version where it counts; *out NULL where it does not. */
