@@ -106,9 +106,9 @@ static void load_times(const struct delta_table *table, struct times *times)
         buf_reset(&times->old);
 }
 
-/* Keeps the times from `first` on; the version before it, where there is one, has none. */
+/* Keeps the times from `first` on; `none_before`: the version before that has none. */
 static void save_times(const struct delta_table *table, const struct history *h,
-                       struct times *times, size_t first)
+                       struct times *times, size_t first, bool none_before)
 {
     struct err ignored = ERR_INIT; /* likewise */
     AUTO(buf) struct buf all = {0};
@@ -116,7 +116,7 @@ static void save_times(const struct delta_table *table, const struct history *h,
         return;
     buf_init(&all, TIMES_BYTES_MAX);
     int64_t oldest = INT64_MAX;
-    for (size_t i = h->n; i > 0 && i + 1 > first; i--) {
+    for (size_t i = h->n; i > first || (i > 0 && i == first && none_before); i--) {
         const struct version *v = &h->at[i - 1];
         struct known k = {v->number, v->fingerprint, i > first ? v->timestamp_ms : TIME_NONE};
         buf_add(&all, &k, sizeof k);
@@ -170,7 +170,7 @@ static int set_times(const struct delta_table *table, struct history *h,
     }
     if (rc >= 0) {
         set_file_times(h, files, first, from);
-        save_times(table, h, &times, from);
+        save_times(table, h, &times, from, rc == 0);
     }
     buf_done(&times.old);
     buf_done(&times.fresh);
