@@ -25,6 +25,7 @@ def check(mounted, corpus, tables, *more):
     done = subprocess.run(
         [PYTHON, str(TABLES / 'check'), str(mounted), str(TABLES / 'expected'), '--bytes',
          '--source', str(corpus), '--tables', tables, '--refused', str(REFUSED),
+         '--deletes', 'either',
          '--timeout', str(60 * SLOWNESS), *more], capture_output=True, text=True)
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
