@@ -30,8 +30,13 @@ def check(mounted, corpus, tables, *more, expected=TABLES / 'expected'):
     done = subprocess.run(
         [PYTHON, str(TABLES / 'check'), str(mounted), str(expected), '--bytes',
          '--source', str(corpus), '--tables', tables, '--refused', str(REFUSED),
+<<<<<<< HEAD
          '--deletes', 'either', '--timeout', str(60 * SLOWNESS), *more],
         capture_output=True, text=True)
+=======
+         '--deletes', 'either',
+         '--timeout', str(60 * SLOWNESS), *more], capture_output=True, text=True)
+>>>>>>> refs/heads/tests
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     passed = int(done.stdout.splitlines()[-1].split()[0])
