@@ -11,16 +11,20 @@
 #define TIMES_FILE "times"
 #define TIMES_BYTES_MAX (64 * VERSIONS_MAX)
 
-/* A commit whose in-commit timestamp was read: fixed size, as it lies in the file. */
+/* The time of a commit that tells none. */
+#define NO_TIME INT64_MIN
+
+/* A commit that was asked for its in-commit timestamp: fixed size, as it lies in the file. */
 struct known {
     int64_t version;
     uint64_t fingerprint;
     int64_t time_ms;
 };
 
-/* Those that are known, newest first as they are asked for; of the file, and read by now. */
+/* Those that are known, newest first, as they are asked for. At most the last has NO_TIME. */
 struct times {
-    struct buf old, fresh; /* runs of struct known */
+    struct buf old; /* runs of struct known, from the file */
+    bool fresh;     /* some was read that is not among them */
 };
 
 static const struct known *known_at(const struct buf *b, size_t i)
@@ -65,7 +69,7 @@ static int read_time(const struct delta_table *table, const struct delta_log_fil
         return rc;
     /* A damaged line is told by the load of that version; here it has no time in it. */
     if (delta_action_parse(line, &arena, &action, NULL) < 0 || action.kind != DELTA_COMMIT_INFO ||
-        !action.info.has_in_commit_timestamp)
+        !action.info.has_in_commit_timestamp || action.info.in_commit_timestamp == NO_TIME)
         return 0;
     *time_ms = action.info.in_commit_timestamp;
     return 1;
@@ -78,45 +82,57 @@ static int find_time(const struct delta_table *table, const struct delta_log_fil
 {
     if (file->name.kind != DELTA_NAME_COMMIT)
         return 0;
-    if (find_known(&times->old, version, time_ms))
-        return 1;
-    int rc = read_time(table, file, time_ms, err);
-    if (rc == 1) {
-        struct known k = {version->number, version->fingerprint, *time_ms};
-        buf_add(&times->fresh, &k, sizeof k);
+    int64_t known_ms;
+    if (!find_known(&times->old, version, &known_ms)) {
+        times->fresh = true;
+        return read_time(table, file, time_ms, err);
     }
-    return rc;
+    if (known_ms == NO_TIME)
+        return 0;
+    *time_ms = known_ms;
+    return 1;
 }
 
 static void load_times(const struct delta_table *table, struct times *times)
 {
     buf_init(&times->old, TIMES_BYTES_MAX);
-    buf_init(&times->fresh, TIMES_BYTES_MAX);
+    times->fresh = false;
     struct err ignored = ERR_INIT; /* a cache: what is missing is read again */
     if (file_read(table->dirfd, TIMES_FILE, &times->old, &ignored) < 0 ||
         times->old.len % sizeof(struct known) != 0)
         buf_reset(&times->old);
 }
 
+static void add_known(struct buf *all, const struct version *v, int64_t time_ms)
+{
+    struct known k = {v->number, v->fingerprint, time_ms};
+    buf_add(all, &k, sizeof k);
+}
+
+/* What was learned of [first, h->n), and of the version before where `end` says that it has none.
+ */
 static void save_times(const struct delta_table *table, const struct history *h,
-                       struct times *times, size_t first)
+                       const struct times *times, size_t first, bool end)
 {
     struct err ignored = ERR_INIT; /* likewise */
     AUTO(buf) struct buf all = {0};
     buf_init(&all, TIMES_BYTES_MAX);
-    if (times->fresh.len) {
-        for (size_t i = h->n; i > first; i--) {
-            struct known k = {h->at[i - 1].number, h->at[i - 1].fingerprint,
-                              h->at[i - 1].timestamp_ms};
-            buf_add(&all, &k, sizeof k);
-        }
-        /* What is older stays known. */
-        for (size_t i = 0; i < times->old.len / sizeof(struct known); i++)
-            if (first < h->n && known_at(&times->old, i)->version < h->at[first].number)
-                buf_add(&all, known_at(&times->old, i), sizeof(struct known));
-        if (!all.failed)
-            (void)file_replace(table->dirfd, TIMES_FILE, buf_slice(&all), 0600, &ignored);
+    if (!times->fresh)
+        return;
+    for (size_t i = h->n; i > first; i--)
+        add_known(&all, &h->at[i - 1], h->at[i - 1].timestamp_ms);
+    if (end)
+        add_known(&all, &h->at[first - 1], NO_TIME);
+    /* What is older stays known, down to the first without one: nobody asks behind that. */
+    for (size_t i = 0; !end && i < times->old.len / sizeof(struct known); i++) {
+        const struct known *k = known_at(&times->old, i);
+        if (first < h->n && k->version >= h->at[first].number)
+            continue;
+        buf_add(&all, k, sizeof *k);
+        end = k->time_ms == NO_TIME;
     }
+    if (!all.failed)
+        (void)file_replace(table->dirfd, TIMES_FILE, buf_slice(&all), 0600, &ignored);
 }
 
 /*
@@ -160,10 +176,9 @@ static int set_times(const struct delta_table *table, struct history *h,
     }
     if (rc >= 0) {
         set_file_times(h, files, first, from);
-        save_times(table, h, &times, from);
+        save_times(table, h, &times, from, rc == 0);
     }
     buf_done(&times.old);
-    buf_done(&times.fresh);
     return rc < 0 ? rc : 0;
 }
 
