@@ -254,6 +254,9 @@ int op_getxattr(struct request *r, struct err *err)
     size_t i = 0;
     struct slice name = slice_of(r->name);
     buf_init(&value, VALUE_BYTES_MAX);
+    /* No ACLs, no labels: said so, `ls -l` asks once and not for every file. */
+    if (!slice_starts(name, SLICE_LIT("user.")))
+        return -EOPNOTSUPP;
     if (!slice_starts(name, SLICE_LIT(PREFIX)))
         return -ENODATA;
     name = slice_from(name, sizeof PREFIX - 1);

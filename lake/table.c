@@ -15,6 +15,7 @@
 #define WANTED_MAX 64 /* versions that requests wait for at once; further ones ask again */
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
 #define PAUSE_MS 50
+#define RECHECK_MS 1000 /* how often a held version is compared with the store's newest */
 
 struct loaded {
     int64_t number;
@@ -44,7 +45,8 @@ struct table {
     int64_t wanted[WANTED_MAX];
     size_t wanted_n;
 
-    struct history *history; /* NULL: not heard yet */
+    struct history *heard;   /* as the driver told it */
+    struct history *history; /* the same up to --as-of; NULL: not heard yet */
     struct err history_err;  /* of the last attempt, code 0: it was good */
     int64_t heard_ms;        /* of the last attempt */
 
@@ -178,11 +180,19 @@ static struct table_version *load(struct table *t, const struct history *h, size
     return version;
 }
 
-/* Which version the bare path shows: the last one, or the one at --as-of; -1: none. */
-static ptrdiff_t live_position(const struct table *t, const struct history *h)
+/* What --as-of leaves of a history: the same one, or a shorter copy. A new reference. */
+static struct history *cut_history(const struct table *t, struct history *heard, struct err *err)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
-    return as_of_ms ? history_at(h, as_of_ms) : (ptrdiff_t)h->n - 1;
+    size_t n = as_of_ms ? (size_t)(history_at(heard, as_of_ms) + 1) : heard->n;
+    if (n == heard->n)
+        return history_ref(heard);
+    struct history *h = history_new(n, err);
+    if (h) {
+        h->numbered = heard->numbered;
+        memcpy(h->at, heard->at, n * sizeof h->at[0]);
+    }
+    return h;
 }
 
 struct keeping {
@@ -265,14 +275,13 @@ static void move_live(struct table *t, const struct history *h)
 {
     static const struct version none = {.number = -1};
     struct err err = ERR_INIT;
-    ptrdiff_t position = live_position(t, h);
     AUTO(table_version) struct table_version *before = NULL;
     AUTO(table_version) struct table_version *next = NULL;
     WITH_LOCK (&t->lock)
         before = t->live ? table_version_ref(t->live) : NULL;
-    if (position >= 0)
-        next = load(t, h, (size_t)position, &err);
-    else if (h->n == 0 && !t->lake->config.as_of_ms)
+    if (h->n)
+        next = load(t, h, h->n - 1, &err);
+    else if (!t->lake->config.as_of_ms)
         next = version_new(t, &none, NULL, &err);
     else
         (void)err_set(&err, ENOENT, "table %s has no version at that time", t->path);
@@ -299,17 +308,22 @@ static void refresh(struct table *t, bool live)
 {
     struct err err = ERR_INIT;
     AUTO(history) struct history *previous = NULL;
+    AUTO(history) struct history *heard = NULL;
     AUTO(history) struct history *next = NULL;
     WITH_LOCK (&t->lock)
-        previous = t->history ? history_ref(t->history) : NULL;
-    int rc = t->ops->history(t->driver, previous, &next, &err);
+        previous = t->heard ? history_ref(t->heard) : NULL;
+    int rc = t->ops->history(t->driver, previous, &heard, &err);
+    if (rc == 0 && !(next = cut_history(t, heard, &err)))
+        rc = -err.code;
     if (rc < 0)
         (void)err_wrap(&err, "table %s", t->path);
     WITH_LOCK (&t->lock) {
         t->heard_ms = clock_mono_ms();
         t->history_err = err;
         if (rc == 0) {
+            history_unref(t->heard);
             history_unref(t->history);
+            t->heard = history_ref(heard);
             t->history = history_ref(next);
         } else {
             t->live_err = err;
@@ -433,6 +447,7 @@ void table_free(struct table *t)
     while (t->loaded_n)
         loaded_drop(t, t->loaded_n - 1);
     table_version_unref(t->live);
+    history_unref(t->heard);
     history_unref(t->history);
     kept_done(&t->kept);
     if (t->driver)
@@ -495,7 +510,7 @@ static bool live_due(const struct table *t, int64_t now_ms)
     if (idle_ms >= c->refresh_ms)
         return checked_ms >= PAUSE_MS;
     bool aged = (age_ms >= c->hold_ms && idle_ms >= PAUSE_MS) || age_ms >= 2 * c->hold_ms;
-    return aged && checked_ms >= c->refresh_ms;
+    return aged && checked_ms >= (c->refresh_ms < RECHECK_MS ? c->refresh_ms : RECHECK_MS);
 }
 
 int table_live(struct table *t, struct task *task, struct table_version **out, struct err *err)
@@ -600,9 +615,6 @@ int table_at(struct table *t, struct slice text, struct task *task, struct table
     WITH_LOCK (&t->lock) {
         ptrdiff_t position = -1;
         rc = position_locked(t, &ref, task, &position, err);
-        if (rc == 0 && position >= 0 && as_of_ms &&
-            t->history->at[position].timestamp_ms > as_of_ms)
-            position = -1;
         if (rc == 0 && (position < 0 || !t->history->numbered))
             rc = unknown_ref(err, t, text);
         last = rc == 0 && ref.kind == REF_TIME && !as_of_ms &&

@@ -6,7 +6,7 @@
  * first request after a pause finds it due, which then waits for the refresh:
  *
  *   idle >= refresh                            due
- *   age >= hold, idle >= 50 ms                 due, asked again at most once per refresh
+ *   age >= hold, idle >= 50 ms                 due, asked again at most once a second
  *   age >= 2 * hold                            due, likewise
  *
  * (idle: since the last request; age: since the version was first shown). All network and disk

@@ -99,11 +99,8 @@ static int enter_ref(struct table *table, struct slice ref, struct task *task, s
         out->table = table;
         return 0;
     }
-    AUTO(buf) struct buf decoded = {0}; /* `/` and `@` in it as %2F %40 */
-    buf_init(&decoded, KEY_BYTES_MAX);
-    text_percent_decode(&decoded, ref);
     bool moving;
-    int rc = table_at(table, buf_slice(&decoded), task, &out->version, &moving, err);
+    int rc = table_at(table, ref, task, &out->version, &moving, err);
     if (rc < 0)
         return rc;
     out->kind = moving ? WHERE_LIVE : WHERE_PINNED;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "lake/format/json.h"
 #include "tools/tools.h"
 
@@ -57,27 +58,43 @@ static bool print_version(struct json *j)
     return ok;
 }
 
+/*
+ * The history of the table that the path is in: `.tarn` is found in the table's directory, so it is
+ * looked for from the path upwards.
+ */
+static int read_history(const char *path, struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf file = {0};
+    AUTO_FREE char *real = realpath(path, NULL);
+    struct slice dir = slice_of(real);
+    if (!real)
+        return err_set(err, errno, "%s: %s", path, strerror(errno));
+    for (; dir.n > 1; dir = text_dirname(dir)) {
+        buf_done(&file);
+        buf_init(&file, KEY_BYTES_MAX + 64);
+        buf_addf(&file, "%.*s/.tarn/history.json", SLICE_FMT(dir));
+        int rc = buf_check(&file, err);
+        if (rc == 0)
+            rc = file_read(AT_FDCWD, file.data, out, err);
+        if (rc != -ENOENT && rc != -ENOTDIR)
+            return rc;
+    }
+    return err_set(err, ENOENT, "%s is in no table of a mount of tarn", path);
+}
+
 int cmd_versions(int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf text = {0}, path = {0};
+    AUTO(buf) struct buf text = {0};
     struct json j;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: tarn versions PATH\n\nPATH is a table in a mount.\n");
+        printf("usage: tarn versions PATH\n\nPATH is a table in a mount, or something in it.\n");
         return EXIT_OK;
     }
     if (argc != 2 || argv[1][0] == '-')
         return usage_error("versions", "one PATH of a table in a mount is needed");
     buf_init(&text, HISTORY_BYTES_MAX);
-    buf_init(&path, KEY_BYTES_MAX);
-    buf_addf(&path, "%s/.tarn/history.json", argv[1]);
-    int rc = buf_check(&path, &err);
-    if (rc == 0)
-        rc = file_read(AT_FDCWD, path.data, &text, &err);
-    if (rc == -ENOENT || rc == -ENOTDIR) {
-        (void)fprintf(stderr, "tarn versions: %s is no table in a mount of tarn\n", argv[1]);
-        return EXIT_FAILED;
-    }
+    int rc = read_history(argv[1], &text, &err);
     json_init(&j, buf_slice(&text));
     bool ok = rc == 0 && json_enter_array(&j);
     while (ok && json_next_element(&j))

@@ -207,7 +207,7 @@ static int get_action(struct scan *s, struct delta_action *out, struct err *err)
     return 0;
 }
 
-static int scan_rows(struct scan *s, enum delta_checkpoint_part part, delta_emit *emit, void *arg,
+static int scan_rows(struct scan *s, enum delta_checkpoint_part part, const struct delta_sink *sink,
                      struct err *err)
 {
     struct delta_action action;
@@ -222,7 +222,7 @@ static int scan_rows(struct scan *s, enum delta_checkpoint_part part, delta_emit
         arena_reset(&s->arena);
         rc = get_action(s, &action, err);
         if (rc == 0 && action.kind != DELTA_OTHER)
-            rc = emit(arg, &action, err);
+            rc = sink->emit(sink->arg, &action, err);
         if (rc != 0)
             return rc;
     }
@@ -230,7 +230,8 @@ static int scan_rows(struct scan *s, enum delta_checkpoint_part part, delta_emit
 }
 
 static int scan_file(struct store *store, const char *key, uint64_t size,
-                     enum delta_checkpoint_part part, delta_emit *emit, void *arg, struct err *err)
+                     enum delta_checkpoint_part part, const struct delta_sink *sink,
+                     struct err *err)
 {
     AUTO(delta_object) struct delta_object object;
     delta_object_init(&object, store, key, size);
@@ -240,14 +241,14 @@ static int scan_file(struct store *store, const char *key, uint64_t size,
         return err_wrap(err, "%s", key);
     struct scan scan = {.parquet = parquet};
     arena_init(&scan.arena, ROW_BYTES_MAX);
-    int rc = scan_rows(&scan, part, emit, arg, err);
+    int rc = scan_rows(&scan, part, sink, err);
     arena_done(&scan.arena);
     return rc < 0 ? err_wrap(err, "%s", key) : rc;
 }
 
 int delta_checkpoint_read(struct store *store, const char *prefix,
                           const struct delta_log_file *file, enum delta_checkpoint_part part,
-                          delta_emit *emit, void *arg, struct err *err)
+                          const struct delta_sink *sink, struct err *err)
 {
     AUTO(buf) struct buf key = {0};
     uint32_t files = file->name.parts ? file->name.parts : 1;
@@ -256,7 +257,7 @@ int delta_checkpoint_read(struct store *store, const char *prefix,
         delta_log_key(&key, prefix, &file[i].name);
         int rc = buf_check(&key, err);
         if (rc == 0)
-            rc = scan_file(store, key.data, file[i].size, part, emit, arg, err);
+            rc = scan_file(store, key.data, file[i].size, part, sink, err);
         if (rc != 0)
             return rc;
     }

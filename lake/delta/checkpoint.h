@@ -10,8 +10,12 @@
 #include "lake/delta/action.h"
 #include "lake/delta/log.h"
 
-/* The action lives for the call. Other than 0 ends the reading and is returned. */
-typedef int delta_emit(void *arg, const struct delta_action *action, struct err *err);
+/* Who is given the actions. */
+struct delta_sink {
+    /* The action lives for the call. Other than 0 ends the reading and is returned. */
+    int (*emit)(void *arg, const struct delta_action *action, struct err *err);
+    void *arg;
+};
 
 enum delta_checkpoint_part {
     DELTA_CHECKPOINT_STATE, /* metaData and protocol */
@@ -24,6 +28,6 @@ enum delta_checkpoint_part {
  */
 int delta_checkpoint_read(struct store *store, const char *prefix,
                           const struct delta_log_file *file, enum delta_checkpoint_part part,
-                          delta_emit *emit, void *arg, struct err *err);
+                          const struct delta_sink *sink, struct err *err);
 
 #endif

@@ -3,13 +3,26 @@
 
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "lake/delta/describe.h"
 #include "lake/delta/history.h"
 #include "lake/delta/load.h"
 
+/* Versions that were refused lately: a table that is asked for again is not replayed again. */
+#define REFUSALS_MAX 8
+
+struct refusal {
+    int64_t number;
+    uint64_t fingerprint;
+    struct err err; /* code 0: none yet */
+};
+
 struct delta_driver {
     struct driver driver;
     struct delta_table table; /* immutable after open */
+    struct lock lock;
+    struct refusal refusals[REFUSALS_MAX]; /* lock */
+    unsigned next_refusal;                 /* lock: the one that is replaced next */
 };
 
 static const struct delta_table *table_of(struct driver *d)
@@ -29,25 +42,61 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
         .root = {slice_of(config->store->home), slice_of(config->prefix)},
         .dirfd = config->index_dirfd,
     };
+    lock_init(&d->lock);
     *out = &d->driver;
     return 0;
 }
 
-static void op_close(struct driver *d)
+static void op_close(struct driver *driver)
 {
-    free(CONTAINER_OF(d, struct delta_driver, driver));
+    struct delta_driver *d = CONTAINER_OF(driver, struct delta_driver, driver);
+    lock_done(&d->lock);
+    free(d);
 }
 
 static int op_history(struct driver *d, struct history *previous, struct history **out,
                       struct err *err)
 {
-    return delta_history(table_of(d), previous, out, err);
+    struct err e = ERR_INIT;
+    int rc = delta_history(table_of(d), previous, out, &e);
+    return rc < 0 ? err_copy(err, &e) : 0;
 }
 
-static int op_load(struct driver *d, const struct history *h, size_t position,
+static bool find_refusal(struct delta_driver *d, const struct version *v, struct err *err)
+{
+    bool found = false;
+    WITH_LOCK (&d->lock) {
+        for (size_t i = 0; i < REFUSALS_MAX; i++) {
+            const struct refusal *r = &d->refusals[i];
+            if (r->err.code && r->number == v->number && r->fingerprint == v->fingerprint) {
+                *err = r->err;
+                found = true;
+            }
+        }
+    }
+    return found;
+}
+
+static void keep_refusal(struct delta_driver *d, const struct version *v, const struct err *err)
+{
+    WITH_LOCK (&d->lock) {
+        d->refusals[d->next_refusal++ % REFUSALS_MAX] =
+            (struct refusal){v->number, v->fingerprint, *err};
+    }
+}
+
+static int op_load(struct driver *driver, const struct history *h, size_t position,
                    struct snapshot **out, struct err *err)
 {
-    return delta_load(table_of(d), h, position, out, err);
+    struct delta_driver *d = CONTAINER_OF(driver, struct delta_driver, driver);
+    const struct version *v = &h->at[position];
+    struct err e = ERR_INIT;
+    if (find_refusal(d, v, &e))
+        return err_copy(err, &e);
+    int rc = delta_load(&d->table, h, position, out, &e);
+    if (rc == -EOPNOTSUPP) /* of what a version is; other failures may pass */
+        keep_refusal(d, v, &e);
+    return rc < 0 ? err_copy(err, &e) : 0;
 }
 
 static int op_locate(struct driver *d, const struct entry *entry, struct object_location *out,

@@ -9,6 +9,8 @@
 #define FIRST_BYTES (64 * KIB)
 
 #define TIMES_FILE "times"
+/* Of a commit that was read and has no in-commit timestamp. */
+#define TIME_NONE INT64_MIN
 #define TIMES_BYTES_MAX (64 * VERSIONS_MAX)
 
 /* A commit whose in-commit timestamp was read: fixed size, as it lies in the file. */
@@ -78,14 +80,20 @@ static int find_time(const struct delta_table *table, const struct delta_log_fil
 {
     if (file->name.kind != DELTA_NAME_COMMIT)
         return 0;
-    if (find_known(&times->old, version, time_ms))
-        return 1;
-    int rc = read_time(table, file, time_ms, err);
-    if (rc == 1) {
-        struct known k = {version->number, version->fingerprint, *time_ms};
+    int64_t found_ms;
+    int rc = 1;
+    if (!find_known(&times->old, version, &found_ms)) {
+        found_ms = TIME_NONE;
+        rc = read_time(table, file, &found_ms, err);
+        if (rc < 0)
+            return rc;
+        struct known k = {version->number, version->fingerprint, found_ms};
         buf_add(&times->fresh, &k, sizeof k);
     }
-    return rc;
+    if (found_ms == TIME_NONE)
+        return 0;
+    *time_ms = found_ms;
+    return 1;
 }
 
 static void load_times(const struct delta_table *table, struct times *times)
@@ -98,25 +106,27 @@ static void load_times(const struct delta_table *table, struct times *times)
         buf_reset(&times->old);
 }
 
+/* Keeps the times from `first` on; `none_before`: the version before that has none. */
 static void save_times(const struct delta_table *table, const struct history *h,
-                       struct times *times, size_t first)
+                       struct times *times, size_t first, bool none_before)
 {
     struct err ignored = ERR_INIT; /* likewise */
     AUTO(buf) struct buf all = {0};
+    if (times->fresh.len == 0)
+        return;
     buf_init(&all, TIMES_BYTES_MAX);
-    if (times->fresh.len) {
-        for (size_t i = h->n; i > first; i--) {
-            struct known k = {h->at[i - 1].number, h->at[i - 1].fingerprint,
-                              h->at[i - 1].timestamp_ms};
-            buf_add(&all, &k, sizeof k);
-        }
-        /* What is older stays known. */
-        for (size_t i = 0; i < times->old.len / sizeof(struct known); i++)
-            if (first < h->n && known_at(&times->old, i)->version < h->at[first].number)
-                buf_add(&all, known_at(&times->old, i), sizeof(struct known));
-        if (!all.failed)
-            (void)file_replace(table->dirfd, TIMES_FILE, buf_slice(&all), 0600, &ignored);
+    int64_t oldest = INT64_MAX;
+    for (size_t i = h->n; i > first || (i > 0 && i == first && none_before); i--) {
+        const struct version *v = &h->at[i - 1];
+        struct known k = {v->number, v->fingerprint, i > first ? v->timestamp_ms : TIME_NONE};
+        buf_add(&all, &k, sizeof k);
+        oldest = v->number;
     }
+    for (size_t i = 0; i < times->old.len / sizeof(struct known); i++) /* older ones stay known */
+        if (known_at(&times->old, i)->version < oldest)
+            buf_add(&all, known_at(&times->old, i), sizeof(struct known));
+    if (!all.failed)
+        (void)file_replace(table->dirfd, TIMES_FILE, buf_slice(&all), 0600, &ignored);
 }
 
 /*
@@ -160,7 +170,7 @@ static int set_times(const struct delta_table *table, struct history *h,
     }
     if (rc >= 0) {
         set_file_times(h, files, first, from);
-        save_times(table, h, &times, from);
+        save_times(table, h, &times, from, rc == 0);
     }
     buf_done(&times.old);
     buf_done(&times.fresh);

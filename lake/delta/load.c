@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/load.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 
-#include "base/text.h"
-#include "base/vec.h"
 #include "lake/delta/checkpoint.h"
 #include "lake/delta/protocol.h"
+#include "lake/delta/runs.h"
 
 /* A base without a checkpoint stands at a multiple of this. */
 #define BASE_STEP 16
@@ -18,8 +16,6 @@
 /* Actions on one base: this, or a quarter of its files. */
 #define PATCH_ACTIONS_MAX 10000
 
-#define RUN_NAME_BYTES 64
-
 /* One load on its way. */
 struct load {
     const struct delta_table *table;
@@ -27,18 +23,8 @@ struct load {
     const struct version *version; /* that is asked for */
     struct delta_log log;          /* read when something has to be made */
     bool has_log;
+    bool checkpoint_unread; /* the last one that was tried is of a kind that is not read */
 };
-
-static void base_name(char name[RUN_NAME_BYTES], int64_t version)
-{
-    (void)snprintf(name, RUN_NAME_BYTES, "base-%020lld", (long long)version);
-}
-
-static void patch_name(char name[RUN_NAME_BYTES], int64_t base, int64_t version)
-{
-    (void)snprintf(name, RUN_NAME_BYTES, "patch-%020lld-%020lld", (long long)base,
-                   (long long)version);
-}
 
 /*
  * Opens a run that says the version of this history. 0 with *out NULL where there is none; one that
@@ -108,14 +94,11 @@ static int replay_commits(const struct load *l, struct delta_replay *r, int64_t 
 }
 
 /* Are there live files with deletion vectors in a run? */
-static int check_dvs(const struct load *l, const char *name, struct err *err)
+static int check_dvs(const struct run *run, struct err *err)
 {
-    AUTO(run) struct run *run = NULL;
     AUTO(run_cursor) struct run_cursor cursor = {0};
     struct entry entry;
-    int rc = run_open(l->table->dirfd, name, &run, err);
-    if (rc == 0)
-        rc = run_cursor_init(&cursor, run, 0, err);
+    int rc = run_cursor_init(&cursor, run, 0, err);
     if (rc < 0)
         return rc;
     while ((rc = run_cursor_next(&cursor, &entry, err)) > 0)
@@ -124,32 +107,54 @@ static int check_dvs(const struct load *l, const char *name, struct err *err)
     return rc;
 }
 
+/* The name of a version's run: a base where `base` is NULL, else a patch on it. */
+static int name_run(char name[DELTA_RUN_NAME_BYTES], const struct run *base, int64_t version,
+                    struct err *err)
+{
+    int64_t under;
+    uint64_t ignored;
+    if (!base) {
+        delta_base_name(name, version);
+        return 0;
+    }
+    int rc = delta_state_identity(run_meta(base), &under, &ignored, err);
+    if (rc == 0)
+        delta_patch_name(name, under, version);
+    return rc;
+}
+
 /*
- * Writes the run of what was replayed, a base where `base` is NULL. Where deletion vectors came by,
- * it gets its name only after it was seen that none is live.
+ * Writes the run of what was replayed and opens it. It is written under a name of its own, so that
+ * loads side by side never write one file, and gets its name after it was seen that it is whole and
+ * that no live file has deletion vectors.
  */
 static int write_run(const struct load *l, struct delta_replay *r, struct run *base,
-                     const struct version *version, const char *name, struct err *err)
+                     const struct version *version, struct run **out, struct err *err)
 {
-    static _Atomic unsigned count;
-    char aside[RUN_NAME_BYTES];
+    char name[DELTA_RUN_NAME_BYTES], aside[DELTA_RUN_NAME_BYTES];
     AUTO(buf) struct buf meta = {0};
+    AUTO(run) struct run *run = NULL;
     buf_init(&meta, 2 * JSON_LINE_BYTES_MAX);
     delta_state_format(r->state, version->number, version->fingerprint, &meta);
     int rc = buf_check(&meta, err);
+    if (rc == 0)
+        rc = name_run(name, base, version->number, err);
     if (rc < 0)
         return rc;
-    (void)snprintf(aside, sizeof aside, "unchecked-%d-%u", (int)getpid(), count++);
-    const char *to = r->has_dvs ? aside : name;
-    rc = base ? index_build_patch(r->build, base, to, buf_slice(&meta), err)
-              : index_build_base(r->build, to, buf_slice(&meta), err);
-    if (rc < 0 || !r->has_dvs)
+    delta_unchecked_name(aside);
+    rc = base ? index_build_patch(r->build, base, aside, buf_slice(&meta), err)
+              : index_build_base(r->build, aside, buf_slice(&meta), err);
+    if (rc < 0)
         return rc;
-    rc = check_dvs(l, aside, err);
+    rc = run_open(l->table->dirfd, aside, &run, err);
+    if (rc == 0 && r->has_dvs)
+        rc = check_dvs(run, err);
     if (rc == 0 && renameat(l->table->dirfd, aside, l->table->dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
     if (rc < 0)
         (void)unlinkat(l->table->dirfd, aside, 0); /* a leftover is never opened */
+    else
+        *out = STEAL(run);
     return rc;
 }
 
@@ -160,20 +165,19 @@ static int check_gate(const struct delta_state *s, struct err *err)
 }
 
 /* Replays checkpoint (may be NULL) and commits up to a version. */
-static int replay_from(const struct load *l, const struct delta_log_file *checkpoint,
-                       int64_t version, struct delta_replay *r, struct err *err)
+static int replay_from(struct load *l, const struct delta_log_file *checkpoint, int64_t version,
+                       struct delta_replay *r, struct err *err)
 {
     int rc = checkpoint ? delta_replay_checkpoint(r, checkpoint, err) : 0;
     int64_t first = checkpoint ? checkpoint->name.version + 1 : 0;
+    l->checkpoint_unread = rc == -EOPNOTSUPP;
     return rc < 0 ? rc : replay_commits(l, r, first, version, err);
 }
 
 /* Makes the base of a version from one start. */
-static int make_base_from(const struct load *l, const struct delta_log_file *checkpoint,
-                          const struct version *version, struct err *err)
+static int make_base_from(struct load *l, const struct delta_log_file *checkpoint,
+                          const struct version *version, struct run **out, struct err *err)
 {
-    char name[RUN_NAME_BYTES];
-    base_name(name, version->number);
     AUTO(delta_state) struct delta_state state, again;
     AUTO(delta_replay) struct delta_replay r = {0}, second = {0};
     delta_state_init(&state);
@@ -186,40 +190,34 @@ static int make_base_from(const struct load *l, const struct delta_log_file *che
     if (rc < 0)
         return rc;
     if (!r.moved)
-        return write_run(l, &r, NULL, version, name, err);
+        return write_run(l, &r, NULL, version, out, err);
     rc = delta_replay_init(&second, l->table, &state.columns, &again, err);
     if (rc == 0)
         rc = replay_from(l, checkpoint, version->number, &second, err);
-    return rc < 0 ? rc : write_run(l, &second, NULL, version, name, err);
+    return rc < 0 ? rc : write_run(l, &second, NULL, version, out, err);
 }
 
 /*
- * Makes and opens the base of a version. From the newest checkpoint, or, where that is of a kind
- * that is not read, from an older one or the first commit, as long as the log reaches.
+ * Makes the base of a version. From the newest checkpoint, or, where that is of a kind that is not
+ * read, from an older one or the first commit, as long as the log reaches.
  */
 static int make_base(struct load *l, const struct version *version, struct run **out,
                      struct err *err)
 {
-    char name[RUN_NAME_BYTES];
     int64_t ceiling = version->number;
     struct err first = ERR_INIT;
     for (;;) {
         const struct delta_log_file *checkpoint = delta_log_checkpoint(&l->log, ceiling);
         struct err e = ERR_INIT;
-        int rc = make_base_from(l, checkpoint, version, &e);
-        if (rc == 0)
-            break;
+        l->checkpoint_unread = false;
+        if (make_base_from(l, checkpoint, version, out, &e) == 0)
+            return 0;
         if (!first.code)
             first = e;
-        if (rc != -EOPNOTSUPP || !checkpoint || checkpoint->name.version == 0)
-            return err_copy(err, &first);
+        if (!l->checkpoint_unread) /* what an older start is missing is not the reason */
+            return err_copy(err, e.code == ENOENT ? &first : &e);
         ceiling = checkpoint->name.version - 1;
     }
-    base_name(name, version->number);
-    int rc = open_run(l, name, version, out, err);
-    if (rc == 0 && !*out)
-        rc = err_set(err, EIO, "%s cannot be read back", name);
-    return rc;
 }
 
 /* Which of the two the state half of a checkpoint tells. */
@@ -241,10 +239,10 @@ static int check_passed(const struct load *l, int64_t base_version, struct err *
     const struct delta_table *t = l->table;
     const struct delta_log_file *file = delta_log_checkpoint(&l->log, l->version->number);
     bool seen[2] = {false, false};
+    struct delta_sink sink = {note_state, seen};
     if (!file || file->name.version <= base_version)
         return 0;
-    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, note_state,
-                                   seen, err);
+    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
     if (rc == -EOPNOTSUPP) /* is passed over by a load without the base as well */
         return 0;
     return rc == 0 && seen[0] && seen[1] ? 0 : -EAGAIN;
@@ -254,7 +252,6 @@ static int check_passed(const struct load *l, int64_t base_version, struct err *
 static int make_patch(const struct load *l, struct run *base, int64_t base_version,
                       struct run **out, struct err *err)
 {
-    char name[RUN_NAME_BYTES];
     AUTO(delta_state) struct delta_state before, state;
     AUTO(delta_replay) struct delta_replay r = {0};
     const struct delta_state *s = &state;
@@ -278,75 +275,19 @@ static int make_patch(const struct load *l, struct run *base, int64_t base_versi
         !delta_columns_equal(&before.columns, &s->columns) ||
         !slice_eq(before.metadata.id, s->metadata.id))
         return -EAGAIN;
-    patch_name(name, base_version, l->version->number);
-    rc = write_run(l, &r, base, l->version, name, err);
-    if (rc == 0)
-        rc = open_run(l, name, l->version, out, err);
-    if (rc == 0 && !*out)
-        rc = err_set(err, EIO, "%s cannot be read back", name);
-    return rc;
-}
-
-/* The runs that a table's directory has, by their names. */
-struct found {
-    VEC(int64_t) bases;   /* not after the version that is asked for, newest first */
-    VEC(int64_t) patches; /* to that version: their bases */
-};
-
-static bool parse_versions(struct slice name, const char *kind, uint64_t *versions, size_t count)
-{
-    if (!slice_starts(name, slice_of(kind)))
-        return false;
-    name = slice_from(name, strlen(kind));
-    for (size_t i = 0; i < count; i++) {
-        if (name.n < 21 || name.p[0] != '-' ||
-            !text_parse_u64(slice_make(name.p + 1, 20), INT64_MAX, &versions[i]))
-            return false;
-        name = slice_from(name, 21);
-    }
-    return name.n == 0;
-}
-
-static int newest_first(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x < y) - (x > y);
-}
-
-static int find_runs(const struct load *l, struct found *found, struct err *err)
-{
-    AUTO_FD int fd = openat(l->table->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir)
-        return err_set(err, errno, "the directory of runs: %s", strerror(errno));
-    fd = -1; /* the stream's now */
-    int rc = 0;
-    uint64_t v[2], version = (uint64_t)l->version->number;
-    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
-        struct slice name = slice_of(d->d_name);
-        if (parse_versions(name, "base", v, 1) && v[0] <= version)
-            rc = vec_push(&found->bases, (int64_t)v[0]);
-        else if (parse_versions(name, "patch", v, 2) && v[1] == version)
-            rc = vec_push(&found->patches, (int64_t)v[0]);
-    }
-    (void)closedir(dir); /* only read */
-    if (rc < 0)
-        return err_set(err, -rc, "too many runs");
-    if (found->bases.n)
-        qsort(found->bases.at, found->bases.n, sizeof found->bases.at[0], newest_first);
-    return 0;
+    return write_run(l, &r, base, l->version, out, err);
 }
 
 /* Opens the base of a version where it counts; *out NULL where it does not. */
 static int open_base(const struct load *l, int64_t number, struct run **out,
                      const struct version **version, struct err *err)
 {
-    char name[RUN_NAME_BYTES];
+    char name[DELTA_RUN_NAME_BYTES];
     ptrdiff_t position = history_find(l->h, number);
     *out = NULL;
     if (position < 0)
         return 0;
-    base_name(name, number);
+    delta_base_name(name, number);
     *version = &l->h->at[position];
     return open_run(l, name, *version, out, err);
 }
@@ -362,7 +303,7 @@ static int take_snapshot(struct run **base, struct run **patch, struct snapshot 
 }
 
 /* What is there already: 1 and the snapshot, 0 there is none, or -errno. */
-static int open_made(const struct load *l, const struct found *found, struct snapshot **out,
+static int open_made(const struct load *l, const struct delta_runs *found, struct snapshot **out,
                      struct err *err)
 {
     const struct version *version;
@@ -377,10 +318,10 @@ static int open_made(const struct load *l, const struct found *found, struct sna
         return rc < 0 ? rc : 1;
     }
     for (size_t i = 0; i < found->patches.n; i++) {
-        char name[RUN_NAME_BYTES];
+        char name[DELTA_RUN_NAME_BYTES];
         AUTO(run) struct run *under = NULL;
         AUTO(run) struct run *patch = NULL;
-        patch_name(name, found->patches.at[i], l->version->number);
+        delta_patch_name(name, found->patches.at[i], l->version->number);
         rc = open_base(l, found->patches.at[i], &under, &version, err);
         if (rc == 0 && under)
             rc = open_run(l, name, l->version, &patch, err);
@@ -395,7 +336,7 @@ static int open_made(const struct load *l, const struct found *found, struct sna
 }
 
 /* The newest base that is there and near enough; *out NULL where there is none. */
-static int find_base(const struct load *l, const struct found *found, struct run **out,
+static int find_base(const struct load *l, const struct delta_runs *found, struct run **out,
                      int64_t *number, struct err *err)
 {
     const struct version *version;
@@ -432,7 +373,8 @@ static void make_shared_base(struct load *l, struct run **out, int64_t *number)
     *number = at;
 }
 
-static int make(struct load *l, const struct found *found, struct snapshot **out, struct err *err)
+static int make(struct load *l, const struct delta_runs *found, struct snapshot **out,
+                struct err *err)
 {
     AUTO(run) struct run *base = NULL;
     AUTO(run) struct run *patch = NULL;
@@ -463,15 +405,17 @@ int delta_load(const struct delta_table *table, const struct history *h, size_t 
                struct snapshot **out, struct err *err)
 {
     struct load l = {.table = table, .h = h, .version = &h->at[position]};
-    struct found found = {VEC_MAX(VERSIONS_MAX), VEC_MAX(VERSIONS_MAX)};
+    struct delta_runs found;
     delta_log_init(&l.log);
-    int rc = find_runs(&l, &found, err);
+    int rc = delta_runs_find(table->dirfd, l.version->number, &found, err);
     if (rc == 0)
         rc = open_made(&l, &found, out, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = make(&l, &found, out, err);
-    vec_done(&found.bases);
-    vec_done(&found.patches);
+        if (rc == 0)
+            delta_runs_prune(table->dirfd);
+    }
+    delta_runs_done(&found);
     delta_log_done(&l.log);
     return rc < 0 ? err_wrap(err, "version %lld", (long long)h->at[position].number) : 0;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading: the snapshot of one version, from runs that are there, or from runs that are made.
- *
- *   base-<version>             all files of a version
- *   patch-<base>-<version>     what a version has beside the base's
+ * Loading: the snapshot of one version, from runs that are there (lake/delta/runs.h), or from runs
+ * that are made.
  *
  * A run counts where its meta names the version and the fingerprint that the history has: a table
  * that was replaced by another one never meets its predecessor's runs. A base stands at a

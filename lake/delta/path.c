@@ -301,8 +301,9 @@ int delta_path_locate(const struct delta_root *root, struct slice raw, struct bu
         if (!decode(&decoded, raw))
             return bad_path(err, raw);
         buf_add_slice(&full, buf_slice(&decoded));
-        if (buf_check(&full, err) < 0)
-            return -err->code;
+        int rc = buf_check(&full, err);
+        if (rc < 0)
+            return rc;
         if (add_normal(out, buf_slice(&full)) && out->len)
             return buf_check(out, err);
     } else if (home.n && add_absolute(&full, raw) && slice_starts(buf_slice(&full), home)) {

@@ -108,11 +108,11 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
     const struct delta_table *t = r->table;
     r->version = file->name.version;
     r->seq = 0; /* before every commit; a checkpoint names each file once */
-    int rc =
-        delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, apply, r, err);
+    struct delta_sink sink = {apply, r};
+    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
     return rc < 0 ? rc
-                  : delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, apply,
-                                          r, err);
+                  : delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, &sink,
+                                          err);
 }
 
 /* Versions go up to 10^18 and lines to 10^10: commits are counted from the first that is read. */

@@ -73,7 +73,7 @@ same "$(ls mnt/silver/orders@2 | grep -c 2025-03-02)" 0
 
 say "Or ask by day: the table as it stood at the first instant of 4 March 2025, which is version 2:"
 run "ls mnt/silver/orders@2025-03-04"
-run "cat mnt/silver/orders@2025-03-04/.tarn/version; echo"
+run "cat mnt/silver/orders@2025-03-04/.tarn/version"
 same "$(tr -d '[:space:]' < mnt/silver/orders@2025-03-04/.tarn/version)" 2
 
 say "They are plain files: whatever reads files reads a version. Take one away with cp:"
@@ -87,7 +87,7 @@ echo "\$ # (a commit by the deltalake package)"
 "$PYTHON" "$here/make_lake.py" lake --commit
 sleep 2 # the live path moves on when nobody has used it for a second
 run "tarn versions mnt/silver/orders"
-run "cat mnt/silver/orders/.tarn/version; echo"
+run "cat mnt/silver/orders/.tarn/version"
 same "$(tr -d '[:space:]' < mnt/silver/orders/.tarn/version)" 4
 
 say "The live path has moved on; version 3 is what it was, byte for byte:"

@@ -19,6 +19,10 @@ DAYS = ['2025-03-01', '2025-03-02', '2025-03-03']
 FIRST = datetime.datetime(2025, 3, 1, 9, 30, tzinfo=datetime.timezone.utc)
 
 
+# The commits are dated back: without this the writer's clean-up might delete them.
+KEPT = {'delta.enableExpiredLogCleanup': 'false'}
+
+
 def orders(first, count, price=1):
     ids = list(range(first, first + count))
     return pa.table({
@@ -52,7 +56,7 @@ def make_bronze(lake):
 
 def make_silver(lake):
     table = lake / 'silver' / 'orders'
-    write_deltalake(table, orders(0, 3000), partition_by=['date'])                # version 0
+    write_deltalake(table, orders(0, 3000), partition_by=['date'], configuration=KEPT)  # version 0
     write_deltalake(table, orders(3000, 1500), mode='append')                     # version 1
     DeltaTable(table).delete("date = '2025-03-02'")                               # version 2
     write_deltalake(table, orders(0, 1200, price=3), mode='overwrite')            # version 3

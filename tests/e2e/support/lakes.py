@@ -21,6 +21,8 @@ from deltalake import DeltaTable, write_deltalake
 
 FIRST = datetime.datetime(2024, 3, 1, 9, 30, 0, 123000, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
+# The commits are dated years back: without this the writer's clean-up would delete them.
+KEPT = {'delta.enableExpiredLogCleanup': 'false', 'delta.logRetentionDuration': 'interval 36500 days'}
 DATES = ('2024-02-01', '2024-02-02', '2024-02-03')
 
 
@@ -90,7 +92,7 @@ def finish(table):
 
 
 def make_orders(table):
-    write_deltalake(table, rows(0, 120), partition_by=['date'])                          # 0
+    write_deltalake(table, rows(0, 120), partition_by=['date'], configuration=KEPT)      # 0
     for step in range(1, 4):
         write_deltalake(table, rows(step * 120, 120), mode='append')                     # 1 to 3
     DeltaTable(table).delete("country = 'PL' AND date = '2024-02-02'")                   # 4
@@ -126,12 +128,13 @@ def make(root):
     make_bronze(root)
     tables = {'silver/orders': make_orders(root / 'silver' / 'orders')}
     clients = root / 'silver' / 'eu' / 'fr' / 'clients'
-    write_deltalake(clients, rows(0, 20))
+    write_deltalake(clients, rows(0, 20), configuration=KEPT)
     write_deltalake(clients, rows(20, 20), mode='append')
     tables['silver/eu/fr/clients'] = finish(clients)
     daily = root / 'gold' / 'daily'
     for step in range(3):
-        write_deltalake(daily, rows(step * 10, 10), mode='append', partition_by=['date'])
+        write_deltalake(daily, rows(step * 10, 10), mode='append', partition_by=['date'],
+                        configuration=None if step else KEPT)
     tables['gold/daily'] = finish(daily)
     return Lake(root, tables)
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/delta/runs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "base/vec.h"
+
+/* Nobody takes longer from making a run to naming it. */
+#define LEFTOVER_MS (24 * 3600 * INT64_C(1000))
+
+void delta_base_name(char name[DELTA_RUN_NAME_BYTES], int64_t version)
+{
+    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "base-%020lld", (long long)version);
+}
+
+void delta_patch_name(char name[DELTA_RUN_NAME_BYTES], int64_t base, int64_t version)
+{
+    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "patch-%020lld-%020lld", (long long)base,
+                   (long long)version);
+}
+
+void delta_unchecked_name(char name[DELTA_RUN_NAME_BYTES])
+{
+    static _Atomic unsigned count;
+    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "unchecked-%d-%u", (int)getpid(), count++);
+}
+
+/* `<kind>-<20 digits>`, count times. */
+static bool parse_versions(struct slice name, const char *kind, uint64_t *versions, size_t count)
+{
+    if (!slice_starts(name, slice_of(kind)))
+        return false;
+    name = slice_from(name, strlen(kind));
+    for (size_t i = 0; i < count; i++) {
+        if (name.n < 21 || name.p[0] != '-' ||
+            !text_parse_u64(slice_make(name.p + 1, 20), INT64_MAX, &versions[i]))
+            return false;
+        name = slice_from(name, 21);
+    }
+    return name.n == 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+static DIR *open_dir(int dirfd_, struct err *err)
+{
+    int fd = openat(dirfd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        (void)err_set(err, errno, "the directory of runs: %s", strerror(errno));
+        if (fd >= 0)
+            (void)close(fd); /* nothing was done with it */
+    }
+    return dir;
+}
+
+int delta_runs_find(int dirfd_, int64_t version, struct delta_runs *out, struct err *err)
+{
+    *out = (struct delta_runs){VEC_MAX(VERSIONS_MAX), VEC_MAX(VERSIONS_MAX)};
+    DIR *dir = open_dir(dirfd_, err);
+    if (!dir)
+        return -err->code;
+    int rc = 0;
+    uint64_t v[2];
+    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
+        struct slice name = slice_of(d->d_name);
+        if (parse_versions(name, "base", v, 1) && v[0] <= (uint64_t)version)
+            rc = vec_push(&out->bases, (int64_t)v[0]);
+        else if (parse_versions(name, "patch", v, 2) && v[1] == (uint64_t)version)
+            rc = vec_push(&out->patches, (int64_t)v[0]);
+    }
+    (void)closedir(dir); /* only read */
+    if (rc < 0)
+        return err_set(err, -rc, "too many runs");
+    if (out->bases.n)
+        qsort(out->bases.at, out->bases.n, sizeof out->bases.at[0], newest_first);
+    return 0;
+}
+
+void delta_runs_done(struct delta_runs *runs)
+{
+    vec_done(&runs->bases);
+    vec_done(&runs->patches);
+}
+
+struct made {
+    int64_t ms;
+    char name[DELTA_RUN_NAME_BYTES];
+};
+
+/* Runs of one kind, grown by vec_push. */
+struct made_list {
+    struct made *at;
+    size_t n, capacity, max;
+};
+
+static int oldest_first(const void *a, const void *b)
+{
+    int64_t x = ((const struct made *)a)->ms, y = ((const struct made *)b)->ms;
+    return (x > y) - (x < y);
+}
+
+/* Failures leave a file that the next call tries again. */
+static void keep_newest(int dirfd_, struct made_list *list, size_t keep)
+{
+    if (list->n <= keep)
+        return;
+    qsort(list->at, list->n, sizeof list->at[0], oldest_first);
+    for (size_t i = 0; i < list->n - keep; i++)
+        (void)unlinkat(dirfd_, list->at[i].name, 0);
+}
+
+void delta_runs_prune(int dirfd_)
+{
+    struct made_list bases = VEC_MAX(VERSIONS_MAX), patches = VEC_MAX(VERSIONS_MAX);
+    struct err ignored = ERR_INIT; /* tried again with the next run */
+    uint64_t v[2];
+    int rc = 0;
+    int64_t leftover_ms = clock_real_ms() - LEFTOVER_MS;
+    DIR *dir = open_dir(dirfd_, &ignored);
+    if (!dir)
+        return;
+    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
+        struct slice name = slice_of(d->d_name);
+        struct stat st;
+        struct made made;
+        if (name.n >= sizeof made.name || fstatat(dirfd_, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        made.ms = st.st_mtim.tv_sec * INT64_C(1000) + st.st_mtim.tv_nsec / 1000000;
+        memcpy(made.name, name.p, name.n + 1); /* with its final zero */
+        if (parse_versions(name, "base", v, 1))
+            rc = vec_push(&bases, made);
+        else if (parse_versions(name, "patch", v, 2))
+            rc = vec_push(&patches, made);
+        else if (slice_starts(name, SLICE_LIT("unchecked-")) && made.ms < leftover_ms)
+            (void)unlinkat(dirfd_, d->d_name, 0);
+    }
+    (void)closedir(dir); /* only read */
+    keep_newest(dirfd_, &bases, DELTA_BASES_MAX);
+    keep_newest(dirfd_, &patches, DELTA_PATCHES_MAX);
+    vec_done(&bases);
+    vec_done(&patches);
+}

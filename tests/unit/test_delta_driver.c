@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Delta driver as a whole, over small tables in a directory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/workers.h"
+#include "lake/delta/delta.h"
+#include "lake/delta/runs.h"
+#include "lake/format/json.h"
+
+#define PROTOCOL "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
+#define METADATA                                                                                   \
+    "{\"metaData\":{\"id\":\"i\",\"format\":{\"provider\":\"parquet\"},\"schemaString\":"          \
+    "\"{\\\"fields\\\":[]}\",\"partitionColumns\":[\"p\"],\"configuration\":{}}}\n"
+#define ADD(name)                                                                                  \
+    "{\"add\":{\"path\":\"p=1/" name "\",\"partitionValues\":{\"p\":\"1\"},\"size\":7,"            \
+    "\"modificationTime\":8,\"dataChange\":true}}\n"
+#define REMOVE(name) "{\"remove\":{\"path\":\"p=1/" name "\",\"dataChange\":true}}\n"
+#define FIRST PROTOCOL METADATA ADD("a")
+
+struct fixture {
+    char dir[64];
+    int table_fd, runs_fd; /* <dir>/lake/t, <dir>/runs */
+    struct workers *workers;
+    struct store *store;
+    struct driver *driver;
+    struct err err;
+};
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    char path[128];
+    f = (struct fixture){.dir = "/tmp/tarn-delta-XXXXXX"};
+    assert_non_null(mkdtemp(f.dir));
+    (void)snprintf(path, sizeof path, "%s/lake/t/_delta_log", f.dir);
+    assert_int_equal(file_mkdirs(path, 0700, &f.err), 0);
+    f.table_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)snprintf(path, sizeof path, "%s/runs", f.dir);
+    assert_int_equal(file_mkdirs(path, 0700, &f.err), 0);
+    f.runs_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    f.workers = workers_new("test", 1, &f.err);
+    struct store_runtime runtime = {NULL, f.workers};
+    struct store_options options = {0};
+    (void)snprintf(path, sizeof path, "%s/lake", f.dir);
+    f.store = store_open(path, &options, &runtime, &f.err);
+    assert_non_null(f.store);
+    struct driver_config config = {f.store, "t/", f.runs_fd};
+    assert_int_equal(delta_ops.open(&config, &f.driver, &f.err), 0);
+    *state = &f;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    delta_ops.close(f->driver);
+    store_free(f->store);
+    workers_free(f->workers);
+    (void)close(f->table_fd);
+    (void)close(f->runs_fd);
+    return nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Writes a commit whose modification time is `seconds`. */
+static void commit(struct fixture *f, int version, const char *text, time_t seconds)
+{
+    char name[64];
+    struct timespec times[2] = {{seconds, 0}, {seconds, 0}};
+    (void)snprintf(name, sizeof name, "%020d.json", version);
+    assert_int_equal(file_replace(f->table_fd, name, slice_of(text), 0600, &f->err), 0);
+    assert_int_equal(utimensat(f->table_fd, name, times, 0), 0);
+}
+
+static int list_path(void *arg, const struct entry *entry)
+{
+    struct buf *out = arg;
+    buf_addf(out, "%s%.*s", out->len ? " " : "", SLICE_FMT(entry->path));
+    return 0;
+}
+
+/* The paths of a version, and whether it is a patch; or the error. */
+static int load(struct fixture *f, const struct history *h, size_t position, struct buf *out,
+                bool *patch)
+{
+    AUTO(snapshot) struct snapshot *s = NULL;
+    buf_reset(out);
+    f->err = (struct err)ERR_INIT;
+    int rc = delta_ops.load(f->driver, h, position, &s, &f->err);
+    if (rc < 0)
+        return rc;
+    *patch = snapshot_patch(s) != NULL;
+    return snapshot_each_file(s, list_path, out, &f->err);
+}
+
+static void check_load(struct fixture *f, const struct history *h, size_t position,
+                       const char *want, bool want_patch)
+{
+    AUTO(buf) struct buf out;
+    bool patch = false;
+    buf_init(&out, KIB);
+    assert_int_equal(load(f, h, position, &out, &patch), 0);
+    assert_string_equal(out.data ? out.data : "", want);
+    assert_int_equal(patch, want_patch);
+}
+
+static struct history *history(struct fixture *f, struct history *previous)
+{
+    struct history *h = NULL;
+    assert_int_equal(delta_ops.history(f->driver, previous, &h, &f->err), 0);
+    return h;
+}
+
+static size_t count_runs(const struct fixture *f)
+{
+    size_t n = 0;
+    DIR *dir = fdopendir(openat(f->runs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    (void)closedir(dir);
+    return n - 2;
+}
+
+/* Aim: versions are told with their times, and each has its files, on a shared base. */
+static void test_versions(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0, FIRST, 100);
+    commit(f, 1, ADD("b") REMOVE("a"), 90);
+    commit(f, 2, ADD("c"), 200);
+    AUTO(history) struct history *h = history(f, NULL);
+    assert_int_equal(h->n, 3);
+    assert_int_equal(h->at[1].timestamp_ms, 100001);
+    assert_int_equal(h->at[2].timestamp_ms, 200000);
+    check_load(f, h, 2, "p=1/b p=1/c", true);
+    check_load(f, h, 1, "p=1/b", true);
+    check_load(f, h, 0, "p=1/a", false);
+    size_t runs = count_runs(f);
+    check_load(f, h, 1, "p=1/b", true);
+    assert_int_equal(count_runs(f), runs);
+}
+
+/* Aim: an older history is gone on from; a table that was replaced is noticed. */
+static void test_going_on(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0, FIRST, 100);
+    commit(f, 1, ADD("b"), 200);
+    AUTO(history) struct history *one = history(f, NULL);
+    AUTO(history) struct history *same = history(f, one);
+    assert_ptr_equal(one, same);
+    commit(f, 2, ADD("c"), 150);
+    AUTO(history) struct history *two = history(f, one);
+    assert_int_equal(two->n, 3);
+    assert_int_equal(two->at[2].timestamp_ms, 200001);
+    check_load(f, two, 2, "p=1/a p=1/b p=1/c", true);
+
+    commit(f, 0, PROTOCOL METADATA ADD("z"), 100);
+    commit(f, 1, ADD("y"), 300);
+    commit(f, 2, ADD("x"), 400);
+    assert_int_equal(load(f, two, 1, &(struct buf){.max = KIB}, &(bool){false}), -ESTALE);
+    AUTO(history) struct history *other = history(f, two);
+    assert_int_not_equal(other->at[2].fingerprint, two->at[2].fingerprint);
+    check_load(f, other, 2, "p=1/z p=1/x p=1/y", true); /* the base first */
+}
+
+/* Aim: a damaged run is made again. */
+static void test_damaged_run(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0, FIRST, 100);
+    AUTO(history) struct history *h = history(f, NULL);
+    check_load(f, h, 0, "p=1/a", false);
+    assert_int_equal(
+        file_replace(f->runs_fd, "base-00000000000000000000", SLICE_LIT("junk"), 0600, &f->err), 0);
+    check_load(f, h, 0, "p=1/a", false);
+}
+
+/* Aim: another partitioning places every file anew. */
+static void test_partitioning(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0, ADD("early") FIRST, 100); /* a file before the metadata */
+    commit(f, 1,
+           "{\"metaData\":{\"id\":\"i\",\"partitionColumns\":[\"q\"],\"configuration\":{}}}\n"
+           "{\"add\":{\"path\":\"q=2/b\",\"partitionValues\":{\"q\":\"2\"},\"size\":1}}\n",
+           200);
+    AUTO(history) struct history *h = history(f, NULL);
+    check_load(f, h, 0, "p=1/a p=1/early", false);
+    check_load(f, h, 1, "q=2/b q=__HIVE_DEFAULT_PARTITION__/a q=__HIVE_DEFAULT_PARTITION__/early",
+               false);
+}
+
+/* Aim: live deletion vectors refuse the version and leave no run; once none is live it is read. */
+static void test_deletion_vectors(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out;
+    bool patch;
+    buf_init(&out, KIB);
+    commit(f, 0, PROTOCOL METADATA, 100);
+    commit(f, 1,
+           "{\"add\":{\"path\":\"x\",\"partitionValues\":{\"p\":\"1\"},\"size\":1,"
+           "\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":\"ab\",\"offset\":1}}}\n",
+           200);
+    commit(f, 2,
+           "{\"remove\":{\"path\":\"x\",\"deletionVector\":{\"storageType\":\"u\","
+           "\"pathOrInlineDv\":\"ab\",\"offset\":1}}}\n" ADD("b"),
+           300);
+    AUTO(history) struct history *h = history(f, NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(load(f, h, 1, &out, &patch), -EOPNOTSUPP);
+        assert_non_null(strstr(f->err.msg, "deletion vectors"));
+        assert_int_equal(count_runs(f), 1); /* the base at 0, which has none */
+    }
+    check_load(f, h, 2, "p=1/b", true);
+}
+
+/* Aim: what is damaged is told with file and line. */
+static void test_damage(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out;
+    bool patch;
+    buf_init(&out, KIB);
+    commit(f, 0, FIRST "{\"add\":{\"path\":\"p=1/b\",\"si", 100);
+    AUTO(history) struct history *h = history(f, NULL);
+    assert_int_equal(load(f, h, 0, &out, &patch), -EIO);
+    assert_non_null(strstr(f->err.msg, "00000000000000000000.json: line 4"));
+    commit(f, 0, METADATA ADD("a"), 101);
+    AUTO(history) struct history *other = history(f, NULL);
+    assert_int_equal(load(f, other, 0, &out, &patch), -EIO);
+    assert_non_null(strstr(f->err.msg, "no protocol action"));
+    assert_int_equal(count_runs(f), 0);
+}
+
+/* Aim: runs are kept within bounds, and what was removed is made again. */
+static void test_prune(void **state)
+{
+    struct fixture *f = *state;
+    enum { VERSIONS = 300 };
+    commit(f, 0, FIRST, 100);
+    for (int i = 1; i < VERSIONS; i++)
+        commit(f, i, "{\"commitInfo\":{}}\n", 100 + i);
+    AUTO(history) struct history *h = history(f, NULL);
+    for (size_t i = 0; i < VERSIONS; i++)
+        check_load(f, h, i, "p=1/a", i != 0);
+    assert_true(count_runs(f) <= DELTA_PATCHES_MAX + DELTA_BASES_MAX);
+    assert_true(count_runs(f) >= DELTA_PATCHES_MAX);
+    check_load(f, h, 1, "p=1/a", true);
+}
+
+#define INFO(ms) "{\"commitInfo\":{\"inCommitTimestamp\":" #ms ",\"operation\":\"WRITE\"}}\n"
+
+/* Aim: in-commit timestamps count from the first commit of an unbroken run of them, read once. */
+static void test_in_commit_times(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0, FIRST, 100);
+    commit(f, 1, INFO(150000) ADD("b"), 900);
+    commit(f, 2, INFO(160000) ADD("c"), 901);
+    AUTO(history) struct history *h = history(f, NULL);
+    assert_int_equal(h->at[0].timestamp_ms, 100000);
+    assert_int_equal(h->at[1].timestamp_ms, 150000);
+    assert_int_equal(h->at[2].timestamp_ms, 160000);
+    assert_int_equal(faccessat(f->runs_fd, "times", F_OK, 0), 0);
+    commit(f, 3, INFO(170000) ADD("d"), 902);
+    AUTO(history) struct history *more = history(f, h);
+    assert_int_equal(more->at[3].timestamp_ms, 170000);
+    AUTO(history) struct history *again = history(f, NULL);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(again->at[i].timestamp_ms, more->at[i].timestamp_ms);
+}
+
+/* Aim: objects are found in the table, by absolute paths below the root, and nowhere else. */
+static void test_locate(void **state)
+{
+    struct fixture *f = *state;
+    char raw[128];
+    struct object_location where;
+    buf_init(&where.key, KEY_BYTES_MAX);
+    buf_init(&where.etag, ETAG_BYTES_MAX);
+    struct entry entry = {.raw = SLICE_LIT("p=a%20b/x")};
+    assert_int_equal(delta_ops.locate(f->driver, &entry, &where, &f->err), 0);
+    assert_string_equal(where.key.data, "t/p=a b/x");
+    (void)snprintf(raw, sizeof raw, "file:%s/lake/u/x", f->dir);
+    entry.raw = slice_of(raw);
+    assert_int_equal(delta_ops.locate(f->driver, &entry, &where, &f->err), 0);
+    assert_string_equal(where.key.data, "u/x");
+    entry.raw = SLICE_LIT("/etc/passwd");
+    assert_int_equal(delta_ops.locate(f->driver, &entry, &where, &f->err), -EACCES);
+    buf_done(&where.key);
+    buf_done(&where.etag);
+}
+
+/* Aim: the descriptions are JSON and say what the log says. */
+static void test_describe(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out;
+    struct json j;
+    buf_init(&out, MIB);
+    commit(f, 0, INFO(1000) FIRST, 100);
+    commit(f, 1, "{\"commitInfo\":{\"operation\":\"DE\\\"L\",\"userName\":\"\xff\"}}\n" REMOVE("a"),
+           200);
+    AUTO(history) struct history *h = history(f, NULL);
+    assert_int_equal(delta_ops.describe_history(f->driver, h, &out, &f->err), 0);
+    json_init(&j, buf_slice(&out));
+    assert_true(json_skip(&j, NULL) && json_at_end(&j));
+    assert_non_null(strstr(out.data, "\"operation\":\"DE\\\"L\",\"operationParameters\":null"));
+    assert_non_null(strstr(out.data, "\"userName\":null"));
+    assert_non_null(strstr(out.data, "\"numAddedFiles\":1,\"numRemovedFiles\":0,\"addedBytes\":7"));
+    AUTO(snapshot) struct snapshot *s = NULL;
+    assert_int_equal(delta_ops.load(f->driver, h, 0, &s, &f->err), 0);
+    buf_reset(&out);
+    assert_int_equal(delta_ops.describe_schema(snapshot_meta(s), &out, &f->err), 0);
+    assert_string_equal(out.data, "{\"partitionColumns\":[\"p\"],\"schema\":{\"fields\":[]}}\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_going_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_partitioning, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_deletion_vectors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_in_commit_times, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_prune, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_locate, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_describe, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
