@@ -138,7 +138,8 @@ static void add_secret(struct buf *out, const char *key, const char *variable)
 static void add_source(struct buf *out, const char *source)
 {
     AUTO_FREE char *real = strstr(source, "://") ? NULL : realpath(source, NULL);
-    buf_add_json(out, slice_of(real ? real : source));
+    buf_add_json(out,
+                 slice_of(real ? real : source)); /* one that is not there is told by the daemon */
 }
 
 static void format_request(const struct mount_command *m, struct buf *out)

@@ -174,6 +174,21 @@ static int default_cache_dir(struct options *o, struct err *err)
     return 0;
 }
 
+/* The daemon has no working directory of its caller's. */
+static int make_absolute(char **path, struct err *err)
+{
+    AUTO_FREE char *here = NULL;
+    char *whole;
+    if (**path == '/')
+        return 0;
+    here = getcwd(NULL, 0);
+    if (!here || asprintf(&whole, "%s/%s", here, *path) < 0)
+        return err_set(err, errno, "working directory: %s", strerror(errno));
+    free(*path);
+    *path = whole;
+    return 0;
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;
@@ -187,6 +202,10 @@ int options_check(struct options *o, struct err *err)
                        "option as-of: %s is no time (such as 2026-03-01 or 2026-03-01T093000Z)",
                        o->as_of);
     int rc = o->cache_dir ? 0 : default_cache_dir(o, err);
+    if (rc == 0)
+        rc = make_absolute(&o->cache_dir, err);
+    if (rc == 0 && o->ca_bundle)
+        rc = make_absolute(&o->ca_bundle, err);
     if (rc == 0)
         rc = check_duration("refresh", o->refresh, DEFAULT_REFRESH_MS, &o->refresh_ms, err);
     if (rc == 0)

@@ -96,7 +96,6 @@ static void local_get(struct store *s, struct store_get *get)
         return;
     }
     *g = (struct local_get){.job = {.run = run_get}, .local = local_of(s), .get = get};
-    get->private = g;
     workers_submit(local_of(s)->workers, &g->job);
 }
 

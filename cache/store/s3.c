@@ -3,12 +3,9 @@
 
 #include <assert.h>
 
-#include "base/text.h"
+#include "cache/store/s3_get.h"
 #include "cache/store/s3_request.h"
 
-#define ERROR_BYTES_MAX (64 * KIB)
-/* An answer that cannot be right is asked for again, but not for a whole deadline. */
-#define BROKEN_ANSWERS_MAX 3
 /* Pages without an entry, which a server may send, one after the other. */
 #define EMPTY_PAGES_MAX 100
 
@@ -34,230 +31,24 @@ static char *whole_key(const struct s3 *s, const char *key)
     return buf_steal_str(&whole);
 }
 
-/* Ranged reads. */
-
-struct s3_get {
-    struct s3_request request;
-    struct s3 *s3;
-    struct store_get *get;
-    char *key;
-};
-
-/* What the head of an answer promises of the body. */
-struct promise {
-    uint64_t size; /* of the object */
-    size_t length; /* of the body */
-};
-
-/* `bytes 0-99/1000`, or `bytes * /1000` (without the blank): no range. */
-static bool parse_content_range(struct slice s, uint64_t *first, uint64_t *last, uint64_t *size,
-                                bool *satisfied)
-{
-    if (!slice_starts(s, SLICE_LIT("bytes ")))
-        return false;
-    s = slice_from(s, sizeof "bytes " - 1);
-    ptrdiff_t slash = slice_find(s, '/');
-    if (slash < 0 || !text_parse_u64(slice_from(s, (size_t)slash + 1), INT64_MAX, size))
-        return false;
-    struct slice range = slice_make(s.p, (size_t)slash);
-    *satisfied = !slice_is(range, "*");
-    if (!*satisfied)
-        return true;
-    ptrdiff_t dash = slice_find(range, '-');
-    return dash > 0 && text_parse_u64(slice_make(range.p, (size_t)dash), INT64_MAX, first) &&
-           text_parse_u64(slice_from(range, (size_t)dash + 1), INT64_MAX, last) &&
-           *first <= *last && *last < *size;
-}
-
-static int check_partial(const struct s3_get *g, struct promise *out, struct err *err)
-{
-    const struct http_answer *a = &g->request.http.answer;
-    const struct store_get *get = g->get;
-    uint64_t first = 0, last = 0, size = 0;
-    bool satisfied = false;
-    if (!parse_content_range(slice_of(a->content_range), &first, &last, &size, &satisfied) ||
-        !satisfied)
-        return s3_request_refuse(&g->request, EIO, "no Content-Range that tells range and size",
-                                 err);
-    uint64_t want = size - first < get->length ? size - first : get->length;
-    if (first != get->offset || last - first + 1 != want)
-        return s3_request_refuse(&g->request, EIO, "another range than was asked for", err);
-    if (a->has_length && a->content_length != want)
-        return s3_request_refuse(&g->request, EIO, "Content-Length and Content-Range differ", err);
-    *out = (struct promise){.size = size, .length = (size_t)want};
-    return 0;
-}
-
-/* A server that knows no ranges, or an object that the range covers. */
-static int check_whole(const struct s3_get *g, struct promise *out, struct err *err)
-{
-    const struct http_answer *a = &g->request.http.answer;
-    if (g->get->offset || !a->has_length || a->content_length > g->get->length)
-        return s3_request_refuse(&g->request, EIO, "the whole object instead of a range of it",
-                                 err);
-    *out = (struct promise){.size = a->content_length, .length = (size_t)a->content_length};
-    return 0;
-}
-
-static int check_head(const struct s3_get *g, struct promise *out, struct err *err)
-{
-    const struct http_answer *a = &g->request.http.answer;
-    const char *if_match = g->get->if_match;
-    if (if_match && a->etag[0] && strcmp(a->etag, if_match) != 0) {
-        char why[2 * ETAG_BYTES_MAX + 64];
-        (void)snprintf(why, sizeof why, "the object changed: ETag %.100s, asked for %.100s",
-                       a->etag, if_match); /* may be cut */
-        return s3_request_refuse(&g->request, ESTALE, why, err);
-    }
-    if (if_match && !a->etag[0])
-        return s3_request_refuse(&g->request, EIO, "no ETag, so it may be another object", err);
-    if (a->status == 206)
-        return check_partial(g, out, err);
-    if (a->status == 200)
-        return check_whole(g, out, err);
-    return s3_request_refuse(&g->request, EIO, "a success of an unknown kind", err);
-}
-
-static struct s3_get *get_of(struct http_request *http)
-{
-    return CONTAINER_OF(http, struct s3_get, request.http);
-}
-
-static bool get_accept(struct http_request *http)
-{
-    struct promise promise;
-    bool success = http->answer.status >= 200 && http->answer.status < 300;
-    return success && check_head(get_of(http), &promise, NULL) == 0;
-}
-
-static void get_arrived(struct http_request *http)
-{
-    struct store_get *get = get_of(http)->get;
-    if (get->progress)
-        get->progress(get, http->got);
-}
-
-/* A range that begins at or after the object's end, which holds no byte. */
-static int past_end(const struct s3_get *g, uint64_t *size, struct err *err)
-{
-    uint64_t first, last;
-    bool satisfied = false;
-    struct s3_problem problem;
-    s3_problem_parse(buf_slice(&g->request.http.text), &problem);
-    struct slice range = slice_of(g->request.http.answer.content_range);
-    if (parse_content_range(range, &first, &last, size, &satisfied) && !satisfied) {
-        /* told */
-    } else if (problem.has_size) {
-        *size = problem.size;
-    } else if (g->get->offset == 0) {
-        *size = 0; /* no range from 0 on: there can be no byte */
-    } else {
-        return s3_request_refuse(&g->request, EIO, "past the end of an object of unknown size",
-                                 err);
-    }
-    if (*size > g->get->offset)
-        return s3_request_refuse(&g->request, EIO, "the range is refused, though it is inside",
-                                 err);
-    return 0;
-}
-
-/* The verdict on a whole answer. */
-static int judge_get(const struct s3_get *g, struct store_info *info, struct err *err)
-{
-    const struct http_request *http = &g->request.http;
-    struct promise promise = {0};
-    bool success = http->answer.status >= 200 && http->answer.status < 300;
-    int rc;
-    if (http->rc == 0 && http->answer.status == 416) {
-        rc = past_end(g, &promise.size, err);
-    } else {
-        rc = success ? check_head(g, &promise, err) : 0;
-        if (rc == 0)
-            rc = s3_request_check(&g->request, err);
-        if (rc == 0 && http->got != promise.length)
-            rc = s3_request_refuse(&g->request, EIO, "fewer bytes than promised", err);
-    }
-    if (rc < 0)
-        return rc;
-    info->size = promise.size;
-    info->mtime_ms = http->answer.last_modified_ms;
-    memcpy(info->etag, http->answer.etag, sizeof info->etag);
-    return 0;
-}
-
-static bool get_again(struct http_request *http)
-{
-    struct s3_get *g = get_of(http);
-    struct store_info info;
-    if (s3_request_retryable(&g->request))
-        return true;
-    bool claims =
-        http->answer.status == 416 || (http->answer.status >= 200 && http->answer.status < 300);
-    return claims && http->attempts < BROKEN_ANSWERS_MAX && judge_get(g, &info, NULL) == -EIO;
-}
-
-static void get_done(struct http_request *http)
-{
-    struct s3_get *g = get_of(http);
-    struct store_get *get = g->get;
-    get->rc = judge_get(g, &get->info, &get->err);
-    get->got = get->rc == 0 ? http->got : 0;
-    s3_request_done(&g->request);
-    free(g->key);
-    free(g);
-    get->done(get);
-}
-
-static int get_start(struct s3 *s, struct store_get *get, struct s3_get *g, struct err *err)
-{
-    g->s3 = s;
-    g->get = get;
-    g->key = whole_key(s, get->key);
-    if (!g->key)
-        return err_set(err, ENOMEM, "out of memory");
-    struct s3_parts parts = {.method = "GET",
-                             .key = g->key,
-                             .offset = get->offset,
-                             .length = get->length,
-                             .if_match = get->if_match,
-                             .text_max = ERROR_BYTES_MAX};
-    int rc = s3_request_init(&g->request, &s->bucket, &parts, err);
-    if (rc < 0)
-        return rc;
-    g->request.http.to = get->to;
-    g->request.http.room = get->length;
-    g->request.http.accept = get_accept;
-    g->request.http.arrived = get_arrived;
-    g->request.http.again = get_again;
-    g->request.http.done = get_done;
-    get->private = g;
-    http_submit(s->http, &g->request.http);
-    return 0;
-}
-
 static void s3_get(struct store *store, struct store_get *get)
 {
+    struct s3 *s = s3_of(store);
     assert(get->length > 0);
     get->rc = 0;
     get->got = 0;
     get->info = (struct store_info){0};
     get->err = (struct err)ERR_INIT;
-    int rc = 0;
-    struct s3_get *g = NULL;
-    if (!get->key[0] || get->offset > INT64_MAX - get->length)
-        rc = err_set(&get->err, get->key[0] ? EIO : ENOENT, "bucket %s: no such key or range",
-                     s3_of(store)->bucket.name);
-    else if (!(g = calloc(1, sizeof *g)))
+    char *key = get->key[0] ? whole_key(s, get->key) : NULL;
+    int rc;
+    if (key)
+        rc = s3_get_start(s->http, &s->bucket, key, get);
+    else if (get->key[0])
         rc = err_set(&get->err, ENOMEM, "out of memory");
     else
-        rc = get_start(s3_of(store), get, g, &get->err);
-    if (rc == 0)
-        return;
-    if (g) {
-        s3_request_done(&g->request);
-        free(g->key);
-        free(g);
-    }
+        rc = err_set(&get->err, ENOENT, "bucket %s: no key", s->bucket.name);
+    if (rc == -EINPROGRESS)
+        return; /* it may be the engine's already */
     get->rc = rc;
     get->done(get);
 }
@@ -283,7 +74,7 @@ static int s3_head(struct store *store, const char *key, struct store_info *out,
         return err_set(err, ENOMEM, "out of memory");
     if (!key[0])
         return err_set(err, ENOENT, "bucket %s: no key", s->bucket.name);
-    struct s3_parts parts = {.method = "HEAD", .key = whole, .text_max = ERROR_BYTES_MAX};
+    struct s3_parts parts = {.method = "HEAD", .key = whole, .text_max = S3_ERROR_BYTES_MAX};
     int rc = run(s, &q, &parts, err);
     if (rc < 0)
         return rc;
@@ -404,7 +195,7 @@ static int s3_put_if_absent(struct store *store, const char *key, struct slice d
                              .key = whole,
                              .if_absent = true,
                              .upload = data,
-                             .text_max = ERROR_BYTES_MAX};
+                             .text_max = S3_ERROR_BYTES_MAX};
     int rc = run(s, &q, &parts, err);
     if (rc != -ESTALE)
         return rc;
@@ -488,13 +279,13 @@ static int fill(struct s3 *s, const struct url *url, const struct store_options 
 {
     struct s3_bucket *b = &s->bucket;
     const char *region = o->region ? o->region : "us-east-1";
-    size_t prefix = strlen(url->prefix); /* with a final slash, where there is one */
     AUTO(buf) struct buf origin = {0}, canonical = {0}, home = {0};
+    size_t prefix = strlen(url->prefix);
     buf_init(&origin, URL_BYTES_MAX);
+    buf_init(&canonical, 2 * URL_BYTES_MAX);
     buf_init(&home, 2 * URL_BYTES_MAX);
     buf_addf(&home, "s3://%s%s%.*s", url->bucket, prefix ? "/" : "", (int)(prefix ? prefix - 1 : 0),
              url->prefix);
-    buf_init(&canonical, 2 * URL_BYTES_MAX);
     b->path_style = url->endpoint || needs_path_style(url->bucket);
     if (url->endpoint)
         buf_add_str(&origin, url->endpoint);

@@ -151,11 +151,11 @@ static int write_run(const struct load *l, struct delta_replay *r, struct run *b
         rc = check_dvs(run, err);
     if (rc == 0 && renameat(l->table->dirfd, aside, l->table->dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
-    if (rc < 0)
+    if (rc < 0) {
         (void)unlinkat(l->table->dirfd, aside, 0); /* a leftover is never opened */
-    else
-        *out = STEAL(run);
-    return rc;
+        return rc;
+    }
+    return run_open(l->table->dirfd, name, out, err); /* again: a run knows its name */
 }
 
 static int check_gate(const struct delta_state *s, struct err *err)

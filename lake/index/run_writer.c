@@ -136,7 +136,10 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
     w->keys = w->dirs ? sorter_new(dirfd, TABLE_SORT_BYTES, compare_keys, err) : NULL;
     if (!w->keys)
         return NULL;
-    if ((size_t)snprintf(w->aside, sizeof w->aside, "%s.tmp", name) >= sizeof w->aside) {
+    /* Two writers of one run (two mounts of one table) must not meet in one file. */
+    static _Atomic unsigned count;
+    int n = snprintf(w->aside, sizeof w->aside, "%s.%d-%u.tmp", name, (int)getpid(), count++);
+    if ((size_t)n >= sizeof w->aside) {
         (void)err_set(err, ENAMETOOLONG, "%s: name too long", name);
         return NULL;
     }
