@@ -53,7 +53,7 @@ BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/be
 all: $(BUILD)/tarn ## build build/tarn (the default)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -82,7 +82,7 @@ build/fuzzobj/%.o: %.c
 	$(SAY) "  $@"
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	    -fno-sanitize-recover=all -MMD -MP -c $< -o $@
-build/fuzz/%: tests/fuzz/%.c $(LIBSRC:%.c=build/fuzzobj/%.o)
+build/fuzz/%: tests/fuzz/%.c $(patsubst %.c,build/fuzzobj/%.o,$(filter-out tools/%,$(LIBSRC)))
 	@mkdir -p $(@D)
 	$(SAY) "  $@"
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZFLAGS) $^ -Wl,--gc-sections $(LIBRARIES) -o $@
@@ -159,6 +159,16 @@ lint: ## format, layers, lengths, banned calls, dead code, clang-tidy, cppcheck,
 lint-only: $(OBJECTS)
 	@CC='$(CC)' CLANG='$(CLANG)' CPPFLAGS="$(subst ",\",$(CPPFLAGS))" OBJECTS='$(OBJECTS)' \
 	    LIBRARIES='$(LIBRARIES)' tests/lint/lint.sh
+
+# For editors. The command goes through the environment, where no shell takes its quotes away.
+.PHONY: compile_commands.json
+compile_commands.json: export COMMAND = $(subst ",\",$(subst \,\\,$(CC) $(CPPFLAGS) $(ALL_CFLAGS)))
+compile_commands.json: ## write the compilation database of clangd and other tools
+	$(SAY) "  $@"
+	$(Q)separator='['; for f in $(SOURCES) $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c); do \
+	    printf '%s\n{"directory": "%s", "file": "%s", "command": "%s -c %s"}' \
+	        "$$separator" '$(CURDIR)' "$$f" "$$COMMAND" "$$f"; separator=,; \
+	done >$@ && printf '\n]\n' >>$@
 
 bench: $(BUILD)/tarn $(BENCH) ## run the benchmarks
 	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
