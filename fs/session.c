@@ -198,6 +198,8 @@ static void ll_init(void *userdata, struct fuse_conn_info *conn)
     conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    /* With it the kernel waits for O_DIRECT reads where not even SIGKILL reaches the reader. */
+    conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
 }
 
 static void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
