@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -84,6 +86,24 @@ static int mount_fuse(struct session *s, struct err *err)
     return 0;
 }
 
+/*
+ * INIT cannot ask for more than the 128 KiB of readahead that a mount begins with; the device's
+ * setting can, once INIT is over. Root's to write: others read on with less.
+ */
+static void raise_readahead(const struct session *s)
+{
+    struct stat st;
+    char path[64];
+    if (s->config.fuse_fd >= 0 || stat(s->mountpoint, &st) < 0) /* waits for INIT */
+        return;
+    (void)snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+                   minor(st.st_dev)); /* 2 numbers of 10 digits */
+    AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || dprintf(fd, "%zu", (size_t)(READ_BYTES_MAX / KIB)) < 0)
+        log_debug("%s: no readahead of %zu KiB: %s", s->mountpoint, (size_t)(READ_BYTES_MAX / KIB),
+                  strerror(errno));
+}
+
 /* A FUSE thread: takes requests until the mount is gone. */
 static void *serve(void *arg)
 {
@@ -148,6 +168,7 @@ struct session *session_start(const struct session_config *config, struct err *e
             (void)pthread_join(s->threads[i], NULL); /* our own, joined once */
         return NULL;
     }
+    raise_readahead(s);
     return STEAL(s);
 }
 
@@ -179,6 +200,8 @@ static void ll_init(void *userdata, struct fuse_conn_info *conn)
     conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    /* With it the kernel waits for O_DIRECT reads where not even SIGKILL reaches the reader. */
+    conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
 }
 
 static void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

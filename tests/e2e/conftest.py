@@ -2,6 +2,7 @@
 """Fixtures of the end-to-end tests. TESTING.md says how to run one of them."""
 import re
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,8 @@ def s3(tmp_path_factory):
 def bucket(s3, request):
     """A bucket of the test's own: its name."""
     name = re.sub(r'[^a-z0-9]+', '-', request.node.name.lower()).strip('-')[:50].strip('-')
-    return s3.make_bucket(name)
+    own = zlib.crc32(request.node.nodeid.encode())     # names may be one in 50 characters
+    return s3.make_bucket('%s-%08x' % (name, own))
 
 
 @pytest.fixture
