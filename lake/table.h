@@ -9,7 +9,8 @@
  *   age >= hold, idle >= 50 ms                 due, asked again at most once a second
  *   age >= 2 * hold                            due, likewise
  *
- * (idle: since the last request; age: since the version was first shown). All network and disk
+ * (idle: since the last request; age: since the version was first shown, or since the first request
+ * after a rest found it still the newest). All network and disk
  * work of a table is done by one background job at a time, on the lake's workers; requests that
  * need it park on `waiting` and look again when it has done something.
  *

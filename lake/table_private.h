@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What lake/table.c (questions) and lake/table_work.c (the background job) share of a table. */
+#ifndef LAKE_TABLE_PRIVATE_H
+#define LAKE_TABLE_PRIVATE_H
+
+#include "base/clock.h"
+#include "lake/kept.h"
+#include "lake/table.h"
+
+#define LOADED_MAX 64 /* versions of one table at hand; more are opened again in milliseconds */
+#define WANTED_MAX 64 /* versions that requests wait for at once; further ones ask again */
+#define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
+
+struct loaded {
+    int64_t number;
+    uint64_t fingerprint;
+    struct table_version *version; /* NULL: err */
+    struct err err;
+    int64_t at_ms;
+};
+
+struct table {
+    struct lake *lake; /* immutable, as are the next ones */
+    char *path, *prefix;
+    char id[17]; /* hex of the hash of store and prefix: its directory below indexes/ */
+    const struct driver_ops *ops;
+    struct driver *driver;
+    int index_dirfd;
+
+    _Atomic int64_t touched_ms; /* the last request, clock_mono_ms */
+
+    struct lock lock; /* guards all below */
+    struct cond idle; /* working became false */
+    struct job job;
+    bool working;
+    struct waitlist waiting;
+    bool want_history, want_live;
+    bool moving; /* the job refreshes for the live path now */
+    int64_t wanted[WANTED_MAX];
+    size_t wanted_n;
+
+    struct history *heard;   /* as the driver told it */
+    struct history *history; /* the same up to --as-of; NULL: not heard yet */
+    struct err history_err;  /* of the last attempt, code 0: it was good */
+    int64_t heard_ms;        /* of the last attempt */
+
+    struct table_version *live; /* NULL: live_err tells */
+    struct err live_err;
+    int64_t held_since_ms;   /* this version was shown first, or somebody came after a rest */
+    int64_t live_checked_ms; /* compared with the store's newest */
+    struct kept kept;
+
+    struct loaded loaded[LOADED_MAX];
+    size_t loaded_n;
+};
+
+/* What is loaded of a version, or the error of the last attempt; NULL: nothing that still counts.
+ */
+struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)
+    REQUIRES(&t->lock);
+/* Forgets the i-th of what is loaded. */
+void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock);
+
+/* The background job: does one of the things that are wanted, and wakes who waits. */
+void table_work(struct job *job);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The background job of a table: asks for its versions, loads them, moves the live path. */
+#include "base/log.h"
+#include "lake/table_private.h"
+
+/* Takes the snapshot (NULL: an empty table). */
+static struct table_version *version_new(struct table *t, const struct version *version,
+                                         struct snapshot *snapshot, struct err *err)
+{
+    AUTO(table_version) struct table_version *v = calloc(1, sizeof *v);
+    if (!v) {
+        if (snapshot)
+            snapshot_unref(snapshot);
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    v->refs = 1;
+    v->version = *version;
+    v->snapshot = snapshot;
+    if (snapshot) {
+        struct run *patch = snapshot_patch(snapshot);
+        if (lake_run_number(t->lake, t, snapshot_base(snapshot), &v->base_number, err) < 0)
+            return NULL;
+        if (patch && lake_run_number(t->lake, t, patch, &v->patch_number, err) < 0)
+            return NULL;
+    }
+    return STEAL(v);
+}
+
+void table_loaded_drop(struct table *t, size_t i)
+{
+    table_version_unref(t->loaded[i].version);
+    t->loaded[i] = t->loaded[--t->loaded_n];
+}
+
+struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)
+{
+    for (size_t i = 0; i < t->loaded_n; i++) {
+        struct loaded *l = &t->loaded[i];
+        if (l->number != v->number)
+            continue;
+        bool stale = !l->version && l->err.code != EOPNOTSUPP && now_ms - l->at_ms > ERROR_KEPT_MS;
+        if (l->fingerprint == v->fingerprint && !stale) {
+            if (l->version)
+                l->at_ms = now_ms;
+            return l;
+        }
+        table_loaded_drop(t, i);
+        return NULL;
+    }
+    return NULL;
+}
+
+/* Takes the version's reference. */
+static void loaded_add(struct table *t, const struct version *v, struct table_version *version,
+                       const struct err *err)
+{
+    int64_t now_ms = clock_mono_ms();
+    struct loaded *old = table_loaded_find(t, v, now_ms);
+    if (old)
+        table_loaded_drop(t, (size_t)(old - t->loaded));
+    if (t->loaded_n == LOADED_MAX) {
+        size_t oldest = 0;
+        for (size_t i = 1; i < t->loaded_n; i++)
+            if (t->loaded[i].at_ms < t->loaded[oldest].at_ms)
+                oldest = i;
+        table_loaded_drop(t, oldest);
+    }
+    t->loaded[t->loaded_n++] = (struct loaded){.number = v->number,
+                                               .fingerprint = v->fingerprint,
+                                               .version = version,
+                                               .err = *err,
+                                               .at_ms = now_ms};
+}
+
+/* the background job */
+
+/* Loads a version, or takes it from what is loaded. NULL and err. Blocks. */
+static struct table_version *load(struct table *t, const struct history *h, size_t position,
+                                  struct err *err)
+{
+    const struct version *v = &h->at[position];
+    struct table_version *version = NULL;
+    struct err failed = ERR_INIT;
+    bool known = false;
+    WITH_LOCK (&t->lock) {
+        struct loaded *l = table_loaded_find(t, v, clock_mono_ms());
+        known = l != NULL;
+        if (l && l->version)
+            version = table_version_ref(l->version);
+        else if (l)
+            failed = l->err;
+    }
+    if (!known) {
+        struct snapshot *snapshot = NULL;
+        if (t->ops->load(t->driver, h, position, &snapshot, &failed) == 0)
+            version = version_new(t, v, snapshot, &failed);
+        if (!version)
+            (void)err_wrap(&failed, "table %s", t->path);
+        WITH_LOCK (&t->lock)
+            loaded_add(t, v, version ? table_version_ref(version) : NULL, &failed);
+    }
+    if (!version)
+        (void)err_copy(err, &failed);
+    return version;
+}
+
+/* What --as-of leaves of a history: the same one, or a shorter copy. A new reference. */
+static struct history *cut_history(const struct table *t, struct history *heard, struct err *err)
+{
+    int64_t as_of_ms = t->lake->config.as_of_ms;
+    size_t n = as_of_ms ? (size_t)(history_at(heard, as_of_ms) + 1) : heard->n;
+    if (n == heard->n)
+        return history_ref(heard);
+    struct history *h = history_new(n, err);
+    if (h) {
+        h->numbered = heard->numbered;
+        memcpy(h->at, heard->at, n * sizeof h->at[0]);
+    }
+    return h;
+}
+
+struct keeping {
+    struct table *table;
+    const struct table_version *from, *to;
+    int64_t until_ms;
+    struct err *err;
+};
+
+static int keep_file(struct keeping *k, uint32_t number, uint32_t ordinal, struct slice path)
+{
+    struct snapshot_node node;
+    int rc = snapshot_walk(k->to->snapshot, path, &node, k->err);
+    if (rc != -ENOENT)
+        return rc;
+    WITH_LOCK (&k->table->lock)
+        rc = kept_add(&k->table->kept, path,
+                      (struct kept_file){.run_number = number, .ordinal = ordinal}, k->until_ms);
+    return rc;
+}
+
+/* Keeps the names of one run of `from` that are gone in `to`. */
+static int keep_run(struct keeping *k, struct run *run, uint32_t number, const struct run *patch)
+{
+    AUTO(run_cursor) struct run_cursor c = {0};
+    int rc = run_cursor_init(&c, run, 0, k->err);
+    while (rc == 0) {
+        struct entry e;
+        uint32_t ordinal = c.ordinal;
+        rc = run_cursor_next(&c, &e, k->err);
+        if (rc <= 0)
+            break;
+        rc = patch && run_removed(patch, ordinal) ? 0 : keep_file(k, number, ordinal, e.path);
+    }
+    return rc;
+}
+
+/* The same for two versions on one base: only what the newer patch took away can be gone. */
+static int keep_removed(struct keeping *k, struct run *base, const struct run *before,
+                        const struct run *after)
+{
+    AUTO(buf) struct buf scratch = {0};
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    int rc = 0;
+    uint32_t ordinal = run_removed_next(after, 0);
+    for (; rc == 0 && ordinal != RUN_NONE; ordinal = run_removed_next(after, ordinal + 1)) {
+        struct entry e;
+        if (before && run_removed(before, ordinal))
+            continue;
+        rc = run_file(base, ordinal, &scratch, &e, NULL, k->err);
+        if (rc == 0)
+            rc = keep_file(k, k->from->base_number, ordinal, e.path);
+    }
+    return rc;
+}
+
+/* Before the live path moves: the names that only the old version has are kept. Blocks. */
+static int keep_names(struct table *t, const struct table_version *from,
+                      const struct table_version *to, struct err *err)
+{
+    if (!from->snapshot || !to->snapshot || t->lake->config.keep_ms == 0)
+        return 0;
+    int64_t now_ms = clock_mono_ms();
+    struct keeping k = {t, from, to, now_ms + t->lake->config.keep_ms, err};
+    struct run *base = snapshot_base(from->snapshot), *patch = snapshot_patch(from->snapshot);
+    WITH_LOCK (&t->lock)
+        kept_expire(&t->kept, now_ms);
+    int rc = 0;
+    if (from->base_number != to->base_number)
+        rc = keep_run(&k, base, from->base_number, patch);
+    else if (snapshot_patch(to->snapshot))
+        rc = keep_removed(&k, base, patch, snapshot_patch(to->snapshot));
+    if (rc == 0 && patch)
+        rc = keep_run(&k, patch, from->patch_number, NULL);
+    return rc;
+}
+
+/* Moves the live path to what the history says. Blocks. */
+static void move_live(struct table *t, const struct history *h)
+{
+    static const struct version none = {.number = -1};
+    struct err err = ERR_INIT;
+    AUTO(table_version) struct table_version *before = NULL;
+    AUTO(table_version) struct table_version *next = NULL;
+    WITH_LOCK (&t->lock)
+        before = t->live ? table_version_ref(t->live) : NULL;
+    if (h->n)
+        next = load(t, h, h->n - 1, &err);
+    else if (!t->lake->config.as_of_ms)
+        next = version_new(t, &none, NULL, &err);
+    else
+        (void)err_set(&err, ENOENT, "table %s has no version at that time", t->path);
+    bool moved = next && before && next != before;
+    if (moved && keep_names(t, before, next, &err) < 0)
+        log_debug("table %s: names of version %lld are not kept: %s", t->path,
+                  (long long)before->version.number, err.msg);
+    WITH_LOCK (&t->lock) {
+        int64_t now_ms = clock_mono_ms();
+        t->live_checked_ms = now_ms;
+        if (next && next != t->live) {
+            table_version_unref(t->live);
+            t->live = STEAL(next);
+            t->held_since_ms = now_ms;
+        } else if (!next && !(t->live && err.code == EIO)) {
+            table_version_unref(t->live); /* refused: no older version stands in for it */
+            t->live = NULL;
+        }
+        t->live_err = err;
+    }
+}
+
+static void refresh(struct table *t, bool live)
+{
+    struct err err = ERR_INIT;
+    AUTO(history) struct history *previous = NULL;
+    AUTO(history) struct history *heard = NULL;
+    AUTO(history) struct history *next = NULL;
+    WITH_LOCK (&t->lock)
+        previous = t->heard ? history_ref(t->heard) : NULL;
+    int rc = t->ops->history(t->driver, previous, &heard, &err);
+    if (rc == 0 && !(next = cut_history(t, heard, &err)))
+        rc = -err.code;
+    if (rc < 0)
+        (void)err_wrap(&err, "table %s", t->path);
+    WITH_LOCK (&t->lock) {
+        t->heard_ms = clock_mono_ms();
+        t->history_err = err;
+        if (rc == 0) {
+            history_unref(t->heard);
+            history_unref(t->history);
+            t->heard = history_ref(heard);
+            t->history = history_ref(next);
+        } else {
+            t->live_err = err;
+            t->live_checked_ms = t->heard_ms;
+            if (t->live && err.code != EIO) {
+                table_version_unref(t->live);
+                t->live = NULL;
+            }
+        }
+    }
+    if (rc == 0 && live)
+        move_live(t, next);
+}
+
+static void load_wanted(struct table *t, int64_t number)
+{
+    struct err err = ERR_INIT;
+    AUTO(history) struct history *h = NULL;
+    WITH_LOCK (&t->lock)
+        h = t->history ? history_ref(t->history) : NULL;
+    ptrdiff_t position = h ? history_find(h, number) : -1;
+    if (position >= 0)
+        table_version_unref(
+            load(t, h, (size_t)position, &err)); /* what matters is kept in loaded */
+}
+
+void table_work(struct job *job)
+{
+    struct table *t = CONTAINER_OF(job, struct table, job);
+    bool history, live, any;
+    int64_t number = 0;
+    WITH_LOCK (&t->lock) {
+        history = t->want_history || t->want_live;
+        live = t->want_live;
+        any = !history && t->wanted_n > 0;
+        t->moving = live;
+        if (history)
+            t->want_history = t->want_live = false;
+        else if (any)
+            number = t->wanted[--t->wanted_n];
+    }
+    if (history)
+        refresh(t, live);
+    else if (any)
+        load_wanted(t, number);
+    if (history && live)
+        table_touch(t); /* the wait was no pause of the one who walks */
+    WITH_LOCK (&t->lock) {
+        t->moving = false;
+        waitlist_wake(&t->waiting, t->lake->config.workers);
+        t->working = t->want_history || t->want_live || t->wanted_n > 0;
+        if (t->working)
+            workers_submit(t->lake->config.workers, &t->job);
+        else
+            cond_broadcast(&t->idle);
+    }
+}
