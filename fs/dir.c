@@ -69,21 +69,31 @@ static int put(struct filling *f, const char *name, const struct fuse_entry_para
 }
 
 /* An entry that the kernel is told without its attributes; it asks for them if it wants them. */
-static int put_bare(struct filling *f, const char *name, mode_t type, off_t next)
+static int put_bare(struct filling *f, const char *name, mode_t type, uint64_t ino, off_t next)
 {
-    struct fuse_entry_param e = {.attr = {.st_mode = type, .st_ino = 1}};
+    struct fuse_entry_param e = {.attr = {.st_mode = type, .st_ino = ino}};
     return put(f, name, &e, next);
+}
+
+/* The inode number of a name that is a place of its own below the directory. */
+static uint64_t place_ino(const struct filling *f, const char *name)
+{
+    AUTO(buf) struct buf path = {0};
+    const struct buf *dir = &f->handle->where.path;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    buf_addf(&path, "%.*s%s%s", SLICE_FMT(buf_slice(dir)), dir->len ? "/" : "", name);
+    return attr_ino(f->r->session, buf_slice(&path), 0);
 }
 
 static int put_dots(struct filling *f, off_t *offset)
 {
     int rc = 0;
     if (*offset == 0) {
-        rc = put_bare(f, ".", S_IFDIR, OFFSET_DOT);
+        rc = put_bare(f, ".", S_IFDIR, NODE_ROOT, OFFSET_DOT);
         *offset = OFFSET_DOT;
     }
     if (rc == 0 && *offset == OFFSET_DOT) {
-        rc = put_bare(f, "..", S_IFDIR, OFFSET_DOTDOT);
+        rc = put_bare(f, "..", S_IFDIR, NODE_ROOT, OFFSET_DOTDOT);
         *offset = OFFSET_DOTDOT;
     }
     return rc;
@@ -113,6 +123,17 @@ static int snapshot_entry(struct filling *f, const char *name, const struct snap
     return rc < 0 ? rc : attr_entry(f->r->session, &child, out, f->err);
 }
 
+/* As its attributes will say, without writing a live directory's place down. */
+static uint64_t snapshot_ino(const struct filling *f, const char *name,
+                             const struct snapshot_node *node, const struct entry *entry)
+{
+    const struct where *dir = &f->handle->where;
+    if (entry)
+        return where_identity(dir->table, entry);
+    return dir->kind == WHERE_LIVE ? place_ino(f, name)
+                                   : attr_ino(f->r->session, buf_slice(&dir->path), node->ordinal);
+}
+
 static int emit_snapshot(void *arg, struct slice name, const struct snapshot_node *node,
                          const struct entry *entry, uint64_t next)
 {
@@ -123,7 +144,8 @@ static int emit_snapshot(void *arg, struct slice name, const struct snapshot_nod
     memcpy(text, name.p, name.n);
     text[name.n] = '\0';
     if (!f->plus)
-        return put_bare(f, text, entry ? S_IFREG : S_IFDIR, offset);
+        return put_bare(f, text, entry ? S_IFREG : S_IFDIR, snapshot_ino(f, text, node, entry),
+                        offset);
     struct fuse_entry_param e = {.entry_timeout = f->name_timeout_s};
     int rc = snapshot_entry(f, text, node, entry, &e);
     return rc < 0 ? rc : put(f, text, &e, offset);
@@ -147,7 +169,8 @@ static int fill_listing(struct filling *f, off_t offset)
         const struct listing_entry *e = listing_at(l, i);
         char text[NAME_BYTES_MAX + 1];
         (void)snprintf(text, sizeof text, "%.*s", SLICE_FMT(e->name)); /* bounded by the listing */
-        rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, (off_t)i + 1 + OFFSET_DOTDOT);
+        rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, place_ino(f, text),
+                      (off_t)i + 1 + OFFSET_DOTDOT);
     }
     return rc;
 }
@@ -159,7 +182,7 @@ static int fill_versions(struct filling *f, off_t offset)
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && h->numbered && i < h->n; i++) {
         char text[32];
         (void)snprintf(text, sizeof text, "%lld", (long long)h->at[i].number); /* 20 digits */
-        rc = put_bare(f, text, S_IFLNK, (off_t)i + 1 + OFFSET_DOTDOT);
+        rc = put_bare(f, text, S_IFLNK, place_ino(f, text), (off_t)i + 1 + OFFSET_DOTDOT);
     }
     return rc;
 }
@@ -169,7 +192,7 @@ static int fill_meta(struct filling *f, off_t offset)
     int rc = 0;
     const char *name;
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && (name = document_name(i)); i++)
-        rc = put_bare(f, name, S_IFREG, (off_t)i + 1 + OFFSET_DOTDOT);
+        rc = put_bare(f, name, S_IFREG, place_ino(f, name), (off_t)i + 1 + OFFSET_DOTDOT);
     return rc;
 }
 

@@ -28,6 +28,17 @@ void table_version_unref(struct table_version *v)
 
 /* life */
 
+/* The same table has one id in all mounts, from whatever root they show it. */
+static int set_id(struct table *t, struct err *err)
+{
+    AUTO(buf) struct buf url = {0};
+    buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
+    store_object_url(t->lake->store, slice_of(t->path), &url);
+    (void)snprintf(t->id, sizeof t->id, "%016llx",
+                   (unsigned long long)hash64(1, buf_slice(&url))); /* 16 digits */
+    return buf_check(&url, err);
+}
+
 static int open_index_dir(struct table *t, struct err *err)
 {
     int dirfd = t->lake->config.indexes_dirfd;
@@ -61,9 +72,7 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    uint64_t hash = hash64(hash64(1, slice_of(lake->store->url)), path);
-    (void)snprintf(t->id, sizeof t->id, "%016llx", (unsigned long long)hash);
-    if (open_index_dir(t, err) < 0)
+    if (set_id(t, err) < 0 || open_index_dir(t, err) < 0)
         return NULL;
     struct driver_config config = {
         .store = lake->store, .prefix = t->prefix, .index_dirfd = t->index_dirfd};

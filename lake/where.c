@@ -46,18 +46,23 @@ static int no_entry(struct err *err, struct slice name)
     return err_set(err, ENOENT, "no such name: %.*s", SLICE_FMT(name));
 }
 
+uint64_t where_identity(const struct table *table, const struct entry *entry)
+{
+    uint64_t hash = hash64(hash64(entry->size, table_id(table)), entry->raw);
+    hash = hash64(hash, entry->extra);
+    return hash > 2 ? hash : hash + 2; /* 1 is the mount's root, and 0 hides a name from readdir */
+}
+
 void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
                     const struct entry *entry)
 {
-    struct slice id = table_id(table);
-    uint64_t hash = hash64(hash64(entry->size, id), entry->raw);
     out->kind = WHERE_FILE;
     out->table = table;
     out->run_number = run_number;
     out->ordinal = ordinal;
     out->size = entry->size;
     out->mtime_ms = entry->mtime_ms;
-    out->identity = hash64(hash, entry->extra);
+    out->identity = where_identity(table, entry);
 }
 
 int where_table_path(const struct where *w, struct buf *out, struct err *err)
@@ -123,16 +128,18 @@ static int enter_dir(struct lake *lake, struct task *task, struct where *out, st
 
 /* one step down */
 
-static int object_child(struct lake *lake, const struct listing_entry *e, struct where *out)
+static int object_child(struct lake *lake, const struct listing_entry *e, struct where *out,
+                        struct err *err)
 {
-    struct slice path = buf_slice(&out->path);
-    uint64_t hash = hash64(hash64(e->size, slice_of(lake->store->url)), path);
+    AUTO(buf) struct buf url = {0};
+    buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
+    store_object_url(lake->store, buf_slice(&out->path), &url);
     out->kind = WHERE_OBJECT;
     out->size = e->size;
     out->mtime_ms = e->mtime_ms;
-    out->identity = hash64(hash, e->etag);
+    out->identity = hash64(hash64(e->size, buf_slice(&url)), e->etag);
     buf_add_slice(&out->etag, e->etag);
-    return 0;
+    return buf_check(&url, err);
 }
 
 /* `orders@12` in a plain directory: the part before the last `@` must be a table there. */
@@ -170,7 +177,7 @@ static int dir_child(struct lake *lake, const struct where *parent, struct slice
     if (!e)
         return ref_child(lake, parent, name, task, out, err);
     if (!e->is_dir)
-        return object_child(lake, e, out);
+        return object_child(lake, e, out, err);
     out->kind = WHERE_DIR; /* whether it is a table is asked when somebody looks into it */
     return 0;
 }

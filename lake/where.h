@@ -69,6 +69,9 @@ int where_child(struct lake *lake, const struct where *parent, struct slice name
 int where_pinned(struct lake *lake, struct slice root_path, uint32_t dir, struct task *task,
                  struct where *out, struct err *err);
 
+/* The identity of a file's object: its inode number in every version, mount and node. */
+uint64_t where_identity(const struct table *table, const struct entry *entry);
+
 /* Fills in a file from its entry: size, mtime, identity. */
 void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
                     const struct entry *entry);

@@ -21,6 +21,7 @@ struct mount_command {
     const char *source;
     char *mountpoint; /* absolute, owned; NULL where fuse_fd is given */
     int fuse_fd;      /* of the mount point /dev/fd/N, or -1 */
+    struct buf request;
 };
 
 static void help(void)
@@ -142,8 +143,10 @@ static void add_source(struct buf *out, const char *source)
                  slice_of(real ? real : source)); /* one that is not there is told by the daemon */
 }
 
-static void format_request(const struct mount_command *m, struct buf *out)
+static int format_request(struct mount_command *m, struct err *err)
 {
+    struct buf *out = &m->request;
+    buf_init(out, CONTROL_MESSAGE_MAX);
     buf_add_str(out, "{\"op\":\"mount\",\"source\":");
     add_source(out, m->source);
     if (m->mountpoint) {
@@ -157,6 +160,7 @@ static void format_request(const struct mount_command *m, struct buf *out)
     add_secret(out, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
     add_secret(out, "session_token", "AWS_SESSION_TOKEN");
     buf_add_str(out, "}}");
+    return buf_check(out, err);
 }
 
 /* starting the daemon */
@@ -175,6 +179,13 @@ static void tell_parent(void *arg, const struct err *err)
     (void)close(fd);
 }
 
+/* Credentials travel with each mount: a daemon has none in its environment, and in no core. */
+static void hide_secrets(void)
+{
+    (void)clearenv();
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these arguments */
+}
+
 static void become_daemon(const struct options *o, int ready_fd)
 {
     struct err err = ERR_INIT;
@@ -185,8 +196,7 @@ static void become_daemon(const struct options *o, int ready_fd)
                                    .arg = &ready_fd};
     AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)setsid();
-    (void)clearenv();                         /* credentials travel with each mount */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* and are in no core */
+    hide_secrets();
     if (null < 0 || chdir("/") < 0)
         _exit(1);
     for (int fd = 0; fd <= 2; fd++)
@@ -252,44 +262,38 @@ static int parse_answer(struct slice line, struct err *err)
     return ok ? 0 : err_set(err, (int)code, "%.*s", SLICE_FMT(text));
 }
 
-/* Sends the request and takes the answer. *fd stays open, for what comes later. -EPIPE: try again.
+/*
+ * Sends the request and takes the answer. *fd stays open, for what comes later. *heard: a daemon
+ * has answered, so an error is the mount's own.
  */
-static int ask(const struct mount_command *m, int *out, struct err *err)
+static int ask(const struct mount_command *m, int *out, bool *heard, struct err *err)
 {
     AUTO_FD int fd = -1;
     AUTO(buf) struct buf line = {0};
     int passed = -1;
     buf_init(&line, CONTROL_MESSAGE_MAX);
+    *heard = false;
     int rc = control_connect(m->options.cache_dir, &fd, err);
-    if (rc < 0)
-        return rc;
-    format_request(m, &line);
-    rc = buf_check(&line, err);
     if (rc == 0)
-        rc = control_send(fd, buf_slice(&line), m->fuse_fd, err);
+        rc = control_send(fd, buf_slice(&m->request), m->fuse_fd, err);
     if (rc == 0)
         rc = control_receive(fd, &line, &passed, err);
-    if (rc == 0)
-        rc = parse_answer(buf_slice(&line), err);
+    if (rc < 0)
+        return rc;
+    *heard = true;
+    rc = parse_answer(buf_slice(&line), err);
     if (rc == 0)
         *out = STEAL_FD(fd);
     return rc;
-}
-
-static bool nobody_there(int rc)
-{
-    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EPIPE || rc == -ECONNRESET;
 }
 
 static int mount_with_daemon(const struct mount_command *m, int *fd, struct err *err)
 {
     int rc = 0;
     for (int i = 0; i < TRIES; i++) {
-        rc = ask(m, fd, err);
-        /* An error of the mount itself may have the same codes: then a daemon is there. */
-        AUTO_FD int probe = -1;
-        if (rc == 0 || !nobody_there(rc) ||
-            (rc == -ENOENT && control_connect(m->options.cache_dir, &probe, NULL) == 0))
+        bool heard;
+        rc = ask(m, fd, &heard, err);
+        if (rc == 0 || heard)
             return rc;
         rc = start_daemon(&m->options, err);
         if (rc < 0 && rc != -EBUSY)
@@ -317,29 +321,35 @@ struct foreground {
     int rc;
 };
 
+/* Asks a daemon that is there, and waits until the mount is gone. */
+static int mount_and_wait(const struct mount_command *m, struct err *err)
+{
+    AUTO_FD int fd = -1;
+    AUTO(buf) struct buf line = {0};
+    int passed = -1;
+    bool heard;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    int rc = ask(m, &fd, &heard, err);
+    if (rc < 0)
+        return rc;
+    printf("%s mounted on %s\n", m->source, m->mountpoint ? m->mountpoint : "a descriptor");
+    (void)fflush(stdout);
+    (void)control_receive(fd, &line, &passed, NULL); /* its end, too, is that the mount is gone */
+    return 0;
+}
+
 static void *ask_own_daemon(void *arg)
 {
     struct foreground *f = arg;
-    AUTO_FD int fd = -1;
-    f->rc = ask(f->command, &fd, &f->err);
-    if (f->rc < 0)
-        return NULL;
-    printf("%s mounted on %s\n", f->command->source,
-           f->command->mountpoint ? f->command->mountpoint : "the given descriptor");
-    (void)fflush(stdout);
-    AUTO(buf) struct buf line = {0};
-    int passed = -1;
-    buf_init(&line, CONTROL_MESSAGE_MAX);
-    (void)control_receive(fd, &line, &passed, NULL); /* until the mount is gone */
+    f->rc = mount_and_wait(f->command, &f->err);
     return NULL;
 }
 
 static void own_daemon_ready(void *arg, const struct err *err)
 {
     struct foreground *f = arg;
-    if (err)
-        return;
-    f->started = pthread_create(&f->asking, NULL, ask_own_daemon, f) == 0;
+    if (!err)
+        f->started = pthread_create(&f->asking, NULL, ask_own_daemon, f) == 0;
 }
 
 /* A daemon in this process; or, where there is one already, a mount in that. */
@@ -352,26 +362,16 @@ static int mount_in_foreground(const struct mount_command *m, struct err *err)
                                    .debug = m->options.debug,
                                    .ready = own_daemon_ready,
                                    .arg = &f};
+    hide_secrets();
     int rc = daemon_run(&config, err);
-    if (rc == 0 && !f.started)
-        return err_set(err, EAGAIN, "thread: no room for one");
-    if (rc == 0) {
-        (void)pthread_join(f.asking, NULL); /* our own, joined once */
-        return f.rc < 0 ? err_copy(err, &f.err) : 0;
-    }
-    if (rc != -EBUSY)
-        return rc;
-    AUTO_FD int fd = -1;
-    rc = ask(m, &fd, err);
+    if (rc == -EBUSY)
+        return mount_and_wait(m, err);
     if (rc < 0)
         return rc;
-    printf("%s mounted on %s\n", m->source, m->mountpoint ? m->mountpoint : "a descriptor");
-    (void)fflush(stdout);
-    AUTO(buf) struct buf line = {0};
-    int passed = -1;
-    buf_init(&line, CONTROL_MESSAGE_MAX);
-    (void)control_receive(fd, &line, &passed, NULL); /* until the mount is gone */
-    return 0;
+    if (!f.started)
+        return err_set(err, EAGAIN, "thread: no room for one");
+    (void)pthread_join(f.asking, NULL); /* our own, joined once */
+    return f.rc < 0 ? err_copy(err, &f.err) : 0;
 }
 
 int cmd_mount(int argc, char **argv)
@@ -393,6 +393,8 @@ int cmd_mount(int argc, char **argv)
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
     if (rc == 0)
+        rc = format_request(&m, &err);
+    if (rc == 0)
         rc =
             m.options.foreground ? mount_in_foreground(&m, &err) : mount_with_daemon(&m, &fd, &err);
     if (rc == 0 && !m.options.foreground)
@@ -403,6 +405,9 @@ int cmd_mount(int argc, char **argv)
         printf("%s mounted on %s\n", m.source, mountpoint);
     if (fd >= 0)
         (void)close(fd); /* the daemon goes on without us */
+    if (m.request.data)
+        explicit_bzero(m.request.data, m.request.len);
+    buf_done(&m.request);
     options_done(&m.options);
     free(m.mountpoint);
     return rc < 0 ? EXIT_FAILED : EXIT_OK;

@@ -25,6 +25,16 @@ struct store *store_open(const char *text, const struct store_options *options,
     return NULL;
 }
 
+void store_object_url(const struct store *s, struct slice key, struct buf *out)
+{
+    /* A local URL is encoded, and `home` is not; S3's is not, and tells the endpoint too. */
+    struct slice root = slice_of(s->ops->open_in_place ? s->home : s->url);
+    buf_add_slice(out, root);
+    if (!slice_ends(root, SLICE_LIT("/")))
+        buf_add_char(out, '/');
+    buf_add_slice(out, key);
+}
+
 void store_free(struct store *s)
 {
     if (s)

@@ -140,6 +140,12 @@ struct store_runtime {
 struct store *store_open(const char *url, const struct store_options *options,
                          const struct store_runtime *runtime, struct err *err);
 
+/*
+ * The whole name of an object, appended: the same below whatever root of one store it is named.
+ * For identities, not for requests: nothing in it is encoded.
+ */
+void store_object_url(const struct store *s, struct slice key, struct buf *out);
+
 /* No request may be under way. */
 void store_free(struct store *s);
 DEFINE_AUTO(store, struct store *, store_free)
