@@ -111,7 +111,8 @@ static int find_file(struct request *r, struct node node, struct where *out, str
     if (rc < 0)
         return rc;
     buf_init(&scratch, ACTION_BYTES_MAX);
-    rc = run_file(run, node.ordinal, &scratch, &entry, NULL, err);
+    rc = lake_heal_run(r->session->lake, table, run,
+                       run_file(run, node.ordinal, &scratch, &entry, NULL, err), err);
     if (rc == 0)
         where_set_file(out, table, node.number, node.ordinal, &entry);
     return rc;

@@ -13,6 +13,7 @@
 struct dir_handle {
     struct where where; /* holds the version or listing that the stream shows */
     struct history *history;
+    bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
 };
 
 static void handle_free(void *held)
@@ -156,8 +157,9 @@ static int fill_snapshot(struct filling *f, off_t offset)
     const struct where *w = &f->handle->where;
     if (!w->version->snapshot)
         return 0;
-    return snapshot_list(w->version->snapshot, w->dir, (uint64_t)(offset - OFFSET_DOTDOT),
-                         emit_snapshot, f, f->err);
+    int rc = snapshot_list(w->version->snapshot, w->dir, (uint64_t)(offset - OFFSET_DOTDOT),
+                           emit_snapshot, f, f->err);
+    return lake_heal_version(f->r->session->lake, w->table, w->version, rc, f->err);
 }
 
 /* Without attributes also in READDIRPLUS: what an entry is, is asked when it is looked up. */
@@ -217,9 +219,29 @@ static int fill(struct filling *f, off_t offset)
     return err_set(f->err, ENOTDIR, "not a directory");
 }
 
+/* The directory as it is now, for a stream that has shown nothing yet. */
+static int begin_again(struct request *r, struct dir_handle *h, struct err *err)
+{
+    AUTO(where) struct where fresh = {0};
+    where_init(&fresh);
+    int rc = attr_where(r, r->ino, &fresh, err);
+    if (rc < 0)
+        return rc;
+    where_done(&h->where);
+    h->where = fresh;
+    h->damaged = false;
+    where_init(&fresh);
+    return 0;
+}
+
 static int read_entries(struct request *r, bool plus, struct err *err)
 {
     struct dir_handle *h = (void *)(uintptr_t)r->file.fh;
+    if (h->damaged) {
+        int rc = begin_again(r, h, err);
+        if (rc < 0)
+            return rc;
+    }
     if (r->size > READ_BYTES_MAX)
         r->size = READ_BYTES_MAX;
     if (!r->buffer) {
@@ -239,6 +261,10 @@ static int read_entries(struct request *r, bool plus, struct err *err)
     int rc = put_dots(&f, &offset);
     if (rc == 0)
         rc = fill(&f, offset);
+    if (rc == -ESTALE && r->offset == 0 && !r->again) {
+        r->again = h->damaged = true;
+        return read_entries(r, plus, err);
+    }
     return rc < 0 ? rc : request_reply_buf(r, f.to, f.used);
 }
 

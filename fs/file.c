@@ -48,7 +48,8 @@ static int open_file(struct request *r, const struct node *node, struct opened *
     buf_init(&where.key, KEY_BYTES_MAX);
     buf_init(&where.etag, ETAG_BYTES_MAX);
     table_touch(h->table);
-    rc = run_file(run, node->ordinal, &scratch, &entry, NULL, err);
+    rc = lake_heal_run(s->lake, h->table, run,
+                       run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     if (rc == 0)
         rc = table_ops(h->table)->locate(table_driver(h->table), &entry, &where, err);
     if (rc == 0) {

@@ -53,6 +53,7 @@ struct request {
     size_t size;
     off_t offset;
     struct fuse_file_info file;
+    bool again; /* a second attempt after an index was damaged; there is no third */
 
     /* a read that is under way */
     struct object_read read;

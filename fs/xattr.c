@@ -37,7 +37,8 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
 {
     int rc = lake_run_find(s->r->session->lake, node->number, &s->r->task, &s->table, &s->run, err);
     if (rc == 0)
-        rc = run_file(s->run, node->ordinal, &s->scratch, &s->entry, NULL, err);
+        rc = lake_heal_run(s->r->session->lake, s->table, s->run,
+                           run_file(s->run, node->ordinal, &s->scratch, &s->entry, NULL, err), err);
     if (rc < 0)
         return rc;
     where_set_file(&s->where, s->table, node->number, node->ordinal, &s->entry);

@@ -236,3 +236,48 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
         *run = STEAL(opened);
     return rc;
 }
+
+/* Forgets a damaged run everywhere, and removes its file. */
+static void remove_run(struct lake *lake, struct table *table, const struct run *run)
+{
+    WITH_LOCK (&lake->lock) {
+        struct lake_run *damaged = NULL;
+        const struct map_entry *e;
+        for (size_t at = 0; !damaged && (e = map_next(&lake->runs, &at));) {
+            struct lake_run *r = e->value;
+            if (r->table == table && strcmp(run_name(r->run), run_name(run)) == 0)
+                damaged = r;
+        }
+        if (damaged)
+            run_drop(lake, damaged);
+    }
+    (void)unlinkat(table_index_dirfd(table), run_name(run), 0); /* or somebody was quicker */
+}
+
+static int damaged(struct table *table, struct err *err)
+{
+    return err_set(err, ESTALE, "table %.*s: its index was damaged on disk and is made again",
+                   SLICE_FMT(table_path(table)));
+}
+
+int lake_heal_run(struct lake *lake, struct table *table, struct run *run, int rc, struct err *err)
+{
+    if (rc != -EUCLEAN)
+        return rc;
+    remove_run(lake, table, run);
+    table_forget(table, run_name(run));
+    return damaged(table, err);
+}
+
+int lake_heal_version(struct lake *lake, struct table *table, const struct table_version *version,
+                      int rc, struct err *err)
+{
+    if (rc != -EUCLEAN)
+        return rc;
+    struct run *base = snapshot_base(version->snapshot), *patch = snapshot_patch(version->snapshot);
+    remove_run(lake, table, base); /* which of the two it was is not known; both can be made */
+    if (patch)
+        remove_run(lake, table, patch);
+    table_forget(table, run_name(base));
+    return damaged(table, err);
+}

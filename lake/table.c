@@ -307,3 +307,25 @@ bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *
     }
     return found;
 }
+
+static bool stands_on(const struct table_version *v, const char *name)
+{
+    struct run *patch = v && v->snapshot ? snapshot_patch(v->snapshot) : NULL;
+    return v && v->snapshot &&
+           (strcmp(run_name(snapshot_base(v->snapshot)), name) == 0 ||
+            (patch && strcmp(run_name(patch), name) == 0));
+}
+
+void table_forget(struct table *t, const char *name)
+{
+    WITH_LOCK (&t->lock) {
+        for (size_t i = t->loaded_n; i-- > 0;)
+            if (stands_on(t->loaded[i].version, name))
+                table_loaded_drop(t, i);
+        if (stands_on(t->live, name)) {
+            table_version_unref(t->live);
+            t->live = NULL;
+            t->live_checked_ms = 0;
+        }
+    }
+}

@@ -71,4 +71,7 @@ bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *
 /* Somebody reads a file of the table: the live path holds still for that too. Cheap. */
 void table_touch(struct table *t);
 
+/* Forgets all versions that stand on the run of that name, which was damaged. */
+void table_forget(struct table *t, const char *run_name);
+
 #endif

@@ -69,7 +69,8 @@ int where_table_path(const struct where *w, struct buf *out, struct err *err)
 {
     if (!w->version->snapshot)
         return 0;
-    return snapshot_dir_path(w->version->snapshot, w->dir, out, err);
+    return lake_heal_version(table_lake(w->table), w->table, w->version,
+                             snapshot_dir_path(w->version->snapshot, w->dir, out, err), err);
 }
 
 /* entering: what a directory's path turns out to be */
@@ -191,7 +192,7 @@ static int file_of(const struct where *parent, const struct snapshot_node *node,
     buf_init(&scratch, ACTION_BYTES_MAX);
     int rc = snapshot_file(v->snapshot, node, &scratch, &entry, err);
     if (rc < 0)
-        return rc;
+        return lake_heal_version(table_lake(parent->table), parent->table, v, rc, err);
     where_set_file(out, parent->table, node->in_patch ? v->patch_number : v->base_number,
                    node->ordinal, &entry);
     return 0;
@@ -218,7 +219,8 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
         return no_entry(err, name);
     rc = lake_run_find(lake, number, task, &table, &run, err);
     if (rc == 0)
-        rc = run_file(run, ordinal, &scratch, &entry, NULL, err);
+        rc = lake_heal_run(lake, table, run, run_file(run, ordinal, &scratch, &entry, NULL, err),
+                           err);
     if (rc == 0)
         where_set_file(out, table, number, ordinal, &entry);
     return rc;

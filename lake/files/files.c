@@ -79,10 +79,9 @@ static void run_name_of(char name[RUN_NAME_BYTES], uint64_t fingerprint)
     (void)snprintf(name, RUN_NAME_BYTES, "listing-%016llx", (unsigned long long)fingerprint);
 }
 
-static int files_history(struct driver *d, struct history *previous, struct history **out,
-                         struct err *err)
+/* Lists the directory, and writes the run of what was listed where it is not there yet. */
+static int list(struct files *f, struct version *out, struct err *err)
 {
-    struct files *f = CONTAINER_OF(d, struct files, driver);
     AUTO(index_build) struct index_build *build = index_build_new(f->config.index_dirfd, err);
     if (!build)
         return err ? -err->code : -ENOMEM;
@@ -90,23 +89,46 @@ static int files_history(struct driver *d, struct history *previous, struct hist
         .build = build, .prefix_length = strlen(f->config.prefix), .fingerprint = 1, .err = err};
     struct store_list req = {
         .prefix = f->config.prefix, .recursive = true, .emit = add_object, .arg = &w};
+    char name[RUN_NAME_BYTES];
     int rc = f->config.store->ops->list(f->config.store, &req, err);
+    run_name_of(name, w.fingerprint);
+    if (rc == 0 && faccessat(f->config.index_dirfd, name, F_OK, 0) < 0)
+        rc = index_build_base(build, name, SLICE_LIT("{}"), err);
+    if (rc == 0)
+        *out = (struct version){.timestamp_ms = w.newest_ms, .fingerprint = w.fingerprint};
+    return rc;
+}
+
+static int files_history(struct driver *d, struct history *previous, struct history **out,
+                         struct err *err)
+{
+    struct files *f = CONTAINER_OF(d, struct files, driver);
+    struct version now;
+    int rc = list(f, &now, err);
     if (rc < 0)
         return rc;
-    if (previous && previous->n && previous->at[0].fingerprint == w.fingerprint) {
+    if (previous && previous->n && previous->at[0].fingerprint == now.fingerprint) {
         *out = history_ref(previous);
         return 0;
     }
-    char name[RUN_NAME_BYTES];
-    run_name_of(name, w.fingerprint);
-    if (faccessat(f->config.index_dirfd, name, F_OK, 0) < 0)
-        rc = index_build_base(build, name, SLICE_LIT("{}"), err);
-    struct history *h = rc == 0 ? history_new(1, err) : NULL;
+    struct history *h = history_new(1, err);
     if (!h)
-        return rc < 0 ? rc : -ENOMEM;
-    h->at[0] = (struct version){.timestamp_ms = w.newest_ms, .fingerprint = w.fingerprint};
+        return -ENOMEM;
+    h->at[0] = now;
     *out = h;
     return 0;
+}
+
+/* The run is damaged or gone: it is made again, as long as the listing is still the same. */
+static int make_again(struct files *f, const struct version *wanted, const char *name,
+                      struct run **out, struct err *err)
+{
+    struct version now;
+    (void)unlinkat(f->config.index_dirfd, name, 0); /* or it is gone */
+    int rc = list(f, &now, err);
+    if (rc == 0 && now.fingerprint != wanted->fingerprint)
+        rc = err_set(err, ESTALE, "the listing of %s has changed", f->config.prefix);
+    return rc < 0 ? rc : run_open(f->config.index_dirfd, name, out, err);
 }
 
 static int files_load(struct driver *d, const struct history *h, size_t position,
@@ -117,10 +139,10 @@ static int files_load(struct driver *d, const struct history *h, size_t position
     struct run *base;
     run_name_of(name, h->at[position].fingerprint);
     int rc = run_open(f->config.index_dirfd, name, &base, err);
-    if (rc == -EUCLEAN)
-        (void)unlinkat(f->config.index_dirfd, name, 0); /* made again from the next listing */
+    if (rc == -EUCLEAN || rc == -ENOENT)
+        rc = make_again(f, &h->at[position], name, &base, err);
     if (rc < 0)
-        return err_wrap(err, "listing of %s", f->config.prefix);
+        return rc;
     struct snapshot *s = snapshot_new(base, NULL, err);
     if (!s)
         return -ENOMEM;

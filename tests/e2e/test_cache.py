@@ -154,3 +154,26 @@ def test_lasting_refusal(mount, lake, served, proxy, status, expected):
     assert caught.value.errno == expected
     proxy.clear()
     assert (m / name).read_bytes() == (lake / name).read_bytes()
+
+
+def test_damaged_index_is_made_again(mount, lake, tmp_path):
+    """Indexes whose bytes were changed on disk are noticed and made again; no listing is wrong."""
+    cache = tmp_path / 'kept-cache'
+    m = mount(lake.root, cache=cache)
+    paths = [TABLE, TABLE + '@3', 'bronze/images', 'gold/daily']
+    first = {p: read_all(m / p) for p in paths}
+    m.unmount_and_wait_for_the_daemon()
+    seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
+    print('SEED', seed)
+    chance = random.Random(seed)
+    for attempt in range(6):
+        runs = [r for r in (cache / 'indexes').glob('*/*') if r.name != 'times']
+        assert runs
+        for run in runs:
+            data = bytearray(run.read_bytes())
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            run.write_bytes(data)
+        again = mount(lake.root, cache=cache)
+        for p in paths:
+            assert read_all(again / p) == first[p]
+        again.unmount_and_wait_for_the_daemon()
