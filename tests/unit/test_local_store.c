@@ -134,7 +134,7 @@ static void test_replaced(void **state)
 static void test_mtime(void **state)
 {
     struct fixture *f = *state;
-    struct store_info info = {0};
+    struct store_info info;
     put_file(f, "a", "x");
     AUTO_FD int dir = open(f->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct timespec late[2] = {{0, 0}, {1, 999999999}}, early[2] = {{0, 0}, {-1, 1}};
@@ -321,7 +321,7 @@ static void test_read(void **state)
     data[size] = '\0';
     put_file(f, "big", data);
     put_file(f, "none", "");
-    struct store_info info = {0};
+    struct store_info info;
     AUTO(buf) struct buf exact = {0}, small = {0}, empty = {0};
     buf_init(&exact, size);
     buf_init(&small, size - 1);
