@@ -237,7 +237,7 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
 {
     AUTO(buf) struct buf prefix = {0};
     AUTO(listing) struct listing *l = NULL;
-    const struct driver_ops *ops;
+    const struct driver_ops *ops = NULL;
     buf_init(&prefix, KEY_BYTES_MAX);
     buf_addf(&prefix, "%s%s", d->path, *d->path ? "/" : "");
     int rc = buf_check(&prefix, err);
