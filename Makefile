@@ -5,7 +5,9 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= gcc
+ifeq ($(origin CC),default) # make has a CC of its own, `cc`
+  CC    := gcc
+endif
 CLANG   ?= clang-14
 VARIANT ?= release
 VERSION := 0.1.0
@@ -15,7 +17,7 @@ TABLES  ?= ../shared/tables
 # Where test servers and Python packages are kept between runs.
 TOOLS   ?= $(CURDIR)/build/tools
 
-LAYERS  := base cache/store cache lake/format lake lake/index lake/delta lake/files lake/unread lake/view fs tools
+LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/view fs tools
 PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec liblz4 zlib expat
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread
 

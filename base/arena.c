@@ -87,8 +87,3 @@ struct slice arena_slice(struct arena *a, struct slice s)
     p[s.n] = '\0';
     return slice_make(p, s.n);
 }
-
-char *arena_str(struct arena *a, struct slice s)
-{
-    return (char *)(uintptr_t)arena_slice(a, s).p;
-}

@@ -27,6 +27,5 @@ void *arena_calloc(struct arena *a, size_t count, size_t size);
 
 /* A copy followed by a zero; p is NULL when it failed. */
 struct slice arena_slice(struct arena *a, struct slice s);
-char *arena_str(struct arena *a, struct slice s);
 
 #endif

@@ -76,11 +76,6 @@ void buf_add_char(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
-void buf_add_le32(struct buf *b, uint32_t v)
-{
-    buf_add(b, &v, sizeof v);
-}
-
 void buf_add_le64(struct buf *b, uint64_t v)
 {
     buf_add(b, &v, sizeof v);

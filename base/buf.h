@@ -31,7 +31,6 @@ void buf_add(struct buf *b, const void *data, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
-void buf_add_le32(struct buf *b, uint32_t v);
 void buf_add_le64(struct buf *b, uint64_t v);
 /* LEB128, as in Thrift and protocol buffers. */
 void buf_add_varint(struct buf *b, uint64_t v);

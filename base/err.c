@@ -5,8 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __clang_analyzer__
+#undef err_set
+#undef err_wrap
+#endif
+
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
+    if (code <= 0)
+        code = EIO;
     if (!err)
         return -code;
     err->code = code;

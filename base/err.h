@@ -21,7 +21,10 @@ struct err {
         0, ""                                                                                      \
     }
 
-/* Sets code (positive errno) and message. Returns -code, to be returned by the caller. */
+/*
+ * Sets code (positive errno; EIO where it is 0, as a library may have left errno) and message.
+ * Returns -code, always below 0, to be returned by the caller.
+ */
 __attribute__((format(printf, 3, 4))) int err_set(struct err *err, int code, const char *fmt, ...);
 
 /*
@@ -32,5 +35,17 @@ __attribute__((format(printf, 2, 3))) int err_wrap(struct err *err, const char *
 
 /* Copies an error; `to` may be NULL. Returns -from->code. */
 int err_copy(struct err *to, const struct err *from);
+
+#ifdef __clang_analyzer__
+/* The analyzer looks at one file at a time: it is told what the functions promise. */
+static inline int err_below_zero(int rc)
+{
+    if (rc >= 0)
+        __builtin_unreachable();
+    return rc;
+}
+#define err_set(...) err_below_zero(err_set(__VA_ARGS__))
+#define err_wrap(...) err_below_zero(err_wrap(__VA_ARGS__))
+#endif
 
 #endif

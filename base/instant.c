@@ -194,16 +194,6 @@ void instant_format(struct buf *out, int64_t ms)
     buf_add_char(out, 'Z');
 }
 
-void instant_format_path(struct buf *out, int64_t ms)
-{
-    struct civil c = civil_of(ms);
-    buf_addf(out, "%04lld-%02u-%02uT%02u%02u%02u", (long long)c.year, c.month, c.day, c.hour,
-             c.minute, c.second);
-    if (c.ms)
-        buf_addf(out, ".%03u", c.ms);
-    buf_add_char(out, 'Z');
-}
-
 void instant_format_basic(struct buf *out, int64_t ms)
 {
     struct civil c = civil_of(ms);

@@ -24,9 +24,6 @@ bool instant_parse_http(struct slice s, int64_t *out_ms);
 /* `2026-03-01T09:30:00.123Z`; the fraction only where it is not zero. */
 void instant_format(struct buf *out, int64_t ms);
 
-/* `2026-03-01T093000.123Z`, safe in paths; the fraction only where it is not zero. */
-void instant_format_path(struct buf *out, int64_t ms);
-
 /* `20260301T093000Z`, as AWS signatures want it. */
 void instant_format_basic(struct buf *out, int64_t ms);
 

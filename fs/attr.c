@@ -58,8 +58,9 @@ void attr_fill_dir(const struct session *s, uint64_t ino, int64_t mtime_ms, stru
     out->st_size = 4096;
 }
 
-void attr_fill_file(const struct session *s, uint64_t ino, uint64_t size, int64_t mtime_ms,
-                    struct stat *out)
+/* A regular file, or a link of that many bytes. */
+static void fill_file(const struct session *s, uint64_t ino, uint64_t size, int64_t mtime_ms,
+                      struct stat *out)
 {
     fill(s, ino, mtime_ms, out);
     out->st_mode = S_IFREG | 0444;
@@ -170,8 +171,8 @@ static int file_entry(struct session *s, const struct where *w, struct fuse_entr
     enum transform t = TRANSFORM_NONE;
     out->ino =
         node_id((struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
-    attr_fill_file(s, w->identity, transform_size(t, w->size), transform_mtime(t, w->mtime_ms),
-                   &out->attr);
+    fill_file(s, w->identity, transform_size(t, w->size), transform_mtime(t, w->mtime_ms),
+              &out->attr);
     out->attr_timeout = ATTR_FOREVER_S;
     return 0;
 }
@@ -187,8 +188,8 @@ int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param
     case WHERE_DOCUMENT:
         rc = place_entry(s, PLACE_FILE, w, out, err);
         if (rc == 0)
-            attr_fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,
-                           w->kind == WHERE_OBJECT ? w->mtime_ms : dir_mtime(s, w), &out->attr);
+            fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,
+                      w->kind == WHERE_OBJECT ? w->mtime_ms : dir_mtime(s, w), &out->attr);
         return rc;
     case WHERE_LINK:
         rc = place_entry(s, PLACE_LINK, w, out, err);

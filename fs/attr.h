@@ -27,9 +27,6 @@ int attr_place(struct session *s, char kind, struct slice path, uint32_t *number
 
 /* A directory of a snapshot, or any other directory: `ino` is its inode number. */
 void attr_fill_dir(const struct session *s, uint64_t ino, int64_t mtime_ms, struct stat *out);
-/* A regular file, or a link of that many bytes. */
-void attr_fill_file(const struct session *s, uint64_t ino, uint64_t size, int64_t mtime_ms,
-                    struct stat *out);
 
 /* The kinds of places in the registry's names. */
 #define PLACE_DIR 'd'

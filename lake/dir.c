@@ -34,7 +34,7 @@ struct dir {
 
 /* listings */
 
-struct listing *listing_ref(struct listing *l)
+static struct listing *listing_ref(struct listing *l)
 {
     atomic_fetch_add(&l->refs, 1);
     return l;

@@ -25,7 +25,6 @@ struct listing_entry {
 
 /* Immutable, shared by reference. */
 struct listing;
-struct listing *listing_ref(struct listing *l);
 void listing_unref(struct listing *l);
 DEFINE_AUTO(listing, struct listing *, listing_unref)
 size_t listing_count(const struct listing *l);

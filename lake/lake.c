@@ -118,7 +118,8 @@ static void drop_oldest_locked(struct lake *lake) REQUIRES(&lake->lock)
         if (!oldest || r->used < oldest->used)
             oldest = r;
     }
-    run_drop(lake, oldest);
+    if (oldest)
+        run_drop(lake, oldest);
 }
 
 /* Keeps a run at hand under its number. */

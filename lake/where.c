@@ -156,7 +156,7 @@ static int ref_child(struct lake *lake, const struct where *parent, struct slice
     const struct listing_entry *e = listing_find(parent->listing, base);
     if (!e || !e->is_dir)
         return no_entry(err, name);
-    struct table *table;
+    struct table *table = NULL;
     AUTO(listing) struct listing *listing = NULL;
     AUTO(buf) struct buf path = {0};
     buf_init(&path, KEY_BYTES_MAX);

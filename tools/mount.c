@@ -197,7 +197,7 @@ static void become_daemon(const struct options *o, int ready_fd)
     AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)setsid();
     hide_secrets();
-    if (null < 0 || chdir("/") < 0)
+    if (null < 0 || chdir("/") < 0) /* allowed: chdir: a child, before it has threads */
         _exit(1);
     for (int fd = 0; fd <= 2; fd++)
         (void)dup2(null, fd); /* the log has a file of its own */

@@ -498,6 +498,7 @@ void http_run(struct http *h, struct http_request *r)
 {
     struct event ended;
     event_init(&ended);
+    /* cppcheck-suppress autoVariables ; waited for below, before it ends */
     r->ended = &ended;
     r->done = set_ended;
     http_submit(h, r);

@@ -123,7 +123,7 @@ static int take_entry(struct walk *w, const struct dirent *d, struct err *err)
     buf_add_str(&w->path, d->d_name);
     if (w->path.failed == EOVERFLOW)
         return err_set(err, EIO, "%.200s: a path of more than %d bytes", d->d_name, KEY_BYTES_MAX);
-    struct stat st;
+    struct stat st = {0};
     bool linked = false;
     int rc = buf_check(&w->path, err);
     if (rc == 0)

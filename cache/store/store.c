@@ -50,6 +50,7 @@ int store_get_wait(struct store *s, struct store_get *req, struct err *err)
 {
     struct event ended;
     event_init(&ended);
+    /* cppcheck-suppress autoVariables ; waited for below, before it ends */
     req->waiter = &ended;
     req->done = wake;
     s->ops->get(s, req);
@@ -105,7 +106,8 @@ static int check_part(const struct store_get *get, const struct store_info *firs
 
 /* The next parts, side by side, from `at` on into `to`; returns the bytes that they cover. */
 static ssize_t read_parts(struct store *s, const char *key, const struct store_info *first,
-                          uint64_t at, char *to, struct err *err)
+                          uint64_t at, char *to, /* NOLINT(readability-non-const-parameter) */
+                          struct err *err)
 {
     struct part parts[PARTS_AT_ONCE];
     size_t n = 0, covered = 0;

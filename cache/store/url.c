@@ -149,9 +149,10 @@ static int parse_s3(struct slice text, struct slice scheme, struct url *out, str
     u.bucket = copy_slice(bucket);
     u.prefix = buf_steal_str(&before);
     if (!u.bucket || !u.prefix)
+        /* cppcheck-suppress memleak ; it does not know AUTO */
         return err_set(err, ENOMEM, "out of memory");
     *out = u;
-    u = (struct url){0};
+    u.endpoint = u.bucket = u.prefix = NULL; /* taken over */
     return 0;
 }
 

@@ -13,7 +13,9 @@ void delta_object_done(struct delta_object *o)
 }
 
 /* One request of exactly n bytes. */
-static int fetch(struct delta_object *o, uint64_t offset, char *to, size_t n, struct err *err)
+static int fetch(struct delta_object *o, uint64_t offset,
+                 char *to, /* NOLINT(readability-non-const-parameter) */
+                 size_t n, struct err *err)
 {
     struct store_get req = {.key = o->key,
                             .offset = offset,

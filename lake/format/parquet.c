@@ -114,11 +114,6 @@ void parquet_close(struct parquet *p)
 
 /* Schema */
 
-uint64_t parquet_rows(const struct parquet *p)
-{
-    return p->footer.rows;
-}
-
 size_t parquet_leaves(const struct parquet *p)
 {
     return p->footer.leaves_n;
@@ -130,15 +125,10 @@ void parquet_leaf_path(const struct parquet *p, size_t i, struct buf *out)
     parquet_footer_path(&p->footer, i, out);
 }
 
-bool parquet_has_group(const struct parquet *p, const char *path)
-{
-    return parquet_footer_find(&p->footer, slice_of(path), false) != NULL;
-}
-
 int parquet_choose(struct parquet *p, const char *path, struct err *err)
 {
     assert(!p->started);
-    const struct parquet_node *node = parquet_footer_find(&p->footer, slice_of(path), true);
+    const struct parquet_node *node = parquet_footer_find(&p->footer, slice_of(path));
     if (!node)
         return err_set(err, ENOENT, "no column %s", path);
     for (size_t i = 0; i < p->chosen.n; i++)

@@ -46,8 +46,6 @@ struct parquet *parquet_open(const struct parquet_source *source, struct err *er
 void parquet_close(struct parquet *p);
 DEFINE_AUTO(parquet, struct parquet *, parquet_close)
 
-uint64_t parquet_rows(const struct parquet *p);
-
 /* The leaves of the schema, and the path of leaf i of them, as parquet_choose takes it, appended
  * to out. */
 size_t parquet_leaves(const struct parquet *p);
@@ -70,9 +68,6 @@ struct parquet_leaf {
     unsigned max_definition, max_repetition;
 };
 void parquet_leaf(const struct parquet *p, int handle, struct parquet_leaf *out);
-
-/* The group of that path exists in the schema (`sidecar`, `add.deletionVector`). */
-bool parquet_has_group(const struct parquet *p, const char *path);
 
 /* One cell of the current row. */
 struct parquet_cell {

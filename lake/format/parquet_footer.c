@@ -326,8 +326,7 @@ static ptrdiff_t match(struct slice path, struct slice name, bool last)
     return path.n > n && path.p[n] == '.' ? (ptrdiff_t)n + 1 : -1;
 }
 
-const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path,
-                                               bool leaf)
+const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path)
 {
     /* Names may contain dots, so that the path is matched along the tree instead of split: at[d]
      * is what the names above depth d took of it. Each node is looked at once. */
@@ -335,8 +334,7 @@ const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, s
     for (size_t i = 1; i < f->nodes_n;) {
         const struct parquet_node *node = &f->nodes[i];
         struct slice rest = slice_from(path, at[node->depth]);
-        bool is_leaf = node->leaf != PARQUET_NO_LEAF;
-        if (is_leaf == leaf && match(rest, node->name, true) >= 0)
+        if (node->leaf != PARQUET_NO_LEAF && match(rest, node->name, true) >= 0)
             return node;
         ptrdiff_t n = match(rest, node->name, false);
         if (n >= 0)

@@ -105,11 +105,12 @@ static int check_no_dir(struct patch *p, uint32_t dir, struct slice name, struct
     uint32_t sub;
     struct run_dir d;
     int rc = run_find_dir(p->removals.base, dir, name, &sub, err);
-    if (rc == -ENOENT)
-        return 0;
-    if (rc == 0)
-        rc = run_dir(p->removals.base, sub, &d, err);
-    return rc < 0 || d.subtree_files <= p->removals.below[sub] ? rc : cannot_say(path, err);
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
+    rc = run_dir(p->removals.base, sub, &d, err);
+    if (rc < 0)
+        return rc;
+    return d.subtree_files <= p->removals.below[sub] ? 0 : cannot_say(path, err);
 }
 
 /* Finds the base's directory of that path; no component may be a file of the base. */

@@ -12,11 +12,6 @@
 #include "base/hash.h"
 #include "lake/index/run_private.h"
 
-int run_damaged(const char *what, uint64_t where, struct err *err)
-{
-    return err_set(err, EUCLEAN, "the index is damaged: %s %llu", what, (unsigned long long)where);
-}
-
 static int check_page(const struct run *r, uint64_t page, bool again, struct err *err)
 {
     _Atomic uint64_t *word = &r->checked[page / 64];
@@ -30,20 +25,32 @@ static int check_page(const struct run *r, uint64_t page, bool again, struct err
     return 0;
 }
 
-int run_touch(const struct run *r, enum run_section_id section, uint64_t offset, uint64_t bytes,
-              bool again, const uint8_t **out, struct err *err)
+/* Where the place is in the map, its pages checked. */
+static int touch(const struct run *r, struct run_place place, bool again, const uint8_t **out,
+                 struct err *err)
 {
-    const struct run_section *s = &r->head.sections[section];
-    if (offset > s->bytes || bytes > s->bytes - offset)
-        return run_damaged("a place outside of section", section, err);
-    uint64_t at = s->page * RUN_PAGE_BYTES + offset;
-    for (uint64_t page = at / RUN_PAGE_BYTES; page * RUN_PAGE_BYTES < at + bytes; page++) {
+    const struct run_section *s = &r->head.sections[place.section];
+    if (place.offset > s->bytes || place.bytes > s->bytes - place.offset)
+        return run_damaged("a place outside of section", place.section, err);
+    uint64_t at = s->page * RUN_PAGE_BYTES + place.offset;
+    for (uint64_t page = at / RUN_PAGE_BYTES; page * RUN_PAGE_BYTES < at + place.bytes; page++) {
         int rc = check_page(r, page, again, err);
         if (rc < 0)
             return rc;
     }
     *out = r->map + at;
     return 0;
+}
+
+int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err)
+{
+    return touch(r, place, false, out, err);
+}
+
+int run_check(const struct run *r, struct run_place place, struct err *err)
+{
+    const uint8_t *ignored;
+    return touch(r, place, true, &ignored, err);
 }
 
 static uint64_t section_bytes(const struct run *r, enum run_section_id section)
@@ -60,7 +67,8 @@ static const uint8_t *section_data(const struct run *r, enum run_section_id sect
 static int check_section(const struct run *r, enum run_section_id section, struct err *err)
 {
     const uint8_t *ignored;
-    return run_touch(r, section, 0, section_bytes(r, section), false, &ignored, err);
+    struct run_place all = {section, 0, section_bytes(r, section)};
+    return run_touch(r, all, &ignored, err);
 }
 
 /* Every section lies in the file, and those whose size follows from the counts have it. */
@@ -221,14 +229,14 @@ bool run_stands_on(const struct run *patch, const struct run *base)
 int run_dir(const struct run *r, uint32_t dir, struct run_dir *out, struct err *err)
 {
     const uint8_t *at;
-    int rc = run_touch(r, RUN_DIRS, dir * (uint64_t)sizeof(struct run_dir_record),
-                       sizeof(struct run_dir_record), false, &at, err);
+    struct run_dir_record d;
+    struct run_place record = {RUN_DIRS, dir * (uint64_t)sizeof d, sizeof d};
+    int rc = run_touch(r, record, &at, err);
     if (rc < 0)
         return rc;
-    struct run_dir_record d;
     memcpy(&d, at, sizeof d);
     const uint8_t *name;
-    rc = run_touch(r, RUN_NAMES, d.name >> 8, d.name & 0xff, false, &name, err);
+    rc = run_touch(r, (struct run_place){RUN_NAMES, d.name >> 8, d.name & 0xff}, &name, err);
     if (rc < 0)
         return rc;
     const struct run_header *h = &r->head;
@@ -307,11 +315,6 @@ void run_find_key(const struct run *r, uint64_t hash, uint32_t *first, uint32_t 
     uint32_t keys = (uint32_t)(section_bytes(r, RUN_KEYS) / sizeof(struct run_key));
     if (*first < keys && run_key_at(r, *first).hash == hash)
         *count = key_bound(r, hash, true) - *first;
-}
-
-uint32_t run_key_ordinal(const struct run *r, uint32_t position)
-{
-    return run_key_at(r, position).ordinal & RUN_KEY_ORDINAL;
 }
 
 uint32_t run_removed_next(const struct run *patch, uint32_t from)

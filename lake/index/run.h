@@ -89,7 +89,6 @@ int run_cursor_next(struct run_cursor *c, struct entry *out, struct err *err);
  */
 int run_check_keys(const struct run *r, struct err *err);
 void run_find_key(const struct run *r, uint64_t hash, uint32_t *first, uint32_t *count);
-uint32_t run_key_ordinal(const struct run *r, uint32_t position);
 
 /* Patches: is that file of the base gone; how many below that directory of the base are. */
 bool run_removed(const struct run *patch, uint32_t base_ordinal);

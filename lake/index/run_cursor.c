@@ -13,8 +13,8 @@ static int find_extent(const struct run *r, uint32_t block, struct block *out, s
 {
     struct run_index_record record[2];
     const uint8_t *at;
-    int rc =
-        run_touch(r, RUN_INDEX, block * (uint64_t)sizeof record[0], sizeof record, false, &at, err);
+    struct run_place pair = {RUN_INDEX, block * (uint64_t)sizeof record[0], sizeof record};
+    int rc = run_touch(r, pair, &at, err);
     if (rc < 0)
         return rc;
     memcpy(record, at, sizeof record);
@@ -56,10 +56,10 @@ static int find_block(const struct run *r, uint32_t ordinal, uint32_t *out, stru
 static int enter_block(struct run_cursor *c, uint32_t block, struct err *err)
 {
     struct block b;
-    const uint8_t *ignored;
     int rc = find_extent(c->run, block, &b, err);
-    if (rc == 0)
-        rc = run_touch(c->run, RUN_BLOCKS, b.at, b.end - b.at, true, &ignored, err);
+    if (rc < 0)
+        return rc;
+    rc = run_check(c->run, (struct run_place){RUN_BLOCKS, b.at, b.end - b.at}, err);
     if (rc < 0)
         return rc;
     buf_reset(&c->path);
@@ -137,7 +137,8 @@ static int decode_dir(struct run_cursor *c, uint64_t index, struct err *err)
         level += c->path.data[i] == '/';
     const uint8_t *at;
     uint32_t first[2];
-    int rc = run_touch(r, RUN_LEVELS, level * sizeof first[0], sizeof first, false, &at, err);
+    struct run_place pair = {RUN_LEVELS, level * sizeof first[0], sizeof first};
+    int rc = run_touch(r, pair, &at, err);
     if (rc < 0)
         return rc;
     memcpy(first, at, sizeof first);
@@ -253,10 +254,11 @@ int run_file(const struct run *r, uint32_t ordinal, struct buf *scratch, struct 
     AUTO(run_cursor) struct run_cursor c = {0};
     struct entry e;
     int rc = run_cursor_init(&c, r, ordinal, err);
-    if (rc == 0)
-        rc = run_cursor_next(&c, &e, err);
     if (rc < 0)
         return rc;
+    rc = run_cursor_next(&c, &e, err);
+    if (rc <= 0)
+        return rc < 0 ? rc : run_damaged("there is no file", ordinal, err);
     buf_reset(scratch);
     buf_add_slice(scratch, e.path);
     if (!c.raw_is_path)
@@ -282,8 +284,9 @@ static int first_name(const struct run *r, uint32_t block, struct slice *out, st
     struct block e;
     const uint8_t *at;
     int rc = find_extent(r, block, &e, err);
-    if (rc == 0)
-        rc = run_touch(r, RUN_BLOCKS, e.at, e.end - e.at, false, &at, err);
+    if (rc < 0)
+        return rc;
+    rc = run_touch(r, (struct run_place){RUN_BLOCKS, e.at, e.end - e.at}, &at, err);
     if (rc < 0)
         return rc;
     struct bytes b = bytes_make(at, e.end - e.at);

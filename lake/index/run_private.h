@@ -21,14 +21,22 @@ struct run {
 };
 
 /* -EUCLEAN with a message that names the place. */
-int run_damaged(const char *what, uint64_t where, struct err *err);
+static inline int run_damaged(const char *what, uint64_t where, struct err *err)
+{
+    return err_set(err, EUCLEAN, "the index is damaged: %s %llu", what, (unsigned long long)where);
+}
 
-/*
- * `bytes` bytes at `offset` of a section, their pages checked (again: also where they were checked
- * before). *out points into the map. -EUCLEAN.
- */
-int run_touch(const struct run *r, enum run_section_id section, uint64_t offset, uint64_t bytes,
-              bool again, const uint8_t **out, struct err *err);
+/* Some bytes of a section. */
+struct run_place {
+    enum run_section_id section;
+    uint64_t offset, bytes;
+};
+
+/* The bytes, their pages checked. *out points into the map. -EUCLEAN. */
+int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err);
+
+/* Checks their pages, also where that was done before. -EUCLEAN. */
+int run_check(const struct run *r, struct run_place place, struct err *err);
 
 /* The key at a position of the key table, which run_check_keys has checked. */
 struct run_key run_key_at(const struct run *r, uint32_t position);

@@ -47,12 +47,6 @@ struct snapshot *snapshot_new(struct run *base, struct run *patch, struct err *e
     return s;
 }
 
-struct snapshot *snapshot_ref(struct snapshot *s)
-{
-    (void)atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
-    return s;
-}
-
 void snapshot_unref(struct snapshot *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
@@ -105,9 +99,10 @@ static int load_both(const struct snapshot *s, uint32_t dir, struct both *out, s
     }
     if (rc == 0 && b.patch != RUN_NONE)
         rc = run_dir(s->patch, b.patch, &b.in_patch, err);
-    if (rc == 0)
-        *out = b;
-    return rc;
+    if (rc < 0)
+        return rc;
+    *out = b;
+    return 0;
 }
 
 /* Files below a directory of the base that the patch left. */
@@ -208,12 +203,6 @@ static int parent_and_name(const struct snapshot *s, uint32_t dir, uint32_t *par
     return 0;
 }
 
-int snapshot_dir(const struct snapshot *s, uint32_t dir, uint32_t *parent, struct err *err)
-{
-    struct slice ignored;
-    return parent_and_name(s, dir, parent, &ignored, err);
-}
-
 int snapshot_dir_path(const struct snapshot *s, uint32_t dir, struct buf *out, struct err *err)
 {
     size_t total = 0;
@@ -277,7 +266,9 @@ static int next_dirs(const struct listing *l, struct run_dir *b, struct run_dir 
     int rc = 0;
     if (in_base)
         rc = run_dir(l->s->base, l->dir.in_base.first_dir + l->base_place, b, err);
-    if (rc == 0 && in_patch)
+    if (rc < 0)
+        return rc;
+    if (in_patch)
         rc = run_dir(l->s->patch, l->dir.in_patch.first_dir + l->patch_place, p, err);
     if (rc < 0)
         return rc;

@@ -21,7 +21,6 @@ struct snapshot;
 
 /* Takes over both references; patch may be NULL. */
 struct snapshot *snapshot_new(struct run *base, struct run *patch, struct err *err);
-struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s);
 DEFINE_AUTO(snapshot, struct snapshot *, snapshot_unref)
 
@@ -46,8 +45,6 @@ int snapshot_walk(const struct snapshot *s, struct slice path, struct snapshot_n
                   struct err *err);
 /* The path of a directory, appended. */
 int snapshot_dir_path(const struct snapshot *s, uint32_t dir, struct buf *out, struct err *err);
-/* A directory's parent; the root's is the root. */
-int snapshot_dir(const struct snapshot *s, uint32_t dir, uint32_t *parent, struct err *err);
 
 /* A file, as run_file. */
 int snapshot_file(const struct snapshot *s, const struct snapshot_node *file, struct buf *scratch,

@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "lake/index/run_format.h"
+#include "lake/index/run_private.h"
 #include "lake/index/snapshot.h"
 
 /* Runs of hostile counts may be large; what is read of each is bounded. */
@@ -79,7 +79,7 @@ static void read_run(const struct run *r)
     if (run_check_keys(r, &err) == 0) {
         run_find_key(r, hash64(0, SLICE_LIT("k1")), &first, &count);
         for (uint32_t i = 0; i < count && i < STEPS_MAX; i++)
-            (void)run_key_ordinal(r, first + i);
+            (void)run_key_at(r, first + i);
     }
 }
 

@@ -49,6 +49,9 @@ def wrong_order(path, name):
 
 def check_includes(path):
     found = []
+    if path.parts[0] != 'tests' and layer_of(path) is None:
+        found.append('%s: its folder is no layer: see LAYERS and DRIVERS in tests/lint/sources.py'
+                     % path)
     for number, kind, name in includes(path):
         where = '%s:%d: ' % (path, number)
         if kind == '"':

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "lake/index/run_private.h"
 
 static void make_runs(int fd)
 {
@@ -77,7 +78,8 @@ static int read_keys(const struct run *r, struct buf *out, struct err *err)
         uint32_t first, count;
         (void)snprintf(key, sizeof key, "d%u/e/f%u", i % 5, i);
         run_find_key(r, hash64(0, slice_of(key)), &first, &count);
-        buf_addf(out, "%u %u %u\n", first, count, count ? run_key_ordinal(r, first) : 0);
+        buf_addf(out, "%u %u %u\n", first, count,
+                 count ? run_key_at(r, first).ordinal & RUN_KEY_ORDINAL : 0);
     }
     return rc;
 }

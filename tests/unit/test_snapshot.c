@@ -180,11 +180,6 @@ static unsigned check_dir(const struct snapshot *s, const struct file *files, ui
         assert_true(node.is_dir == e->node.is_dir && node.ordinal == e->node.ordinal &&
                     node.in_patch == e->node.in_patch);
         below += e->node.is_dir ? check_dir(s, files, e->node.ordinal) : 1;
-        uint32_t parent;
-        if (e->node.is_dir) {
-            assert_int_equal(snapshot_dir(s, e->node.ordinal, &parent, &err), 0);
-            assert_int_equal(parent, dir);
-        }
     }
     assert_int_equal(snapshot_find(s, dir, SLICE_LIT("no such name"), &node, &err), -ENOENT);
     vec_done(&l.seen);
