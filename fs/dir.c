@@ -11,19 +11,29 @@
 #define OFFSET_DOTDOT 2
 
 struct dir_handle {
+    struct handle handle;
     struct where where; /* holds the version or listing that the stream shows */
     struct history *history;
     bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
 };
 
-static void handle_free(void *held)
+static void dir_handle_free(struct dir_handle *h)
 {
-    struct dir_handle *h = held;
     where_done(&h->where);
     history_unref(h->history);
     free(h);
 }
-DEFINE_AUTO(dir_handle, struct dir_handle *, handle_free)
+DEFINE_AUTO(dir_handle, struct dir_handle *, dir_handle_free)
+
+static void free_handle(struct handle *h)
+{
+    dir_handle_free(CONTAINER_OF(h, struct dir_handle, handle));
+}
+
+static struct dir_handle *handle_of(const struct request *r)
+{
+    return CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct dir_handle, handle);
+}
 
 int op_opendir(struct request *r, struct err *err)
 {
@@ -38,12 +48,7 @@ int op_opendir(struct request *r, struct err *err)
         return rc;
     r->file.cache_readdir = h->where.kind == WHERE_PINNED;
     r->file.keep_cache = r->file.cache_readdir;
-    return request_reply_open(r, STEAL(h), handle_free);
-}
-
-void op_releasedir(uint64_t fh)
-{
-    handle_free((void *)(uintptr_t)fh);
+    return request_reply_open(r, &STEAL(h)->handle, free_handle);
 }
 
 /* One reply that is being filled. */
@@ -236,7 +241,7 @@ static int begin_again(struct request *r, struct dir_handle *h, struct err *err)
 
 static int read_entries(struct request *r, bool plus, struct err *err)
 {
-    struct dir_handle *h = (void *)(uintptr_t)r->file.fh;
+    struct dir_handle *h = handle_of(r);
     if (h->damaged) {
         int rc = begin_again(r, h, err);
         if (rc < 0)

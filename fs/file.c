@@ -9,20 +9,25 @@
 
 /* An open file: an object through a transform, or a document. */
 struct opened {
+    struct handle handle;
     struct object *object;
     struct document *document;
     struct table *table; /* NULL outside tables; borrowed from the lake */
     enum transform transform;
 };
 
-static void handle_free(void *held)
+static void opened_free(struct opened *h)
 {
-    struct opened *h = held;
     object_unref(h->object);
     document_unref(h->document);
     free(h);
 }
-DEFINE_AUTO(opened, struct opened *, handle_free)
+DEFINE_AUTO(opened, struct opened *, opened_free)
+
+static void free_handle(struct handle *h)
+{
+    opened_free(CONTAINER_OF(h, struct opened, handle));
+}
 
 static int open_object(struct request *r, const struct object_name *name, struct opened *h,
                        struct err *err)
@@ -99,12 +104,7 @@ int op_open(struct request *r, struct err *err)
     if (rc < 0)
         return rc;
     r->file.keep_cache = node.kind == NODE_FILE; /* an id is one object for ever */
-    return request_reply_open(r, STEAL(h), handle_free);
-}
-
-void op_release(uint64_t fh)
-{
-    handle_free((void *)(uintptr_t)fh);
+    return request_reply_open(r, &STEAL(h)->handle, free_handle);
 }
 
 /* The object's bytes have come, on whatever thread brought them. */
@@ -133,7 +133,7 @@ static int read_document(struct request *r, const struct document *d, struct err
 
 int op_read(struct request *r, struct err *err)
 {
-    struct opened *h = (void *)(uintptr_t)r->file.fh;
+    struct opened *h = CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct opened, handle);
     if (r->size > READ_BYTES_MAX)
         r->size = READ_BYTES_MAX;
     if (!r->buffer) {

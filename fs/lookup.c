@@ -24,6 +24,25 @@ static int measure_document(struct request *r, struct where *w, struct err *err)
     return rc;
 }
 
+/* Finds the child; the parent, too, is filled in, but for the contents of a plain directory. */
+static int find_child(struct request *r, struct where *parent, struct where *child, struct err *err)
+{
+    struct session *s = r->session;
+    struct slice name = slice_of(r->name);
+    int rc = -ENOENT;
+    char kind = PLACE_FILE;
+    if (node_of(r->ino).kind == NODE_PLACE)
+        rc = attr_place_of(s, r->ino, &kind, &parent->path, err);
+    if (rc == 0 && kind == PLACE_DIR)
+        rc = where_known_child(s->lake, buf_slice(&parent->path), name, &r->task, child, err);
+    if (rc != -ENOENT)
+        return rc;
+    where_done(child);
+    where_init(child);
+    rc = attr_where(r, r->ino, parent, err);
+    return rc < 0 ? rc : where_child(s->lake, parent, name, &r->task, child, err);
+}
+
 int op_lookup(struct request *r, struct err *err)
 {
     AUTO(where) struct where parent = {0}, child = {0};
@@ -32,13 +51,10 @@ int op_lookup(struct request *r, struct err *err)
     where_init(&child);
     if (strlen(r->name) > NAME_BYTES_MAX)
         return err_set(err, ENAMETOOLONG, "name too long");
-    int rc = attr_where(r, r->ino, &parent, err);
-    if (rc < 0)
-        return rc;
-    struct fuse_entry_param entry = {.entry_timeout = attr_name_timeout(s, &parent)};
-    rc = where_child(s->lake, &parent, slice_of(r->name), &r->task, &child, err);
+    int rc = find_child(r, &parent, &child, err);
     if (rc == 0)
         rc = measure_document(r, &child, err);
+    struct fuse_entry_param entry = {.entry_timeout = attr_name_timeout(s, &parent)};
     if (rc == -ENOENT && parent.kind == WHERE_PINNED)
         return request_reply_entry(
             r, &entry); /* no inode: the kernel remembers that it is not there */

@@ -15,10 +15,8 @@ int op_statfs(struct request *r, struct err *err);
 int op_opendir(struct request *r, struct err *err);
 int op_readdir(struct request *r, struct err *err);
 int op_readdirplus(struct request *r, struct err *err);
-void op_releasedir(uint64_t fh);
 int op_open(struct request *r, struct err *err);
 int op_read(struct request *r, struct err *err);
-void op_release(uint64_t fh);
 int op_getxattr(struct request *r, struct err *err);
 int op_listxattr(struct request *r, struct err *err);
 

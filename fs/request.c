@@ -167,10 +167,11 @@ int request_reply_statfs(struct request *r, const struct statvfs *st)
     return 0;
 }
 
-int request_reply_open(struct request *r, void *held, void (*release)(void *held))
+int request_reply_open(struct request *r, struct handle *h, void (*free)(struct handle *h))
 {
-    r->file.fh = (uintptr_t)held;
+    handle_open(h, r->session, free);
+    r->file.fh = (uintptr_t)h;
     if (!claim(r) || fuse_reply_open(r->req, &r->file) == -ENOENT)
-        release(held); /* interrupted: the kernel will not release it */
+        handle_close(h); /* interrupted: the kernel will not release it */
     return 0;
 }

@@ -16,6 +16,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/buffers.h"
+#include "fs/handle.h"
 #include "fs/session.h"
 #include "lake/document.h"
 #include "lake/where.h"
@@ -35,8 +36,9 @@ struct session {
 
     struct lock lock; /* guards below */
     struct cond drained;
-    uint64_t requests; /* not freed yet */
-    char logged[512];  /* the last error, which is not logged twice in a row */
+    uint64_t requests;      /* not freed yet */
+    struct handle *handles; /* open files and directories */
+    char logged[512];       /* the last error, which is not logged twice in a row */
 };
 
 struct request {
@@ -81,10 +83,10 @@ int request_reply_xattr(struct request *r, struct slice value);
 int request_reply_statfs(struct request *r, const struct statvfs *st);
 
 /*
- * Answers an open; *held becomes the kernel's, or is given back through `release` where the request
- * was interrupted meanwhile.
+ * Answers an open. The handle becomes the kernel's, or is closed where the request was interrupted
+ * meanwhile; `free` frees what it is embedded in.
  */
-int request_reply_open(struct request *r, void *held, void (*release)(void *held));
+int request_reply_open(struct request *r, struct handle *h, void (*free)(struct handle *h));
 
 /* Answers with an error, logs it, and frees the request. For completions outside of an op. */
 void request_fail(struct request *r, int rc, const struct err *err);

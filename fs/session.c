@@ -184,6 +184,7 @@ void session_free(struct session *s)
     WITH_LOCK (&s->lock)
         while (s->requests)
             cond_wait(&s->drained, &s->lock);
+    handle_close_all(s);
     fuse_session_unmount(s->fuse); /* closes the descriptor; the mount itself is gone */
     free_parts(s);
 }
@@ -254,13 +255,6 @@ static void ll_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
                   &(struct request_args){.ino = ino, .size = size, .offset = offset, .file = fi});
 }
 
-static void ll_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    (void)ino;
-    op_releasedir(fi->fh);
-    fuse_reply_err(req, 0);
-}
-
 static void ll_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     request_start(req, op_open, &(struct request_args){.ino = ino, .file = fi});
@@ -276,7 +270,7 @@ static void ll_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 static void ll_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
-    op_release(fi->fh);
+    handle_close((struct handle *)(uintptr_t)fi->fh);
     fuse_reply_err(req, 0);
 }
 
@@ -380,7 +374,7 @@ static const struct fuse_lowlevel_ops ops = {
     .opendir = ll_opendir,
     .readdir = ll_readdir,
     .readdirplus = ll_readdirplus,
-    .releasedir = ll_releasedir,
+    .releasedir = ll_release,
     .open = ll_open,
     .read = ll_read,
     .release = ll_release,

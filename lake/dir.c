@@ -353,3 +353,17 @@ int dir_open(struct lake *lake, struct slice path, struct task *task, struct tab
     }
     return rc;
 }
+
+struct listing *dir_known(struct lake *lake, struct slice path, int64_t max_age_ms)
+{
+    struct dir *d;
+    struct listing *known = NULL;
+    WITH_LOCK (&lake->lock)
+        d = map_find(&lake->dirs, path);
+    if (!d)
+        return NULL;
+    WITH_LOCK (&d->lock)
+        if (!d->table && d->listing && clock_mono_ms() - d->heard_ms <= max_age_ms)
+            known = listing_ref(d->listing);
+    return known;
+}

@@ -44,4 +44,11 @@ void dir_free(struct dir *d);
 int dir_open(struct lake *lake, struct slice path, struct task *task, struct table **table,
              struct listing **listing, struct err *err) EXCLUDES(lake->lock);
 
+/*
+ * The listing of a plain directory as it is known, if that is not older than max_age_ms: a new
+ * reference, or NULL. Asks nobody.
+ */
+struct listing *dir_known(struct lake *lake, struct slice path, int64_t max_age_ms)
+    EXCLUDES(lake->lock);
+
 #endif

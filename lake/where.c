@@ -12,6 +12,8 @@
  * node for each name under which it hangs).
  */
 #define REF_MARK "//"
+/* A directory that was there so lately is taken to be there still. */
+#define DIR_LASTS_MS 30000
 
 void where_init(struct where *w)
 {
@@ -166,6 +168,34 @@ static int ref_child(struct lake *lake, const struct where *parent, struct slice
         return rc;
     if (!table)
         return no_entry(err, name);
+    struct slice ref = slice_from(name, (size_t)at + 1);
+    rc = set_ref_path(out, table, false, ref, err);
+    return rc < 0 ? rc : enter_ref(table, ref, task, out, err);
+}
+
+int where_known_child(struct lake *lake, struct slice dir_path, struct slice name,
+                      struct task *task, struct where *out, struct err *err)
+{
+    AUTO(listing) struct listing *l = dir_known(lake, dir_path, DIR_LASTS_MS);
+    const struct listing_entry *e = l ? listing_find(l, name) : NULL;
+    if (!l || (e && !e->is_dir))
+        return -ENOENT;
+    int rc = join(out, dir_path, name, err);
+    if (rc < 0)
+        return rc;
+    out->kind = WHERE_DIR;
+    if (e)
+        return 0;
+    struct table *table = NULL;
+    ptrdiff_t at = slice_rfind(name, '@');
+    if (at > 0) {
+        size_t behind = name.n - (size_t)at;
+        struct slice path = slice_make(out->path.data, out->path.len - behind);
+        WITH_LOCK (&lake->lock)
+            table = map_find(&lake->tables, path);
+    }
+    if (!table)
+        return -ENOENT;
     struct slice ref = slice_from(name, (size_t)at + 1);
     rc = set_ref_path(out, table, false, ref, err);
     return rc < 0 ? rc : enter_ref(table, ref, task, out, err);

@@ -65,6 +65,14 @@ int where_find(struct lake *lake, struct slice path, struct task *task, struct w
 int where_child(struct lake *lake, const struct where *parent, struct slice name, struct task *task,
                 struct where *out, struct err *err);
 
+/*
+ * The same for a plain directory's child that is known not to have gone lately: a directory, or a
+ * table's ref. Saves a listing of every directory on the way to a table each second. -ENOENT where
+ * only where_child can tell. Parks.
+ */
+int where_known_child(struct lake *lake, struct slice dir_path, struct slice name,
+                      struct task *task, struct where *out, struct err *err);
+
 /* A directory of a pinned snapshot, from its root's path and its ordinal. Parks. */
 int where_pinned(struct lake *lake, struct slice root_path, uint32_t dir, struct task *task,
                  struct where *out, struct err *err);

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support import bad_logs, lakes
-from support.mounts import (clean_env, daemon_pid, detach, is_mounted, run_tarn, wait_for, zombie)
+from support.mounts import (clean_env, connections, daemon_pid, detach, is_mounted, run_tarn, wait_for, zombie)
 from support.places import SLOWNESS
 
 TABLE = 'silver/orders'
@@ -284,3 +284,15 @@ def test_dead_daemon_is_replaced(mount, lake, tmp_path):
     detach(m.path)
     again = mount(lake.root, cache=cache)
     assert again.pid != pid and lakes.tree(again / TABLE) == files
+
+
+def test_daemon_ends_after_an_abort(mount, lake):
+    """A connection that is aborted while files are open leaves no daemon behind."""
+    m = mount(lake.root)
+    pid = m.pid
+    name = next((m / 'bronze/images').iterdir())
+    with open(name, 'rb') as held:
+        held.read(1)
+        subprocess.run(['umount', '-l', str(m)], check=True)
+        (connections() / str(os.minor(os.fstat(held.fileno()).st_dev)) / 'abort').write_text('1')
+    wait_for(lambda: zombie(pid), 30, 'the end of daemon %d' % pid)

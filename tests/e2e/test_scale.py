@@ -45,8 +45,9 @@ def test_many_files(group, mount, s3, bucket, proxy, tmp_path, files, directorie
         assert os.stat(m / 'big' / some).st_size == size
         first = time.monotonic() - started
         started = time.monotonic()
-        listing = subprocess.run('ls -lR %s | grep -c "parquet$"' % (m / 'big'), shell=True,
-                                 capture_output=True, text=True, check=True)
+        listing = subprocess.run('set -o pipefail; ls -lR %s | grep -c "parquet$"' % (m / 'big'),
+                                 shell=True, executable='/bin/bash', capture_output=True,
+                                 text=True, check=True)
         listed = time.monotonic() - started
     assert listing.stderr == '' and int(listing.stdout) == count
     assert group.failures() == 0 and m.pid == pid
