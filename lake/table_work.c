@@ -27,13 +27,14 @@ static struct table_version *version_new(struct table *t, const struct version *
     return STEAL(v);
 }
 
-void table_loaded_drop(struct table *t, size_t i)
+void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock)
 {
     table_version_unref(t->loaded[i].version);
     t->loaded[i] = t->loaded[--t->loaded_n];
 }
 
 struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)
+    REQUIRES(&t->lock)
 {
     for (size_t i = 0; i < t->loaded_n; i++) {
         struct loaded *l = &t->loaded[i];
@@ -53,7 +54,7 @@ struct loaded *table_loaded_find(struct table *t, const struct version *v, int64
 
 /* Takes the version's reference. */
 static void loaded_add(struct table *t, const struct version *v, struct table_version *version,
-                       const struct err *err)
+                       const struct err *err) REQUIRES(&t->lock)
 {
     int64_t now_ms = clock_mono_ms();
     struct loaded *old = table_loaded_find(t, v, now_ms);
