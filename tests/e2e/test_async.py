@@ -135,12 +135,20 @@ def cold_reads(mount, s3, blobs, shape):
     return seconds, stats['p99_ms']
 
 
-@pytest.mark.figures
 @pytest.mark.parametrize('shape', ['64 files', 'one file'])
 def test_64_cold_reads_at_once(mount, s3, blobs, shape):
+    """64 cold reads against a store of 200 ms go side by side with one FUSE thread, not in turn."""
+    seconds, _ = cold_reads(mount, s3, blobs, shape)
+    assert seconds < FILES * DELAY_S / 4
+
+
+@pytest.mark.long
+@pytest.mark.figures
+@pytest.mark.parametrize('shape', ['64 files', 'one file'])
+def test_64_cold_reads_within_600_ms(mount, s3, blobs, shape):
     """
-    64 cold reads of 1 MiB against a store of 200 ms end within 0.6 s with one FUSE thread, and stat
-    stays below 10 ms; on a machine that others use too, in one of some attempts.
+    64 cold reads of 1 MiB end within 0.6 s, and stat's p99 stays below 10 ms; on a machine that
+    others use too, in one of some attempts.
     """
     figures = []
     for _ in range(ATTEMPTS):
