@@ -8,7 +8,8 @@
  * disk): workers only. Deadlines are the store's.
  *
  * Errors: -EOPNOTSUPP a feature that tarn does not read (the reason names it), -EIO a damaged log
- * (the reason names the file), -ENOENT there is no such version (any more); the store's otherwise.
+ * (the reason names the file; from history(), where the store's -EIO may pass, damage is -EBADMSG),
+ * -ENOENT there is no such version (any more); the store's otherwise.
  */
 #ifndef LAKE_DRIVER_H
 #define LAKE_DRIVER_H

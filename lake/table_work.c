@@ -222,7 +222,7 @@ static void move_live(struct table *t, const struct history *h)
             table_version_unref(t->live);
             t->live = STEAL(next);
             t->held_since_ms = now_ms;
-        } else if (!next && !(t->live && err.code == EIO)) {
+        } else if (!next) {
             table_version_unref(t->live); /* refused: no older version stands in for it */
             t->live = NULL;
         }
@@ -241,8 +241,12 @@ static void refresh(struct table *t, bool live)
     int rc = t->ops->history(t->driver, previous, &heard, &err);
     if (rc == 0 && !(next = cut_history(t, heard, &err)))
         rc = -err.code;
+    bool passing =
+        rc == -EIO; /* the store cannot be reached: what is shown stays right meanwhile */
     if (rc < 0)
         (void)err_wrap(&err, "table %s", t->path);
+    if (rc == -EBADMSG)
+        err.code = EIO; /* as everybody is told */
     WITH_LOCK (&t->lock) {
         t->heard_ms = clock_mono_ms();
         t->history_err = err;
@@ -254,7 +258,7 @@ static void refresh(struct table *t, bool live)
         } else {
             t->live_err = err;
             t->live_checked_ms = t->heard_ms;
-            if (t->live && err.code != EIO) {
+            if (t->live && !passing) {
                 table_version_unref(t->live);
                 t->live = NULL;
             }

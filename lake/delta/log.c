@@ -243,7 +243,7 @@ static int unreachable(const struct delta_log *log, int64_t newest, struct err *
         return err_set(err, EOPNOTSUPP,
                        "v2Checkpoint: version %lld needs a checkpoint of version 2",
                        (long long)newest);
-    return err_set(err, EIO, "commits before %lld are missing", (long long)first);
+    return err_set(err, EBADMSG, "commits before %lld are missing", (long long)first);
 }
 
 int delta_log_versions(const struct delta_log *log, struct delta_files *out, struct err *err)
