@@ -76,6 +76,14 @@ static void loaded_add(struct table *t, const struct version *v, struct table_ve
 
 /* the background job */
 
+/* An error as everybody is told it: of which table, and damage as EIO. */
+static void tell_failure(const struct table *t, struct err *err)
+{
+    (void)err_wrap(err, "table %s", t->path);
+    if (err->code == EBADMSG)
+        err->code = EIO;
+}
+
 /* Loads a version, or takes it from what is loaded. NULL and err. Blocks. */
 static struct table_version *load(struct table *t, const struct history *h, size_t position,
                                   struct err *err)
@@ -97,7 +105,7 @@ static struct table_version *load(struct table *t, const struct history *h, size
         if (t->ops->load(t->driver, h, position, &snapshot, &failed) == 0)
             version = version_new(t, v, snapshot, &failed);
         if (!version)
-            (void)err_wrap(&failed, "table %s", t->path);
+            tell_failure(t, &failed);
         WITH_LOCK (&t->lock)
             loaded_add(t, v, version ? table_version_ref(version) : NULL, &failed);
     }
@@ -244,9 +252,7 @@ static void refresh(struct table *t, bool live)
     bool passing =
         rc == -EIO; /* the store cannot be reached: what is shown stays right meanwhile */
     if (rc < 0)
-        (void)err_wrap(&err, "table %s", t->path);
-    if (rc == -EBADMSG)
-        err.code = EIO; /* as everybody is told */
+        tell_failure(t, &err);
     WITH_LOCK (&t->lock) {
         t->heard_ms = clock_mono_ms();
         t->history_err = err;

@@ -94,13 +94,13 @@ static void test_versions(void **state)
         {{NULL}, "", 0},
         {{COMMIT(0)}, "0", 0},
         {{COMMIT(2), COMMIT(0), COMMIT(1)}, "0 1 2", 0},
-        {{COMMIT(0), COMMIT(2)}, "0", -EIO},
-        {{COMMIT(1)}, "", -EIO},
+        {{COMMIT(0), COMMIT(2)}, "0", -EBADMSG},
+        {{COMMIT(1)}, "", -EBADMSG},
         {{CHECKPOINT(3), COMMIT(4)}, "3c 4", 0},
         {{COMMIT(0), COMMIT(1), CHECKPOINT(3), COMMIT(3), COMMIT(4)}, "0 1 3 4", 0},
-        {{COMMIT(0), CHECKPOINT(1), COMMIT(3)}, "0 1c", -EIO},
+        {{COMMIT(0), CHECKPOINT(1), COMMIT(3)}, "0 1c", -EBADMSG},
         {{COMMIT(0), COMMIT(1), CHECKPOINT(2)}, "0 1 2c", 0},
-        {{PART(3, 1, 2), COMMIT(4)}, "", -EIO},
+        {{PART(3, 1, 2), COMMIT(4)}, "", -EBADMSG},
         {{PART(3, 1, 2), PART(3, 2, 2), COMMIT(4)}, "3c 4", 0},
         {{PART(3, 1, 3), PART(3, 1, 2), PART(3, 2, 2), COMMIT(4)}, "3c 4", 0},
         {{V2(3), COMMIT(4)}, "", -EOPNOTSUPP},
@@ -127,7 +127,7 @@ static void test_reasons(void **state)
     static const char *const v2[] = {V2(4), COMMIT(5)};
     char text[256];
     struct err err = ERR_INIT;
-    assert_int_equal(versions(gap, 3, text, &err), -EIO);
+    assert_int_equal(versions(gap, 3, text, &err), -EBADMSG);
     assert_string_equal(err.msg, "commits before 5 are missing");
     assert_int_equal(versions(v2, 2, text, &err), -EOPNOTSUPP);
     assert_non_null(strstr(err.msg, "v2Checkpoint"));
