@@ -83,11 +83,12 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
 
 void table_free(struct table *t)
 {
-    WITH_LOCK (&t->lock)
+    WITH_LOCK (&t->lock) {
         while (t->working)
             cond_wait(&t->idle, &t->lock);
-    while (t->loaded_n)
-        table_loaded_drop(t, t->loaded_n - 1);
+        while (t->loaded_n)
+            table_loaded_drop(t, t->loaded_n - 1);
+    }
     table_version_unref(t->live);
     history_unref(t->heard);
     history_unref(t->history);

@@ -53,7 +53,7 @@ struct loaded *table_loaded_find(struct table *t, const struct version *v, int64
 
 /* Takes the version's reference. */
 static void loaded_add(struct table *t, const struct version *v, struct table_version *version,
-                       const struct err *err)
+                       const struct err *err) REQUIRES(&t->lock)
 {
     int64_t now_ms = clock_mono_ms();
     struct loaded *old = table_loaded_find(t, v, now_ms);

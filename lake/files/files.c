@@ -103,7 +103,7 @@ static int files_history(struct driver *d, struct history *previous, struct hist
                          struct err *err)
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
-    struct version now;
+    struct version now = {0};
     int rc = list(f, &now, err);
     if (rc < 0)
         return rc;
@@ -123,7 +123,7 @@ static int files_history(struct driver *d, struct history *previous, struct hist
 static int make_again(struct files *f, const struct version *wanted, const char *name,
                       struct run **out, struct err *err)
 {
-    struct version now;
+    struct version now = {0};
     (void)unlinkat(f->config.index_dirfd, name, 0); /* or it is gone */
     int rc = list(f, &now, err);
     if (rc == 0 && now.fingerprint != wanted->fingerprint)
