@@ -34,6 +34,7 @@ void arena_done(struct arena *a)
 void arena_reset(struct arena *a)
 {
     struct arena_chunk *keep = a->chunks;
+    a->full = false;
     if (!keep)
         return;
     free_chunks(keep->next);
@@ -51,8 +52,10 @@ void *arena_alloc(struct arena *a, size_t n)
     n = (n + align - 1) / align * align;
     if (!a->at || n > (size_t)(a->end - a->at)) {
         size_t size = n > CHUNK_BYTES ? n : CHUNK_BYTES;
-        if (a->used > a->max || size > a->max - a->used)
+        if (a->used > a->max || size > a->max - a->used) {
+            a->full = true;
             return NULL;
+        }
         struct arena_chunk *c = malloc(sizeof *c + size);
         if (!c)
             return NULL;
@@ -86,4 +89,10 @@ struct slice arena_slice(struct arena *a, struct slice s)
         memcpy(p, s.p, s.n);
     p[s.n] = '\0';
     return slice_make(p, s.n);
+}
+
+int arena_failed(const struct arena *a, const char *what, struct err *err)
+{
+    return a->full ? err_set(err, EOVERFLOW, "%s of more than %zu bytes", what, a->max)
+                   : err_set(err, ENOMEM, "out of memory for %s", what);
 }

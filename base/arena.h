@@ -4,12 +4,14 @@
 #define BASE_ARENA_H
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "base/slice.h"
 
 struct arena {
     struct arena_chunk *chunks; /* newest first */
     char *at, *end;             /* free room in the newest chunk */
     size_t used, max;           /* bytes taken from the heap; never above max */
+    bool full;                  /* something did not fit below max */
 };
 
 void arena_init(struct arena *a, size_t max_bytes);
@@ -27,5 +29,8 @@ void *arena_calloc(struct arena *a, size_t count, size_t size);
 
 /* A copy followed by a zero; p is NULL when it failed. */
 struct slice arena_slice(struct arena *a, struct slice s);
+
+/* Why an allocation failed: -EOVERFLOW over the maximum, -ENOMEM else. what: "a row". */
+int arena_failed(const struct arena *a, const char *what, struct err *err);
 
 #endif

@@ -27,13 +27,14 @@ static struct table_version *version_new(struct table *t, const struct version *
     return STEAL(v);
 }
 
-void table_loaded_drop(struct table *t, size_t i)
+void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock)
 {
     table_version_unref(t->loaded[i].version);
     t->loaded[i] = t->loaded[--t->loaded_n];
 }
 
 struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)
+    REQUIRES(&t->lock)
 {
     for (size_t i = 0; i < t->loaded_n; i++) {
         struct loaded *l = &t->loaded[i];
