@@ -167,7 +167,8 @@ static const struct leaf *leaf_of(const struct parquet *p, int handle)
 void parquet_leaf(const struct parquet *p, int handle, struct parquet_leaf *out)
 {
     const struct parquet_node *node = leaf_of(p, handle)->node;
-    *out = (struct parquet_leaf){node->type, node->max_definition, node->max_repetition};
+    *out = (struct parquet_leaf){node->type, node->max_definition, node->max_repetition,
+                                 parquet_footer_item(&p->footer, node)};
 }
 
 /* Pages */

@@ -62,6 +62,9 @@ DEFINE_AUTO_DONE(parquet_footer, struct parquet_footer, parquet_footer_done)
 const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path,
                                                bool leaf);
 
+/* Definition level of the innermost repeated node at or above a leaf; 0: there is none. */
+unsigned parquet_footer_item(const struct parquet_footer *f, const struct parquet_node *leaf);
+
 /* Appends the names from the root's child down to the leaf, joined with dots. */
 void parquet_footer_path(const struct parquet_footer *f, size_t leaf, struct buf *out);
 
