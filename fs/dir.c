@@ -2,6 +2,7 @@
 /* OPENDIR, READDIR, READDIRPLUS: one stream shows one version, whatever happens meanwhile. */
 #include <assert.h>
 
+#include "base/log.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
 #include "lake/view/transform.h"
@@ -35,6 +36,14 @@ static struct dir_handle *handle_of(const struct request *r)
     return CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct dir_handle, handle);
 }
 
+/* Objects without a name that a file can have are not shown; that is said once. */
+static void warn_dropped(const char *mountpoint, struct listing *l, struct slice path)
+{
+    if (l && listing_tell_dropped(l))
+        log_warn("%s: directory /%.*s: %zu objects have names that no file can have", mountpoint,
+                 SLICE_FMT(path), listing_dropped(l));
+}
+
 int op_opendir(struct request *r, struct err *err)
 {
     AUTO(dir_handle) struct dir_handle *h = calloc(1, sizeof *h);
@@ -46,6 +55,7 @@ int op_opendir(struct request *r, struct err *err)
         rc = table_history(h->where.table, &r->task, &h->history, err);
     if (rc < 0)
         return rc;
+    warn_dropped(r->session->mountpoint, h->where.listing, buf_slice(&h->where.path));
     r->file.cache_readdir = h->where.kind == WHERE_PINNED;
     r->file.keep_cache = r->file.cache_readdir;
     return request_reply_open(r, &STEAL(h)->handle, free_handle);
@@ -197,8 +207,10 @@ static int fill_versions(struct filling *f, off_t offset)
 static int fill_meta(struct filling *f, off_t offset)
 {
     int rc = 0;
+    const struct driver_ops *ops = table_ops(f->handle->where.table);
     const char *name;
-    for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && (name = document_name(i)); i++)
+    for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && (name = document_name(ops, i));
+         i++)
         rc = put_bare(f, name, S_IFREG, place_ino(f, name), (off_t)i + 1 + OFFSET_DOTDOT);
     return rc;
 }

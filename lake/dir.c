@@ -15,6 +15,8 @@ struct listing {
     _Atomic unsigned refs;
     struct arena arena;
     VEC(struct listing_entry) entries;
+    size_t dropped;
+    _Atomic bool told; /* of what is dropped; a later listing of the directory inherits it */
 };
 
 struct dir {
@@ -54,6 +56,16 @@ size_t listing_count(const struct listing *l)
     return l->entries.n;
 }
 
+size_t listing_dropped(const struct listing *l)
+{
+    return l->dropped;
+}
+
+bool listing_tell_dropped(struct listing *l)
+{
+    return l->dropped && !atomic_exchange(&l->told, true);
+}
+
 const struct listing_entry *listing_at(const struct listing *l, size_t i)
 {
     return &l->entries.at[i];
@@ -73,7 +85,7 @@ const struct listing_entry *listing_find(const struct listing *l, struct slice n
     return bsearch(&wanted, l->entries.at, l->entries.n, sizeof wanted, compare_names);
 }
 
-/* A name that a directory entry may have; others (a key `a//b` makes an empty one) are left out. */
+/* A name that a directory entry may have; others (a key `a//b` makes an empty one) are counted. */
 static bool presentable(struct slice name)
 {
     return name.n > 0 && name.n <= NAME_BYTES_MAX && !slice_is(name, ".") &&
@@ -92,8 +104,12 @@ static int collect(void *arg, const struct store_entry *e)
     struct slice name = slice_from(e->key, c->prefix_length);
     if (e->is_prefix && name.n)
         name.n--; /* its final slash */
-    if (!presentable(name))
+    if (!e->is_prefix && name.n == 0)
+        return 0; /* the marker of the directory itself, as consoles make them */
+    if (!presentable(name)) {
+        c->listing->dropped++;
         return 0;
+    }
     struct arena *a = &c->listing->arena;
     struct listing_entry entry = {.name = arena_slice(a, name),
                                   .is_dir = e->is_prefix,
@@ -268,6 +284,8 @@ static void work(struct job *job)
         d->heard_ms = clock_mono_ms();
         d->err = err;
         if (rc == 0) {
+            if (listing && d->listing) /* once a directory and number, not once a refresh */
+                listing->told = d->listing->told && d->listing->dropped == listing->dropped;
             listing_unref(d->listing);
             d->listing = listing;
             d->table = table;

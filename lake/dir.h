@@ -28,6 +28,10 @@ struct listing;
 void listing_unref(struct listing *l);
 DEFINE_AUTO(listing, struct listing *, listing_unref)
 size_t listing_count(const struct listing *l);
+/* Objects that it leaves out because their names are none that a file can have. */
+size_t listing_dropped(const struct listing *l);
+/* True once where it leaves some out, and not again for later listings that leave out as many. */
+bool listing_tell_dropped(struct listing *l);
 /* In order of names. */
 const struct listing_entry *listing_at(const struct listing *l, size_t i);
 /* The entry of that name, or NULL. */

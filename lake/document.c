@@ -97,22 +97,30 @@ static const struct {
     {"files.jsonl", make_files, false},
 };
 
-static ptrdiff_t find_document(struct slice name)
+static bool format_has(const struct driver_ops *ops, size_t which)
+{
+    return documents[which].make != make_schema || ops->describe_schema;
+}
+
+static ptrdiff_t find_document(const struct driver_ops *ops, struct slice name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
-        if (slice_is(name, documents[i].name))
+        if (slice_is(name, documents[i].name) && format_has(ops, i))
             return (ptrdiff_t)i;
     return -1;
 }
 
-bool document_exists(struct slice name)
+bool document_exists(const struct driver_ops *ops, struct slice name)
 {
-    return find_document(name) >= 0;
+    return find_document(ops, name) >= 0;
 }
 
-const char *document_name(size_t i)
+const char *document_name(const struct driver_ops *ops, size_t i)
 {
-    return i < ARRAY_SIZE(documents) ? documents[i].name : NULL;
+    for (size_t which = 0; which < ARRAY_SIZE(documents); which++)
+        if (format_has(ops, which) && i-- == 0)
+            return documents[which].name;
+    return NULL;
 }
 
 struct document_cache *document_cache_new(int dirfd, struct err *err)
@@ -220,7 +228,7 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
     struct table_version *version = of->version;
     struct slice name = of->name;
     AUTO(history) struct history *h = NULL;
-    ptrdiff_t which = find_document(name);
+    ptrdiff_t which = find_document(table_ops(table), name);
     if (which < 0)
         return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(name));
     int rc = documents[which].of_history ? table_history(table, task, &h, err) : 0;

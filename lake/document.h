@@ -21,9 +21,10 @@ struct document_cache *document_cache_new(int dirfd, struct err *err);
 void document_cache_free(struct document_cache *c);
 DEFINE_AUTO(document_cache, struct document_cache *, document_cache_free)
 
-bool document_exists(struct slice name);
+/* Which documents there are depends on the format: not each has a schema. */
+bool document_exists(const struct driver_ops *ops, struct slice name);
 /* The i-th document's name, or NULL behind the last. */
-const char *document_name(size_t i);
+const char *document_name(const struct driver_ops *ops, size_t i);
 
 /* A document by its name, for a version of a table. */
 struct document_of {

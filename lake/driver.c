@@ -54,3 +54,12 @@ ptrdiff_t history_at(const struct history *h, int64_t time_ms)
             return (ptrdiff_t)(i - 1);
     return -1;
 }
+
+int driver_refuse(struct err *to, const struct err *from)
+{
+    int rc = err_copy(to, from);
+    bool damage = from->code == EOVERFLOW || from->code == EBADMSG;
+    if (damage && to)
+        to->code = EIO;
+    return damage ? -EIO : rc;
+}

@@ -90,9 +90,15 @@ struct driver_ops {
     int (*describe_history)(struct driver *d, const struct history *h, struct buf *out,
                             struct err *err);
 
-    /* `.tarn/schema.json` from a snapshot's meta; -ENOENT where the format has none. */
+    /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. */
     int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
 };
+
+/*
+ * err_copy for what a driver tells of an error below it: a limit that a log or listing is over
+ * (-EOVERFLOW) and a file that is not what it should be (-EBADMSG) are -EIO, as all damage is.
+ */
+int driver_refuse(struct err *to, const struct err *from);
 
 /* Embedded first in every driver. */
 struct driver {

@@ -339,7 +339,7 @@ static int version_child(const struct where *parent, struct slice name, struct t
 static int meta_child(const struct where *parent, struct slice name, struct where *out,
                       struct err *err)
 {
-    if (!document_exists(name))
+    if (!document_exists(table_ops(parent->table), name))
         return no_entry(err, name);
     out->kind = WHERE_DOCUMENT;
     out->table = parent->table;

@@ -132,13 +132,28 @@ static bool read_dv(struct parse *p, struct delta_dv *out)
     }
     if (json_failed(&p->j))
         return false;
-    return out->storage.n ? true : wrong(p, "a deletion vector without storageType");
+    if (out->storage.n == 0)
+        return wrong(p, "deletionVector.storageType is missing");
+    return out->path.n ? true : wrong(p, "deletionVector.pathOrInlineDv is missing");
+}
+
+/* What the protocol requires of an add is never taken as some default. */
+static bool check_add(struct parse *p, const struct delta_file *file, bool has_size, bool has_time,
+                      bool has_values)
+{
+    if (!has_size)
+        return wrong(p, "add.size is missing");
+    if (file->size < 0)
+        return wrong(p, "add.size is negative");
+    if (!has_time)
+        return wrong(p, "add.modificationTime is missing");
+    return has_values ? true : wrong(p, "add.partitionValues is missing");
 }
 
 static bool read_file(struct parse *p, struct delta_file *out, bool add)
 {
     struct slice key;
-    bool has_size = false;
+    bool has_size = false, has_time = false, has_values = false;
     *out = (struct delta_file){0};
     if (!json_enter_object(&p->j))
         return false;
@@ -153,9 +168,9 @@ static bool read_file(struct parse *p, struct delta_file *out, bool add)
         else if (add && slice_is(key, "size"))
             has_size = ok = json_int64(&p->j, &out->size);
         else if (add && slice_is(key, "modificationTime"))
-            ok = json_int64(&p->j, &out->modification_time);
+            has_time = ok = json_int64(&p->j, &out->modification_time);
         else if (add && slice_is(key, "partitionValues"))
-            ok = read_map(p, &out->partition_values);
+            has_values = ok = read_map(p, &out->partition_values);
         else
             ok = json_skip(&p->j, NULL);
         if (!ok)
@@ -164,10 +179,8 @@ static bool read_file(struct parse *p, struct delta_file *out, bool add)
     if (json_failed(&p->j))
         return false;
     if (out->path.n == 0)
-        return wrong(p, "a file without a path");
-    if (add && !has_size)
-        return wrong(p, "a file without a size");
-    return out->size >= 0 ? true : wrong(p, "a file with a negative size");
+        return wrong(p, add ? "add.path is missing" : "remove.path is missing");
+    return !add || check_add(p, out, has_size, has_time, has_values);
 }
 
 static bool read_format(struct parse *p, struct delta_metadata *out)
@@ -188,6 +201,7 @@ static bool read_format(struct parse *p, struct delta_metadata *out)
 static bool read_metadata(struct parse *p, struct delta_metadata *out)
 {
     struct slice key;
+    bool has_columns = false;
     *out = (struct delta_metadata){0};
     if (!json_enter_object(&p->j))
         return false;
@@ -202,7 +216,7 @@ static bool read_metadata(struct parse *p, struct delta_metadata *out)
         else if (slice_is(key, "schemaString"))
             ok = text(p, &out->schema);
         else if (slice_is(key, "partitionColumns"))
-            ok = read_list(p, &out->partition_columns);
+            has_columns = ok = read_list(p, &out->partition_columns);
         else if (slice_is(key, "configuration"))
             ok = read_map(p, &out->configuration);
         else
@@ -210,12 +224,18 @@ static bool read_metadata(struct parse *p, struct delta_metadata *out)
         if (!ok)
             return false;
     }
-    return !json_failed(&p->j);
+    if (json_failed(&p->j))
+        return false;
+    if (!out->id.p)
+        return wrong(p, "metaData.id is missing");
+    /* Spark leaves schemaString out where a table has no schema yet. */
+    return has_columns ? true : wrong(p, "metaData.partitionColumns is missing");
 }
 
 static bool read_protocol(struct parse *p, struct delta_protocol *out)
 {
     struct slice key;
+    bool has_reader = false, has_writer = false;
     *out = (struct delta_protocol){0};
     if (!json_enter_object(&p->j))
         return false;
@@ -224,9 +244,9 @@ static bool read_protocol(struct parse *p, struct delta_protocol *out)
         if (json_null(&p->j))
             continue;
         if (slice_is(key, "minReaderVersion"))
-            ok = json_int64(&p->j, &out->reader);
+            has_reader = ok = json_int64(&p->j, &out->reader);
         else if (slice_is(key, "minWriterVersion"))
-            ok = json_int64(&p->j, &out->writer);
+            has_writer = ok = json_int64(&p->j, &out->writer);
         else if (slice_is(key, "readerFeatures"))
             ok = out->has_reader_features = read_list(p, &out->reader_features);
         else if (slice_is(key, "writerFeatures"))
@@ -236,7 +256,11 @@ static bool read_protocol(struct parse *p, struct delta_protocol *out)
         if (!ok)
             return false;
     }
-    return !json_failed(&p->j);
+    if (json_failed(&p->j))
+        return false;
+    if (!has_reader)
+        return wrong(p, "protocol.minReaderVersion is missing");
+    return has_writer ? true : wrong(p, "protocol.minWriterVersion is missing");
 }
 
 /* What engines write here is loosely specified, so a value of an unexpected type is passed over. */
@@ -310,7 +334,7 @@ static int parse_done(struct parse *p, bool ok, struct err *err)
 {
     buf_done(&p->scratch);
     if (p->no_memory)
-        return err_set(err, ENOMEM, "out of memory for an action");
+        return arena_failed(p->arena, "an action", err);
     if (p->why)
         return err_set(err, EIO, "%s", p->why);
     return ok && !json_failed(&p->j) ? 0 : json_error(&p->j, err);
@@ -409,7 +433,7 @@ int delta_metadata_copy(struct arena *arena, const struct delta_metadata *from,
     if (!copy_slice(arena, &copy.id) || !copy_slice(arena, &copy.schema) ||
         !copy_slice(arena, &copy.provider) || !copy_list(arena, &copy.partition_columns) ||
         !copy_map(arena, &copy.configuration))
-        return err_set(err, ENOMEM, "out of memory for a table's metadata");
+        return arena_failed(arena, "metaData", err);
     *out = copy;
     return 0;
 }
@@ -419,7 +443,7 @@ int delta_protocol_copy(struct arena *arena, const struct delta_protocol *from,
 {
     struct delta_protocol copy = *from;
     if (!copy_list(arena, &copy.reader_features) || !copy_list(arena, &copy.writer_features))
-        return err_set(err, ENOMEM, "out of memory for a table's protocol");
+        return arena_failed(arena, "protocol", err);
     *out = copy;
     return 0;
 }

@@ -82,7 +82,7 @@ struct delta_action {
 /*
  * Reads one line. What follows the JSON value is not looked at, as other readers do not either.
  * The action points into the line and into the arena, which the caller resets. -EIO where the line
- * is damaged, -ENOMEM.
+ * is damaged or lacks what the protocol requires, -EOVERFLOW over the arena's maximum, -ENOMEM.
  */
 int delta_action_parse(struct slice line, struct arena *arena, struct delta_action *out,
                        struct err *err);
@@ -93,7 +93,7 @@ int delta_metadata_parse(struct slice value, struct arena *arena, struct delta_m
 int delta_protocol_parse(struct slice value, struct arena *arena, struct delta_protocol *out,
                          struct err *err);
 
-/* Copies into an arena of the caller's, so that it outlives the line. -ENOMEM. */
+/* Copies into an arena of the caller's, so that it outlives the line. -EOVERFLOW, -ENOMEM. */
 int delta_metadata_copy(struct arena *arena, const struct delta_metadata *from,
                         struct delta_metadata *out, struct err *err);
 int delta_protocol_copy(struct arena *arena, const struct delta_protocol *from,

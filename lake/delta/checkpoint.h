@@ -24,7 +24,9 @@ enum delta_checkpoint_part {
 
 /*
  * Reads one half of a checkpoint, whose first file (with its parts behind it) comes from
- * delta_log_checkpoint. -EOPNOTSUPP (v2Checkpoint) where files stand in sidecars.
+ * delta_log_checkpoint. What the protocol requires must be there, as a column and in each row.
+ * -EOPNOTSUPP (v2Checkpoint) where files stand in sidecars, -EBADMSG where the file is damaged:
+ * the same version may be had from an older start. The store's and the sink's errors otherwise.
  */
 int delta_checkpoint_read(struct store *store, const char *prefix,
                           const struct delta_log_file *file, enum delta_checkpoint_part part,

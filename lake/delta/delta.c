@@ -59,6 +59,8 @@ static int op_history(struct driver *d, struct history *previous, struct history
 {
     struct err e = ERR_INIT;
     int rc = delta_history(table_of(d), previous, out, &e);
+    if (rc < 0 && e.code == EOVERFLOW)
+        e.code = EBADMSG; /* over a limit: damaged, and no fault of the store's */
     return rc < 0 ? err_copy(err, &e) : 0;
 }
 
@@ -96,7 +98,7 @@ static int op_load(struct driver *driver, const struct history *h, size_t positi
     int rc = delta_load(&d->table, h, position, out, &e);
     if (rc == -EOPNOTSUPP) /* of what a version is; other failures may pass */
         keep_refusal(d, v, &e);
-    return rc < 0 ? err_copy(err, &e) : 0;
+    return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
 static int op_locate(struct driver *d, const struct entry *entry, struct object_location *out,
@@ -109,7 +111,9 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
 static int op_describe_history(struct driver *d, const struct history *h, struct buf *out,
                                struct err *err)
 {
-    return delta_describe_history(table_of(d), h, out, err);
+    struct err e = ERR_INIT;
+    int rc = delta_describe_history(table_of(d), h, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
 const struct driver_ops delta_ops = {

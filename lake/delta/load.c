@@ -23,7 +23,7 @@ struct load {
     const struct version *version; /* that is asked for */
     struct delta_log log;          /* read when something has to be made */
     bool has_log;
-    bool checkpoint_unread; /* the last one that was tried is of a kind that is not read */
+    bool checkpoint_unread; /* the last one that was tried is damaged, or of an unread kind */
 };
 
 /*
@@ -82,11 +82,11 @@ static int check_version(const struct load *l, const struct version *version, st
 static int replay_commits(const struct load *l, struct delta_replay *r, int64_t first, int64_t last,
                           struct err *err)
 {
-    for (int64_t v = first; v <= last; v++) {
-        const struct delta_log_file *file = delta_log_commit(&l->log, v);
-        if (!file)
+    for (int64_t v = first; v <= last; v++)
+        if (!delta_log_commit(&l->log, v))
             return err_set(err, ENOENT, "the commit of version %lld is missing", (long long)v);
-        int rc = delta_replay_commit(r, file, err);
+    for (int64_t v = first; v <= last; v++) {
+        int rc = delta_replay_commit(r, delta_log_commit(&l->log, v), err);
         if (rc < 0)
             return rc;
     }
@@ -170,7 +170,7 @@ static int replay_from(struct load *l, const struct delta_log_file *checkpoint, 
 {
     int rc = checkpoint ? delta_replay_checkpoint(r, checkpoint, err) : 0;
     int64_t first = checkpoint ? checkpoint->name.version + 1 : 0;
-    l->checkpoint_unread = rc == -EOPNOTSUPP;
+    l->checkpoint_unread = checkpoint && (rc == -EOPNOTSUPP || rc == -EBADMSG);
     return rc < 0 ? rc : replay_commits(l, r, first, version, err);
 }
 
@@ -198,8 +198,8 @@ static int make_base_from(struct load *l, const struct delta_log_file *checkpoin
 }
 
 /*
- * Makes the base of a version. From the newest checkpoint, or, where that is of a kind that is not
- * read, from an older one or the first commit, as long as the log reaches.
+ * Makes the base of a version. From the newest checkpoint, or, where that is damaged or of a kind
+ * that is not read, from an older one or the first commit, as long as the log reaches.
  */
 static int make_base(struct load *l, const struct version *version, struct run **out,
                      struct err *err)

@@ -12,10 +12,9 @@ void delta_object_done(struct delta_object *o)
         free(o->windows[i].data);
 }
 
-/* One request of exactly n bytes. */
-static int fetch(struct delta_object *o, uint64_t offset,
-                 char *to, /* NOLINT(readability-non-const-parameter) */
-                 size_t n, struct err *err)
+static int ask(struct delta_object *o, uint64_t offset,
+               char *to, /* NOLINT(readability-non-const-parameter): the store writes there */
+               size_t n, struct err *err)
 {
     struct store_get req = {.key = o->key,
                             .offset = offset,
@@ -34,6 +33,14 @@ static int fetch(struct delta_object *o, uint64_t offset,
     if (!o->etag[0])
         memcpy(o->etag, req.info.etag, sizeof o->etag);
     return 0;
+}
+
+/* One request of exactly n bytes. */
+static int fetch(struct delta_object *o, uint64_t offset, char *to, size_t n, struct err *err)
+{
+    int rc = ask(o, offset, to, n, err);
+    o->failed = o->failed || rc < 0;
+    return rc;
 }
 
 /* The window that holds the byte, or NULL. */

@@ -29,6 +29,7 @@ struct delta_object {
     char etag[ETAG_BYTES_MAX];
     struct delta_window windows[DELTA_WINDOWS];
     uint64_t uses; /* the clock of windows[].used */
+    bool failed;   /* a request failed: what could not be read is not known to be damaged */
 };
 
 /* Store and key are borrowed while it lives. Asks nobody. */

@@ -361,7 +361,7 @@ int delta_columns_of(struct arena *arena, const struct delta_metadata *metadata,
     }
     columns.at = arena_calloc(arena, names->n, sizeof columns.at[0]);
     if (!columns.at)
-        return err_set(err, ENOMEM, "out of memory for %zu partition columns", names->n);
+        return arena_failed(arena, "a list of partition columns", err);
     for (size_t i = 0; i < names->n; i++)
         columns.at[i].name = names->at[i];
     *out = columns;

@@ -110,6 +110,9 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
     r->seq = 0; /* before every commit; a checkpoint names each file once */
     struct delta_sink sink = {apply, r};
     int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
+    if (rc == 0 && !(r->state->has_metadata && r->state->has_protocol))
+        rc = err_set(err, EIO, "the checkpoint of version %lld has no %s action",
+                     (long long)r->version, r->state->has_protocol ? "metaData" : "protocol");
     return rc < 0 ? rc
                   : delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, &sink,
                                           err);

@@ -49,7 +49,10 @@ int delta_replay_init(struct delta_replay *r, const struct delta_table *table,
 void delta_replay_done(struct delta_replay *r);
 DEFINE_AUTO_DONE(delta_replay, struct delta_replay, delta_replay_done)
 
-/* The checkpoint whose first file this is. Before any commit. */
+/*
+ * The checkpoint whose first file this is. Before any commit. -EBADMSG as delta_checkpoint_read;
+ * -EIO where it is whole and has no metaData or protocol: no reader passes over that.
+ */
 int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file *file,
                             struct err *err);
 

@@ -4,13 +4,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "lake/index/prune.h"
 
 /* Nobody takes longer from making a run to naming it. */
 #define LEFTOVER_MS (24 * 3600 * INT64_C(1000))
@@ -94,61 +93,29 @@ void delta_runs_done(struct delta_runs *runs)
     vec_done(&runs->patches);
 }
 
-struct made {
-    int64_t ms;
-    char name[DELTA_RUN_NAME_BYTES];
-};
-
-/* Runs of one kind, grown by vec_push. */
-struct made_list {
-    struct made *at;
-    size_t n, capacity, max;
-};
-
-static int oldest_first(const void *a, const void *b)
+static bool is_base(struct slice name)
 {
-    int64_t x = ((const struct made *)a)->ms, y = ((const struct made *)b)->ms;
-    return (x > y) - (x < y);
+    uint64_t v[1];
+    return parse_versions(name, "base", v, 1);
 }
 
-/* Failures leave a file that the next call tries again. */
-static void keep_newest(int dirfd_, struct made_list *list, size_t keep)
+static bool is_patch(struct slice name)
 {
-    if (list->n <= keep)
-        return;
-    qsort(list->at, list->n, sizeof list->at[0], oldest_first);
-    for (size_t i = 0; i < list->n - keep; i++)
-        (void)unlinkat(dirfd_, list->at[i].name, 0);
+    uint64_t v[2];
+    return parse_versions(name, "patch", v, 2);
+}
+
+static bool is_unchecked(struct slice name)
+{
+    return slice_starts(name, SLICE_LIT("unchecked-"));
 }
 
 void delta_runs_prune(int dirfd_)
 {
-    struct made_list bases = VEC_MAX(VERSIONS_MAX), patches = VEC_MAX(VERSIONS_MAX);
-    struct err ignored = ERR_INIT; /* tried again with the next run */
-    uint64_t v[2];
-    int rc = 0;
-    int64_t leftover_ms = clock_real_ms() - LEFTOVER_MS;
-    DIR *dir = open_dir(dirfd_, &ignored);
-    if (!dir)
-        return;
-    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
-        struct slice name = slice_of(d->d_name);
-        struct stat st;
-        struct made made;
-        if (name.n >= sizeof made.name || fstatat(dirfd_, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        made.ms = st.st_mtim.tv_sec * INT64_C(1000) + st.st_mtim.tv_nsec / 1000000;
-        memcpy(made.name, name.p, name.n + 1); /* with its final zero */
-        if (parse_versions(name, "base", v, 1))
-            rc = vec_push(&bases, made);
-        else if (parse_versions(name, "patch", v, 2))
-            rc = vec_push(&patches, made);
-        else if (slice_starts(name, SLICE_LIT("unchecked-")) && made.ms < leftover_ms)
-            (void)unlinkat(dirfd_, d->d_name, 0);
-    }
-    (void)closedir(dir); /* only read */
-    keep_newest(dirfd_, &bases, DELTA_BASES_MAX);
-    keep_newest(dirfd_, &patches, DELTA_PATCHES_MAX);
-    vec_done(&bases);
-    vec_done(&patches);
+    struct prune_kind kinds[] = {
+        {.is = is_base, .keep = DELTA_BASES_MAX},
+        {.is = is_patch, .keep = DELTA_PATCHES_MAX},
+        {.is = is_unchecked, .keep = SIZE_MAX, .leftover_ms = LEFTOVER_MS},
+    };
+    prune_runs(dirfd_, kinds, ARRAY_SIZE(kinds));
 }

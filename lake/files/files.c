@@ -2,11 +2,16 @@
 #include "lake/files/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "lake/index/build.h"
+#include "lake/index/prune.h"
 
 #define RUN_NAME_BYTES 40
+#define RUN_PREFIX "listing-"
+/* Listings that are kept: the last one, and some that may be asked for by a node or a holder. */
+#define RUNS_MAX 4
 
 struct files {
     struct driver driver;
@@ -76,24 +81,42 @@ static int add_object(void *arg, const struct store_entry *e)
 
 static void run_name_of(char name[RUN_NAME_BYTES], uint64_t fingerprint)
 {
-    (void)snprintf(name, RUN_NAME_BYTES, "listing-%016llx", (unsigned long long)fingerprint);
+    (void)snprintf(name, RUN_NAME_BYTES, RUN_PREFIX "%016llx", (unsigned long long)fingerprint);
 }
 
-/* Lists the directory, and writes the run of what was listed where it is not there yet. */
+static bool is_listing(struct slice name)
+{
+    return slice_starts(name, SLICE_LIT(RUN_PREFIX));
+}
+
+/* Writes the listing's run, or makes the one that is there the newest, and removes old ones. */
+static int keep_listing(const struct files *f, struct index_build *build, uint64_t fingerprint,
+                        struct err *err)
+{
+    static const struct prune_kind kind = {.is = is_listing, .keep = RUNS_MAX};
+    char name[RUN_NAME_BYTES];
+    run_name_of(name, fingerprint);
+    if (utimensat(f->config.index_dirfd, name, NULL, 0) == 0)
+        return 0;
+    int rc = index_build_base(build, name, SLICE_LIT("{}"), err);
+    if (rc == 0)
+        prune_runs(f->config.index_dirfd, &kind, 1);
+    return rc;
+}
+
+/* Lists the directory; the run of what was listed is there then. */
 static int list(struct files *f, struct version *out, struct err *err)
 {
     AUTO(index_build) struct index_build *build = index_build_new(f->config.index_dirfd, err);
     if (!build)
-        return err ? -err->code : -ENOMEM;
+        return -err->code;
     struct listing_walk w = {
         .build = build, .prefix_length = strlen(f->config.prefix), .fingerprint = 1, .err = err};
     struct store_list req = {
         .prefix = f->config.prefix, .recursive = true, .emit = add_object, .arg = &w};
-    char name[RUN_NAME_BYTES];
     int rc = f->config.store->ops->list(f->config.store, &req, err);
-    run_name_of(name, w.fingerprint);
-    if (rc == 0 && faccessat(f->config.index_dirfd, name, F_OK, 0) < 0)
-        rc = index_build_base(build, name, SLICE_LIT("{}"), err);
+    if (rc == 0)
+        rc = keep_listing(f, build, w.fingerprint, err);
     if (rc == 0)
         *out = (struct version){.timestamp_ms = w.newest_ms, .fingerprint = w.fingerprint};
     return rc;
@@ -103,17 +126,18 @@ static int files_history(struct driver *d, struct history *previous, struct hist
                          struct err *err)
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
+    struct err e = ERR_INIT;
     struct version now = {0};
-    int rc = list(f, &now, err);
+    int rc = list(f, &now, &e);
     if (rc < 0)
-        return rc;
+        return driver_refuse(err, &e);
     if (previous && previous->n && previous->at[0].fingerprint == now.fingerprint) {
         *out = history_ref(previous);
         return 0;
     }
-    struct history *h = history_new(1, err);
+    struct history *h = history_new(1, &e);
     if (!h)
-        return -ENOMEM;
+        return driver_refuse(err, &e);
     h->at[0] = now;
     *out = h;
     return 0;
@@ -170,13 +194,6 @@ static int files_describe_history(struct driver *d, const struct history *h, str
     return buf_check(out, err);
 }
 
-static int files_describe_schema(struct slice meta, struct buf *out, struct err *err)
-{
-    (void)meta;
-    (void)out;
-    return err_set(err, ENOENT, "a directory of files has no schema");
-}
-
 const struct driver_ops files_ops = {
     .format = "files",
     .open = files_open,
@@ -185,5 +202,4 @@ const struct driver_ops files_ops = {
     .load = files_load,
     .locate = files_locate,
     .describe_history = files_describe_history,
-    .describe_schema = files_describe_schema,
 };

@@ -172,10 +172,11 @@ static size_t put_utf8(char out[4], uint32_t c)
     return 4;
 }
 
-/* A \u escape whose digits begin at *p: the character's bytes; *p moves on. 0: not well-formed. */
-static size_t unescape_unicode(const char **p, const char *end, char out[4])
+/* A \u escape whose digits begin at *p: the character's bytes; *p moves on. 0: *why not. */
+static size_t unescape_unicode(const char **p, const char *end, char out[4], const char **why)
 {
     int32_t unit = hex4(*p, end);
+    *why = "a \\u escape without four hex digits";
     if (unit < 0)
         return 0;
     *p += 4;
@@ -187,9 +188,10 @@ static size_t unescape_unicode(const char **p, const char *end, char out[4])
             return put_utf8(out, 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)low - 0xdc00));
         }
     }
-    if (c >= 0xd800 && c <= 0xdfff)
-        c = 0xfffd; /* lone */
-    return put_utf8(out, c);
+    if (c < 0xd800 || c > 0xdfff)
+        return put_utf8(out, c);
+    *why = "half a surrogate pair"; /* with a replacement in it, a name would be another one */
+    return 0;
 }
 
 /* Decodes into `to`, which has room for inner.n bytes: an escape is never shorter than its text. */
@@ -214,9 +216,10 @@ static bool unescape(struct json *j, struct slice inner, char *to, size_t *n)
         } else if (*p == 'u') {
             p++;
             char utf8[4];
-            size_t got = unescape_unicode(&p, end, utf8);
+            const char *why;
+            size_t got = unescape_unicode(&p, end, utf8, &why);
             if (got == 0)
-                return fail(j, "a \\u escape without four hex digits");
+                return fail(j, why);
             memcpy(out, utf8, got);
             out += got;
         } else {

@@ -67,7 +67,7 @@ bool json_next_element(struct json *j);
 
 /*
  * A string, decoded. Without escapes it points into the text; else it is decoded into scratch
- * (reset first), valid until scratch changes. Lone surrogates become U+FFFD.
+ * (reset first), valid until scratch changes. Half a surrogate pair is an error.
  */
 bool json_string(struct json *j, struct buf *scratch, struct slice *out);
 bool json_int64(struct json *j, int64_t *out); /* also 1.0 and 1e3, where exact */

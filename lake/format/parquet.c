@@ -125,10 +125,15 @@ void parquet_leaf_path(const struct parquet *p, size_t i, struct buf *out)
     parquet_footer_path(&p->footer, i, out);
 }
 
+bool parquet_has_group(const struct parquet *p, const char *path)
+{
+    return parquet_footer_find(&p->footer, slice_of(path), false) != NULL;
+}
+
 int parquet_choose(struct parquet *p, const char *path, struct err *err)
 {
     assert(!p->started);
-    const struct parquet_node *node = parquet_footer_find(&p->footer, slice_of(path));
+    const struct parquet_node *node = parquet_footer_find(&p->footer, slice_of(path), true);
     if (!node)
         return err_set(err, ENOENT, "no column %s", path);
     for (size_t i = 0; i < p->chosen.n; i++)
@@ -157,7 +162,8 @@ static const struct leaf *leaf_of(const struct parquet *p, int handle)
 void parquet_leaf(const struct parquet *p, int handle, struct parquet_leaf *out)
 {
     const struct parquet_node *node = leaf_of(p, handle)->node;
-    *out = (struct parquet_leaf){node->type, node->max_definition, node->max_repetition};
+    *out = (struct parquet_leaf){node->type, node->max_definition, node->max_repetition,
+                                 parquet_footer_item(&p->footer, node)};
 }
 
 /* Pages */

@@ -66,8 +66,16 @@ int parquet_choose(struct parquet *p, const char *path, struct err *err);
 struct parquet_leaf {
     enum parquet_type type;
     unsigned max_definition, max_repetition;
+    /*
+     * Of a list or map (0: repeats nowhere): from this definition on there is an item, one below
+     * it the list is there and empty, and less is a list that is null.
+     */
+    unsigned item_definition;
 };
 void parquet_leaf(const struct parquet *p, int handle, struct parquet_leaf *out);
+
+/* The group of that path exists in the schema (`sidecar`, `add.deletionVector`). */
+bool parquet_has_group(const struct parquet *p, const char *path);
 
 /* One cell of the current row. */
 struct parquet_cell {

@@ -143,6 +143,16 @@ static int read_schema(struct parquet_footer *f, struct thrift *t, size_t n, str
 
 /* Row groups */
 
+/* Fields that must be there, as bits by their ids. */
+#define BIT(id) (1U << (id))
+#define COLUMN_FIELDS (BIT(1) | BIT(4) | BIT(5) | BIT(7) | BIT(9)) /* type ... data_page_offset */
+#define GROUP_FIELDS (BIT(1) | BIT(3))                             /* columns, num_rows */
+
+static uint32_t field_bit(const struct thrift_field *f)
+{
+    return f->id >= 0 && f->id < 32 ? BIT((unsigned)f->id) : 0;
+}
+
 /* Offsets and counts are signed in the format; below 0 is damage. */
 static uint64_t read_count(struct thrift *t, const struct thrift_field *f)
 {
@@ -155,9 +165,10 @@ static uint64_t read_count(struct thrift *t, const struct thrift_field *f)
 static void read_column(struct thrift *t, struct parquet_chunk *c, unsigned type)
 {
     uint64_t data = 0, dictionary = 0;
-    bool has_data = false;
+    uint32_t seen = 0;
     struct thrift_field f = THRIFT_STRUCT;
-    while (thrift_next(t, &f))
+    while (thrift_next(t, &f)) {
+        seen |= field_bit(&f);
         switch (f.id) {
         case 1:
             t->in.bad |= thrift_i32(t, &f) != (int32_t)type;
@@ -173,7 +184,6 @@ static void read_column(struct thrift *t, struct parquet_chunk *c, unsigned type
             break;
         case 9:
             data = read_count(t, &f);
-            has_data = true;
             break;
         case 11:
             dictionary = read_count(t, &f);
@@ -181,9 +191,10 @@ static void read_column(struct thrift *t, struct parquet_chunk *c, unsigned type
         default:
             thrift_skip(t, &f);
         }
+    }
     /* Some writers say 0 where there is no dictionary. */
     c->offset = dictionary && dictionary < data ? dictionary : data;
-    t->in.bad |= !has_data;
+    t->in.bad |= (seen & COLUMN_FIELDS) != COLUMN_FIELDS;
 }
 
 static void read_chunk(struct thrift *t, struct parquet_chunk *c, unsigned type)
@@ -214,7 +225,9 @@ static int read_group(struct parquet_footer *f, struct thrift *t, size_t g, stru
 {
     struct thrift_field field = THRIFT_STRUCT;
     size_t n = 0;
-    while (thrift_next(t, &field))
+    uint32_t seen = 0;
+    while (thrift_next(t, &field)) {
+        seen |= field_bit(&field);
         if (field.id == 1 && !f->chunks[g]) {
             n = thrift_structs(t, &field);
             if (t->in.bad || n != f->leaves_n)
@@ -229,9 +242,11 @@ static int read_group(struct parquet_footer *f, struct thrift *t, size_t g, stru
         } else {
             thrift_skip(t, &field);
         }
+    }
     if (!t->in.bad && n != f->leaves_n)
         return err_set(err, EIO, "damaged Parquet footer: row group %zu has %zu columns of %zu", g,
                        n, f->leaves_n);
+    t->in.bad |= (seen & GROUP_FIELDS) != GROUP_FIELDS;
     return 0;
 }
 
@@ -294,7 +309,7 @@ int parquet_footer_parse(struct parquet_footer *f, struct slice bytes, struct er
     arena_init(&new.arena, FOOTER_MEMORY_MAX);
     struct thrift t = thrift_make(bytes);
     int rc = read_file(&new, &t, err);
-    if (t.in.bad || (rc == 0 && !new.nodes))
+    if (t.in.bad || (rc == 0 && (!new.nodes || !new.chunks)))
         return damaged(&t, bytes, err);
     if (rc == 0)
         rc = check_rows(&new, err);
@@ -326,7 +341,8 @@ static ptrdiff_t match(struct slice path, struct slice name, bool last)
     return path.n > n && path.p[n] == '.' ? (ptrdiff_t)n + 1 : -1;
 }
 
-const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path)
+const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path,
+                                               bool leaf)
 {
     /* Names may contain dots, so that the path is matched along the tree instead of split: at[d]
      * is what the names above depth d took of it. Each node is looked at once. */
@@ -334,7 +350,8 @@ const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, s
     for (size_t i = 1; i < f->nodes_n;) {
         const struct parquet_node *node = &f->nodes[i];
         struct slice rest = slice_from(path, at[node->depth]);
-        if (node->leaf != PARQUET_NO_LEAF && match(rest, node->name, true) >= 0)
+        bool is_leaf = node->leaf != PARQUET_NO_LEAF;
+        if (is_leaf == leaf && match(rest, node->name, true) >= 0)
             return node;
         ptrdiff_t n = match(rest, node->name, false);
         if (n >= 0)
@@ -342,6 +359,23 @@ const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, s
         i = n >= 0 ? i + 1 : node->end;
     }
     return NULL;
+}
+
+unsigned parquet_footer_item(const struct parquet_footer *f, const struct parquet_node *leaf)
+{
+    unsigned definition = 0;
+    size_t target = (size_t)(leaf - f->nodes);
+    for (size_t i = 1; i <= target;) {
+        const struct parquet_node *node = &f->nodes[i];
+        if (node->end <= target) {
+            i = node->end;
+            continue;
+        }
+        if (node->repetition == PARQUET_REPEATED)
+            definition = node->max_definition;
+        i++;
+    }
+    return definition;
 }
 
 void parquet_footer_path(const struct parquet_footer *f, size_t leaf, struct buf *out)

@@ -58,8 +58,12 @@ int parquet_footer_parse(struct parquet_footer *f, struct slice bytes, struct er
 void parquet_footer_done(struct parquet_footer *f);
 DEFINE_AUTO_DONE(parquet_footer, struct parquet_footer, parquet_footer_done)
 
-/* The leaf of that path, as parquet_choose describes it, or NULL. */
-const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path);
+/* The leaf (or the group) of that path, as parquet_choose describes it, or NULL. */
+const struct parquet_node *parquet_footer_find(const struct parquet_footer *f, struct slice path,
+                                               bool leaf);
+
+/* Definition level of the innermost repeated node at or above a leaf; 0: there is none. */
+unsigned parquet_footer_item(const struct parquet_footer *f, const struct parquet_node *leaf);
 
 /* Appends the names from the root's child down to the leaf, joined with dots. */
 void parquet_footer_path(const struct parquet_footer *f, size_t leaf, struct buf *out);

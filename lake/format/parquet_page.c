@@ -147,6 +147,7 @@ static void read_v2(struct thrift *t, struct header *h)
 {
     struct thrift_field f = THRIFT_STRUCT;
     h->has_body = true;
+    h->definition_bytes = h->repetition_bytes = -1;
     while (thrift_next(t, &f))
         switch (f.id) {
         case 1:
@@ -171,8 +172,14 @@ static void read_v2(struct thrift *t, struct header *h)
 
 static void read_header(struct thrift *t, struct header *h)
 {
-    *h = (struct header){
-        .type = -1, .definition_encoding = PARQUET_RLE, .repetition_encoding = PARQUET_RLE};
+    /* Below 0: a field that must be there and is not. */
+    *h = (struct header){.type = -1,
+                         .size = -1,
+                         .stored_size = -1,
+                         .values = -1,
+                         .encoding = -1,
+                         .definition_encoding = PARQUET_RLE,
+                         .repetition_encoding = PARQUET_RLE};
     struct thrift_field f = THRIFT_STRUCT;
     while (thrift_next(t, &f)) {
         if (f.id == 1) {
@@ -201,6 +208,8 @@ static int check_header(const struct parquet_pages *p, const struct header *h, s
 {
     if (h->type == PAGE_INDEX && h->stored_size >= 0)
         return 0;
+    if (h->type < 0)
+        return err_set(err, EIO, "damaged page header: a page of type %d", h->type);
     if (h->type != PAGE_DATA && h->type != PAGE_DICTIONARY && h->type != PAGE_DATA_V2)
         return err_set(err, EOPNOTSUPP, "pages of type %d are not supported", h->type);
     if (!h->has_body || h->size < 0 || h->stored_size < 0 || h->values < 0 || h->encoding < 0 ||

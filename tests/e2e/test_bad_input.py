@@ -6,7 +6,7 @@ import os
 import pytest
 
 from support import bad_logs, lakes
-from support.mounts import run_tarn, zombie
+from support.mounts import run_tarn, wait_for, zombie
 
 SECRET = 'not for the lake'
 
@@ -147,6 +147,21 @@ def test_log_from_s3_that_ends_early(mount, s3, bucket, proxy, tmp_path):
     assert rule.hits == 2
 
 
+def test_directory_of_files_keeps_few_listings(mount, tmp_path):
+    """Of a directory of files the last four listings are kept, and it has no schema."""
+    raw = tmp_path / 'lake' / 'bronze' / 'raw'
+    raw.mkdir(parents=True)
+    (raw / 'f').write_text('x')
+    m = mount(tmp_path / 'lake', refresh='0.2', hold='0.2')
+    for i in range(7):
+        name = 'f%d' % i
+        (raw / name).write_text('x')
+        wait_for(lambda: name in os.listdir(m / 'bronze/raw'), 20, name)
+    assert len(list(m.cache.rglob('listing-*'))) == 4
+    assert sorted(os.listdir(m / 'bronze/raw/.tarn')) == ['files.jsonl', 'history.json', 'version']
+    assert not (m / 'bronze/raw/.tarn/schema.json').exists()
+
+
 def test_store_that_stays_broken(mount, s3, bucket, proxy, tmp_path):
     """While the log cannot be fetched the table is EIO, never ENOENT or empty, and heals after."""
     bad_logs.base(tmp_path / 'lake' / 'table')
@@ -163,5 +178,4 @@ def test_store_that_stays_broken(mount, s3, bucket, proxy, tmp_path):
             return lakes.tree(m / 'table') == bad_logs.EXPECTED
         except OSError:
             return False
-    from support.mounts import wait_for
     wait_for(healed, 30, 'the table readable again')

@@ -177,6 +177,38 @@ static void test_damaged(void **state)
     }
 }
 
+#define REST "\"size\":1,\"modificationTime\":2,\"partitionValues\":{}}}"
+
+/* Aim: what the protocol requires is named where it is missing, null or half a character. */
+static void test_missing(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][2] = {
+        {"{\"add\":{" REST, "add.path is missing"},
+        {"{\"add\":{\"path\":null," REST, "add.path is missing"},
+        {"{\"add\":{\"path\":\"\\ud800-1\"," REST, "half a surrogate pair"},
+        {"{\"add\":{\"path\":\"x\",\"modificationTime\":2,\"partitionValues\":{}}}",
+         "add.size is missing"},
+        {"{\"add\":{\"path\":\"x\",\"size\":1,\"partitionValues\":{}}}",
+         "add.modificationTime is missing"},
+        {"{\"add\":{\"path\":\"x\",\"size\":1,\"modificationTime\":2,\"partitionValues\":null}}",
+         "add.partitionValues is missing"},
+        {"{\"remove\":{\"path\":null}}", "remove.path is missing"},
+        {"{\"remove\":{\"path\":\"x\",\"deletionVector\":{\"storageType\":\"u\"}}}",
+         "deletionVector.pathOrInlineDv is missing"},
+        {"{\"metaData\":{\"schemaString\":\"\",\"partitionColumns\":[]}}",
+         "metaData.id is missing"},
+        {"{\"metaData\":{\"id\":\"\",\"schemaString\":\"\"}}",
+         "metaData.partitionColumns is missing"},
+        {"{\"protocol\":{\"minWriterVersion\":2}}", "protocol.minReaderVersion is missing"},
+        {"{\"protocol\":{\"minReaderVersion\":1}}", "protocol.minWriterVersion is missing"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(parse(f, cases[i][0]), -EIO);
+        assert_non_null(strstr(f->err.msg, cases[i][1]));
+    }
+}
+
 /* Aim: out of room is told as that, for maps that grow as for strings. */
 static void test_no_room(void **state)
 {
@@ -185,11 +217,12 @@ static void test_no_room(void **state)
     AUTO(buf) struct buf line;
     arena_init(&small, 64);
     buf_init(&line, MIB);
-    buf_add_str(&line, "{\"metaData\":{\"configuration\":{");
+    buf_add_str(&line, "{\"metaData\":{\"id\":\"i\",\"schemaString\":\"\",\"partitionColumns\":[],"
+                       "\"configuration\":{");
     for (int i = 0; i < 1000; i++)
         buf_addf(&line, "%s\"%d\":\"\\n%d\"", i ? "," : "", i, i);
     buf_add_str(&line, "}}}");
-    assert_int_equal(delta_action_parse(buf_slice(&line), &small, &f->action, &f->err), -ENOMEM);
+    assert_int_equal(delta_action_parse(buf_slice(&line), &small, &f->action, &f->err), -EOVERFLOW);
     assert_int_equal(delta_action_parse(buf_slice(&line), &f->arena, &f->action, &f->err), 0);
     assert_int_equal(f->action.metadata.configuration.n, 1000);
     assert_true(slice_is(f->action.metadata.configuration.at[999].value, "\n999"));
@@ -204,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commit_info, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/workers.h"
 #include "lake/delta/delta.h"
 #include "lake/delta/runs.h"
@@ -200,7 +201,8 @@ static void test_partitioning(void **state)
     commit(f, 0, ADD("early") FIRST, 100); /* a file before the metadata */
     commit(f, 1,
            "{\"metaData\":{\"id\":\"i\",\"partitionColumns\":[\"q\"],\"configuration\":{}}}\n"
-           "{\"add\":{\"path\":\"q=2/b\",\"partitionValues\":{\"q\":\"2\"},\"size\":1}}\n",
+           "{\"add\":{\"path\":\"q=2/b\",\"partitionValues\":{\"q\":\"2\"},\"size\":1,"
+           "\"modificationTime\":1}}\n",
            200);
     AUTO(history) struct history *h = history(f, NULL);
     check_load(f, h, 0, "p=1/a p=1/early", false);
@@ -218,7 +220,8 @@ static void test_deletion_vectors(void **state)
     commit(f, 0, PROTOCOL METADATA, 100);
     commit(f, 1,
            "{\"add\":{\"path\":\"x\",\"partitionValues\":{\"p\":\"1\"},\"size\":1,"
-           "\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":\"ab\",\"offset\":1}}}\n",
+           "\"modificationTime\":1,\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":"
+           "\"ab\",\"offset\":1}}}\n",
            200);
     commit(f, 2,
            "{\"remove\":{\"path\":\"x\",\"deletionVector\":{\"storageType\":\"u\","
@@ -249,6 +252,132 @@ static void test_damage(void **state)
     assert_int_equal(load(f, other, 0, &out, &patch), -EIO);
     assert_non_null(strstr(f->err.msg, "no protocol action"));
     assert_int_equal(count_runs(f), 0);
+}
+
+/* Puts a checkpoint of tests/fixtures/checkpoint at version 1, cut to `bytes` of it at most. */
+static void put_checkpoint(struct fixture *f, const char *name, size_t bytes)
+{
+    AUTO(buf) struct buf text;
+    char path[128];
+    buf_init(&text, MIB);
+    (void)snprintf(path, sizeof path, "tests/fixtures/checkpoint/%s.parquet", name);
+    assert_int_equal(file_read(AT_FDCWD, path, &text, &f->err), 0);
+    struct slice cut = slice_make(text.data, text.len < bytes ? text.len : bytes);
+    assert_int_equal(
+        file_replace(f->table_fd, "00000000000000000001.checkpoint.parquet", cut, 0600, &f->err),
+        0);
+}
+
+/* Aim: what a checkpoint must have is never taken as absent; the reason names file and field. */
+static void test_wrong_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][2] = {
+        {"add_is_text", "add.path is missing"},
+        {"add_is_list", "add.path is missing"},
+        {"no_add", "add.path is missing"},
+        {"no_path", "add.path is missing"},
+        {"null_path", "add.path is null"},
+        {"no_size", "add.size is missing"},
+        {"null_size", "add.size is null"},
+        {"negative_size", "add.size is negative"},
+        {"no_modificationTime", "add.modificationTime is missing"},
+        {"null_modificationTime", "add.modificationTime is null"},
+        {"no_partitionValues", "add.partitionValues.*.key is missing"},
+        {"null_partitionValues", "add.partitionValues.*.key is missing"},
+        {"no_id", "metaData.id is missing"},
+        {"null_id", "metaData.id is null"},
+        {"no_partitionColumns", "metaData.partitionColumns.*.* is missing"},
+        {"null_partitionColumns", "metaData.partitionColumns.*.* is null"},
+        {"null_column", "metaData.partitionColumns.*.* has an item that is null"},
+        {"only_null_column", "metaData.partitionColumns.*.* has an item that is null"},
+        {"no_minReaderVersion", "protocol.minReaderVersion is missing"},
+        {"null_minReaderVersion", "protocol.minReaderVersion is null"},
+        {"no_minWriterVersion", "protocol.minWriterVersion is missing"},
+        {"null_minWriterVersion", "protocol.minWriterVersion is null"},
+        {"features_text", "protocol.readerFeatures.*.* is missing"},
+        {"two_actions", "two of metaData, protocol and sidecar in one row"},
+        {"no_protocol", "no protocol action"},
+        {"no_metadata", "no metaData action"},
+    };
+    AUTO(buf) struct buf out;
+    bool patch;
+    buf_init(&out, KIB);
+    commit(f, 2, PROTOCOL METADATA ADD("b"), 100); /* makes up for nothing that was before */
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        put_checkpoint(f, cases[i][0], SIZE_MAX);
+        AUTO(history) struct history *h = history(f, NULL);
+        assert_int_equal(load(f, h, h->n - 1, &out, &patch), -EIO);
+        if (!strstr(f->err.msg, cases[i][1]))
+            fail_msg("%s: %s", cases[i][0], f->err.msg);
+    }
+    assert_int_equal(count_runs(f), 0);
+}
+
+/* Aim: checkpoints that lack only what may be missing are read. */
+static void test_odd_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][2] = {{"good", "p=1/a p=1/b"},
+                                           {"odd_no_configuration", "p=1/a p=1/b"},
+                                           {"no_schemaString", "p=1/a p=1/b"},
+                                           {"null_schemaString", "p=1/a p=1/b"},
+                                           {"odd_columns_empty", "p=1/a p=1/b"}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        commit(f, 2, ADD("b"), 100 + (time_t)i); /* another one: nothing made before counts */
+        put_checkpoint(f, cases[i][0], SIZE_MAX);
+        AUTO(history) struct history *h = history(f, NULL);
+        AUTO(buf) struct buf out;
+        bool patch;
+        buf_init(&out, KIB);
+        assert_int_equal(load(f, h, 1, &out, &patch), 0);
+        assert_string_equal(out.data, cases[i][1]);
+    }
+}
+
+/* Aim: past a damaged checkpoint the version comes from the commits, if all are there. */
+static void test_passed_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out;
+    bool patch;
+    buf_init(&out, KIB);
+    commit(f, 0, FIRST, 100);
+    commit(f, 1, ADD("b"), 200);
+    commit(f, 2, ADD("c"), 300);
+    put_checkpoint(f, "good", 100);
+    AUTO(history) struct history *h = history(f, NULL);
+    assert_int_equal(load(f, h, 2, &out, &patch), 0);
+    assert_string_equal(out.data, "p=1/a p=1/b p=1/c");
+    commit(f, 2, ADD("d"), 301);
+    put_checkpoint(f, "null_path", SIZE_MAX);
+    AUTO(history) struct history *other = history(f, NULL);
+    assert_int_equal(load(f, other, 2, &out, &patch), 0);
+    assert_string_equal(out.data, "p=1/a p=1/b p=1/d");
+}
+
+/* Aim: what is over a limit is told as damage. */
+static void test_over_limits(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf line;
+    bool patch;
+    buf_init(&out, KIB);
+    buf_init(&line, 2 * JSON_LINE_BYTES_MAX);
+    buf_add_str(&line, "{\"add\":{\"path\":\"");
+    char *to = buf_reserve(&line, JSON_LINE_BYTES_MAX + 4 * MIB);
+    assert_non_null(to);
+    memset(to, 'a', JSON_LINE_BYTES_MAX + 4 * MIB);
+    to[JSON_LINE_BYTES_MAX + 4 * MIB] = '\0';
+    commit(f, 0, line.data, 100);
+    AUTO(history) struct history *h = NULL;
+    f->err = (struct err)ERR_INIT;
+    int rc = delta_ops.history(f->driver, NULL, &h, &f->err);
+    if (rc == 0)
+        rc = load(f, h, 0, &out, &patch);
+    assert_int_equal(rc, -EIO);
+    assert_non_null(strstr(f->err.msg, "more than the permitted"));
 }
 
 /* Aim: runs are kept within bounds, and what was removed is made again. */
@@ -344,6 +473,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deletion_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_in_commit_times, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wrong_checkpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_odd_checkpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_passed_checkpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_over_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prune, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_describe, set_up, tear_down),

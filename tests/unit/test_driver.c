@@ -59,9 +59,25 @@ static void test_life(void **state)
     assert_int_equal(err.code, EOVERFLOW);
 }
 
+/* Aim: limits and damaged files are told as EIO with their reason, other errors as they are. */
+static void test_refuse(void **state)
+{
+    (void)state;
+    static const int codes[][2] = {
+        {EOVERFLOW, EIO}, {EBADMSG, EIO}, {ENOMEM, ENOMEM}, {EOPNOTSUPP, EOPNOTSUPP}};
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        struct err from = ERR_INIT, to = ERR_INIT;
+        (void)err_set(&from, codes[i][0], "a reason");
+        assert_int_equal(driver_refuse(&to, &from), -codes[i][1]);
+        assert_int_equal(to.code, codes[i][1]);
+        assert_string_equal(to.msg, "a reason");
+        assert_int_equal(driver_refuse(NULL, &from), -codes[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_find), cmocka_unit_test(test_at),
-                                       cmocka_unit_test(test_life)};
+                                       cmocka_unit_test(test_life), cmocka_unit_test(test_refuse)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
