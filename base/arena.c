@@ -47,8 +47,10 @@ void arena_reset(struct arena *a)
 void *arena_alloc(struct arena *a, size_t n)
 {
     size_t align = alignof(max_align_t);
-    if (n > SIZE_MAX / 2)
+    if (n > SIZE_MAX / 2) {
+        a->full = true;
         return NULL;
+    }
     n = (n + align - 1) / align * align;
     if (!a->at || n > (size_t)(a->end - a->at)) {
         size_t size = n > CHUNK_BYTES ? n : CHUNK_BYTES;
@@ -75,7 +77,7 @@ void *arena_calloc(struct arena *a, size_t count, size_t size)
 {
     size_t n;
     if (__builtin_mul_overflow(count, size, &n))
-        return NULL;
+        n = SIZE_MAX; /* no arena has that much */
     void *p = arena_alloc(a, n);
     return p ? memset(p, 0, n) : NULL;
 }

@@ -109,7 +109,7 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err)
     AUTO_FREE char *copy = strdup(path);
     if (!copy)
         return err_set(err, ENOMEM, "out of memory");
-    for (end = copy + 1;; end++) {
+    for (end = copy + (*copy == '/');; end++) {
         if (*end != '/' && *end != '\0')
             continue;
         char saved = *end;

@@ -22,7 +22,7 @@ static int64_t days_of(int64_t year, unsigned month, unsigned day)
 static struct civil civil_of(int64_t ms)
 {
     int64_t days = ms / 86400000 - (ms % 86400000 < 0);
-    int64_t rest = ms - days * 86400000;
+    int64_t rest = ms % 86400000 + (ms % 86400000 < 0 ? 86400000 : 0);
     int64_t z = days + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
     int64_t in_era = z - era * 146097;

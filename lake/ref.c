@@ -55,8 +55,10 @@ bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
             return parse_version(rest, out);
         if (prefixes[i].kind == REF_TIME)
             return parse_time(rest, out) || (digits17_is_time && parse_digits17(rest, out));
+        if (rest.n == 0)
+            return false;
         *out = (struct ref){.kind = REF_NAME, .name = rest};
-        return rest.n > 0;
+        return true;
     }
     if (digits17_is_time && text.n == 17 && parse_digits17(text, out))
         return true;
@@ -66,6 +68,8 @@ bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
         return true;
     if (parse_time(text, out))
         return true;
+    if (text.n == 0)
+        return false;
     *out = (struct ref){.kind = is_range(text) ? REF_RANGE : REF_NAME, .name = text};
-    return text.n > 0;
+    return true;
 }

@@ -118,7 +118,7 @@ int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err)
         struct msghdr message = {.msg_iov = &iov,
                                  .msg_iovlen = 1,
                                  .msg_control = control.room,
-                                 .msg_controllen = sizeof control.room};
+                                 .msg_controllen = CMSG_LEN(sizeof passed)};
         ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR)
             continue;

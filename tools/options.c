@@ -118,11 +118,14 @@ int options_set_list(struct options *o, const char *list, struct err *err)
             buf_add_char(&item, *p);
             continue;
         }
+        int rc = buf_check(&item, err);
+        if (rc < 0)
+            return err_wrap(err, "-o %.32s...", item.data);
         if (item.len) {
             ptrdiff_t equals = slice_find(buf_slice(&item), '=');
             struct slice name =
                 equals < 0 ? buf_slice(&item) : slice_make(item.data, (size_t)equals);
-            int rc = options_set(o, name, equals < 0 ? NULL : item.data + equals + 1, err);
+            rc = options_set(o, name, equals < 0 ? NULL : item.data + equals + 1, err);
             if (rc < 0)
                 return rc;
         }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Refs: what each spelling after `@` means. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "lake/ref.h"
+
+#define MARCH INT64_C(1772323200000) /* 2026-03-01T00:00:00Z */
+#define HALF_PAST_NINE (MARCH + INT64_C(34200000))
+
+static struct ref parsed(const char *text, bool digits17_is_time)
+{
+    struct ref ref = {.kind = REF_RANGE, .version = -1, .time_ms = -1};
+    if (!ref_parse(slice_of(text), digits17_is_time, &ref))
+        fail_msg("%s is refused", text);
+    return ref;
+}
+
+/* A version is meant by digits, by `v` and digits, and by `version=`, in every format. */
+static void test_versions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t version;
+    } cases[] = {
+        {"0", 0},
+        {"12", 12},
+        {"v12", 12},
+        {"version=12", 12},
+        {"012", 12},
+        {"2026", 2026},
+        {"20260301", 20260301},
+        {"9223372036854775807", INT64_MAX},
+        {"v9223372036854775807", INT64_MAX},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases) * 2; i++) {
+        struct ref ref = parsed(cases[i / 2].text, i % 2);
+        assert_int_equal(ref.kind, REF_VERSION);
+        assert_int_equal(ref.version, cases[i / 2].version);
+    }
+}
+
+/* A time is meant by a complete date or time, bare or with `timestamp=`, in every format. */
+static void test_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = {
+        {"2026-03-01", MARCH},
+        {"2026-03-01T093000Z", HALF_PAST_NINE},
+        {"2026-03-01T09:30:00", HALF_PAST_NINE},
+        {"2026-03-01T09:30:00.5+00:00", HALF_PAST_NINE + 500},
+        {"2026-03-01 09:30", HALF_PAST_NINE},
+        {"2026-03-01T103000+0100", HALF_PAST_NINE},
+        {"timestamp=2026-03-01", MARCH},
+        {"timestamp=2026-03-01T093000Z", HALF_PAST_NINE},
+        {"timestamp=2026-03-01T10:30:00+01:00", HALF_PAST_NINE},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases) * 2; i++) {
+        struct ref ref = parsed(cases[i / 2].text, i % 2);
+        assert_int_equal(ref.kind, REF_TIME);
+        assert_int_equal(ref.time_ms, cases[i / 2].ms);
+    }
+}
+
+/* Exactly 17 digits that spell a time are one where the driver says so, else a version; `v` and
+ * `version=` always mean a version. */
+static void test_17_digits(void **state)
+{
+    (void)state;
+    const int64_t number = INT64_C(20260301093000123);
+    struct ref ref = parsed("20260301093000123", true);
+    assert_int_equal(ref.kind, REF_TIME);
+    assert_int_equal(ref.time_ms, HALF_PAST_NINE + 123);
+    ref = parsed("timestamp=20260301093000123", true);
+    assert_int_equal(ref.kind, REF_TIME);
+    assert_int_equal(ref.time_ms, HALF_PAST_NINE + 123);
+    static const char *const versions[] = {"20260301093000123", "v20260301093000123",
+                                           "version=20260301093000123"};
+    for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+        ref = parsed(versions[i], i > 0);
+        assert_int_equal(ref.kind, REF_VERSION);
+        assert_int_equal(ref.version, number);
+    }
+    ref = parsed("99999999999999999", true); /* no time has these digits */
+    assert_int_equal(ref.kind, REF_VERSION);
+    ref = parsed("2026030109300012", true);
+    assert_int_equal(ref.kind, REF_VERSION);
+}
+
+/* Everything else is a name, whole where it is bare, what follows `tag=` and `branch=` else. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *name;
+    } cases[] = {
+        {"main", "main"},
+        {"v", "v"},
+        {"v1.2", "v1.2"},
+        {"V12", "V12"},
+        {"-1", "-1"},
+        {"1x", "1x"},
+        {"..", ".."},
+        {"2026-02-30", "2026-02-30"},
+        {"2026-03", "2026-03"},
+        {"9223372036854775808", "9223372036854775808"},
+        {"tag=12", "12"},
+        {"tag=2026-03-01", "2026-03-01"},
+        {"branch=main", "main"},
+        {"branch=a..b", "a..b"},
+        {"tag=tag=x", "tag=x"},
+        {"Version=1", "Version=1"},
+        {"feature%2Fx", "feature%2Fx"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct ref ref = parsed(cases[i].text, true);
+        assert_int_equal(ref.kind, REF_NAME);
+        assert_true(slice_is(ref.name, cases[i].name));
+    }
+}
+
+/* Two dots within a ref make a range, which nothing else is taken for. */
+static void test_ranges(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"10..12", "v10..v12", "2026-03-01..2026-03-02", "10..",
+                                        "..12"};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(parsed(cases[i], true).kind, REF_RANGE);
+}
+
+/* A prefix with something else behind it than what it announces is malformed, as is nothing at
+ * all, and the caller's ref stays as it was. */
+static void test_malformed(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "",
+        "version=",
+        "version=v1",
+        "version=-1",
+        "version=+1",
+        "version=1 ",
+        "version=9223372036854775808",
+        "version=2026-03-01",
+        "version=main",
+        "timestamp=",
+        "timestamp=12",
+        "timestamp=2026-02-30",
+        "timestamp=2026-03-01T25:00:00",
+        "timestamp=main",
+        "timestamp=99999999999999999",
+        "tag=",
+        "branch=",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct ref ref = {.kind = REF_RANGE, .version = -7};
+        if (ref_parse(slice_of(cases[i]), true, &ref))
+            fail_msg("%s is taken", cases[i]);
+        assert_int_equal(ref.kind, REF_RANGE);
+        assert_int_equal(ref.version, -7);
+    }
+    struct ref ref;
+    assert_false(ref_parse(SLICE_LIT("timestamp=20260301093000123"), false, &ref));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_versions),  cmocka_unit_test(test_times),
+        cmocka_unit_test(test_17_digits), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_ranges),    cmocka_unit_test(test_malformed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
