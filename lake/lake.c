@@ -100,13 +100,17 @@ int lake_table(struct lake *lake, struct slice path, const struct driver_ops *op
 
 #define RUN_NAME_PREFIX "run\n"
 
-/* The registry's name of a run: which lake, which table, which file. */
+/*
+ * The registry's name of a run: which lake, which table, which file, and what is in it. A table
+ * that was dropped and made again has runs of the same names with other files.
+ */
 static void run_registry_name(struct lake *lake, struct table *table, struct run *run,
                               struct buf *out)
 {
     struct slice path = table_path(table);
-    buf_addf(out, RUN_NAME_PREFIX "%s\n%s\n%s\n%.*s", lake->store->url, table_ops(table)->format,
-             run_name(run), SLICE_FMT(path));
+    buf_addf(out, RUN_NAME_PREFIX "%s\n%s\n%s\n%016llx\n%.*s", lake->store->url,
+             table_ops(table)->format, run_name(run), (unsigned long long)run_identity(run),
+             SLICE_FMT(path));
 }
 
 static void drop_oldest_locked(struct lake *lake) REQUIRES(&lake->lock)
@@ -174,9 +178,14 @@ static struct slice next_line(struct slice *text)
     return line;
 }
 
-/* The table that a run's name says, and the run's file name. */
+/* What a run's name says besides its table. */
+struct run_id {
+    struct slice file, identity;
+};
+
+/* The table that a run's name says, and the run's file. */
 static int run_owner(struct lake *lake, struct slice name, struct task *task, struct table **table,
-                     struct slice *file, struct err *err)
+                     struct run_id *id, struct err *err)
 {
     struct slice url, format, path;
     struct listing *listing = NULL;
@@ -185,7 +194,8 @@ static int run_owner(struct lake *lake, struct slice name, struct task *task, st
     name = slice_from(name, sizeof RUN_NAME_PREFIX - 1);
     url = next_line(&name);
     format = next_line(&name);
-    *file = next_line(&name);
+    id->file = next_line(&name);
+    id->identity = next_line(&name);
     path = name;
     if (!slice_is(url, lake->store->url))
         return err_set(err, ENOENT, "this number is of another lake");
@@ -203,6 +213,38 @@ static int run_owner(struct lake *lake, struct slice name, struct task *task, st
     return 0;
 }
 
+/* Opens the run that the registry has under a number; -ESTALE where it is there no more. */
+static int open_numbered(struct lake *lake, uint32_t number, struct task *task,
+                         struct table **table, struct run **out, struct err *err)
+{
+    AUTO(buf) struct buf name = {0};
+    AUTO(run) struct run *run = NULL;
+    struct run_id id = {SLICE_NONE, SLICE_NONE};
+    char identity[17];
+    buf_init(&name, REGISTRY_NAME_MAX);
+    int rc = task_to_worker(task, lake->config.workers);
+    if (rc == 0)
+        rc = registry_name(lake->config.registry, number, &name, err);
+    if (rc == 0)
+        rc = run_owner(lake, buf_slice(&name), task, table, &id, err);
+    if (rc < 0)
+        return rc;
+    AUTO_FREE char *file = strndup(id.file.p, id.file.n);
+    if (!file)
+        return err_set(err, ENOMEM, "out of memory");
+    rc = run_open(table_index_dirfd(*table), file, &run, err);
+    if (rc == 0)
+        (void)snprintf(identity, sizeof identity, "%016llx", (unsigned long long)run_identity(run));
+    if (rc == -ENOENT || (rc == 0 && !slice_is(id.identity, identity)))
+        return err_set(err, ESTALE, "table %.*s: the index %s is gone",
+                       SLICE_FMT(table_path(*table)), file);
+    if (rc == 0)
+        rc = keep_run(lake, number, *table, run, err);
+    if (rc == 0)
+        *out = STEAL(run);
+    return rc;
+}
+
 int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
                   struct run **run, struct err *err)
 {
@@ -217,25 +259,7 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
     }
     if (*run)
         return 0;
-    AUTO(buf) struct buf name = {0};
-    AUTO(run) struct run *opened = NULL;
-    struct slice file;
-    buf_init(&name, REGISTRY_NAME_MAX);
-    int rc = task_to_worker(task, lake->config.workers);
-    if (rc == 0)
-        rc = registry_name(lake->config.registry, number, &name, err);
-    if (rc == 0)
-        rc = run_owner(lake, buf_slice(&name), task, table, &file, err);
-    AUTO_FREE char *file_name = rc == 0 ? strndup(file.p, file.n) : NULL;
-    if (rc == 0 && !file_name)
-        rc = err_set(err, ENOMEM, "out of memory");
-    if (rc == 0)
-        rc = run_open(table_index_dirfd(*table), file_name, &opened, err);
-    if (rc == 0)
-        rc = keep_run(lake, number, *table, opened, err);
-    if (rc == 0)
-        *run = STEAL(opened);
-    return rc;
+    return open_numbered(lake, number, task, table, run, err);
 }
 
 /* Forgets a damaged run everywhere, and removes its file. */

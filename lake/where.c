@@ -12,6 +12,8 @@
  * node for each name under which it hangs).
  */
 #define REF_MARK "//"
+/* Between a ref and the fingerprint of its commit; no ref that is one has it. */
+#define FINGERPRINT_MARK '\n'
 /* A directory that was there so lately is taken to be there still. */
 #define DIR_LASTS_MS 30000
 
@@ -87,17 +89,6 @@ static int enter_table(struct table *table, struct task *task, struct where *out
     return table_live(table, task, &out->version, err);
 }
 
-/* The path of a place behind a ref. `inside`: spelled as a name in the table's directory. */
-static int set_ref_path(struct where *out, struct table *table, bool inside, struct slice ref,
-                        struct err *err)
-{
-    buf_reset(&out->path);
-    buf_add_slice(&out->path, table_path(table));
-    buf_add_str(&out->path, inside ? REF_MARK "@" : REF_MARK);
-    buf_add_slice(&out->path, ref);
-    return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
-}
-
 /* The root of table@ref; out->path is set. */
 static int enter_ref(struct table *table, struct slice ref, struct task *task, struct where *out,
                      struct err *err)
@@ -116,6 +107,36 @@ static int enter_ref(struct table *table, struct slice ref, struct task *task, s
     out->moving = moving;
     out->dir = SNAPSHOT_ROOT;
     return 0;
+}
+
+static void format_fingerprint(const struct table_version *v, char out[17])
+{
+    (void)snprintf(out, 17, "%016llx", (unsigned long long)v->version.fingerprint); /* 16 digits */
+}
+
+/*
+ * The root of table@ref, as a name is looked up. `inside`: spelled as a name in the table's
+ * directory. The place of a snapshot names its commit too: a table that was dropped and made again
+ * has other places.
+ */
+static int ref_place(struct table *table, bool inside, struct slice ref, struct task *task,
+                     struct where *out, struct err *err)
+{
+    if (slice_find(ref, FINGERPRINT_MARK) >= 0)
+        return no_entry(err, ref);
+    int rc = enter_ref(table, ref, task, out, err);
+    if (rc < 0)
+        return rc;
+    buf_reset(&out->path);
+    buf_add_slice(&out->path, table_path(table));
+    buf_add_str(&out->path, inside ? REF_MARK "@" : REF_MARK);
+    buf_add_slice(&out->path, ref);
+    if (out->kind == WHERE_PINNED) {
+        char fingerprint[17];
+        format_fingerprint(out->version, fingerprint);
+        buf_addf(&out->path, "%c%s", FINGERPRINT_MARK, fingerprint);
+    }
+    return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
 }
 
 /* A directory that its parent's listing has: plain, or a table. out->path is set. */
@@ -169,8 +190,7 @@ static int ref_child(struct lake *lake, const struct where *parent, struct slice
     if (!table)
         return no_entry(err, name);
     struct slice ref = slice_from(name, (size_t)at + 1);
-    rc = set_ref_path(out, table, false, ref, err);
-    return rc < 0 ? rc : enter_ref(table, ref, task, out, err);
+    return ref_place(table, false, ref, task, out, err);
 }
 
 int where_known_child(struct lake *lake, struct slice dir_path, struct slice name,
@@ -197,8 +217,7 @@ int where_known_child(struct lake *lake, struct slice dir_path, struct slice nam
     if (!table)
         return -ENOENT;
     struct slice ref = slice_from(name, (size_t)at + 1);
-    rc = set_ref_path(out, table, false, ref, err);
-    return rc < 0 ? rc : enter_ref(table, ref, task, out, err);
+    return ref_place(table, false, ref, task, out, err);
 }
 
 static int dir_child(struct lake *lake, const struct where *parent, struct slice name,
@@ -272,8 +291,7 @@ static int root_child(const struct where *parent, struct slice name, struct task
     if (!ref)
         return no_entry(err, name);
     name = slice_from(name, 1);
-    int rc = set_ref_path(out, parent->table, true, name, err);
-    return rc < 0 ? rc : enter_ref(parent->table, name, task, out, err);
+    return ref_place(parent->table, true, name, task, out, err);
 }
 
 static int snapshot_child(struct lake *lake, const struct where *parent, struct slice name,
@@ -293,6 +311,10 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
         out->version = table_version_ref(parent->version);
         out->moving = parent->moving;
         out->dir = node.ordinal;
+        if (out->kind == WHERE_PINNED) { /* its place is the root's */
+            buf_reset(&out->path);
+            buf_add_slice(&out->path, buf_slice(&parent->path));
+        }
     }
     if (rc == -ENOENT && parent->moving && snapshot)
         rc = kept_child(lake, parent, name, task, out, err);
@@ -417,9 +439,19 @@ static int follow_ref(struct lake *lake, struct table *known, struct slice *rest
     *rest = slice_from(text, ref.n);
     buf_add_str(&w->path, REF_MARK);
     buf_add_slice(&w->path, ref);
+    ptrdiff_t mark = slice_find(ref, FINGERPRINT_MARK);
+    struct slice fingerprint = mark < 0 ? SLICE_NONE : slice_from(ref, (size_t)mark + 1);
+    ref.n = mark < 0 ? ref.n : (size_t)mark;
     if (ref.n && ref.p[0] == '@')
         ref = slice_from(ref, 1);
-    return enter_ref(known, ref, task, w, err);
+    rc = enter_ref(known, ref, task, w, err);
+    if (rc < 0 || !fingerprint.n)
+        return rc;
+    char now[17];
+    format_fingerprint(w->version, now);
+    return slice_is(fingerprint, now)
+               ? 0
+               : err_set(err, ESTALE, "%.*s is another table now", SLICE_FMT(table_path(known)));
 }
 
 static void where_move(struct where *to, struct where *from)
