@@ -15,12 +15,17 @@ struct handle {
     struct session *session;
     struct handle *next, **back;    /* session's lock */
     void (*free)(struct handle *h); /* of what it is embedded in */
+    _Atomic unsigned refs;          /* the kernel's, and one for each request that uses it */
 };
 
-/* Puts the handle among the session's; it lives until handle_close. Any thread. */
+/* Puts the handle among the session's, with the kernel's reference. Any thread. */
 void handle_open(struct handle *h, struct session *s, void (*free)(struct handle *h));
 
+/* The kernel's reference ends. Requests that were interrupted may still use the handle. */
 void handle_close(struct handle *h);
+
+struct handle *handle_ref(struct handle *h);
+void handle_unref(struct handle *h);
 
 /* What is left when the mount is gone and no request is under way. */
 void handle_close_all(struct session *s);

@@ -55,6 +55,8 @@ int op_lookup(struct request *r, struct err *err)
     int rc = find_child(r, &parent, &child, err);
     if (rc == 0)
         rc = measure_document(r, &child, err);
+    if (rc == -EINPROGRESS)
+        return rc;
     struct fuse_entry_param entry = {.entry_timeout = attr_name_timeout(s, &parent)};
     if (rc == -ENOENT && parent.kind == WHERE_PINNED)
         return request_reply_entry(

@@ -24,6 +24,8 @@ static struct request *request_new(fuse_req_t req, const struct request_args *ar
     r->offset = args->offset;
     if (args->file)
         r->file = *args->file;
+    if (args->uses_handle)
+        r->handle = handle_ref((struct handle *)(uintptr_t)args->file->fh);
     WITH_LOCK (&r->session->lock)
         r->session->requests++;
     return r;
@@ -35,6 +37,7 @@ void request_end(struct request *r)
     if (r->buffer)
         buffers_put(s->buffers, r->buffer);
     object_unref(r->object);
+    handle_unref(r->handle);
     free(r->name);
     free(r);
     WITH_LOCK (&s->lock)
@@ -54,6 +57,9 @@ static bool claim(struct request *r)
 static void interrupted(fuse_req_t req, void *data)
 {
     struct request *r = data;
+    atomic_store(&r->interrupted, true);
+    if (atomic_load(&r->starting))
+        return; /* libfuse holds the request: request_start answers when it has let go */
     if (!atomic_exchange(&r->answered, true)) /* r may be freed from here on */
         fuse_reply_err(req, EINTR);
 }
@@ -115,7 +121,14 @@ void request_start(fuse_req_t req, int (*op)(struct request *r, struct err *err)
     }
     r->op = op;
     r->task.job.run = run;
+    r->starting = true;
     fuse_req_interrupt_func(req, interrupted, r);
+    r->starting = false;
+    if (atomic_load(&r->interrupted)) {
+        const struct err none = ERR_INIT;
+        request_fail(r, -EINTR, &none);
+        return;
+    }
     run(&r->task.job);
 }
 

@@ -47,6 +47,8 @@ struct request {
     int (*op)(struct request *r, struct err *err);
     fuse_req_t req;
     _Atomic bool answered;
+    _Atomic bool starting,
+        interrupted; /* an interrupt that comes while it is being started waits */
     int64_t since_ms;
 
     /* arguments, as the op needs them */
@@ -55,7 +57,8 @@ struct request {
     size_t size;
     off_t offset;
     struct fuse_file_info file;
-    bool again; /* a second attempt after an index was damaged; there is no third */
+    struct handle *handle; /* of an open file or directory: a reference */
+    bool again;            /* a second attempt after an index was damaged; there is no third */
 
     /* a read that is under way */
     struct object_read read;
@@ -70,6 +73,7 @@ struct request_args {
     size_t size;
     off_t offset;
     const struct fuse_file_info *file;
+    bool uses_handle; /* file->fh is one */
 };
 void request_start(fuse_req_t req, int (*op)(struct request *r, struct err *err),
                    const struct request_args *args);

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -138,6 +140,7 @@ static int start_threads(struct session *s, struct err *err)
 
 struct session *session_start(const struct session_config *config, struct err *err)
 {
+    AUTO_FD int passed = config->fuse_fd; /* until FUSE has it */
     AUTO(session_parts) struct session *s = calloc(1, sizeof *s);
     if (!s) {
         (void)err_set(err, ENOMEM, "out of memory");
@@ -162,6 +165,7 @@ struct session *session_start(const struct session_config *config, struct err *e
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;
     if (!s->buffers || new_fuse(s, err) < 0 || mount_fuse(s, err) < 0)
         return NULL;
+    (void)STEAL_FD(passed);
     if (start_threads(s, err) < 0) {
         fuse_session_unmount(s->fuse);
         for (unsigned i = 0; i < s->threads_n; i++)
@@ -172,9 +176,25 @@ struct session *session_start(const struct session_config *config, struct err *e
     return STEAL(s);
 }
 
+/* As `umount -l`: who has something open goes on; the session ends when they close it. */
+static void detach_mount(const char *mountpoint)
+{
+    if (umount2(mountpoint, MNT_DETACH) == 0 || errno != EPERM)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
+        _exit(1);
+    }
+    if (pid > 0)
+        (void)waitpid(pid, NULL,
+                      0); /* where it fails, the mount stays and says so by being there */
+}
+
 void session_unmount(struct session *s)
 {
-    fuse_session_unmount(s->fuse); /* the threads' next read says that it is gone */
+    if (s->config.fuse_fd < 0) /* what others have mounted is theirs to unmount */
+        detach_mount(s->mountpoint);
 }
 
 void session_free(struct session *s)
@@ -245,14 +265,16 @@ static void ll_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
                        struct fuse_file_info *fi)
 {
     request_start(req, op_readdir,
-                  &(struct request_args){.ino = ino, .size = size, .offset = offset, .file = fi});
+                  &(struct request_args){
+                      .ino = ino, .size = size, .offset = offset, .file = fi, .uses_handle = true});
 }
 
 static void ll_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                            struct fuse_file_info *fi)
 {
     request_start(req, op_readdirplus,
-                  &(struct request_args){.ino = ino, .size = size, .offset = offset, .file = fi});
+                  &(struct request_args){
+                      .ino = ino, .size = size, .offset = offset, .file = fi, .uses_handle = true});
 }
 
 static void ll_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -264,7 +286,8 @@ static void ll_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
     request_start(req, op_read,
-                  &(struct request_args){.ino = ino, .size = size, .offset = offset, .file = fi});
+                  &(struct request_args){
+                      .ino = ino, .size = size, .offset = offset, .file = fi, .uses_handle = true});
 }
 
 static void ll_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -34,7 +34,10 @@ struct session_config {
  * Blocks. */
 struct session *session_start(const struct session_config *config, struct err *err);
 
-/* Asks the kernel to unmount; `ended` follows when it is done. Any thread. */
+/*
+ * Detaches the mount; `ended` follows when nobody has anything open in it. Not what came as a
+ * descriptor: who mounted that unmounts it. Any thread; may start fusermount3 and wait for it.
+ */
 void session_unmount(struct session *s);
 
 /* After `ended`, or to abort: joins the threads, waits for parked requests, frees. Blocks. */

@@ -52,7 +52,8 @@ int control_check_peer(int fd, struct err *err)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
         return err_set(err, errno, "peer credentials: %s", strerror(errno));
     if (peer.uid != 0 && peer.uid != geteuid())
-        return err_set(err, EPERM, "user %u may not command this daemon", (unsigned)peer.uid);
+        return err_set(err, EPERM, "user %u is at the other side of the control socket",
+                       (unsigned)peer.uid);
     return 0;
 }
 

@@ -66,7 +66,13 @@ static int open_dirs(struct daemon *d, const struct daemon_config *config, struc
     if (rc < 0)
         return err_wrap(err, "cache directory");
     d->dirfd = open(config->cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->dirfd < 0 || fchmod(d->dirfd, 0700) < 0)
+    struct stat st;
+    if (d->dirfd < 0 || fstat(d->dirfd, &st) < 0)
+        return err_set(err, errno, "cache directory %s: %s", config->cache_dir, strerror(errno));
+    if (st.st_uid != geteuid())
+        return err_set(err, EPERM, "cache directory %s belongs to user %u", config->cache_dir,
+                       (unsigned)st.st_uid);
+    if (fchmod(d->dirfd, 0700) < 0)
         return err_set(err, errno, "cache directory %s: %s", config->cache_dir, strerror(errno));
     rc = take_lock(d, config, err);
     if (rc < 0)
@@ -159,6 +165,7 @@ static void accept_client(struct daemon *d)
 static void serve(struct daemon *d)
 {
     int64_t started_ms = clock_mono_ms();
+    bool ending = false;
     while (!finished(d, started_ms)) {
         struct pollfd fds[] = {
             {.fd = d->listen_fd, .events = POLLIN},
@@ -175,6 +182,9 @@ static void serve(struct daemon *d)
             struct signalfd_siginfo info;
             ssize_t n = read(d->signal_fd, &info, sizeof info);
             (void)n; /* which one does not matter */
+            if (ending)
+                _exit(1); /* asked twice: the cache is right at any moment */
+            ending = true;
             unmount_all(d);
         }
         if (fds[0].revents)

@@ -161,7 +161,8 @@ static void end_session(struct daemon *d, struct daemon_session *s)
     free(s);
 }
 
-static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
+/* Takes *fuse_fd where it is one. */
+static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
                          struct daemon_session **out, struct err *err)
 {
     struct options *o = &m->options;
@@ -197,7 +198,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int fuse_fd,
                  .indexes_dirfd = d->indexes_dirfd},
         .cache = d->cache,
         .mountpoint = m->mountpoint,
-        .fuse_fd = fuse_fd,
+        .fuse_fd = STEAL_FD(*fuse_fd),
         .threads = o->threads_count,
         .allow_other = o->allow_other,
         .debug = o->debug,
@@ -241,8 +242,9 @@ static void answer_ok(int fd)
     (void)control_send(fd, buf_slice(&line), -1, NULL);
 }
 
-static void serve_mount(struct client *c, struct mount_request *m, int fuse_fd)
+static void serve_mount(struct client *c, struct mount_request *m, int passed)
 {
+    AUTO_FD int fuse_fd = passed;
     struct err err = ERR_INIT;
     struct daemon_session *s = NULL;
     struct daemon *d = c->daemon;
@@ -251,7 +253,7 @@ static void serve_mount(struct client *c, struct mount_request *m, int fuse_fd)
         answer_error(c->fd, &err);
         return;
     }
-    if (start_session(d, m, fuse_fd, &s, &err) < 0) {
+    if (start_session(d, m, &fuse_fd, &s, &err) < 0) {
         log_error("mount of %s: %s", m->source, err.msg);
         answer_error(c->fd, &err);
         return;

@@ -275,6 +275,8 @@ static int ask(const struct mount_command *m, int *out, bool *heard, struct err 
     *heard = false;
     int rc = control_connect(m->options.cache_dir, &fd, err);
     if (rc == 0)
+        rc = control_check_peer(fd, err); /* who gets the credentials */
+    if (rc == 0)
         rc = control_send(fd, buf_slice(&m->request), m->fuse_fd, err);
     if (rc == 0)
         rc = control_receive(fd, &line, &passed, err);

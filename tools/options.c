@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/instant.h"
 #include "base/text.h"
 #include "fs/session.h"
@@ -204,6 +205,8 @@ int options_check(struct options *o, struct err *err)
         return err_set(err, EINVAL,
                        "option as-of: %s is no time (such as 2026-03-01 or 2026-03-01T093000Z)",
                        o->as_of);
+    if (o->as_of_ms > clock_real_ms())
+        return err_set(err, EINVAL, "option as-of: %s is later than now", o->as_of);
     int rc = o->cache_dir ? 0 : default_cache_dir(o, err);
     if (rc == 0)
         rc = make_absolute(&o->cache_dir, err);
