@@ -11,6 +11,7 @@
 #define BASE_WORKERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -49,6 +50,11 @@ void waitlist_wake(struct waitlist *list, struct workers *w);
 struct task {
     struct job job;
     bool on_worker; /* this run may block on the local disk */
+    /*
+     * When it came (clock_mono_ms). What was heard after that is new enough for it, however long it
+     * took until it is run again.
+     */
+    int64_t since_ms;
 };
 
 /* Before something that blocks: 0 on a worker; else the task is moved to one, -EINPROGRESS. */

@@ -18,7 +18,7 @@ static struct request *request_new(fuse_req_t req, const struct request_args *ar
     }
     r->session = fuse_req_userdata(req);
     r->req = req;
-    r->since_ms = clock_mono_ms();
+    r->task.since_ms = clock_mono_ms();
     r->ino = args->ino;
     r->size = args->size;
     r->offset = args->offset;
@@ -98,7 +98,7 @@ static void run(struct job *job)
     struct err err = ERR_INIT;
     int rc = 0;
     if (!atomic_load(&r->answered)) {
-        if (clock_mono_ms() - r->since_ms > REQUEST_DEADLINE_MS)
+        if (clock_mono_ms() - r->task.since_ms > REQUEST_DEADLINE_MS)
             rc = err_set(&err, EIO, "no answer within %d s", REQUEST_DEADLINE_MS / 1000);
         else
             rc = r->op(r, &err);

@@ -49,7 +49,6 @@ struct request {
     _Atomic bool answered;
     _Atomic bool starting,
         interrupted; /* an interrupt that comes while it is being started waits */
-    int64_t since_ms;
 
     /* arguments, as the op needs them */
     fuse_ino_t ino;

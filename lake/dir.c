@@ -215,22 +215,11 @@ struct searching {
     size_t prefix_length;
 };
 
-/* A key that shows that a table's root is somewhere above it ends the search. */
+/* A key that shows that there is a table ends the search. */
 static int look_for_marker(void *arg, const struct store_entry *e)
 {
     const struct searching *s = arg;
-    struct slice rest = slice_from(e->key, s->prefix_length);
-    for (ptrdiff_t slash; (slash = slice_find(rest, '/')) >= 0;) {
-        struct slice component = slice_make(rest.p, (size_t)slash);
-        rest = slice_from(rest, (size_t)slash + 1);
-        for (size_t i = 0; s->drivers[i]; i++) {
-            const char *inside = s->drivers[i]->marker_inside;
-            if (slice_is(component, s->drivers[i]->marker) &&
-                (!inside || slice_ends(rest, slice_of(inside))))
-                return 1;
-        }
-    }
-    return 0;
+    return driver_marks(s->drivers, slice_from(e->key, s->prefix_length));
 }
 
 /* 1 where a table is somewhere below the prefix, 0 where there is none. */
@@ -356,7 +345,8 @@ int dir_open(struct lake *lake, struct slice path, struct task *task, struct tab
                               : lake->config.refresh_ms;
         *table = d->table;
         *listing = NULL;
-        if (!d->table && (d->working || d->heard_ms == 0 || age_ms > good_ms)) {
+        bool old = age_ms > good_ms && d->heard_ms < task->since_ms;
+        if (!d->table && (d->working || d->heard_ms == 0 || old)) {
             waitlist_add(&d->waiting, &task->job);
             if (!d->working) {
                 d->working = true;
@@ -384,4 +374,17 @@ struct listing *dir_known(struct lake *lake, struct slice path, int64_t max_age_
         if (!d->table && d->listing && clock_mono_ms() - d->heard_ms <= max_age_ms)
             known = listing_ref(d->listing);
     return known;
+}
+
+void dir_forget(struct lake *lake, struct slice path)
+{
+    struct dir *d;
+    WITH_LOCK (&lake->lock)
+        d = map_find(&lake->dirs, path);
+    if (!d)
+        return;
+    WITH_LOCK (&d->lock) {
+        d->table = NULL;
+        d->heard_ms = 0;
+    }
 }

@@ -5,7 +5,8 @@
  * A directory is a table's root if a driver's marker is in it (`_delta_log`). Each top-level entry
  * of a layer in which no table is found, at any depth, is one `files` table. The rest are plain
  * directories, whose listings are asked for again when they are older than `--refresh`. That a
- * directory is a table is found out once.
+ * directory is a table is found out once; one of `files` in which a table appears is looked at
+ * anew.
  */
 #ifndef LAKE_DIR_H
 #define LAKE_DIR_H
@@ -54,5 +55,8 @@ int dir_open(struct lake *lake, struct slice path, struct task *task, struct tab
  */
 struct listing *dir_known(struct lake *lake, struct slice path, int64_t max_age_ms)
     EXCLUDES(lake->lock);
+
+/* What is known of the directory is out of date: it is looked at anew when it is wanted next. */
+void dir_forget(struct lake *lake, struct slice path) EXCLUDES(lake->lock);
 
 #endif

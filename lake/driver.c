@@ -63,3 +63,18 @@ int driver_refuse(struct err *to, const struct err *from)
         to->code = EIO;
     return damage ? -EIO : rc;
 }
+
+bool driver_marks(const struct driver_ops *const *drivers, struct slice path)
+{
+    for (ptrdiff_t slash; (slash = slice_find(path, '/')) >= 0;) {
+        struct slice component = slice_make(path.p, (size_t)slash);
+        path = slice_from(path, (size_t)slash + 1);
+        for (size_t i = 0; drivers[i]; i++) {
+            const char *inside = drivers[i]->marker_inside;
+            if (slice_is(component, drivers[i]->marker) &&
+                (!inside || slice_ends(path, slice_of(inside))))
+                return true;
+        }
+    }
+    return false;
+}

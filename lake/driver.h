@@ -41,10 +41,12 @@ ptrdiff_t history_find(const struct history *h, int64_t number);
 ptrdiff_t history_at(const struct history *h, int64_t time_ms);
 
 /* Where a driver finds its table. */
+struct driver_ops;
 struct driver_config {
     struct store *store; /* borrowed while the driver lives */
     const char *prefix;  /* of the table in the store: "" or ends in `/`; borrowed likewise */
     int index_dirfd;     /* this table's own directory for runs; borrowed likewise */
+    const struct driver_ops *const *drivers; /* that find tables by themselves, NULL at the end */
 };
 
 /* Where an object is. Buffers belong to the caller. */
@@ -104,5 +106,9 @@ int driver_refuse(struct err *to, const struct err *from);
 struct driver {
     const struct driver_ops *ops;
 };
+
+/* A path below some directory shows that a table's root is at or above it: a driver's marker is in
+ * it. */
+bool driver_marks(const struct driver_ops *const *drivers, struct slice path);
 
 #endif

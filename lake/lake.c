@@ -37,6 +37,7 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     map_init(&lake->dirs, DIRS_MAX);
     map_init(&lake->tables, TABLES_MAX);
     map_init(&lake->runs, RUNS_MAX + 1);
+    lake->retired.max = TABLES_MAX;
     lake->store = store_open(config->url, config->store_options, config->runtime, err);
     if (!lake->store || ask_root(lake, err) < 0)
         return NULL;
@@ -57,6 +58,9 @@ void lake_close(struct lake *lake)
         dir_free(e->value);
     for (size_t at = 0; (e = map_next(&lake->tables, &at));)
         table_free(e->value);
+    for (size_t i = 0; i < lake->retired.n; i++)
+        table_free(lake->retired.at[i]);
+    vec_done(&lake->retired);
     for (size_t at = 0; (e = map_next(&lake->runs, &at));) {
         struct lake_run *r = e->value;
         run_unref(r->run);
@@ -94,6 +98,15 @@ int lake_table(struct lake *lake, struct slice path, const struct driver_ops *op
     }
     *out = t;
     return 0;
+}
+
+void lake_retire(struct lake *lake, struct table *table)
+{
+    WITH_LOCK (&lake->lock)
+        if (map_find(&lake->tables, table_path(table)) == table &&
+            vec_push(&lake->retired, table) == 0)
+            (void)map_remove(&lake->tables, table_path(table)); /* what the list has now */
+    dir_forget(lake, table_path(table));
 }
 
 /* runs by number */

@@ -15,6 +15,7 @@
 
 #include "base/lock.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "base/workers.h"
 #include "cache/store/store.h"
 #include "lake/driver.h"
@@ -39,11 +40,12 @@ struct lake_config {
 struct lake {
     struct lake_config config; /* immutable, as is store; url and store_options are not kept */
     struct store *store;
-    struct lock lock;   /* guards the maps; below every table's lock */
-    struct map dirs;    /* path -> struct dir */
-    struct map tables;  /* path -> struct table */
-    struct map runs;    /* number as 4 bytes -> struct lake_run */
-    uint64_t run_clock; /* lock */
+    struct lock lock;            /* guards the maps; below every table's lock */
+    struct map dirs;             /* path -> struct dir */
+    struct map tables;           /* path -> struct table */
+    VEC(struct table *) retired; /* lock; tables that others have taken the place of */
+    struct map runs;             /* number as 4 bytes -> struct lake_run */
+    uint64_t run_clock;          /* lock */
 };
 
 /* Opens the store and asks it once for the root: what cannot be read is told here. Blocks. */
@@ -56,6 +58,12 @@ DEFINE_AUTO(lake, struct lake *, lake_close)
  * the lake. */
 int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
                struct table **out, struct err *err) EXCLUDES(lake->lock);
+
+/*
+ * The directory turned out to be no table of that format any more: it is looked at anew. Who has
+ * the table still may use it.
+ */
+void lake_retire(struct lake *lake, struct table *table) EXCLUDES(lake->lock);
 
 /* A run of a table that stands behind a number. */
 struct lake_run {

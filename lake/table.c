@@ -74,8 +74,10 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
     }
     if (set_id(t, err) < 0 || open_index_dir(t, err) < 0)
         return NULL;
-    struct driver_config config = {
-        .store = lake->store, .prefix = t->prefix, .index_dirfd = t->index_dirfd};
+    struct driver_config config = {.store = lake->store,
+                                   .prefix = t->prefix,
+                                   .index_dirfd = t->index_dirfd,
+                                   .drivers = lake->config.drivers};
     if (ops->open(&config, &t->driver, err) < 0)
         return NULL;
     return STEAL(t);
@@ -181,7 +183,7 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
         int64_t now_ms = clock_mono_ms();
         if (t->moving) {
             rc = park_locked(t, task);
-        } else if (t->want_live || live_due(t, now_ms)) {
+        } else if (t->live_checked_ms < task->since_ms && (t->want_live || live_due(t, now_ms))) {
             if (rested(t, now_ms))
                 t->held_since_ms = now_ms;
             t->want_live = true;
@@ -202,8 +204,9 @@ static int known_history_locked(struct table *t, struct task *task, bool want_fr
 {
     int64_t age_ms = clock_mono_ms() - t->heard_ms;
     bool never = t->heard_ms == 0;
-    bool failed = !t->history && age_ms > ERROR_KEPT_MS;
-    bool old = want_fresh && age_ms > t->lake->config.refresh_ms && age_ms > PAUSE_MS;
+    bool before = t->heard_ms < task->since_ms; /* the task came */
+    bool failed = !t->history && age_ms > ERROR_KEPT_MS && before;
+    bool old = want_fresh && age_ms > t->lake->config.refresh_ms && age_ms > PAUSE_MS && before;
     if (never || failed || old) {
         t->want_history = true;
         return park_locked(t, task);
@@ -242,14 +245,17 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
     if (*position >= 0)
         return 0;
     rc = known_history_locked(t, task, true, err); /* it may have been committed since */
-    return rc;
+    return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }
 
 static int loaded_at_locked(struct table *t, ptrdiff_t position, struct task *task,
                             struct table_version **out, struct err *err) REQUIRES(&t->lock)
 {
     const struct version *v = &t->history->at[position];
-    struct loaded *l = table_loaded_find(t, v, clock_mono_ms());
+    int64_t now_ms = clock_mono_ms();
+    int64_t errors_ms =
+        now_ms - ERROR_KEPT_MS < task->since_ms ? now_ms - ERROR_KEPT_MS : task->since_ms;
+    struct loaded *l = table_loaded_find(t, v, errors_ms);
     if (l && !l->version)
         return err_copy(err, &l->err);
     if (l) {

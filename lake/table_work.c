@@ -33,17 +33,17 @@ void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock)
     t->loaded[i] = t->loaded[--t->loaded_n];
 }
 
-struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)
+struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t errors_ms)
     REQUIRES(&t->lock)
 {
     for (size_t i = 0; i < t->loaded_n; i++) {
         struct loaded *l = &t->loaded[i];
         if (l->number != v->number)
             continue;
-        bool stale = !l->version && l->err.code != EOPNOTSUPP && now_ms - l->at_ms > ERROR_KEPT_MS;
+        bool stale = !l->version && l->err.code != EOPNOTSUPP && l->at_ms < errors_ms;
         if (l->fingerprint == v->fingerprint && !stale) {
             if (l->version)
-                l->at_ms = now_ms;
+                l->at_ms = clock_mono_ms();
             return l;
         }
         table_loaded_drop(t, i);
@@ -57,7 +57,7 @@ static void loaded_add(struct table *t, const struct version *v, struct table_ve
                        const struct err *err) REQUIRES(&t->lock)
 {
     int64_t now_ms = clock_mono_ms();
-    struct loaded *old = table_loaded_find(t, v, now_ms);
+    struct loaded *old = table_loaded_find(t, v, now_ms - ERROR_KEPT_MS);
     if (old)
         table_loaded_drop(t, (size_t)(old - t->loaded));
     if (t->loaded_n == LOADED_MAX) {
@@ -93,7 +93,7 @@ static struct table_version *load(struct table *t, const struct history *h, size
     struct err failed = ERR_INIT;
     bool known = false;
     WITH_LOCK (&t->lock) {
-        struct loaded *l = table_loaded_find(t, v, clock_mono_ms());
+        struct loaded *l = table_loaded_find(t, v, clock_mono_ms() - ERROR_KEPT_MS);
         known = l != NULL;
         if (l && l->version)
             version = table_version_ref(l->version);

@@ -147,7 +147,13 @@ static int enter_dir(struct lake *lake, struct task *task, struct where *out, st
     if (rc < 0)
         return rc;
     out->kind = WHERE_DIR;
-    return table ? enter_table(table, task, out, err) : 0;
+    if (table)
+        rc = enter_table(table, task, out, err);
+    if (rc != -EMEDIUMTYPE)
+        return rc;
+    lake_retire(lake, table);
+    rc = dir_open(lake, buf_slice(&out->path), task, &table, &out->listing, err);
+    return rc == 0 ? err_set(err, ESTALE, "the directory has just become a table") : rc;
 }
 
 /* one step down */
@@ -418,8 +424,13 @@ static struct table *known_table(struct lake *lake, struct slice path, size_t *u
 static int enter(struct lake *lake, struct table *known, struct task *task, struct where *w,
                  struct err *err)
 {
-    if (known)
-        return enter_table(known, task, w, err);
+    if (known) {
+        int rc = enter_table(known, task, w, err);
+        if (rc != -EMEDIUMTYPE)
+            return rc;
+        lake_retire(lake, known);
+        w->kind = WHERE_DIR;
+    }
     return w->kind == WHERE_DIR && !w->listing ? enter_dir(lake, task, w, err) : 0;
 }
 

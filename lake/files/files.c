@@ -36,6 +36,7 @@ static void files_close(struct driver *d)
 
 struct listing_walk {
     struct index_build *build;
+    const struct driver_ops *const *drivers;
     size_t prefix_length;
     uint64_t fingerprint; /* of all entries, in whatever order they come */
     int64_t newest_ms;
@@ -63,6 +64,8 @@ static int add_object(void *arg, const struct store_entry *e)
     struct slice path = slice_from(e->key, w->prefix_length);
     if (e->is_prefix || slice_ends(path, SLICE_LIT("/")))
         return 0; /* the marker of a directory, as consoles make them */
+    if (driver_marks(w->drivers, path))
+        return err_set(w->err, EMEDIUMTYPE, "a table has appeared at %.*s", SLICE_FMT(e->key));
     if (!presentable(path))
         return err_set(w->err, EOPNOTSUPP, "the object \"%.*s\" has no name that a file can have",
                        SLICE_FMT(e->key));
@@ -110,8 +113,11 @@ static int list(struct files *f, struct version *out, struct err *err)
     AUTO(index_build) struct index_build *build = index_build_new(f->config.index_dirfd, err);
     if (!build)
         return -err->code;
-    struct listing_walk w = {
-        .build = build, .prefix_length = strlen(f->config.prefix), .fingerprint = 1, .err = err};
+    struct listing_walk w = {.build = build,
+                             .drivers = f->config.drivers,
+                             .prefix_length = strlen(f->config.prefix),
+                             .fingerprint = 1,
+                             .err = err};
     struct store_list req = {
         .prefix = f->config.prefix, .recursive = true, .emit = add_object, .arg = &w};
     int rc = f->config.store->ops->list(f->config.store, &req, err);

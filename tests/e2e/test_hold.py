@@ -2,6 +2,7 @@
 """The live path holds still while it is used, moves when it rests, and keeps what it has shown."""
 import errno
 import os
+import shutil
 import time
 
 import pyarrow as pa
@@ -173,3 +174,46 @@ def test_working_directory_survives(mount, own_lake):
     finally:
         os.fchdir(here)
         os.close(here)
+
+
+def rest_until(condition, what):
+    """Looks again and again, with rests between in which a live path may move."""
+    for _ in range(int(20 * SLOWNESS)):
+        time.sleep(0.4)
+        if condition():
+            return
+    raise TimeoutError(what)
+
+
+@pytest.mark.parametrize('below', ['', '/deep/orders'])
+def test_files_that_become_a_table(mount, tmp_path, below):
+    """A directory that was seen before its first commit becomes a table when that has come."""
+    source = tmp_path / 'lake'
+    table = source / ('silver/new' + below)
+    table.mkdir(parents=True)
+    (table / 'part-0.parquet').write_bytes(b'not committed yet')
+    m = mount(source, refresh='0.2')
+    shown_as = m / ('silver/new' + below)
+    assert os.listdir(shown_as) == ['part-0.parquet']
+    assert os.getxattr(m / 'silver/new', 'user.tarn.format') == b'files'
+    write_deltalake(str(table), pa.table({'x': [1, 2, 3]}))
+    live = {f for f in os.listdir(table) if f.endswith('.parquet')} - {'part-0.parquet'}
+    rest_until(lambda: set(os.listdir(shown_as)) == live, 'the table')
+    assert os.getxattr(shown_as, 'user.tarn.format') == b'delta'
+    assert set(os.listdir(str(shown_as) + '@0')) == live
+
+
+def test_recreated_table(mount, tmp_path):
+    """A table that is dropped and made again under its path shows nothing of the old one."""
+    source = tmp_path / 'lake'
+    m = None
+    for word in ('one', 'two'):
+        if (source / 'silver').exists():
+            shutil.rmtree(source / 'silver/orders')
+        write_deltalake(str(source / 'silver/orders'), pa.table({'word': [word] * 10}))
+        m = m or mount(source, refresh='0.2')
+        expected = {f.name: f.read_bytes() for f in (source / 'silver/orders').glob('*.parquet')}
+        rest_until(lambda: set(os.listdir(m / 'silver/orders')) == set(expected), word)
+        for path in ('silver/orders', 'silver/orders@0', 'silver/orders/@0'):
+            got = {f.name: f.read_bytes() for f in (m / path).iterdir()}
+            assert got == expected, path
