@@ -186,6 +186,8 @@ int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param
         return file_entry(s, w, out);
     case WHERE_OBJECT:
     case WHERE_DOCUMENT:
+        if (w->kind == WHERE_DOCUMENT)
+            out->entry_timeout = ATTR_LIVE_S; /* it may be written anew with other words */
         rc = place_entry(s, PLACE_FILE, w, out, err);
         if (rc == 0)
             fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,

@@ -35,7 +35,7 @@ static int open_object(struct request *r, const struct object_name *name, struct
     struct session *s = r->session;
     int rc =
         object_open_blocks(s->lake->store) ? task_to_worker(&r->task, s->config.lake.workers) : 0;
-    return rc < 0 ? rc : object_open(s->config.cache, name, &h->object, err);
+    return rc < 0 ? rc : object_open(s->config.lake.cache, name, &h->object, err);
 }
 
 /* A file of a snapshot: the driver says where its object is. */

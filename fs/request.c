@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fs/ops.h"
 
 static struct request *request_new(fuse_req_t req, const struct request_args *args)
 {
@@ -85,7 +86,8 @@ static void log_failure(struct session *s, const struct err *err)
 void request_fail(struct request *r, int rc, const struct err *err)
 {
     int code = rc == -EUCLEAN ? EIO : -rc;
-    if (!ordinary(code) && err->code)
+    bool gone = code == ENOENT && (r->op == op_open || r->op == op_read); /* it was listed */
+    if ((!ordinary(code) || gone) && err->code)
         log_failure(r->session, err);
     if (claim(r))
         fuse_reply_err(r->req, code);

@@ -32,10 +32,11 @@ struct session {
 
     pthread_t threads[SESSION_THREADS_MAX];
     unsigned threads_n;
-    _Atomic unsigned threads_left;
 
-    struct lock lock; /* guards below */
-    struct cond drained;
+    struct lock lock;    /* guards below */
+    struct cond drained; /* and any other change of these */
+    unsigned threads_left;
+    bool initialised;       /* the kernel has sent INIT */
     uint64_t requests;      /* not freed yet */
     struct handle *handles; /* open files and directories */
     char logged[512];       /* the last error, which is not logged twice in a row */

@@ -14,6 +14,8 @@
 
 static const struct fuse_lowlevel_ops ops; /* at the end of this file */
 
+#define FIRST_WORD_MS 10000
+
 const char *session_mountpoint(const struct session *s)
 {
     return s->mountpoint;
@@ -28,10 +30,8 @@ static void free_parts(struct session *s)
 {
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    if (s->lake) {
-        cache_drain_store(s->config.cache, s->lake->store);
+    if (s->lake)
         lake_close(s->lake);
-    }
     if (s->documents)
         document_cache_free(s->documents);
     if (s->buffers)
@@ -72,6 +72,16 @@ static int new_fuse(struct session *s, struct err *err)
     return s->fuse ? 0 : err_set(err, EINVAL, "FUSE does not accept the options %s", options.data);
 }
 
+/* What libfuse said last on this thread, without its line feed: the reason why it cannot mount. */
+static _Thread_local char fuse_words[256];
+
+static void keep_fuse_words(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+    (void)vsnprintf(fuse_words, sizeof fuse_words, fmt, ap); /* cut when too long */
+    fuse_words[strcspn(fuse_words, "\n")] = '\0';
+    log_debug("fuse, level %d: %s", (int)level, fuse_words);
+}
+
 static int mount_fuse(struct session *s, struct err *err)
 {
     char by_fd[32];
@@ -80,11 +90,11 @@ static int mount_fuse(struct session *s, struct err *err)
         (void)snprintf(by_fd, sizeof by_fd, "/dev/fd/%d", s->config.fuse_fd); /* 20 bytes at most */
         at = by_fd;
     }
+    fuse_words[0] = '\0';
+    fuse_set_log_func(keep_fuse_words);
     if (fuse_session_mount(s->fuse, at) < 0)
-        return err_set(err, EIO,
-                       "%s cannot be mounted at %s (is the mount point an empty directory "
-                       "that you own, and /dev/fuse there?)",
-                       s->source, s->mountpoint);
+        return err_set(err, EIO, "%s cannot be mounted at %s: %.200s", s->source, s->mountpoint,
+                       fuse_words[0] ? fuse_words : "is it a directory that you own?");
     return 0;
 }
 
@@ -121,7 +131,12 @@ static void *serve(void *arg)
     }
     free(taken.mem);
     fuse_session_exit(s->fuse); /* the others end too */
-    if (atomic_fetch_sub(&s->threads_left, 1) == 1)
+    bool last;
+    WITH_LOCK (&s->lock) {
+        last = --s->threads_left == 0;
+        cond_broadcast(&s->drained);
+    }
+    if (last)
         s->config.ended(s->config.arg);
     return NULL;
 }
@@ -136,6 +151,35 @@ static int start_threads(struct session *s, struct err *err)
         (void)pthread_setname_np(s->threads[s->threads_n++], "tarn-fuse"); /* a help to debuggers */
     }
     return 0;
+}
+
+/* A walk through the lake would wait for the daemon that walks. */
+static int check_mountpoint(const struct session *s, struct err *err)
+{
+    const struct store *store = s->lake->store;
+    struct slice point = slice_of(s->mountpoint);
+    if (!store->ops->open_in_place || s->config.fuse_fd >= 0)
+        return 0;
+    struct slice root = slice_from(slice_of(store->home), sizeof "file://" - 1);
+    bool inside = slice_starts(point, root) && (point.n == root.n || point.p[root.n] == '/');
+    return inside ? err_set(err, EINVAL, "the mount point %s lies inside the source", s->mountpoint)
+                  : 0;
+}
+
+/* The kernel has spoken to us; a descriptor that is no mount never does. */
+static int wait_for_kernel(struct session *s, struct err *err)
+{
+    bool spoken;
+    int64_t until_ms = clock_mono_ms() + FIRST_WORD_MS;
+    WITH_LOCK (&s->lock) {
+        while (!s->initialised && s->threads_left == s->config.threads &&
+               cond_wait_until(&s->drained, &s->lock, until_ms))
+            continue;
+        spoken = s->initialised;
+    }
+    return spoken
+               ? 0
+               : err_set(err, EIO, "%s: the kernel does not answer; is it mounted?", s->mountpoint);
 }
 
 struct session *session_start(const struct session_config *config, struct err *err)
@@ -161,6 +205,8 @@ struct session *session_start(const struct session_config *config, struct err *e
         (void)err_wrap(err, "%s", s->source);
         return NULL;
     }
+    if (check_mountpoint(s, err) < 0)
+        return NULL;
     s->documents = document_cache_new(config->temporary_dirfd, err);
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;
     if (!s->buffers || new_fuse(s, err) < 0 || mount_fuse(s, err) < 0)
@@ -170,6 +216,12 @@ struct session *session_start(const struct session_config *config, struct err *e
         fuse_session_unmount(s->fuse);
         for (unsigned i = 0; i < s->threads_n; i++)
             (void)pthread_join(s->threads[i], NULL); /* our own, joined once */
+        return NULL;
+    }
+    if (wait_for_kernel(s, err) < 0) {
+        fuse_session_exit(s->fuse);
+        session_unmount(s);
+        session_free(STEAL(s));
         return NULL;
     }
     raise_readahead(s);
@@ -213,7 +265,11 @@ void session_free(struct session *s)
 
 static void ll_init(void *userdata, struct fuse_conn_info *conn)
 {
-    (void)userdata;
+    struct session *s = userdata;
+    WITH_LOCK (&s->lock) {
+        s->initialised = true;
+        cond_broadcast(&s->drained);
+    }
     conn->max_background = READ_BUFFERS_MAX;
     conn->congestion_threshold = READ_BUFFERS_MAX * 3 / 4;
     conn->max_write = READ_BYTES_MAX; /* libfuse derives the largest read from it */

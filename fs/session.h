@@ -18,7 +18,6 @@ struct session;
 /* Strings are borrowed for the call. */
 struct session_config {
     struct lake_config lake;
-    struct cache *cache;    /* borrowed while the session lives */
     const char *mountpoint; /* absolute; NULL where fuse_fd is given */
     int fuse_fd; /* an open /dev/fuse that is mounted already; the session's from now on, or -1 */
     unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */

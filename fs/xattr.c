@@ -179,7 +179,7 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
         if (rc < 0)
             return rc;
     }
-    if (object_open(session->config.cache, &name, &o, NULL) < 0)
+    if (object_open(session->config.lake.cache, &name, &o, NULL) < 0)
         return -ENODATA; /* gone: reading it tells the reason */
     char text[ETAG_BYTES_MAX];
     if (!etag)

@@ -69,8 +69,11 @@ void lake_close(struct lake *lake)
     map_done(&lake->dirs);
     map_done(&lake->tables);
     map_done(&lake->runs);
-    if (lake->store)
+    if (lake->store) {
+        if (store_leave(lake->store))
+            cache_drain_store(lake->config.cache, lake->store);
         store_free(lake->store);
+    }
     lock_done(&lake->lock);
     free(lake);
 }

@@ -17,7 +17,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "base/workers.h"
-#include "cache/store/store.h"
+#include "cache/cache.h"
 #include "lake/driver.h"
 #include "lake/registry.h"
 
@@ -32,6 +32,7 @@ struct lake_config {
     int64_t as_of_ms;                        /* 0: none */
     const struct driver_ops *const *drivers; /* in order of precedence, NULL at the end; static */
     const struct driver_ops *files;          /* for what no driver finds; static */
+    struct cache *cache;                     /* what is fetched through the store ends before it */
     struct registry *registry;               /* these are borrowed while the lake lives */
     struct workers *workers;
     int indexes_dirfd; /* DIR/indexes, for the tables' runs */

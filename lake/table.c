@@ -198,15 +198,15 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
     return rc;
 }
 
-/* The history as it is known, once it is: */
-static int known_history_locked(struct table *t, struct task *task, bool want_fresh,
+/* The history, if it was heard at most that long ago, or after the task came. */
+static int known_history_locked(struct table *t, struct task *task, int64_t max_age_ms,
                                 struct err *err) REQUIRES(&t->lock)
 {
     int64_t age_ms = clock_mono_ms() - t->heard_ms;
     bool never = t->heard_ms == 0;
     bool before = t->heard_ms < task->since_ms; /* the task came */
     bool failed = !t->history && age_ms > ERROR_KEPT_MS && before;
-    bool old = want_fresh && age_ms > t->lake->config.refresh_ms && age_ms > PAUSE_MS && before;
+    bool old = age_ms > max_age_ms && before;
     if (never || failed || old) {
         t->want_history = true;
         return park_locked(t, task);
@@ -218,7 +218,7 @@ int table_history(struct table *t, struct task *task, struct history **out, stru
 {
     int rc;
     WITH_LOCK (&t->lock) {
-        rc = known_history_locked(t, task, true, err);
+        rc = known_history_locked(t, task, t->lake->config.refresh_ms, err);
         if (rc == 0)
             *out = history_ref(t->history);
     }
@@ -234,7 +234,7 @@ static int unknown_ref(struct err *err, const struct table *t, struct slice ref)
 static int position_locked(struct table *t, const struct ref *ref, struct task *task,
                            ptrdiff_t *position, struct err *err) REQUIRES(&t->lock)
 {
-    int rc = known_history_locked(t, task, false, err);
+    int rc = known_history_locked(t, task, INT64_MAX, err);
     if (rc < 0)
         return rc;
     if (ref->kind == REF_TIME) {
@@ -244,7 +244,7 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
     *position = history_find(t->history, ref->version);
     if (*position >= 0)
         return 0;
-    rc = known_history_locked(t, task, true, err); /* it may have been committed since */
+    rc = known_history_locked(t, task, PAUSE_MS, err); /* it may have been committed since */
     return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }
 

@@ -247,6 +247,8 @@ static void refresh(struct table *t, bool live)
     WITH_LOCK (&t->lock)
         previous = t->heard ? history_ref(t->heard) : NULL;
     int rc = t->ops->history(t->driver, previous, &heard, &err);
+    if (rc == 0 && heard->n == 0 && previous && previous->n)
+        rc = err_set(&err, EMEDIUMTYPE, "its log is gone");
     if (rc == 0 && !(next = cut_history(t, heard, &err)))
         rc = -err.code;
     bool passing =

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/daemon.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cache/store/share.h"
 #include "tools/daemon_client.h"
 
 #define METADATA_WORKERS 16 /* they wait for the network: LIST, logs, checkpoints */
@@ -60,6 +62,21 @@ static int take_lock(struct daemon *d, const struct daemon_config *config, struc
     return 0;
 }
 
+/* A directory of ours, or one that is empty: no other is made private, or written into. */
+static bool is_ours(int dirfd)
+{
+    if (faccessat(dirfd, "lock", F_OK, 0) == 0)
+        return true;
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    unsigned entries = 0;
+    while (dir && entries < 3 && readdir(dir))
+        entries++;
+    if (dir)
+        (void)closedir(dir);    /* only read */
+    return dir && entries == 2; /* itself and its parent */
+}
+
 static int open_dirs(struct daemon *d, const struct daemon_config *config, struct err *err)
 {
     int rc = file_mkdirs(config->cache_dir, 0700, err);
@@ -72,6 +89,9 @@ static int open_dirs(struct daemon *d, const struct daemon_config *config, struc
     if (st.st_uid != geteuid())
         return err_set(err, EPERM, "cache directory %s belongs to user %u", config->cache_dir,
                        (unsigned)st.st_uid);
+    if (!is_ours(d->dirfd))
+        return err_set(err, EEXIST, "%s is neither empty nor a cache directory of tarn",
+                       config->cache_dir);
     if (fchmod(d->dirfd, 0700) < 0)
         return err_set(err, errno, "cache directory %s: %s", config->cache_dir, strerror(errno));
     rc = take_lock(d, config, err);
@@ -97,6 +117,9 @@ static int open_services(struct daemon *d, const struct daemon_config *config, s
     d->cache = cache_open(&cache, err);
     if (!d->cache)
         return err_wrap(err, "cache %s", config->cache_dir);
+    d->shares = store_shares_new(err);
+    if (!d->shares)
+        return -err->code;
     d->registry = registry_open(d->dirfd, config->cache_dir, err);
     if (!d->registry)
         return err_wrap(err, "cache %s", config->cache_dir);
@@ -204,6 +227,8 @@ static void close_all(struct daemon *d, const char *cache_dir)
         registry_close(d->registry);
     if (d->cache)
         cache_close(d->cache);
+    if (d->shares)
+        store_shares_free(d->shares);
     if (d->http)
         http_free(d->http);
     if (d->metadata)

@@ -178,7 +178,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .session_token = m->session_token,
         .ca_bundle = o->ca_bundle,
     };
-    struct store_runtime runtime = {.http = d->http, .workers = d->disk};
+    struct store_runtime runtime = {.http = d->http, .workers = d->disk, .shares = d->shares};
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
@@ -193,10 +193,10 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
                  .as_of_ms = o->as_of_ms,
                  .drivers = drivers,
                  .files = &files_ops,
+                 .cache = d->cache,
                  .registry = d->registry,
                  .workers = d->metadata,
                  .indexes_dirfd = d->indexes_dirfd},
-        .cache = d->cache,
         .mountpoint = m->mountpoint,
         .fuse_fd = STEAL_FD(*fuse_fd),
         .threads = o->threads_count,

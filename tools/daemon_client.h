@@ -25,6 +25,7 @@ struct daemon {
     struct http *http;
     struct cache *cache;
     struct registry *registry;
+    struct store_shares *shares;
 
     struct lock lock; /* guards below and the sessions in the list */
     struct cond changed;

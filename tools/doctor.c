@@ -6,13 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
 #include "tools/tools.h"
 
-#define DEPTH_MAX 64 /* of directories above tables */
+#define FUSE_MAGIC 0x65735546 /* linux/magic.h: FUSE_SUPER_MAGIC */
+#define DEPTH_MAX 64          /* of directories above tables */
 
 struct examination {
     unsigned good, refused, failed;
@@ -84,6 +86,7 @@ int cmd_doctor(int argc, char **argv)
 {
     struct examination e = {0};
     struct stat st;
+    struct statfs fs;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         printf("usage: tarn doctor PATH\n\nPATH is a table in a mount, or a directory above some.\n"
                "Exit status 1 where one of them is refused.\n");
@@ -93,6 +96,10 @@ int cmd_doctor(int argc, char **argv)
         return usage_error("doctor", "one PATH in a mount is needed");
     if (stat(argv[1], &st) < 0 || !S_ISDIR(st.st_mode)) {
         (void)fprintf(stderr, "tarn doctor: %s is no directory\n", argv[1]);
+        return EXIT_FAILED;
+    }
+    if (statfs(argv[1], &fs) < 0 || fs.f_type != FUSE_MAGIC) {
+        (void)fprintf(stderr, "tarn doctor: %s is not in a mount of tarn\n", argv[1]);
         return EXIT_FAILED;
     }
     examine(&e, argv[1], 0);

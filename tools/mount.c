@@ -75,6 +75,9 @@ static int parse_mountpoint(struct mount_command *m, const char *text, struct er
     m->mountpoint = realpath(text, NULL);
     if (!m->mountpoint)
         return err_set(err, errno, "mount point %s: %s", text, strerror(errno));
+    if (stat(m->mountpoint, &st) < 0 && errno == ENOTCONN)
+        return err_set(err, ENOTCONN, "mount point %s has a dead mount: `tarn umount` it first",
+                       text);
     if (stat(m->mountpoint, &st) < 0 || !S_ISDIR(st.st_mode))
         return err_set(err, ENOTDIR, "mount point %s is not a directory", text);
     return 0;

@@ -207,6 +207,8 @@ int options_check(struct options *o, struct err *err)
                        o->as_of);
     if (o->as_of_ms > clock_real_ms())
         return err_set(err, EINVAL, "option as-of: %s is later than now", o->as_of);
+    if (o->cache_dir && !*o->cache_dir)
+        return err_set(err, EINVAL, "option cache-dir: a directory is needed");
     int rc = o->cache_dir ? 0 : default_cache_dir(o, err);
     if (rc == 0)
         rc = make_absolute(&o->cache_dir, err);

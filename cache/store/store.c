@@ -4,13 +4,14 @@
 #include "cache/store/event.h"
 #include "cache/store/local.h"
 #include "cache/store/s3.h"
+#include "cache/store/share.h"
 #include "cache/store/url.h"
 
 /* Parts of a whole object that are on the way together. */
 #define PARTS_AT_ONCE 8
 
-struct store *store_open(const char *text, const struct store_options *options,
-                         const struct store_runtime *runtime, struct err *err)
+static struct store *open_own(const char *text, const struct store_options *options,
+                              const struct store_runtime *runtime, struct err *err)
 {
     AUTO(url) struct url url = {0};
     if (url_parse(slice_of(text), &url, err) < 0)
@@ -25,6 +26,13 @@ struct store *store_open(const char *text, const struct store_options *options,
     return NULL;
 }
 
+struct store *store_open(const char *text, const struct store_options *options,
+                         const struct store_runtime *runtime, struct err *err)
+{
+    struct store *s = open_own(text, options, runtime, err);
+    return s && runtime->shares ? store_share(runtime->shares, s, options, err) : s;
+}
+
 void store_object_url(const struct store *s, struct slice key, struct buf *out)
 {
     /* A local URL is encoded, and `home` is not; S3's is not, and tells the endpoint too. */
@@ -33,12 +41,6 @@ void store_object_url(const struct store *s, struct slice key, struct buf *out)
     if (!slice_ends(root, SLICE_LIT("/")))
         buf_add_char(out, '/');
     buf_add_slice(out, key);
-}
-
-void store_free(struct store *s)
-{
-    if (s)
-        s->ops->free(s);
 }
 
 static void wake(struct store_get *get)

@@ -109,6 +109,7 @@ struct store {
      * final slash: `s3://bucket/prefix`, `file:///dir`. NULL: absolute paths are never below it.
      */
     char *home;
+    struct store_share *share; /* NULL: it has one owner (cache/store/share.h) */
 };
 
 /*
@@ -128,8 +129,9 @@ struct store_options {
 
 /* Threads shared by all stores of a process. */
 struct store_runtime {
-    struct http *http;       /* the engine: cache/store/http.h */
-    struct workers *workers; /* what blocks on the local disk */
+    struct http *http;           /* the engine: cache/store/http.h */
+    struct workers *workers;     /* what blocks on the local disk */
+    struct store_shares *shares; /* NULL: every store is its opener's own */
 };
 
 /*
@@ -146,7 +148,13 @@ struct store *store_open(const char *url, const struct store_options *options,
  */
 void store_object_url(const struct store *s, struct slice key, struct buf *out);
 
-/* No request may be under way. */
+/*
+ * The caller uses the store no more, but for store_free. True where nobody else does either: what
+ * is under way has to end before store_free.
+ */
+bool store_leave(struct store *s);
+
+/* After store_leave. No request may be under way; a store that others use stays. */
 void store_free(struct store *s);
 DEFINE_AUTO(store, struct store *, store_free)
 

@@ -296,3 +296,46 @@ def test_daemon_ends_after_an_abort(mount, lake):
         subprocess.run(['umount', '-l', str(m)], check=True)
         (connections() / str(os.minor(os.fstat(held.fileno()).st_dev)) / 'abort').write_text('1')
     wait_for(lambda: zombie(pid), 30, 'the end of daemon %d' % pid)
+
+
+def test_descriptor_that_is_no_mount(tmp_path, lake, mount):
+    """A descriptor behind which no mount is, is an error that is told."""
+    done = run_tarn('mount', lake.root, '/dev/fd/0', '--cache-dir', tmp_path / 'cache')
+    assert done.returncode == 1 and done.stderr and not done.stdout
+
+
+def test_mount_point_inside_the_source(tmp_path, mount):
+    """A mount point inside its own source is refused: whoever walked there would never come back."""
+    (tmp_path / 'lake/bronze/here').mkdir(parents=True)
+    done = run_tarn('mount', tmp_path / 'lake', tmp_path / 'lake/bronze/here', '--cache-dir',
+                    tmp_path / 'cache')
+    assert done.returncode == 1 and 'inside' in done.stderr
+
+
+def test_cache_directory_of_others(tmp_path, lake):
+    """A directory that holds other things does not become a cache directory."""
+    other = tmp_path / 'other'
+    other.mkdir(mode=0o755)
+    (other / 'file').write_text('mine')
+    (tmp_path / 'm').mkdir()
+    done = run_tarn('mount', lake.root, tmp_path / 'm', '--cache-dir', other)
+    assert done.returncode == 1 and str(other) in done.stderr
+    assert os.listdir(other) == ['file'] and other.stat().st_mode & 0o777 == 0o755
+
+
+def test_two_mounts_share_a_store(mount, lake, s3, bucket, tmp_path):
+    """A mount ends though another one of the same source has the same file open."""
+    s3.copy_tree(lake.root, bucket)
+    cache = tmp_path / 'shared-cache'
+    first, second = (mount('s3://' + bucket, cache=cache, endpoint_url=s3.url, env=s3.env)
+                     for _ in range(2))
+    name = 'image-6.bin'
+    with open(first / 'bronze/images' / name, 'rb') as held, \
+            open(second / 'bronze/images' / name, 'rb') as other:
+        assert held.read() == other.read()
+        other.close()
+        second.unmount()
+        log = cache / 'tarn.log'
+        wait_for(lambda: str(second) + ': unmounted' in log.read_text(), 10 * SLOWNESS, 'the end')
+        held.seek(0)
+        assert held.read()
