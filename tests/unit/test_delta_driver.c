@@ -49,12 +49,12 @@ static int set_up(void **state)
     assert_int_equal(file_mkdirs(path, 0700, &f.err), 0);
     f.runs_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     f.workers = workers_new("test", 1, &f.err);
-    struct store_runtime runtime = {NULL, f.workers};
+    struct store_runtime runtime = {.workers = f.workers};
     struct store_options options = {0};
     (void)snprintf(path, sizeof path, "%s/lake", f.dir);
     f.store = store_open(path, &options, &runtime, &f.err);
     assert_non_null(f.store);
-    struct driver_config config = {f.store, "t/", f.runs_fd};
+    struct driver_config config = {.store = f.store, .prefix = "t/", .index_dirfd = f.runs_fd};
     assert_int_equal(delta_ops.open(&config, &f.driver, &f.err), 0);
     *state = &f;
     return 0;
