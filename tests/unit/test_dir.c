@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <semaphore.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "lake/dir.h"
 
@@ -47,7 +48,7 @@ static struct listing *open_root(struct lake *lake)
     struct table *table = NULL;
     struct listing *l = NULL;
     struct err err = ERR_INIT;
-    struct waiter w = {.task = {.job = {.run = wake}}};
+    struct waiter w = {.task = {.job = {.run = wake}, .since_ms = clock_mono_ms()}};
     int rc;
     assert_int_equal(sem_init(&w.woken, 0, 0), 0);
     while ((rc = dir_open(lake, SLICE_LIT(""), &w.task, &table, &l, &err)) == -EINPROGRESS)
