@@ -220,20 +220,6 @@ static int make(struct document_cache *c, struct making *m, ptrdiff_t which, str
     return 0;
 }
 
-/* Leaves the versions up to that one: what a version says of its history does not change. */
-static int cut_history(struct history **h, int64_t number, struct err *err)
-{
-    size_t n = (size_t)(history_find(*h, number) + 1);
-    struct history *cut = history_new(n, err);
-    if (!cut)
-        return -ENOMEM;
-    cut->numbered = (*h)->numbered;
-    memcpy(cut->at, (*h)->at, n * sizeof cut->at[0]);
-    history_unref(*h);
-    *h = cut;
-    return 0;
-}
-
 int document_open(struct document_cache *c, const struct document_of *of, struct task *task,
                   struct document **out, struct err *err)
 {
@@ -247,10 +233,12 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
     int rc = documents[which].of_history ? table_history(table, task, &h, err) : 0;
     if (rc < 0)
         return rc;
-    if (h) {
-        rc = cut_history(&h, version->version.number, err);
-        if (rc < 0)
-            return rc;
+    if (h) { /* up to this version: what it says of its history does not change */
+        struct history *all = h;
+        h = history_cut(all, (size_t)(history_find(all, version->version.number) + 1), err);
+        history_unref(all);
+        if (!h)
+            return -ENOMEM;
     }
     uint64_t key = key_of(table, version, which, h);
     *out = find_kept(c, key);

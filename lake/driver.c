@@ -31,6 +31,18 @@ void history_unref(struct history *h)
         free(h);
 }
 
+struct history *history_cut(struct history *h, size_t n, struct err *err)
+{
+    if (n == h->n)
+        return history_ref(h);
+    struct history *cut = history_new(n, err);
+    if (cut) {
+        cut->numbered = h->numbered;
+        memcpy(cut->at, h->at, n * sizeof cut->at[0]);
+    }
+    return cut;
+}
+
 ptrdiff_t history_find(const struct history *h, int64_t number)
 {
     size_t low = 0, high = h->n;

@@ -35,6 +35,8 @@ struct history *history_new(size_t n, struct err *err); /* zeroed, one reference
 struct history *history_ref(struct history *h);
 void history_unref(struct history *h);
 DEFINE_AUTO(history, struct history *, history_unref)
+/* The first n versions: the same history, or a shorter copy. A new reference; NULL and err. */
+struct history *history_cut(struct history *h, size_t n, struct err *err);
 /* Position of a number, or -1. */
 ptrdiff_t history_find(const struct history *h, int64_t number);
 /* Position of the greatest version whose time is not after t, or -1. */

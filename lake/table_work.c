@@ -114,19 +114,11 @@ static struct table_version *load(struct table *t, const struct history *h, size
     return version;
 }
 
-/* What --as-of leaves of a history: the same one, or a shorter copy. A new reference. */
+/* What --as-of leaves of a history. A new reference. */
 static struct history *cut_history(const struct table *t, struct history *heard, struct err *err)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
-    size_t n = as_of_ms ? (size_t)(history_at(heard, as_of_ms) + 1) : heard->n;
-    if (n == heard->n)
-        return history_ref(heard);
-    struct history *h = history_new(n, err);
-    if (h) {
-        h->numbered = heard->numbered;
-        memcpy(h->at, heard->at, n * sizeof h->at[0]);
-    }
-    return h;
+    return history_cut(heard, as_of_ms ? (size_t)(history_at(heard, as_of_ms) + 1) : heard->n, err);
 }
 
 struct keeping {
