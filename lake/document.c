@@ -89,7 +89,7 @@ static int make_files(struct making *m)
 static const struct {
     const char *name;
     int (*make)(struct making *m);
-    bool of_history; /* changes with the history, not only with the version */
+    bool of_history; /* made from the versions up to this one */
 } documents[] = {
     {"version", make_version, false},
     {"history.json", make_history, true},
@@ -191,11 +191,10 @@ static void keep(struct document_cache *c, struct document *d)
 }
 
 /* What the document's bytes depend on. */
-static uint64_t key_of(struct table *table, const struct table_version *version, ptrdiff_t which,
-                       const struct history *h)
+static uint64_t key_of(struct table *table, const struct table_version *version, ptrdiff_t which)
 {
     uint64_t parts[] = {(uint64_t)which, (uint64_t)version->version.number,
-                        version->version.fingerprint, h ? h->n : 0};
+                        version->version.fingerprint};
     return hash64(hash64(2, table_id(table)), slice_make(parts, sizeof parts));
 }
 
@@ -230,7 +229,13 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
     ptrdiff_t which = find_document(table_ops(table), name);
     if (which < 0)
         return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(name));
-    int rc = documents[which].of_history ? table_history(table, task, &h, err) : 0;
+    uint64_t key = key_of(table, version, which);
+    *out = find_kept(c, key);
+    if (*out)
+        return 0;
+    int rc = task_to_worker(task, table_lake(table)->config.workers);
+    if (rc == 0 && documents[which].of_history)
+        rc = table_history(table, task, &h, err);
     if (rc < 0)
         return rc;
     if (h) { /* up to this version: what it says of its history does not change */
@@ -240,14 +245,6 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
         if (!h)
             return -ENOMEM;
     }
-    uint64_t key = key_of(table, version, which, h);
-    *out = find_kept(c, key);
-    if (*out)
-        return 0;
-    struct lake *lake = table_lake(table);
-    rc = task_to_worker(task, lake->config.workers);
-    if (rc < 0)
-        return rc;
     struct making m = {.table = table, .version = version, .history = h, .err = err};
     buf_init(&m.out, DOCUMENT_BYTES_MAX);
     rc = make(c, &m, which, out);
