@@ -21,12 +21,30 @@
 /* An ETag with its quotes; S3's have 34 to 40 bytes. */
 #define ETAG_BYTES_MAX 128
 
-/* The unit in which an object is fetched and cached. */
+/* More than any store holds (S3: 50 TiB). */
+#define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
+/* The most that one request to a store fetches: a transfer buffer. */
 #define BLOCK_BYTES MIB
+/* The unit of presence and of checksums in the cache: a reader at random waits for no more. */
+#define GRANULE_BYTES (64 * KIB)
+/* A miss that is no part of a sequence fetches so much at least. */
+#ifndef FETCH_RANDOM_BYTES
+#define FETCH_RANDOM_BYTES (256 * KIB)
+#endif
+/* What one record of the cache's index tells of, and what leaves at once of a huge object. */
+#define SEGMENT_BYTES (64 * MIB)
 /* Blocks on the way at once: the pool of transfer buffers (design.md section 3). */
 #define TRANSFER_BLOCKS_MAX 96
 /* Connections to one host: what the pool can fill. */
 #define CONNECTIONS_MAX 96
+
+/*
+ * What is remembered of uses (cache/uses.h), 16 bytes each: one for so many bytes of the cache's
+ * budget, which is several times what it holds where files have 100 KB, and in all 16 MiB of the
+ * memory that is not the page cache's.
+ */
+#define USES_BUDGET_BYTES_EACH (16 * KIB)
+#define USES_SLOTS_MAX ((size_t)1 << 20)
 
 /* One JSON line of a commit: actions with large statistics or schemas. */
 #define JSON_LINE_BYTES_MAX (64 * MIB)

@@ -78,9 +78,7 @@ void object_unref(struct object *o)
     struct cache *c = o->cache;
     bool last = false;
     WITH_LOCK (&c->lock) {
-        if (o->refs == 1 && o->touched && !o->dirty) {
-            push_dirty_locked(c, o); /* which takes the reference over */
-        } else if (--o->refs == 0) {
+        if (--o->refs == 0) {
             void *removed = map_remove(&c->table, id_slice(&o->id));
             assert(removed == o);
             (void)removed;
@@ -91,18 +89,15 @@ void object_unref(struct object *o)
         object_free(o);
 }
 
-uint64_t cache_high_water(const struct cache *c)
-{
-    return c->size_bytes - c->size_bytes / 16;
-}
-
 bool cache_reserve(struct object *o, uint64_t n)
 {
     struct cache *c = o->cache;
+    uint64_t limit = c->limit_bytes;
     bool room = false;
+    if (cache_is_off(c))
+        return false;
     WITH_LOCK (&c->lock) {
-        if (c->bytes <= c->size_bytes && n <= c->size_bytes - c->bytes &&
-            !map_find(&c->doomed, id_slice(&o->id))) {
+        if (c->bytes <= limit && n <= limit - c->bytes && !map_find(&c->doomed, id_slice(&o->id))) {
             room = true;
             c->bytes += n;
         }
@@ -114,23 +109,29 @@ bool cache_reserve(struct object *o, uint64_t n)
     return room;
 }
 
-void cache_count(struct cache *c, int64_t bytes, int64_t objects)
+void cache_count(struct cache *c, int64_t bytes, int64_t objects, int64_t sealed)
 {
     WITH_LOCK (&c->lock) {
         c->bytes += (uint64_t)bytes;
         c->objects += (uint64_t)objects;
+        c->sealed += (uint64_t)sealed;
     }
 }
 
 void cache_stat(struct cache *c, struct cache_stat *out)
 {
-    struct cache_stat s = {.size_bytes = c->size_bytes,
+    struct cache_stat s = {.limit_bytes = c->limit_bytes,
                            .hit_bytes = c->hit_bytes,
                            .fetched_bytes = c->fetched_bytes,
                            .requests = c->requests,
-                           .write_errors = c->write_errors};
+                           .evicted_bytes = c->evicted_bytes,
+                           .scrubbed_bytes = c->scrubbed_bytes,
+                           .damaged = c->damaged,
+                           .write_errors = c->write_errors,
+                           .off = cache_is_off(c)};
     WITH_LOCK (&c->lock) {
         s.objects = c->objects;
+        s.sealed = c->sealed;
         s.bytes = c->bytes;
         s.flights = c->flights;
     }
@@ -140,14 +141,15 @@ void cache_stat(struct cache *c, struct cache_stat *out)
 /* What is there when cache_open fails, too. */
 static void cache_free(struct cache *c)
 {
-    free(c->batch);
     index_close(c->index);
+    uses_close(c->uses);
     pool_done(&c->pool);
     map_done(&c->table);
     map_done(&c->doomed);
     if (c->objects_fd >= 0)
         (void)close(c->objects_fd); /* a directory */
     cond_done(&c->changed);
+    cond_done(&c->due);
     cond_done(&c->idle);
     lock_done(&c->lock);
     free(c);
@@ -164,19 +166,57 @@ static int open_objects(struct cache *c, struct err *err)
     return 0;
 }
 
-static int start_flusher(struct cache *c, struct err *err)
+/* Signals are for the main thread. */
+static int start_thread(pthread_t *thread, const char *name, void *(*run)(void *), struct cache *c,
+                        struct err *err)
 {
-    c->batch = flusher_room();
-    if (!c->batch)
-        return err_set(err, ENOMEM, "out of memory");
     sigset_t all, before;
     (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
-    int rc = pthread_create(&c->flusher, NULL, flusher_run, c);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, NULL, run, c);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return err_set(err, rc, "thread: %s", strerror(rc));
-    (void)pthread_setname_np(c->flusher, "flush"); /* only a help to debuggers */
+    (void)pthread_setname_np(*thread, name); /* only a help to debuggers */
+    return 0;
+}
+
+static void end_flusher(struct cache *c)
+{
+    WITH_LOCK (&c->lock) {
+        c->ending = true;
+        cond_signal(&c->changed);
+    }
+    (void)pthread_join(c->flusher, NULL); /* our own, joined once */
+}
+
+/* Before the flusher: what it finds is still written. */
+static void end_upkeep(struct cache *c)
+{
+    WITH_LOCK (&c->lock) {
+        c->upkeep_ending = true;
+        cond_signal(&c->due);
+    }
+    (void)pthread_join(c->upkeep, NULL); /* our own, joined once */
+    WITH_LOCK (&c->lock)
+        while (c->busy) /* repairs that it began */
+            cond_wait(&c->idle, &c->lock);
+}
+
+static int start_threads(struct cache *c, struct err *err)
+{
+    int rc = start_thread(&c->flusher, "flush", flusher_run, c, err);
+    if (rc == 0 && (rc = start_thread(&c->upkeep, "upkeep", upkeep_run, c, err)) < 0)
+        end_flusher(c);
+    return rc;
+}
+
+static int count_record(void *arg, const struct segment_id *id, const struct index_record *r)
+{
+    struct cache *c = arg;
+    c->bytes += present_sum(r->size, id->number, r->present).disk + r->frozen_bytes;
+    c->objects += id->number == 0;
+    c->sealed += r->sealed;
     return 0;
 }
 
@@ -190,20 +230,29 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->dirfd = config->dirfd;
     c->objects_fd = -1;
     c->size_bytes = config->size_bytes;
+    c->limit_bytes = config->size_bytes;
+    c->free_bytes = config->free_bytes;
+    c->check_bytes = sizeof(uint32_t); /* a CRC32C */
+    c->started_ms = clock_real_ms();
     c->workers = config->workers;
+    c->tell = config->tell;
+    c->tell_arg = config->arg;
     lock_init(&c->lock);
     cond_init(&c->changed);
+    cond_init(&c->due);
     cond_init(&c->idle);
     map_init(&c->table, OBJECTS_OPEN_MAX);
     map_init(&c->doomed, OBJECTS_OPEN_MAX);
-    if (pool_init(&c->pool, c->workers, err) < 0 || open_objects(c, err) < 0)
+    if (pool_init(&c->pool, c->workers, err) < 0 || open_objects(c, err) < 0 ||
+        uses_open(c->dirfd, c->size_bytes, &c->uses, err) < 0)
         return NULL;
     c->index = index_open(c->dirfd, c->size_bytes, err);
-    if (!c->index || cache_sweep(c, err) < 0 || start_flusher(c, err) < 0) {
+    if (!c->index || index_each(c->index, count_record, c, err) < 0) {
         (void)err_wrap(err, "cache");
         return NULL;
     }
-    return STEAL(c);
+    cache_measure(c);
+    return start_threads(c, err) < 0 ? NULL : STEAL(c);
 }
 
 /* Handles, flights and reads; the list of dirty ones asks no store. */
@@ -237,10 +286,9 @@ void cache_close(struct cache *c)
     WITH_LOCK (&c->lock) {
         while (c->busy)
             cond_wait(&c->idle, &c->lock);
-        c->ending = true;
-        cond_signal(&c->changed);
     }
-    (void)pthread_join(c->flusher, NULL); /* our own, joined once */
+    end_upkeep(c);
+    end_flusher(c);
     assert(c->table.count == 0 && "an object is still open");
     cache_free(c);
 }

@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The object cache: objects of stores as sparse files on the local disk, filled in blocks.
+ * The object cache: objects of stores as sparse files on the local disk, filled in any order.
  *
  *   DIR/objects/ab/abcdef...   one sparse file an object, named by the hash of its identity
- *   DIR/cache.mdb              LMDB: per object which blocks are present, its ETag, last use
+ *   DIR/cache.mdb              LMDB: per segment which granules are present, their checksums, the
+ *                              object's ETag
+ *   DIR/uses                   what was used when (cache/uses.h)
  *
- * An object's identity is (store url, key, size, etag as listed). A block that is not there is
- * fetched by one *flight*, which all readers that miss it wait for; each is given its bytes as the
- * flight's arrive. The first answer's ETag is kept and sent as If-Match ever after: a changed
- * object is -ESTALE, never a mixture.
+ * An object's identity is (store url, key, size, etag as listed). What is missing of a read is
+ * fetched by *flights*, each of a run of granules in one block, which all readers that miss any of
+ * it wait for; each is given its bytes as the flight's arrive. The first answer's ETag is kept and
+ * sent as If-Match ever after: a changed object is -ESTALE, never a mixture.
+ *
+ *   granule 64 KiB   presence and checksum        block 1 MiB   the most that a flight brings
+ *   segment 64 MiB   a record of the index, and what eviction takes at once
  *
  *   absent --read--> flight (buffer from the pool) --all bytes, right length--> present in memory
  *   present in memory --file written, synced by the flusher, LMDB commit--> present on disk
+ *   all granules present and synced --> sealed: the kernel may read the file by itself
  *
- * So kill -9 or power loss leaves LMDB naming only blocks whose bytes are on the disk. Objects of
- * stores that can open in place are read there and never copied.
+ * So kill -9 or power loss leaves LMDB naming only granules whose bytes are on the disk. A granule
+ * is compared with its checksum before the first read from the file that this process makes of it;
+ * a sealed object is checked in the background when it is opened (cache/upkeep.c). What is wrong is
+ * forgotten and fetched again. Objects of stores that can open in place are read there and never
+ * copied.
+ *
+ * A disk that is full or dead turns caching off for a while, not reading.
  *
  * Any thread may call. No call waits for the network or the disk but those marked "blocks".
- * Not here (yet): checksums, eviction by range, prefetch, passthrough.
+ * Not here: which ranges a reader will want (prefetch plans come from above).
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -28,13 +39,14 @@
 struct cache;
 struct object;
 
-/* More than any store holds (S3: 50 TiB); bounds the presence bitmap to 8 MiB an object. */
-#define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
-
 struct cache_config {
     int dirfd;               /* the cache directory, borrowed while the cache lives */
     uint64_t size_bytes;     /* budget of the objects' files */
+    uint64_t free_bytes;     /* of the disk, which stay free whatever the budget says */
     struct workers *workers; /* disk reads and writes; borrowed likewise */
+    /* What a log should say, once each time it becomes so. Any thread; may be NULL. */
+    void (*tell)(void *arg, const char *text);
+    void *arg;
 };
 
 /*
@@ -83,16 +95,17 @@ struct object_read {
     uint64_t offset;
     size_t length; /* offset + length must not exceed the object's size */
     char *to;
+    size_t fetch_bytes; /* where it misses, so much is fetched at once; 0: as suits random reads */
     void (*done)(struct object_read *r); /* any thread; must not block */
     int rc;                              /* set before done: 0 or -errno */
     struct err err;
 
     /* private to cache/ */
     struct object *object;
-    size_t missing; /* blocks still awaited; the object's lock */
+    size_t missing; /* of what it waits for; the object's lock */
     struct job job;
-    struct piece *pieces; /* one for each block, where the read had to wait */
-    size_t piece_count;
+    struct piece *pieces;  /* all of them; the object's lock */
+    struct piece *on_disk; /* to be read by the job */
 };
 
 /*
@@ -103,6 +116,45 @@ struct object_read {
 int object_read(struct object *o, struct object_read *r, struct err *err);
 
 /*
+ * All of it is in the cache and synced; or it is read in place. Does not become true by itself
+ * while nothing is asked of the object.
+ */
+bool object_is_sealed(struct object *o);
+
+/* The same without opening it. Memory and the index only. */
+bool cache_has_sealed(struct cache *c, const struct object_name *name);
+
+/* Makes an object complete and sealed. The caller owns it until done has run. */
+struct object_fill {
+    void (*done)(struct object_fill *f); /* any thread; must not block */
+    int rc;                              /* set before done: 0 or -errno */
+    struct err err;
+
+    /* private to cache/ */
+    struct object_fill *next;
+};
+
+/*
+ * 0: it is sealed, done will not run. -EINPROGRESS: done will run, once. -ENOSPC, here or in
+ * f->rc: the cache cannot keep it now (budget, a full or dead disk), but it can be read.
+ */
+int object_fill(struct object *o, struct object_fill *f, struct err *err);
+
+/* Fetches what is missing of the range for nobody in particular; most buffers stay with those who
+ * wait. */
+void object_want(struct object *o, uint64_t offset, uint64_t length);
+
+/* Objects of this cache may be read by the kernel itself; those in place always may. */
+bool cache_can_pass(const struct cache *c);
+
+/*
+ * The file of a sealed object or of one in place, for the kernel to read: borrowed while the object
+ * is referenced. -EINPROGRESS: parked (a worker has to open the file; the task's job runs again
+ * there). -ENODATA: it is not sealed (any more).
+ */
+int object_backing(struct object *o, struct task *t, int *fd, struct err *err);
+
+/*
  * Waits until no flight of the store is under way, whose objects' handles must all have been given
  * back; then it may be freed. Two stores of one URL share their objects, which ask the one of the
  * latest object_open: so a process has one store a URL, or frees them together. Blocks.
@@ -110,11 +162,38 @@ int object_read(struct object *o, struct object_read *r, struct err *err);
 void cache_drain_store(struct cache *c, const struct store *store);
 
 struct cache_stat {
-    uint64_t objects, bytes, size_bytes;         /* in the cache now; the budget */
-    uint64_t hit_bytes, fetched_bytes, requests; /* since cache_open */
-    uint64_t flights;                            /* now */
-    uint64_t write_errors; /* blocks or records that the disk did not take; reads went on */
+    uint64_t objects, sealed;    /* of which something is in the cache; all of it */
+    uint64_t bytes, limit_bytes; /* disk that they take; what they may: the budget, and less where
+                                    the disk is nearly full */
+    uint64_t hit_bytes, fetched_bytes, requests; /* these and below since cache_open */
+    uint64_t evicted_bytes, scrubbed_bytes;
+    uint64_t damaged;      /* granules and files that were found wrong, and dropped */
+    uint64_t write_errors; /* writes that the disk did not take; reads went on */
+    uint64_t flights;      /* now */
+    bool off;              /* now: nothing is kept, because the disk refused a write */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);
+
+/* What a look after the cache has found and done. */
+struct cache_report {
+    uint64_t objects, bytes; /* looked at */
+    uint64_t damaged;
+    uint64_t removed, removed_bytes;
+};
+
+/*
+ * Reads all that is cached and compares it with its checksums. What is wrong is dropped, and
+ * fetched again where somebody has it open. tick (may be NULL) is called now and then; false stops.
+ * Blocks, for long.
+ */
+int cache_verify(struct cache *c, bool (*tick)(void *arg, const struct cache_report *r), void *arg,
+                 struct cache_report *out, struct err *err);
+
+/* Removes files and bytes that no record names, records without a file, and what is over the
+ * budget. Blocks. */
+int cache_gc(struct cache *c, struct cache_report *out, struct err *err);
+
+/* Removes all objects that are not open. Blocks. */
+int cache_drop(struct cache *c, struct cache_report *out, struct err *err);
 
 #endif

@@ -1,244 +1,269 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making room, and making files and records agree at the start.
+ * Making room.
  *
- * Eviction takes whole objects, least recently used first, never one in the table. The record goes
- * first, then the file; a crash between leaves a file without a record, which the next cache_open
- * deletes. While both go, the id is in `doomed`: an object that is opened meanwhile starts empty
- * and keeps nothing until that is over.
+ * Eviction looks at records from random places of the index and takes those that uses_score likes
+ * least, never of an object in the table. An object of one segment goes whole; of a larger one a
+ * segment goes, a hole in its file, and its first record stays, because it holds the ETag.
+ *
+ * The record goes first, then the bytes; a crash between leaves bytes without a record, which
+ * cache_gc finds. While both go, the id is in `doomed`: an object that is opened meanwhile starts
+ * empty and keeps nothing until that is over.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/random.h>
 
-#include "base/text.h"
-#include "cache/private.h"
+#include "base/vec.h"
+#include "cache/evict.h"
 
-#define CANDIDATES_MAX 512 /* the oldest ones found by one walk */
-#define ROOM_SHARE 8       /* evicts until so much of the budget is free */
+#define SAMPLE_PLACES 32
+#define SAMPLE_EACH 8
+#define TAKEN_SHARE 8 /* of a sample, the worst that go */
+#define ROUNDS_IDLE 8 /* that freed nothing, before it gives up */
 
-struct candidate {
-    struct object_id id;
-    int64_t used_ms;
-    uint64_t disk;
-    bool chosen;
+struct victim {
+    struct segment_id id;
+    uint64_t size, disk;
+    double score;
+    bool sealed;
 };
 
-struct candidates {
+struct sample {
     struct cache *cache;
     size_t count;
-    struct candidate at[2 * CANDIDATES_MAX];
+    struct victim at[SAMPLE_PLACES * SAMPLE_EACH];
 };
 
-static int older_first(const void *a, const void *b)
+uint64_t cache_high_water(struct cache *c)
 {
-    const struct candidate *x = a, *y = b;
-    return (x->used_ms > y->used_ms) - (x->used_ms < y->used_ms);
+    uint64_t limit = c->limit_bytes, room = limit / 64;
+    if (room < 64 * MIB)
+        room = limit / 8 < 64 * MIB ? limit / 8 : 64 * MIB;
+    return limit - room;
 }
 
-static int collect(void *arg, const struct object_id *id, const struct index_record *r)
+static int collect(void *arg, const struct segment_id *id, const struct index_record *r)
 {
-    struct candidates *all = arg;
+    struct sample *all = arg;
     struct cache *c = all->cache;
-    bool open;
-    WITH_LOCK (&c->lock)
-        open = map_find(&c->table, id_slice(id)) != NULL;
-    if (open)
-        return 0;
-    if (all->count == ARRAY_SIZE(all->at)) {
-        qsort(all->at, all->count, sizeof all->at[0], older_first);
-        all->count = CANDIDATES_MAX;
-    }
-    all->at[all->count++] = (struct candidate){.id = *id, .used_ms = r->used_ms};
+    struct present_sum sum = present_sum(r->size, id->number, r->present);
+    uint64_t disk = sum.disk + r->frozen_bytes;
+    if (disk == 0)
+        return 0; /* a first record that is there for its ETag */
+    all->at[all->count++] =
+        (struct victim){.id = *id,
+                        .size = r->size,
+                        .disk = disk,
+                        .score = uses_score(c->uses, segment_key(&id->object, id->number), disk)};
     return 0;
 }
 
-/* Dooms candidates until enough would be free; again looks at each, which may have been opened
- * or written since. */
-static size_t choose_locked(struct cache *c, struct candidates *all, uint64_t target)
-    REQUIRES(c->lock)
+/* By id, so that what was met twice stands together. */
+static int by_id(const void *a, const void *b)
 {
-    size_t chosen = 0;
-    uint64_t bytes = c->bytes;
-    for (size_t i = 0; i < all->count && bytes > target; i++) {
-        struct candidate *one = &all->at[i];
-        struct index_record r;
-        if (map_find(&c->table, id_slice(&one->id)) || index_find(c->index, &one->id, &r) < 0)
-            continue;
-        one->disk = index_record_disk(&r);
-        free((void *)(uintptr_t)r.present);
-        one->chosen = map_put(&c->doomed, id_slice(&one->id), one) == 0;
-        if (!one->chosen)
-            break;
-        bytes -= one->disk;
-        chosen++;
-    }
-    return chosen;
+    const struct victim *x = a, *y = b;
+    return memcmp(&x->id, &y->id, sizeof x->id);
 }
 
-static void delete_chosen(struct cache *c, struct candidates *all, size_t chosen)
+static int worst_first(const void *a, const void *b)
 {
-    AUTO_FREE struct index_change *changes = calloc(chosen, sizeof *changes);
+    const struct victim *x = a, *y = b;
+    return (x->score < y->score) - (x->score > y->score);
+}
+
+static void take_sample(struct cache *c, struct sample *all)
+{
+    uint64_t places[SAMPLE_PLACES];
+    all->cache = c;
+    all->count = 0;
+    if (getrandom(places, sizeof places, 0) != (ssize_t)sizeof places)
+        return;    /* cannot be: so few bytes come at once */
+    places[0] = 0; /* so that a handful of records is seen whole */
+    for (unsigned i = 0; i < SAMPLE_PLACES; i++)
+        (void)index_from(c->index, places[i], SAMPLE_EACH, collect, all, NULL);
+    qsort(all->at, all->count, sizeof all->at[0], by_id);
     size_t n = 0;
-    for (size_t i = 0; changes && i < all->count; i++)
-        if (all->at[i].chosen)
-            changes[n++].id = all->at[i].id;
-    bool deleted = changes && index_write(c->index, changes, n, NULL) == 0;
-    for (size_t i = 0; deleted && i < all->count; i++) {
-        char path[OBJECT_PATH_BYTES];
-        if (!all->at[i].chosen)
-            continue;
-        object_path(&all->at[i].id, path);
-        (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by the next cache_open */
-    }
+    for (size_t i = 0; i < all->count; i++)
+        if (i == 0 || memcmp(&all->at[i].id, &all->at[i - 1].id, sizeof all->at[i].id) != 0)
+            all->at[n++] = all->at[i];
+    all->count = n;
+    qsort(all->at, all->count, sizeof all->at[0], worst_first);
+}
+
+/* Dooms the victim unless it is open. What its record says may have changed since the sample. */
+static bool doom_locked(struct cache *c, struct victim *v) REQUIRES(c->lock)
+{
+    struct index_record r, head;
+    AUTO_FREE void *owned = NULL;
+    struct slice key = id_slice(&v->id.object);
+    struct segment_id first = {.object = v->id.object};
+    if (map_find(&c->table, key) || map_find(&c->doomed, key) ||
+        index_find(c->index, &v->id, &r, &owned) < 0)
+        return false;
+    v->disk = present_sum(r.size, v->id.number, r.present).disk + r.frozen_bytes;
+    v->sealed = index_head(c->index, &first, &head) == 0 && head.sealed;
+    return map_put(&c->doomed, key, v) == 0;
+}
+
+static void undoom(struct cache *c, const struct victim *v, bool removed)
+{
+    bool object = removed && segments_of(v->size) == 1;
     WITH_LOCK (&c->lock) {
-        for (size_t i = 0; i < all->count; i++) {
-            struct candidate *one = &all->at[i];
-            if (!one->chosen)
+        (void)map_remove(&c->doomed, id_slice(&v->id.object)); /* the victim itself */
+        c->bytes -= removed ? v->disk : 0;
+        c->objects -= object;
+        c->sealed -= removed && v->sealed;
+    }
+    c->evicted_bytes += removed ? v->disk : 0;
+}
+
+/* The bytes of one segment; the file, where there is no other. */
+static void remove_bytes(struct cache *c, const struct victim *v)
+{
+    char path[OBJECT_PATH_BYTES];
+    object_path(&v->id.object, path);
+    if (segments_of(v->size) == 1) {
+        (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
+        return;
+    }
+    AUTO_FD int fd = openat(c->objects_fd, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                        (off_t)(v->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
+}
+
+/* Deletes the record, but the first one of a large object only says that nothing is there; that
+ * the object is not sealed any more stands in the first one, too. */
+static int change_records(struct cache *c, const struct victim *v)
+{
+    static const uint8_t none[SEGMENT_GRANULES / 8];
+    struct segment_id first = {.object = v->id.object};
+    struct index_record r;
+    struct index_change changes[2];
+    AUTO_FREE void *owned = NULL;
+    size_t n = 0;
+    int rc;
+    WITH_LOCK (&c->lock)
+        rc = index_find(c->index, &first, &r, &owned);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    if (rc == 0) {
+        r.sealed = false;
+        if (v->id.number == 0)
+            r.present = none;
+        changes[n++] = (struct index_change){.id = first, .record = &r};
+    }
+    if (v->id.number)
+        changes[n++] = (struct index_change){.id = v->id};
+    return index_write(c->index, changes, n, NULL);
+}
+
+/* Those of one segment, which most are, in one transaction; of the others one after another. */
+static void remove_all(struct cache *c, struct victim **victims, size_t n)
+{
+    struct index_change changes[SAMPLE_PLACES * SAMPLE_EACH];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (segments_of(victims[i]->size) == 1)
+            changes[count++] = (struct index_change){.id = victims[i]->id};
+    int rc = index_write(c->index, changes, count, NULL);
+    for (size_t i = 0; i < n; i++) {
+        bool large = segments_of(victims[i]->size) > 1;
+        bool removed = (large ? change_records(c, victims[i]) : rc) == 0;
+        if (removed)
+            remove_bytes(c, victims[i]);
+        undoom(c, victims[i], removed);
+    }
+}
+
+/* Evicts the worst of one sample. Returns how many went. */
+static size_t evict_some(struct cache *c, struct sample *all, uint64_t target)
+{
+    struct victim *chosen[SAMPLE_PLACES * SAMPLE_EACH];
+    size_t n = 0;
+    take_sample(c, all);
+    size_t most = all->count / TAKEN_SHARE + 1;
+    WITH_LOCK (&c->lock) {
+        uint64_t bytes = c->bytes;
+        for (size_t i = 0; i < all->count && n < most && bytes > target; i++) {
+            struct victim *v = &all->at[i];
+            if (!doom_locked(c, v))
                 continue;
-            (void)map_remove(&c->doomed, id_slice(&one->id)); /* itself */
-            c->bytes -= deleted ? one->disk : 0;
-            c->objects -= deleted;
+            chosen[n++] = v;
+            bytes -= v->disk < bytes ? v->disk : bytes;
         }
     }
+    remove_all(c, chosen, n);
+    return n;
 }
 
 bool cache_evict(struct cache *c)
 {
-    AUTO_FREE struct candidates *all = calloc(1, sizeof *all);
+    AUTO_FREE struct sample *all = calloc(1, sizeof *all);
     if (!all)
         return false;
-    uint64_t target = c->size_bytes - c->size_bytes / ROOM_SHARE;
-    for (;;) {
-        size_t chosen;
+    for (unsigned idle = 0; idle < ROUNDS_IDLE;) {
+        uint64_t high = cache_high_water(c), target = high - high / 64;
         bool enough;
-        all->cache = c;
-        all->count = 0;
-        if (index_each(c->index, collect, all, NULL) < 0)
-            return false;
-        qsort(all->at, all->count, sizeof all->at[0], older_first);
-        WITH_LOCK (&c->lock)
-            chosen = choose_locked(c, all, target);
-        if (chosen)
-            delete_chosen(c, all, chosen);
         WITH_LOCK (&c->lock)
             enough = c->bytes <= target;
-        if (enough || chosen == 0)
-            return enough;
+        if (enough)
+            return true;
+        idle = evict_some(c, all, target) ? 0 : idle + 1;
     }
+    return false;
 }
 
-/* Blocks that were written but never recorded take room that nobody would count. */
-static void punch_absent(int objects_fd, const char *path, const struct index_record *r)
+/* ---- whole objects ---- */
+
+bool evict_doom(struct cache *c, const struct object_id *id)
 {
-    AUTO_FD int fd = openat(objects_fd, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    for (uint64_t i = 0; fd >= 0 && i < blocks_of(r->size); i++)
-        if (!bitmap_has(r->present, i))
-            (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                            (off_t)(i * BLOCK_BYTES), (off_t)block_length(r->size, i));
+    static struct victim gone;
+    bool doomed;
+    WITH_LOCK (&c->lock) {
+        doomed = !map_find(&c->table, id_slice(id)) && !map_find(&c->doomed, id_slice(id)) &&
+                 map_put(&c->doomed, id_slice(id), &gone) == 0;
+    }
+    return doomed;
 }
 
-/* A record is good where its file has all that it names. */
-static int sweep_record(void *arg, const struct object_id *id, const struct index_record *r)
+void evict_undoom(struct cache *c, const struct object_id *id)
 {
-    struct candidates *bad = arg;
-    struct cache *c = bad->cache;
+    WITH_LOCK (&c->lock)
+        (void)map_remove(&c->doomed, id_slice(id)); /* no value of anybody's */
+}
+
+int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uint64_t *freed)
+{
+    VEC(struct index_change) changes = VEC_MAX(segments_of(OBJECT_BYTES_MAX));
+    struct segment_id at = {.object = *id};
     char path[OBJECT_PATH_BYTES];
-    struct stat st;
-    uint64_t disk = index_record_disk(r);
-    object_path(id, path);
-    if (disk == 0 || r->size > OBJECT_BYTES_MAX ||
-        fstatat(c->objects_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-        (uint64_t)st.st_size < index_record_end(r)) {
-        bad->at[bad->count++] = (struct candidate){.id = *id};
-        return bad->count == ARRAY_SIZE(bad->at) ? 1 : 0;
-    }
-    if ((uint64_t)st.st_blocks * 512 > disk + BLOCK_BYTES)
-        punch_absent(c->objects_fd, path, r);
-    cache_count(c, (int64_t)disk, 1);
-    return 0;
-}
-
-static int sweep_records(struct cache *c, struct err *err)
-{
-    AUTO_FREE struct candidates *bad = calloc(1, sizeof *bad);
-    AUTO_FREE struct index_change *changes = calloc(2 * CANDIDATES_MAX, sizeof *changes);
-    if (!bad || !changes)
-        return err_set(err, ENOMEM, "out of memory");
-    int more;
-    do {
+    uint64_t disk = 0;
+    bool sealed = false;
+    int rc = 0;
+    for (; rc == 0 && at.number < segments_of(size); at.number++) {
+        struct index_record r;
+        AUTO_FREE void *owned = NULL;
+        struct index_change change = {.id = at};
         WITH_LOCK (&c->lock)
-            c->bytes = c->objects = 0; /* each walk starts over */
-        bad->cache = c;
-        bad->count = 0;
-        more = index_each(c->index, sweep_record, bad, err);
-        if (more < 0)
-            return more;
-        for (size_t i = 0; i < bad->count; i++)
-            changes[i] = (struct index_change){.id = bad->at[i].id};
-        int rc = index_write(c->index, changes, bad->count, err);
-        if (rc < 0)
-            return rc;
-    } while (more);
-    return 0;
-}
-
-static bool parse_path(const char *directory, const char *name, struct object_id *id)
-{
-    char digits[2 * SHA256_BYTES + 1];
-    if (strlen(directory) != 2 || strlen(name) != sizeof digits - 3)
-        return false;
-    (void)snprintf(digits, sizeof digits, "%s%s", directory, name);
-    for (size_t i = 0; i < sizeof id->bytes; i++) {
-        int high = text_hex_digit(digits[2 * i]), low = text_hex_digit(digits[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        id->bytes[i] = (uint8_t)(high << 4 | low);
+            rc = index_find(c->index, &at, &r, &owned);
+        if (rc == 0) {
+            disk += present_sum(r.size, at.number, r.present).disk + r.frozen_bytes;
+            sealed = sealed || r.sealed;
+            rc = vec_push(&changes, change);
+        } else if (rc == -ENOENT) {
+            rc = 0;
+        }
     }
-    char path[OBJECT_PATH_BYTES];
-    object_path(id, path); /* upper-case digits are not ours */
-    return strncmp(path, directory, 2) == 0 && strcmp(path + 3, name) == 0;
-}
-
-/* True where the index names the file. */
-static bool is_known(struct cache *c, const char *directory, const char *name)
-{
-    struct object_id id;
-    struct index_record r;
-    int rc = -ENOENT;
-    if (parse_path(directory, name, &id))
-        WITH_LOCK (&c->lock)
-            rc = index_find(c->index, &id, &r);
     if (rc == 0)
-        free((void *)(uintptr_t)r.present);
-    return rc != -ENOENT;
-}
-
-static void sweep_files(struct cache *c, const char *directory)
-{
-    int fd = openat(c->objects_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        if (fd >= 0)
-            (void)close(fd); /* a directory */
-        return;
-    }
-    struct dirent *e;
-    while ((e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            !is_known(c, directory, e->d_name))
-            (void)unlinkat(fd, e->d_name, 0); /* what cannot be deleted does no harm */
-    (void)closedir(d);
-}
-
-int cache_sweep(struct cache *c, struct err *err)
-{
-    int rc = sweep_records(c, err);
-    for (unsigned i = 0; rc == 0 && i < 256; i++) {
-        char directory[3];
-        (void)snprintf(directory, sizeof directory, "%02x", i);
-        sweep_files(c, directory);
-    }
-    return rc;
+        rc = index_write(c->index, changes.at, changes.n, NULL);
+    vec_done(&changes);
+    if (rc < 0)
+        return rc;
+    object_path(id, path);
+    (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
+    cache_count(c, -(int64_t)disk, -1, sealed ? -1 : 0);
+    *freed = disk;
+    return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flights: one fetch of one block, many waiters.
+ * Flights: one fetch of some granules, many waiters.
  *
  *   made by the first piece that misses -> a buffer from the pool -> store get -> (progress)* ->
  * done failed: off the list, all waiters fail, the next read makes a new flight right:  LANDED: all
@@ -15,10 +15,15 @@
 
 #include "cache/private.h"
 
-static struct flight *find_locked(struct object *o, uint64_t block) REQUIRES(o->lock)
+static uint64_t flight_end(const struct flight *f)
+{
+    return f->offset + f->length;
+}
+
+struct flight *flight_at_locked(struct object *o, uint64_t offset)
 {
     struct flight *f = o->flights;
-    while (f && f->block != block)
+    while (f && (offset < f->offset || offset >= flight_end(f)))
         f = f->next;
     return f;
 }
@@ -49,7 +54,7 @@ static void flight_unref(struct flight *f) EXCLUDES(f->object->lock)
 
 static void serve(const struct flight *f, struct piece *p)
 {
-    memcpy(p->to, f->buffer + p->from, p->length);
+    memcpy(p->to, f->buffer + (p->offset - f->offset), p->length);
     read_finish(p->read, 0, NULL);
 }
 
@@ -72,7 +77,7 @@ static struct piece *take_waiters_locked(struct object *o, struct flight *f, siz
     struct piece *taken = NULL, **at = &f->waiters;
     while (*at) {
         struct piece *p = *at;
-        if (p->from + p->length <= got) {
+        if (p->offset + p->length <= f->offset + got) {
             *at = p->next;
             p->next = taken;
             taken = p;
@@ -123,26 +128,39 @@ static int check_answer(struct flight *f)
     return 0;
 }
 
-/* On a worker: the block goes into the file, and the flight ends. */
+/* 0; -EINPROGRESS: the job runs again; -ENOSPC: the cache does not take it. */
+static int write_down(struct flight *f, struct job *job)
+{
+    struct object *o = f->object;
+    int fd;
+    if (!f->reserved)
+        f->reserved = cache_reserve(o, disk_bytes(f->length));
+    if (!f->reserved)
+        return -ENOSPC;
+    int rc = object_file(o, job, &fd);
+    if (rc == 0)
+        return object_keep(o, fd, f->offset, f->buffer, f->length);
+    if (rc != -EINPROGRESS)
+        cache_count(o->cache, -(int64_t)disk_bytes(f->length), 0, 0);
+    return rc;
+}
+
+/* On a worker: the granules go into the file, and the flight ends. */
 static void flight_write(struct job *job)
 {
     struct flight *f = CONTAINER_OF(job, struct flight, job);
     struct object *o = f->object;
-    uint64_t disk = disk_bytes(f->length);
-    if (!f->reserved)
-        f->reserved = cache_reserve(o, disk);
-    if (f->reserved) {
-        int fd;
-        int rc = object_file(o, job, &fd);
-        if (rc == -EINPROGRESS)
-            return;
-        if (rc == 0)
-            object_keep(o, fd, f->block, f->buffer);
-        else
-            cache_count(o->cache, -(int64_t)disk, 0);
-    }
+    int rc = write_down(f, job);
+    if (rc == -EINPROGRESS)
+        return;
     WITH_LOCK (&o->lock)
         unlink_locked(o, f);
+    if (rc < 0) {
+        struct err err = ERR_INIT;
+        fill_fail(o, err_set(&err, ENOSPC, "%s: the cache does not take it", o->key), &err);
+    } else {
+        fill_poke(o);
+    }
     flight_unref(f);
 }
 
@@ -168,10 +186,12 @@ static void flight_done(struct store_get *get)
         else
             read_finish(p->read, rc, &get->err);
     }
-    if (rc == 0)
+    if (rc == 0) {
         workers_submit(o->cache->workers, &f->job);
-    else
+    } else {
+        fill_fail(o, rc, &get->err);
         flight_unref(f);
+    }
 }
 
 static void launch(struct flight *f)
@@ -180,7 +200,7 @@ static void launch(struct flight *f)
     WITH_LOCK (&o->lock)
         memcpy(f->if_match, o->etag, sizeof f->if_match);
     f->get = (struct store_get){.key = o->key,
-                                .offset = f->block * BLOCK_BYTES,
+                                .offset = f->offset,
                                 .length = f->length,
                                 .if_match = f->if_match[0] ? f->if_match : NULL,
                                 .to = f->buffer,
@@ -198,22 +218,6 @@ static void launch_run(struct job *job)
     launch(f);
 }
 
-static struct flight *flight_new_locked(struct object *o, uint64_t block) REQUIRES(o->lock)
-{
-    struct flight *f = calloc(1, sizeof *f);
-    if (!f)
-        return NULL;
-    f->object = object_ref(o);
-    f->block = block;
-    f->length = block_length(o->size, block);
-    f->refs = 1;
-    f->wait.job.run = launch_run;
-    f->job.run = flight_write;
-    f->next = o->flights;
-    o->flights = f;
-    return f;
-}
-
 static void start(struct flight *f)
 {
     struct cache *c = f->object->cache;
@@ -225,36 +229,175 @@ static void start(struct flight *f)
     }
 }
 
-bool flight_join(struct object *o, struct piece *p)
+/* ---- joining ---- */
+
+/* What one call of flights_join has found, to be served and started when the lock is left. */
+struct joining {
+    struct object *object;
+    struct object_read *read;
+    uint64_t end;
+    size_t fetch_bytes;
+    struct flight *made;  /* by made_next */
+    struct piece *landed; /* each with a reference to its flight */
+    unsigned failed;      /* pieces that there was no memory for */
+};
+
+static bool missing_locked(struct object *o, uint64_t granule) REQUIRES(o->lock)
 {
-    struct flight *f = NULL;
-    bool made = false, landed = false, present;
-    WITH_LOCK (&o->lock) {
-        present = bitmap_has(o->present, p->block);
-        if (!present)
-            f = find_locked(o, p->block);
-        if (!f && !present) {
-            f = flight_new_locked(o, p->block);
-            made = f != NULL;
-        }
-        if (f && f->state == FLIGHT_LANDED) {
-            f->refs++;
-            landed = true;
-        } else if (f) {
-            p->next = f->waiters;
-            f->waiters = p;
-        }
+    return !present_locked(o, granule) && !flight_at_locked(o, granule * GRANULE_BYTES);
+}
+
+/*
+ * A flight from the granule on: as far as it is wanted, and so much as one fetch brings, but not
+ * over the end of its block or what is there already. An object of one block comes whole.
+ */
+static struct flight *flight_new_locked(struct object *o, struct joining *j, uint64_t granule)
+    REQUIRES(o->lock)
+{
+    struct flight *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    uint64_t begin = granule / BLOCK_GRANULES * BLOCK_GRANULES, first = granule;
+    uint64_t last = (o->size - 1) / GRANULE_BYTES, most = begin + BLOCK_GRANULES - 1;
+    bool whole = o->size <= BLOCK_BYTES;
+    uint64_t want = (j->end - 1) / GRANULE_BYTES;
+    uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
+    if (most > last)
+        most = last;
+    if (!whole && (want > fetch ? want : fetch) < most)
+        most = want > fetch ? want : fetch;
+    while (whole && first > 0 && missing_locked(o, first - 1))
+        first--;
+    uint64_t end = granule;
+    while (end < most && missing_locked(o, end + 1))
+        end++;
+    f->object = object_ref(o);
+    f->offset = first * GRANULE_BYTES;
+    f->length = (size_t)((end - first) * GRANULE_BYTES + granule_length(o->size, end));
+    f->refs = 1;
+    f->wait.job.run = launch_run;
+    f->job.run = flight_write;
+    f->next = o->flights;
+    o->flights = f;
+    f->made_next = j->made;
+    j->made = f;
+    return f;
+}
+
+/* NULL: out of memory, or nobody reads. */
+static struct piece *add_piece_locked(struct object *o, struct joining *j, uint64_t offset,
+                                      uint64_t end) REQUIRES(o->lock)
+{
+    (void)o; /* whose lock guards the lists */
+    struct object_read *r = j->read;
+    if (!r)
+        return NULL;
+    struct piece *p = malloc(sizeof *p);
+    r->missing++;
+    if (!p) {
+        j->failed++;
+        return NULL;
     }
-    if (present)
-        return false;
+    *p = (struct piece){.read = r,
+                        .next_all = r->pieces,
+                        .offset = offset,
+                        .length = (size_t)(end - offset),
+                        .to = r->to + (offset - r->offset)};
+    r->pieces = p;
+    return p;
+}
+
+/* Where the granules that are in the file end. */
+static uint64_t present_end_locked(struct object *o, const struct joining *j, uint64_t offset)
+    REQUIRES(o->lock)
+{
+    uint64_t granule = offset / GRANULE_BYTES + 1;
+    while (granule * GRANULE_BYTES < j->end && present_locked(o, granule))
+        granule++;
+    uint64_t end = granule * GRANULE_BYTES;
+    return end < j->end ? end : j->end;
+}
+
+static void wait_for_locked(struct object *o, struct joining *j, struct flight *f, uint64_t offset,
+                            uint64_t end) REQUIRES(o->lock)
+{
+    struct piece *p = add_piece_locked(o, j, offset, end);
+    if (!p)
+        return;
+    if (f->state == FLIGHT_LANDED) {
+        f->refs++;
+        p->flight = f;
+        p->next = j->landed;
+        j->landed = p;
+    } else {
+        p->next = f->waiters;
+        f->waiters = p;
+    }
+}
+
+/* Finds one source for what begins at the offset; returns where that ends. */
+static uint64_t join_some_locked(struct object *o, struct joining *j, uint64_t offset)
+    REQUIRES(o->lock)
+{
+    if (present_locked(o, offset / GRANULE_BYTES)) {
+        uint64_t end = present_end_locked(o, j, offset);
+        struct piece *p = add_piece_locked(o, j, offset, end);
+        if (p) {
+            p->next = j->read->on_disk;
+            j->read->on_disk = p;
+        }
+        return end;
+    }
+    struct flight *f = flight_at_locked(o, offset);
+    if (!f)
+        f = flight_new_locked(o, j, offset / GRANULE_BYTES);
     if (!f) {
-        struct err err = ERR_INIT;
-        read_finish(p->read, err_set(&err, ENOMEM, "%s: out of memory", o->key), &err);
-    } else if (landed) {
+        if (j->read)
+            j->read->missing++;
+        j->failed++;
+        return j->end;
+    }
+    uint64_t end = flight_end(f) < j->end ? flight_end(f) : j->end;
+    wait_for_locked(o, j, f, offset, end);
+    return end;
+}
+
+static void settle(struct joining *j)
+{
+    while (j->landed) {
+        struct piece *p = j->landed;
+        struct flight *f = p->flight;
+        j->landed = p->next;
         serve(f, p);
         flight_unref(f);
-    } else if (made) {
+    }
+    while (j->made) {
+        struct flight *f = j->made;
+        j->made = f->made_next;
         start(f);
     }
-    return true;
+    struct err err = ERR_INIT;
+    for (; j->failed && j->read; j->failed--)
+        read_finish(j->read, err_set(&err, ENOMEM, "%s: out of memory", j->object->key), &err);
+}
+
+/* Who reads much at once reads on: the kernel's readahead, say. */
+static size_t usual_fetch(uint64_t length)
+{
+    return length >= FETCH_RANDOM_BYTES / 2 ? BLOCK_BYTES : FETCH_RANDOM_BYTES;
+}
+
+void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,
+                  size_t fetch_bytes)
+{
+    struct joining j = {.object = o,
+                        .read = r,
+                        .end = offset + length,
+                        .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length)};
+    object_load_range(o, offset, length);
+    WITH_LOCK (&o->lock) {
+        while (offset < j.end)
+            offset = join_some_locked(o, &j, offset);
+    }
+    settle(&j);
 }

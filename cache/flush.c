@@ -4,94 +4,147 @@
  * evicts when the budget is nearly full, and gives back idle buffers.
  *
  * A flush syncs each dirty object's file and only then commits what was present before the sync,
- * all objects in one transaction: so LMDB never names bytes that are not on the disk.
+ * all objects in one transaction: so LMDB never names bytes that are not on the disk. The first
+ * record of an object holds its ETag, so it is written whenever another one is.
  */
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "cache/private.h"
 
 #define FLUSH_MS 1000
 #define EVICT_RETRY_MS 250 /* where all that could go is open */
-#define BATCH_MAX 1024     /* objects a transaction */
+#define BATCH_MAX 256      /* objects a transaction */
 
-struct item {
-    struct object *object;
-    uint8_t *present; /* a copy, owned; NULL: nothing to record */
+/* What a record shall say: a copy, because the segment changes on. */
+struct copy {
     struct index_record record;
-    bool discard;
+    uint8_t bytes[]; /* present, checks */
 };
 
 struct batch {
-    size_t count, change_count;
-    struct item items[BATCH_MAX];
-    struct index_change changes[BATCH_MAX];
+    size_t count;
+    struct object *objects[BATCH_MAX];
+    bool discard[BATCH_MAX];
+    VEC(struct index_change) changes;
 };
-
-struct batch *flusher_room(void)
-{
-    return calloc(1, sizeof(struct batch));
-}
 
 static void take_dirty(struct cache *c, struct batch *b)
 {
-    b->count = b->change_count = 0;
+    b->count = 0;
     WITH_LOCK (&c->lock) {
         while (c->dirty && b->count < BATCH_MAX) {
             struct object *o = c->dirty;
             c->dirty = o->dirty_next;
             o->dirty = false; /* from here on a change puts it into the next flush */
-            b->items[b->count++] = (struct item){.object = o};
+            b->objects[b->count++] = o;
         }
     }
 }
 
-/* What the object's record shall say, and the file that must be synced before (or -1). */
-static int snapshot(struct item *item)
+static void free_changes(struct batch *b, size_t from)
 {
-    struct object *o = item->object;
-    int fd = -1;
-    o->touched = false;
+    for (size_t i = from; i < b->changes.n; i++)
+        free((void *)(uintptr_t)b->changes.at[i].record); /* the first member of a copy */
+    b->changes.n = from;
+}
+
+static struct copy *copy_locked(struct object *o, uint32_t n) REQUIRES(o->lock)
+{
+    const struct segment *s = o->segments[n];
+    unsigned granules = granules_of(o->size, n);
+    size_t bitmap = bitmap_bytes(granules), checks = (size_t)granules * o->cache->check_bytes;
+    struct copy *copy = malloc(sizeof *copy + bitmap + checks);
+    if (!copy)
+        return NULL;
+    copy->record = (struct index_record){.size = o->size,
+                                         .checked_ms = o->checked_ms,
+                                         .sealed = n == 0 && o->sealed,
+                                         .check_bytes = o->cache->check_bytes,
+                                         .present = copy->bytes,
+                                         .checks = copy->bytes + bitmap};
+    memcpy(copy->record.etag, o->etag, sizeof o->etag);
+    memcpy(copy->bytes, s->present, bitmap);
+    memcpy(copy->bytes + bitmap, s->checks, checks);
+    return copy;
+}
+
+/* Copies the dirty segments, and the first one beside them. False: there are none, or no memory. */
+static bool copy_dirty(struct object *o, struct batch *b)
+{
+    size_t before = b->changes.n;
+    bool failed = false;
     WITH_LOCK (&o->lock) {
-        item->discard = o->keeping == DISCARD;
-        size_t n = bitmap_bytes(o->size);
-        if (o->keeping == KEEP && o->present && (item->present = malloc(n)))
-            memcpy(item->present, o->present, n);
-        item->record =
-            (struct index_record){.size = o->size, .used_ms = o->used_ms, .present = item->present};
-        memcpy(item->record.etag, o->etag, sizeof o->etag);
-        if (item->present && o->unsynced) {
-            fd = o->fd;
-            o->unsynced = false;
+        if (o->checked_ms == 0)
+            o->checked_ms = clock_real_ms();
+        for (uint32_t i = 0; o->segments && i < o->segment_count && !failed; i++) {
+            uint32_t n = o->segment_count - 1 - i; /* the first one last: it knows of the others */
+            if (!o->segments[n] || !(o->segments[n]->dirty || (n == 0 && b->changes.n > before)))
+                continue;
+            struct index_change change = {.id = {.object = o->id, .number = n}};
+            struct copy *copy = copy_locked(o, n);
+            change.record = copy ? &copy->record : NULL;
+            failed = !copy || vec_push(&b->changes, change) < 0;
+            if (failed)
+                free(copy);
+            else
+                o->segments[n]->dirty = false;
         }
     }
-    return fd;
+    return !failed && b->changes.n > before;
 }
 
-static void prepare(struct batch *b)
+/* The copies are not to be written (now): what they are of is dirty again. */
+static void take_back(struct object *o, struct batch *b, size_t from)
 {
-    for (size_t i = 0; i < b->count; i++) {
-        struct item *item = &b->items[i];
-        struct object *o = item->object;
-        int fd = snapshot(item);
-        if (fd >= 0 && fdatasync(fd) < 0) {
-            /* What was written may be lost though it can still be read. The next flush deletes
-             * the record. */
-            o->cache->write_errors++;
-            object_discard(o);
-            free(STEAL(item->present));
+    WITH_LOCK (&o->lock) {
+        for (size_t i = from; i < b->changes.n; i++) {
+            uint32_t n = b->changes.at[i].id.number;
+            if (o->segments && o->segments[n])
+                o->segments[n]->dirty = true;
         }
-        if (!item->present && !item->discard)
-            continue;
-        b->changes[b->change_count++] =
-            (struct index_change){.id = o->id, .record = item->discard ? NULL : &item->record};
+    }
+    free_changes(b, from);
+}
+
+static void delete_records(struct object *o, struct batch *b)
+{
+    for (uint32_t n = 0; n < o->segment_count; n++) {
+        struct index_change change = {.id = {.object = o->id, .number = n}};
+        if (vec_push(&b->changes, change) < 0)
+            return; /* a record that is left over meets no file, which the next opener notices */
     }
 }
 
-static void finish(struct cache *c, struct item *item, bool committed)
+static void prepare(struct batch *b, size_t at)
 {
-    struct object *o = item->object;
-    if (item->discard) {
+    struct object *o = b->objects[at];
+    size_t from = b->changes.n;
+    WITH_LOCK (&o->lock)
+        b->discard[at] = o->keeping == DISCARD;
+    if (b->discard[at]) {
+        delete_records(o, b);
+        return;
+    }
+    bool copied = copy_dirty(o, b), was_sealed = o->sealed;
+    int rc = copied ? object_sync(o) : 0;
+    if (rc < 0 || !copied) {
+        take_back(o, b, from);
+        if (rc == -EINPROGRESS || (!copied && b->changes.n > from))
+            cache_dirty(o);
+    } else if (o->sealed && !was_sealed) {
+        /* The sync has sealed it: what was written since the copies is synced too, and no more can
+         * come. */
+        take_back(o, b, from);
+        (void)copy_dirty(o, b);
+    }
+}
+
+static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
+{
+    struct object *o = b->objects[at];
+    if (b->discard[at]) {
         char path[OBJECT_PATH_BYTES];
         object_path(&o->id, path);
         /* A record that is left over meets no file, which the next opener notices. */
@@ -99,11 +152,9 @@ static void finish(struct cache *c, struct item *item, bool committed)
         WITH_LOCK (&o->lock)
             if (committed && o->fd < 0)
                 o->keeping = KEEP;
-    } else if (!committed && item->present) {
-        c->write_errors++;
+    } else if (!committed) {
         object_discard(o);
     }
-    free(item->present);
     object_unref(o);
 }
 
@@ -111,10 +162,14 @@ static void finish(struct cache *c, struct item *item, bool committed)
 static bool flush(struct cache *c, struct batch *b)
 {
     take_dirty(c, b);
-    prepare(b);
-    bool committed = index_write(c->index, b->changes, b->change_count, NULL) == 0;
     for (size_t i = 0; i < b->count; i++)
-        finish(c, &b->items[i], committed);
+        prepare(b, i);
+    int rc = index_write(c->index, b->changes.at, b->changes.n, NULL);
+    if (rc < 0)
+        cache_failed(c, -rc);
+    free_changes(b, 0);
+    for (size_t i = 0; i < b->count; i++)
+        finish(c, b, i, rc == 0);
     bool more;
     WITH_LOCK (&c->lock)
         more = c->dirty != NULL;
@@ -162,23 +217,25 @@ static bool over_high_water(struct cache *c)
 void *flusher_run(void *arg)
 {
     struct cache *c = arg;
-    struct batch *b = c->batch;
+    struct batch b = {.changes = VEC_MAX(2 * segments_of(OBJECT_BYTES_MAX))};
     int64_t flush_at = 0, evict_at = 0;
     for (;;) {
         struct asked a = wait_asked(c, flush_at, evict_at);
         if (a.ending)
             break;
         if (a.tick) {
-            bool more = flush(c, b);
+            bool more = flush(c, &b);
             bool warm = pool_trim(&c->pool);
+            cache_measure(c);
             WITH_LOCK (&c->lock)
                 c->tick = c->tick || more || warm;
-            flush_at = clock_mono_ms() + FLUSH_MS;
+            flush_at = clock_mono_ms() + (more ? 0 : FLUSH_MS);
         }
         if (a.evict || (a.tick && over_high_water(c)))
             evict_at = clock_mono_ms() + (cache_evict(c) ? 0 : EVICT_RETRY_MS);
     }
-    while (flush(c, b))
+    while (flush(c, &b))
         continue;
+    vec_done(&b.changes);
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/index.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <string.h>
@@ -12,17 +13,18 @@
 
 #define FILE_NAME "cache.mdb"
 #define LOCK_NAME FILE_NAME "-lock"
-#define FORMAT 1
-#define FIXED_BYTES 24
+#define FORMAT 2
+#define FLAG_SEALED 1
+#define FIXED_BYTES 32
+#define KEY_BYTES (SHA256_BYTES + 4)
 #define MAP_BYTES_MIN (64 * MIB)
-/* Files take a page at least; a record with its share of half-filled pages takes less than an
- * eighth of one. */
-#define MAP_BYTES_PER_BUDGET 8
+/* The longest record, of a segment with one granule, takes half of what that takes. */
+#define MAP_BYTES_PER_BUDGET 2
 
 struct index {
     MDB_env *env;
     MDB_dbi dbi;
-    MDB_txn *finder; /* of index_find: reset between calls */
+    MDB_txn *finder; /* of index_find and index_head: reset between calls */
 };
 
 static int lmdb_error(struct err *err, int rc)
@@ -33,101 +35,147 @@ static int lmdb_error(struct err *err, int rc)
     return err_set(err, code, "%s: %s", FILE_NAME, mdb_strerror(rc));
 }
 
-static uint32_t checksum(const struct object_id *id, const uint8_t *value, size_t n)
+/* Segment 0 is where its object's id says. */
+static uint64_t scatter(uint32_t segment)
 {
-    return crc32c(crc32c(0, id->bytes, sizeof id->bytes), value + sizeof(uint32_t),
+    return segment * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static void format_key(uint8_t to[KEY_BYTES], const struct segment_id *id)
+{
+    uint64_t first, mixed = scatter(id->number);
+    memcpy(to, id->object.bytes, SHA256_BYTES);
+    memcpy(&first, to, sizeof first);
+    first ^= mixed;
+    memcpy(to, &first, sizeof first);
+    memcpy(to + SHA256_BYTES, &id->number, sizeof id->number);
+}
+
+static bool parse_key(const MDB_val *key, struct segment_id *id)
+{
+    uint64_t first;
+    if (key->mv_size != KEY_BYTES)
+        return false;
+    const uint8_t *from = key->mv_data;
+    memcpy(id->object.bytes, from, SHA256_BYTES);
+    memcpy(&id->number, from + SHA256_BYTES, sizeof id->number);
+    memcpy(&first, from, sizeof first);
+    first ^= scatter(id->number);
+    memcpy(id->object.bytes, &first, sizeof first);
+    return true;
+}
+
+static uint32_t checksum(const MDB_val *key, const uint8_t *value, size_t n)
+{
+    return crc32c(crc32c(0, key->mv_data, key->mv_size), value + sizeof(uint32_t),
                   n - sizeof(uint32_t));
 }
 
-static bool parse_record(const MDB_val *key, const MDB_val *value, struct object_id *id,
+static bool parse_record(const MDB_val *key, const MDB_val *value, struct segment_id *id,
                          struct index_record *out)
 {
-    if (key->mv_size != sizeof id->bytes || value->mv_size < FIXED_BYTES)
+    if (!parse_key(key, id) || value->mv_size < FIXED_BYTES)
         return false;
-    memcpy(id->bytes, key->mv_data, sizeof id->bytes);
     struct bytes b = bytes_make(value->mv_data, value->mv_size);
     uint32_t crc = bytes_le32(&b);
-    uint8_t format = bytes_u8(&b);
-    struct index_record r = {0};
+    uint8_t format = bytes_u8(&b), flags = bytes_u8(&b);
+    struct index_record r = {.sealed = flags & FLAG_SEALED};
     size_t etag_length = bytes_u8(&b);
-    (void)bytes_take(&b, 2);
+    r.check_bytes = bytes_u8(&b);
     r.size = bytes_le64(&b);
-    r.used_ms = (int64_t)bytes_le64(&b);
-    if (format != FORMAT || etag_length >= sizeof r.etag ||
-        crc != checksum(id, value->mv_data, value->mv_size))
+    r.checked_ms = (int64_t)bytes_le64(&b);
+    r.frozen_bytes = bytes_le64(&b);
+    if (format != FORMAT || etag_length >= sizeof r.etag || r.check_bytes == 0 ||
+        r.check_bytes > CHECK_BYTES_MAX || r.size > OBJECT_BYTES_MAX ||
+        id->number >= segments_of(r.size) || crc != checksum(key, value->mv_data, value->mv_size))
         return false;
+    unsigned granules = granules_of(r.size, id->number);
     const uint8_t *etag = bytes_take(&b, etag_length);
     if (!etag)
         return false;
     memcpy(r.etag, etag, etag_length);
-    r.present = b.p;
-    if (bytes_left(&b) != bitmap_bytes(r.size))
+    r.present = bytes_take(&b, bitmap_bytes(granules));
+    r.checks = bytes_take(&b, (size_t)granules * r.check_bytes);
+    if (!r.present || !r.checks || bytes_left(&b) != 0)
         return false;
     *out = r;
     return true;
 }
 
-static void format_record(uint8_t *to, size_t n, const struct object_id *id,
+static size_t record_bytes(const struct segment_id *id, const struct index_record *r)
+{
+    unsigned granules = granules_of(r->size, id->number);
+    return FIXED_BYTES + strlen(r->etag) + bitmap_bytes(granules) +
+           (size_t)granules * r->check_bytes;
+}
+
+static void format_record(const MDB_val *key, MDB_val *value, const struct segment_id *id,
                           const struct index_record *r)
 {
-    size_t etag_length = strlen(r->etag);
+    uint8_t *to = value->mv_data;
+    unsigned granules = granules_of(r->size, id->number);
+    size_t etag_length = strlen(r->etag), bitmap = bitmap_bytes(granules);
     memset(to, 0, FIXED_BYTES);
     to[4] = FORMAT;
-    to[5] = (uint8_t)etag_length;
+    to[5] = r->sealed ? FLAG_SEALED : 0;
+    to[6] = (uint8_t)etag_length;
+    to[7] = (uint8_t)r->check_bytes;
     memcpy(to + 8, &r->size, sizeof r->size);
-    memcpy(to + 16, &r->used_ms, sizeof r->used_ms);
+    memcpy(to + 16, &r->checked_ms, sizeof r->checked_ms);
+    memcpy(to + 24, &r->frozen_bytes, sizeof r->frozen_bytes);
     memcpy(to + FIXED_BYTES, r->etag, etag_length);
-    memcpy(to + FIXED_BYTES + etag_length, r->present, bitmap_bytes(r->size));
-    uint32_t crc = checksum(id, to, n);
+    memcpy(to + FIXED_BYTES + etag_length, r->present, bitmap);
+    memcpy(to + FIXED_BYTES + etag_length + bitmap, r->checks, (size_t)granules * r->check_bytes);
+    uint32_t crc = checksum(key, to, value->mv_size);
     memcpy(to, &crc, sizeof crc);
 }
 
-uint64_t index_record_disk(const struct index_record *r)
+struct present_sum present_sum(uint64_t size, uint32_t segment, const uint8_t *present)
 {
-    uint64_t sum = 0;
-    for (uint64_t i = 0; i < blocks_of(r->size); i++)
-        if (bitmap_has(r->present, i))
-            sum += disk_bytes(block_length(r->size, i));
+    struct present_sum sum = {0};
+    uint64_t first = (uint64_t)segment * SEGMENT_GRANULES;
+    for (unsigned i = 0, n = granules_of(size, segment); i < n; i++) {
+        if (!bitmap_has(present, i))
+            continue;
+        size_t length = granule_length(size, first + i);
+        sum.disk += disk_bytes(length);
+        sum.bytes += length;
+        sum.granules++;
+    }
     return sum;
 }
 
-uint64_t index_record_bytes(const struct index_record *r)
+/* The record, pointing into the map: the caller resets the finder. */
+static int find(struct index *ix, const struct segment_id *id, struct index_record *out)
 {
-    uint64_t sum = 0;
-    for (uint64_t i = 0; i < blocks_of(r->size); i++)
-        if (bitmap_has(r->present, i))
-            sum += block_length(r->size, i);
-    return sum;
-}
-
-uint64_t index_record_end(const struct index_record *r)
-{
-    for (uint64_t i = blocks_of(r->size); i-- > 0;)
-        if (bitmap_has(r->present, i))
-            return i * BLOCK_BYTES + block_length(r->size, i);
-    return 0;
-}
-
-int index_find(struct index *ix, const struct object_id *id, struct index_record *out)
-{
-    MDB_val key = {sizeof id->bytes, (void *)(uintptr_t)id->bytes}, value;
-    struct object_id same;
-    struct index_record r;
-    int rc = mdb_txn_renew(ix->finder);
-    if (rc)
+    uint8_t key_bytes[KEY_BYTES];
+    format_key(key_bytes, id);
+    MDB_val key = {sizeof key_bytes, key_bytes}, value;
+    struct segment_id same;
+    if (mdb_txn_renew(ix->finder))
         return -EIO;
-    rc = mdb_get(ix->finder, ix->dbi, &key, &value);
+    int rc = mdb_get(ix->finder, ix->dbi, &key, &value);
     if (rc == MDB_NOTFOUND)
-        rc = -ENOENT;
-    else if (rc || !parse_record(&key, &value, &same, &r))
-        rc = -EIO;
+        return -ENOENT;
+    return rc || !parse_record(&key, &value, &same, out) ? -EIO : 0;
+}
+
+int index_find(struct index *ix, const struct segment_id *id, struct index_record *out,
+               void **owned)
+{
+    struct index_record r;
+    int rc = find(ix, id, &r);
     if (rc == 0) {
-        size_t n = bitmap_bytes(r.size);
-        uint8_t *copy = malloc(n ? n : 1);
+        unsigned granules = granules_of(r.size, id->number);
+        size_t bitmap = bitmap_bytes(granules), checks = (size_t)granules * r.check_bytes;
+        uint8_t *copy = malloc(bitmap + checks);
         if (copy) {
-            memcpy(copy, r.present, n);
+            memcpy(copy, r.present, bitmap);
+            memcpy(copy + bitmap, r.checks, checks);
             r.present = copy;
+            r.checks = copy + bitmap;
             *out = r;
+            *owned = copy;
         } else {
             rc = -ENOMEM;
         }
@@ -136,47 +184,101 @@ int index_find(struct index *ix, const struct object_id *id, struct index_record
     return rc;
 }
 
-int index_each(struct index *ix,
-               int (*each)(void *arg, const struct object_id *id, const struct index_record *r),
-               void *arg, struct err *err)
+int index_head(struct index *ix, const struct segment_id *id, struct index_record *out)
+{
+    struct index_record r;
+    int rc = find(ix, id, &r);
+    mdb_txn_reset(ix->finder);
+    if (rc < 0)
+        return rc;
+    r.present = r.checks = NULL;
+    *out = r;
+    return 0;
+}
+
+/* Who is shown records, and how many at most (0: all). */
+struct visitor {
+    index_visit *visit;
+    void *arg;
+    unsigned count;
+};
+
+static int walk(MDB_cursor *cursor, MDB_cursor_op op, MDB_val *key, const struct visitor *v,
+                struct err *err)
+{
+    MDB_val value;
+    for (unsigned seen = 0; v->count == 0 || seen < v->count; seen++) {
+        struct segment_id id;
+        struct index_record r;
+        int rc = mdb_cursor_get(cursor, key, &value, op);
+        if (rc)
+            return rc == MDB_NOTFOUND ? 0 : lmdb_error(err, rc);
+        if (!parse_record(key, &value, &id, &r))
+            return err_set(err, EBADMSG, "%s: damaged record", FILE_NAME);
+        rc = v->visit(v->arg, &id, &r);
+        if (rc)
+            return rc;
+        op = MDB_NEXT;
+    }
+    return 0;
+}
+
+static int walk_from(struct index *ix, MDB_cursor_op op, MDB_val *key, const struct visitor *v,
+                     struct err *err)
 {
     MDB_txn *txn;
     MDB_cursor *cursor;
-    MDB_val key, value;
-    int stop = 0;
     int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return lmdb_error(err, rc);
     rc = mdb_cursor_open(txn, ix->dbi, &cursor);
-    if (rc == 0) {
-        while (stop == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-            struct object_id id;
-            struct index_record r;
-            if (parse_record(&key, &value, &id, &r))
-                stop = each(arg, &id, &r);
-            else
-                stop = err_set(err, EBADMSG, "%s: damaged record", FILE_NAME);
-        }
+    if (rc) {
+        rc = lmdb_error(err, rc);
+    } else {
+        rc = walk(cursor, op, key, v, err);
         mdb_cursor_close(cursor);
     }
     mdb_txn_abort(txn);
-    if (rc && rc != MDB_NOTFOUND)
-        return lmdb_error(err, rc);
-    return stop;
+    return rc;
+}
+
+int index_each(struct index *ix, index_visit *visit, void *arg, struct err *err)
+{
+    MDB_val key;
+    return walk_from(ix, MDB_FIRST, &key, &(struct visitor){visit, arg, 0}, err);
+}
+
+int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *visit, void *arg,
+               struct err *err)
+{
+    uint64_t bytes = htobe64(place);
+    MDB_val key = {sizeof bytes, &bytes};
+    return walk_from(ix, MDB_SET_RANGE, &key, &(struct visitor){visit, arg, count}, err);
+}
+
+uint64_t index_place(const struct segment_id *id)
+{
+    uint8_t key[KEY_BYTES];
+    uint64_t first;
+    format_key(key, id);
+    memcpy(&first, key, sizeof first);
+    return be64toh(first);
 }
 
 static int write_change(struct index *ix, MDB_txn *txn, const struct index_change *change)
 {
+    uint8_t key_bytes[KEY_BYTES];
     const struct index_record *r = change->record;
-    MDB_val key = {sizeof change->id.bytes, (void *)(uintptr_t)change->id.bytes};
+    format_key(key_bytes, &change->id);
+    MDB_val key = {sizeof key_bytes, key_bytes};
     if (!r) {
         int rc = mdb_del(txn, ix->dbi, &key, NULL);
         return rc == MDB_NOTFOUND ? 0 : rc;
     }
-    MDB_val value = {FIXED_BYTES + strlen(r->etag) + bitmap_bytes(r->size), NULL};
+    MDB_val value = {record_bytes(&change->id, r), NULL};
     int rc = mdb_put(txn, ix->dbi, &key, &value, MDB_RESERVE);
     if (rc == 0)
-        format_record(value.mv_data, value.mv_size, &change->id, r);
+        format_record(&key, &value, &change->id, r);
     return rc;
 }
 
@@ -195,7 +297,7 @@ int index_write(struct index *ix, const struct index_change *changes, size_t cou
     return rc ? lmdb_error(err, rc) : 0;
 }
 
-static int pass(void *arg, const struct object_id *id, const struct index_record *r)
+static int pass(void *arg, const struct segment_id *id, const struct index_record *r)
 {
     (void)arg;
     (void)id;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The index of the cache: an LMDB environment, DIR/cache.mdb, with one record an object.
+ * The index of the cache: an LMDB environment, DIR/cache.mdb, with one record for each segment of
+ * an object of which anything is cached.
  *
- *   key    32 bytes: the object's id
- *   value  crc32c u32 | format u8 | etag length u8 | 0 u16 | size u64 | last use i64 (ms)
- *          | etag | presence bitmap, one bit a block
+ *   key    id 32 bytes, the first 8 mixed with the segment's number | segment u32
+ *   value  crc32c u32 | format u8 | flags u8 | etag length u8 | bytes of a check u8 | size u64
+ *          | checked i64 (ms) | frozen u64 | etag | presence, a bit a granule | a check a granule
  *
- * The checksum covers the id and the rest of the value. Everything here can be fetched again, so a
- * damaged environment is deleted and made again empty: index_open walks all of it first, and what
- * it lets pass cannot crash a reader.
+ * The mixing scatters the segments of one object among all records, so that a random place in the
+ * index is as near to any of them. The checksum covers the key and the rest of the value. A record
+ * names only granules whose bytes are synced. Everything here can be fetched again, so a damaged
+ * environment is deleted and made again empty: index_open walks all of it first, and what it lets
+ * pass cannot crash a reader.
  *
- * Any thread; index_find may not run twice at once (the cache's lock sees to that). index_write
- * waits for the disk.
+ * Any thread; index_find and index_head may not run twice at once (the cache's lock sees to
+ * that). index_write waits for the disk.
  */
 #ifndef CACHE_INDEX_H
 #define CACHE_INDEX_H
@@ -21,20 +24,35 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
+#define SEGMENT_GRANULES ((unsigned)(SEGMENT_BYTES / GRANULE_BYTES))
+#define BLOCK_GRANULES ((unsigned)(BLOCK_BYTES / GRANULE_BYTES))
+/* The longest check of a granule: a cipher's nonce and tag. */
+#define CHECK_BYTES_MAX 28
+
 struct object_id {
     uint8_t bytes[SHA256_BYTES];
 };
 
+/* One segment of one object. */
+struct segment_id {
+    struct object_id object;
+    uint32_t number;
+};
+
 struct index_record {
-    uint64_t size;
-    int64_t used_ms;
+    uint64_t size;         /* of the object */
+    int64_t checked_ms;    /* when all that is present was last read and found right, or written */
+    uint64_t frozen_bytes; /* of the frozen file; 0: there is none. Of segment 0 only */
+    bool sealed;           /* all segments are full. Of segment 0 only */
+    unsigned check_bytes;  /* 1 to CHECK_BYTES_MAX */
     char etag[ETAG_BYTES_MAX];
-    const uint8_t *present; /* bitmap, borrowed; NULL: nothing is present */
+    const uint8_t *present; /* bitmap of the segment's granules */
+    const uint8_t *checks;  /* check_bytes for each of them */
 };
 
 /* A record to put, or (record NULL) to delete. */
 struct index_change {
-    struct object_id id;
+    struct segment_id id;
     const struct index_record *record;
 };
 
@@ -44,55 +62,83 @@ struct index;
 struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err);
 void index_close(struct index *ix);
 
-/* 0; -ENOENT; -EIO. out->present is a copy that the caller frees. */
-int index_find(struct index *ix, const struct object_id *id, struct index_record *out);
+/* 0; -ENOENT; -EIO. *owned holds what out points to, for the caller to free. */
+int index_find(struct index *ix, const struct segment_id *id, struct index_record *out,
+               void **owned);
 
-/*
- * Each record in the order of ids, borrowed for the call; `each` must not write to the index.
- * Stops where it returns other than 0, and returns that.
- */
-int index_each(struct index *ix,
-               int (*each)(void *arg, const struct object_id *id, const struct index_record *r),
-               void *arg, struct err *err);
+/* The same without the bitmap and the checks, which are NULL; nothing is copied. */
+int index_head(struct index *ix, const struct segment_id *id, struct index_record *out);
+
+/* Called with records that are borrowed for the call; must not write to the index. */
+typedef int index_visit(void *arg, const struct segment_id *id, const struct index_record *r);
+
+/* Each record in the order of keys. Stops where visit returns other than 0, and returns that. */
+int index_each(struct index *ix, index_visit *visit, void *arg, struct err *err);
+
+/* Up to `count` records in the order of their places, from `place` on; else as index_each. */
+int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *visit, void *arg,
+               struct err *err);
+
+/* Where the record stands among all: evenly spread over the numbers. */
+uint64_t index_place(const struct segment_id *id);
 
 /* All changes in one durable transaction, or none. Deleting what is not there is no error. */
 int index_write(struct index *ix, const struct index_change *changes, size_t count,
                 struct err *err);
 
-static inline uint64_t blocks_of(uint64_t size)
+/* ---- the shape of objects ---- */
+
+static inline uint32_t segments_of(uint64_t size)
 {
-    return size / BLOCK_BYTES + (size % BLOCK_BYTES != 0);
+    return (uint32_t)(size / SEGMENT_BYTES + (size % SEGMENT_BYTES != 0));
 }
 
-static inline size_t bitmap_bytes(uint64_t size)
+/* Granules of one segment. */
+static inline unsigned granules_of(uint64_t size, uint32_t segment)
 {
-    return (size_t)((blocks_of(size) + 7) / 8);
+    uint64_t left = size - segment * (uint64_t)SEGMENT_BYTES;
+    return left >= SEGMENT_BYTES ? SEGMENT_GRANULES
+                                 : (unsigned)((left + GRANULE_BYTES - 1) / GRANULE_BYTES);
 }
 
-static inline bool bitmap_has(const uint8_t *bits, uint64_t block)
+/* Bytes of a granule, counted from the object's start. */
+static inline size_t granule_length(uint64_t size, uint64_t granule)
 {
-    return bits && bits[block / 8] & 1U << block % 8;
+    uint64_t left = size - granule * GRANULE_BYTES;
+    return left < GRANULE_BYTES ? (size_t)left : GRANULE_BYTES;
 }
 
-static inline size_t block_length(uint64_t size, uint64_t block)
+static inline size_t bitmap_bytes(unsigned granules)
 {
-    uint64_t left = size - block * BLOCK_BYTES;
-    return left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
+    return (granules + 7) / 8;
 }
 
-/* Disk that a block of n bytes takes: whole pages. */
+static inline bool bitmap_has(const uint8_t *bits, unsigned i)
+{
+    return bits[i / 8] & 1U << i % 8;
+}
+
+static inline void bitmap_set(uint8_t *bits, unsigned i)
+{
+    bits[i / 8] |= (uint8_t)(1U << i % 8);
+}
+
+static inline void bitmap_clear(uint8_t *bits, unsigned i)
+{
+    bits[i / 8] &= (uint8_t) ~(1U << i % 8);
+}
+
+/* Disk that a granule of n bytes takes: whole pages. */
 static inline uint64_t disk_bytes(size_t n)
 {
     return (n + 4095) / 4096 * 4096;
 }
 
-/* Disk that the present blocks take. */
-uint64_t index_record_disk(const struct index_record *r);
-
-/* Bytes of the object that are present. */
-uint64_t index_record_bytes(const struct index_record *r);
-
-/* Where the last present block ends: a file that is shorter has lost bytes. */
-uint64_t index_record_end(const struct index_record *r);
+/* Of the segment's present granules: the disk that they take, and their bytes. */
+struct present_sum {
+    uint64_t disk, bytes;
+    unsigned granules;
+};
+struct present_sum present_sum(uint64_t size, uint32_t segment, const uint8_t *present);
 
 #endif

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file of an object: opening and checking it, writing blocks, and what happens on damage. */
+/* The file of an object: opening and checking it, writing and reading granules, and what happens
+ * on damage. */
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/file.h"
 #include "cache/private.h"
+#include "cache/store/event.h"
+
+/* ---- opening ---- */
 
 /* Opens or makes the file and its directory. fd or -errno. */
 static int open_file(struct cache *c, const char *path, int flags)
@@ -20,67 +26,75 @@ static int open_file(struct cache *c, const char *path, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-/* `end`: where the last block that the record names ends. -ENODATA: the file has lost bytes. */
-static int open_checked(struct object *o, uint64_t end)
+/* A file of ours is regular, has one name, and the object's size from its first moment on. */
+static int check_file(const struct object *o, int fd, bool recorded)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+        return -ENODATA;
+    if ((uint64_t)st.st_size == o->size)
+        return 0;
+    if (recorded)
+        return -ENODATA;
+    return ftruncate(fd, (off_t)o->size) < 0 ? -errno : 0;
+}
+
+/* recorded: the index names bytes in it. -ENODATA: it is not there, or not as it was left. */
+static int open_checked(struct object *o, bool recorded)
 {
     char path[OBJECT_PATH_BYTES];
-    struct stat st;
     object_path(&o->id, path);
-    int fd = open_file(o->cache, path, end ? 0 : O_CREAT);
-    if (fd == -ENOENT || fd == -ELOOP || fd == -EISDIR)
-        return end ? -ENODATA : fd;
+    int fd = open_file(o->cache, path, recorded ? 0 : O_CREAT);
+    if (fd == -ENOENT || fd == -ELOOP || fd == -EISDIR || fd == -ENXIO || fd == -ENODEV)
+        return -ENODATA;
     if (fd < 0)
         return fd;
-    int rc = fstat(fd, &st) < 0 ? -errno : 0;
-    if (rc == 0 && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < end))
-        rc = -ENODATA;
+    int rc = check_file(o, fd, recorded);
     if (rc == 0)
         return fd;
     (void)close(fd); /* nothing was written */
     return rc;
 }
 
-static uint64_t forget_locked(struct object *o) REQUIRES(o->lock)
+int keep_open_at_once(struct object *o)
 {
-    uint64_t disk = o->present_disk_bytes;
-    free(o->present);
-    o->present = NULL;
-    o->present_disk_bytes = 0;
-    o->unsynced = false;
-    return disk;
+    char path[OBJECT_PATH_BYTES];
+    struct open_how how = {.flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW, .resolve = RESOLVE_CACHED};
+    object_path(&o->id, path);
+    AUTO_FD int fd = (int)syscall(SYS_openat2, o->cache->objects_fd, path, &how, sizeof how);
+    return fd >= 0 && check_file(o, fd, true) == 0 ? STEAL_FD(fd) : -1;
 }
 
 void object_discard(struct object *o)
 {
-    uint64_t disk = 0;
     bool first = false;
     WITH_LOCK (&o->lock) {
-        if (o->keeping == KEEP) {
+        first = o->keeping == KEEP;
+        if (first)
             o->keeping = DISCARD;
-            disk = forget_locked(o);
-            first = true;
-        }
     }
     if (!first)
         return;
-    cache_count(o->cache, -(int64_t)disk, disk ? -1 : 0);
+    struct forgotten f = object_forget_all(o);
+    o->cache->damaged += f.counted;
+    cache_count(o->cache, -(int64_t)f.disk, f.counted ? -1 : 0, f.sealed ? -1 : 0);
     cache_dirty(o);
 }
 
-/* Not the file's fault: memory or descriptors are short, say. What is on disk stays. */
-static void keep_nothing(struct object *o)
+/* Not the file's fault: memory or descriptors are short, say. What is on disk stays, and counts. */
+static void keep_nothing(struct object *o, int code)
 {
-    o->cache->write_errors++;
-    WITH_LOCK (&o->lock) {
+    cache_failed(o->cache, code);
+    WITH_LOCK (&o->lock)
         o->keeping = KEEP_NO;
-        (void)forget_locked(o); /* the bytes still count: they are still there */
-    }
+    (void)object_forget_all(o); /* of the memory only */
 }
 
 int object_file(struct object *o, struct job *job, int *fd)
 {
-    bool mine = false;
-    uint64_t end = 0;
+    bool mine = false, recorded = false;
     int rc = 0;
     WITH_LOCK (&o->lock) {
         if (o->fd >= 0) {
@@ -92,18 +106,16 @@ int object_file(struct object *o, struct job *job, int *fd)
             rc = -EINPROGRESS;
         } else {
             mine = o->opening = true;
-            if (o->present)
-                end = index_record_end(
-                    &(struct index_record){.size = o->size, .present = o->present});
+            recorded = o->counted;
         }
     }
     if (!mine)
         return rc;
-    int opened = open_checked(o, end);
+    int opened = open_checked(o, recorded);
     if (opened == -ENODATA)
         object_discard(o);
     else if (opened < 0)
-        keep_nothing(o);
+        keep_nothing(o, -opened);
     WITH_LOCK (&o->lock) {
         if (opened >= 0)
             *fd = o->fd = opened;
@@ -113,38 +125,194 @@ int object_file(struct object *o, struct job *job, int *fd)
     return opened < 0 ? -EIO : 0;
 }
 
-static bool mark_present_locked(struct object *o, uint64_t block, uint64_t disk, bool *first)
-    REQUIRES(o->lock)
+struct file_wait {
+    struct job job;
+    struct event event;
+};
+
+static void file_opened(struct job *job)
 {
-    if (o->keeping != KEEP)
-        return false;
-    if (!o->present)
-        o->present = calloc(1, bitmap_bytes(o->size));
-    if (!o->present || bitmap_has(o->present, block))
-        return false;
-    o->present[block / 8] |= (uint8_t)(1U << block % 8);
-    *first = o->present_disk_bytes == 0;
-    o->present_disk_bytes += disk;
-    o->unsynced = true;
-    return true;
+    event_set(&CONTAINER_OF(job, struct file_wait, job)->event);
 }
 
-void object_keep(struct object *o, int fd, uint64_t block, const char *bytes)
+int object_file_wait(struct object *o, int *fd)
+{
+    for (;;) {
+        struct file_wait wait = {.job = {.run = file_opened}};
+        event_init(&wait.event);
+        int rc = object_file(o, &wait.job, fd);
+        if (rc == -EINPROGRESS)
+            event_wait(&wait.event);
+        event_done(&wait.event);
+        if (rc != -EINPROGRESS)
+            return rc;
+    }
+}
+
+/* ---- writing ---- */
+
+/* The check of a granule's bytes: cache.check_bytes. */
+static void make_check(const char *bytes, size_t n, uint8_t *out)
+{
+    uint32_t crc = crc32c(0, bytes, n);
+    memcpy(out, &crc, sizeof crc);
+}
+
+/* What one object_keep has added. */
+struct kept {
+    uint64_t disk;
+    bool object;
+};
+
+static void mark_locked(struct object *o, uint64_t granule, const char *bytes, struct kept *kept)
+    REQUIRES(o->lock)
+{
+    struct segment *s = segment_of_locked(o, granule);
+    unsigned i = granule % SEGMENT_GRANULES;
+    size_t n = granule_length(o->size, granule);
+    if (o->keeping != KEEP || !s || bitmap_has(s->present, i))
+        return;
+    make_check(bytes, n, s->checks + (size_t)i * o->cache->check_bytes);
+    bitmap_set(s->present, i);
+    bitmap_set(s->right, i);
+    s->count++;
+    s->disk += disk_bytes(n);
+    s->dirty = true;
+    o->unsynced = true;
+    kept->disk += disk_bytes(n);
+    kept->object = kept->object || !o->counted;
+    o->counted = true;
+}
+
+int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length)
 {
     struct cache *c = o->cache;
-    size_t length = block_length(o->size, block);
-    uint64_t disk = disk_bytes(length);
-    off_t offset = (off_t)(block * BLOCK_BYTES);
-    bool kept = false, first = false;
-    if (file_pwrite_full(fd, bytes, length, offset, NULL) < 0) {
-        c->write_errors++;
-        /* Takes back what was written; where that fails too, the next cache_open does it. */
-        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, (off_t)length);
+    struct kept kept = {0};
+    uint64_t first = offset / GRANULE_BYTES, disk = disk_bytes(length);
+    object_load(o, 0); /* whose record holds the ETag */
+    object_load_range(o, offset, length);
+    int rc = file_pwrite_full(fd, bytes, length, (off_t)offset, NULL);
+    if (rc < 0) {
+        /* Takes back what was written; where that fails too, the next cache_gc does it. */
+        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                        (off_t)length);
+        cache_failed(c, -rc);
     } else {
+        cache_worked(c);
         WITH_LOCK (&o->lock)
-            kept = mark_present_locked(o, block, disk, &first);
+            for (size_t at = 0; at < length; at += GRANULE_BYTES)
+                mark_locked(o, first + at / GRANULE_BYTES, bytes + at, &kept);
     }
-    cache_count(c, kept ? 0 : -(int64_t)disk, first ? 1 : 0);
-    if (kept)
+    cache_count(c, (int64_t)kept.disk - (int64_t)disk, kept.object, 0);
+    if (kept.disk)
         cache_dirty(o);
+    return kept.disk ? 0 : -ENOSPC;
+}
+
+/* ---- reading ---- */
+
+/* Whether all granules of the range were checked already. */
+static bool all_right(struct object *o, uint64_t offset, size_t length)
+{
+    bool right = true;
+    WITH_LOCK (&o->lock) {
+        for (uint64_t g = offset / GRANULE_BYTES; g <= (offset + length - 1) / GRANULE_BYTES; g++) {
+            const struct segment *s = segment_of_locked(o, g);
+            right = right && s && bitmap_has(s->right, g % SEGMENT_GRANULES);
+        }
+    }
+    return right;
+}
+
+/* Compares with the check that the record has. False also where it is not present any more. */
+static bool check_granule(struct object *o, uint64_t granule, const char *bytes, size_t n)
+{
+    uint8_t check[CHECK_BYTES_MAX];
+    unsigned i = granule % SEGMENT_GRANULES, size = o->cache->check_bytes;
+    bool right = false;
+    make_check(bytes, n, check);
+    WITH_LOCK (&o->lock) {
+        struct segment *s = segment_of_locked(o, granule);
+        right = s && bitmap_has(s->present, i) &&
+                memcmp(s->checks + (size_t)i * size, check, size) == 0;
+        if (right)
+            bitmap_set(s->right, i);
+    }
+    return right;
+}
+
+/* Reads and checks whole granules, and copies what is wanted of them. */
+static int load_checked(struct object *o, int fd, uint64_t offset, char *to, size_t length)
+{
+    char bytes[GRANULE_BYTES];
+    int wrong = 0;
+    while (length) {
+        uint64_t granule = offset / GRANULE_BYTES;
+        size_t from = offset % GRANULE_BYTES, whole = granule_length(o->size, granule);
+        size_t n = length < whole - from ? length : whole - from;
+        int rc = file_pread_full(fd, bytes, whole, (off_t)(granule * GRANULE_BYTES), NULL);
+        if (rc < 0)
+            return -EIO;
+        if (!check_granule(o, granule, bytes, whole)) {
+            object_forget(o, granule);
+            wrong = -EBADMSG;
+        }
+        if (to) {
+            memcpy(to, bytes + from, n);
+            to += n;
+        }
+        offset += n;
+        length -= n;
+    }
+    return wrong;
+}
+
+int object_load_bytes(struct object *o, int fd, uint64_t offset, char *to, size_t length)
+{
+    if (!to || !all_right(o, offset, length))
+        return load_checked(o, fd, offset, to, length);
+    return file_pread_full(fd, to, length, (off_t)offset, NULL) < 0 ? -EIO : 0;
+}
+
+/* ---- making it last ---- */
+
+int object_sync(struct object *o)
+{
+    struct cache *c = o->cache;
+    bool full = object_is_full(o), busy, need, sealed = false;
+    int fd;
+    WITH_LOCK (&o->lock) {
+        busy = o->syncing;
+        fd = o->fd;
+        need = !busy && o->unsynced && fd >= 0;
+        if (need) {
+            o->syncing = true;
+            o->unsynced = false;
+        }
+    }
+    if (busy)
+        return -EINPROGRESS;
+    int rc = need && fdatasync(fd) < 0 ? -errno : 0;
+    if (rc < 0) {
+        /* What was written may be lost though it can still be read. */
+        cache_failed(c, -rc);
+        object_discard(o);
+    }
+    WITH_LOCK (&o->lock) {
+        if (need)
+            o->syncing = false;
+        sealed = rc == 0 && full && o->keeping == KEEP && !o->unsynced && !o->syncing &&
+                 o->counted && !atomic_exchange(&o->sealed, true);
+    }
+    if (sealed) {
+        object_load(o, 0);
+        WITH_LOCK (&o->lock)
+            if (o->segments && o->segments[0])
+                o->segments[0]->dirty = true;
+        cache_count(c, 0, 0, 1);
+        cache_dirty(o);
+    }
+    if (need)
+        fill_poke(o);
+    return rc;
 }

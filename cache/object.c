@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects: their identity, handles and reads. */
+/* Objects: their identity and handles. */
 #include <assert.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,11 +29,15 @@ char *object_etag(struct object *o, char out[ETAG_BYTES_MAX])
 
 uint64_t object_cached_bytes(struct object *o)
 {
-    uint64_t bytes = o->size;
-    if (o->in_place)
-        return bytes;
-    WITH_LOCK (&o->lock)
-        bytes = index_record_bytes(&(struct index_record){.size = o->size, .present = o->present});
+    if (o->in_place || o->sealed)
+        return o->size;
+    uint64_t bytes = 0;
+    for (uint32_t n = 0; n < o->segment_count; n++) {
+        object_load(o, n);
+        WITH_LOCK (&o->lock)
+            if (o->segments && o->segments[n])
+                bytes += present_sum(o->size, n, o->segments[n]->present).bytes;
+    }
     return bytes;
 }
 
@@ -73,39 +77,45 @@ static int check_name(const struct object_name *name, struct err *err)
 
 void object_free(struct object *o)
 {
-    assert(!o->flights);
+    assert(!o->flights && !o->fills);
     if (o->fd >= 0)
         (void)close(o->fd); /* what has to last was synced */
     lock_done(&o->lock);
-    free(o->present);
+    for (uint32_t n = 0; o->segments && n < o->segment_count; n++)
+        free(o->segments[n]);
+    free(o->segments);
     free(o->key);
     free(o);
 }
 DEFINE_AUTO(object_half, struct object *, object_free)
 
-static struct object *object_new(struct cache *c, const struct object_name *name,
-                                 const struct object_id *id)
+static struct object *object_new(struct cache *c, const struct object_id *id, uint64_t size)
 {
     struct object *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
     o->cache = c;
     o->id = *id;
-    o->store = name->store;
-    o->size = name->size;
+    o->size = size;
+    o->segment_count = segments_of(size);
     o->fd = -1;
     o->refs = 1;
+    lock_init(&o->lock);
+    return o;
+}
+
+static struct object *object_named(struct cache *c, const struct object_name *name,
+                                   const struct object_id *id)
+{
+    AUTO(object_half) struct object *o = object_new(c, id, name->size);
+    if (!o)
+        return NULL;
+    o->store = name->store;
     o->in_place = object_open_blocks(name->store);
-    o->used_ms = clock_real_ms();
     if (name->etag.n)
         memcpy(o->etag, name->etag.p, name->etag.n);
-    lock_init(&o->lock);
     o->key = strndup(name->key.n ? name->key.p : "", name->key.n);
-    if (!o->key) {
-        object_free(o);
-        return NULL;
-    }
-    return o;
+    return o->key ? STEAL(o) : NULL;
 }
 
 static int open_in_place(struct object *o, struct err *err)
@@ -125,32 +135,51 @@ static int open_in_place(struct object *o, struct err *err)
     return 0;
 }
 
-/* Takes over what the index knows. Nobody else has the object yet. */
+/* Takes over what the first record says. Nobody else has the object yet. */
 static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lock)
 {
+    struct segment_id first = {.object = o->id};
     struct index_record r;
     if (map_find(&c->doomed, id_slice(&o->id)))
-        return; /* its record is being deleted */
-    int rc = index_find(c->index, &o->id, &r);
-    if (rc == 0 && r.size == o->size) {
-        o->present = (uint8_t *)(uintptr_t)r.present;
-        o->present_disk_bytes = index_record_disk(&r);
-        memcpy(o->etag, r.etag, sizeof o->etag);
-    } else if (rc == 0) {
-        free((void *)(uintptr_t)r.present);
-    }
-    if (rc != -ENOENT && !o->present)
+        return; /* it is being deleted */
+    int rc = index_head(c->index, &first, &r);
+    if (rc == -ENOENT)
+        return;
+    if (rc < 0 || r.size != o->size || r.check_bytes != c->check_bytes) {
         o->keeping = KEEP_NO; /* the record that cannot be had must not meet other bytes */
+        return;
+    }
+    o->sealed = r.sealed;
+    o->counted = true;
+    o->checked_ms = r.checked_ms;
+    if (r.etag[0])
+        memcpy(o->etag, r.etag, sizeof o->etag);
+    if (r.sealed && r.checked_ms < c->started_ms)
+        upkeep_opened_locked(c, o);
 }
 
-static struct object *find_locked(struct cache *c, const struct object_id *id, struct store *store)
-    REQUIRES(c->lock)
+/* `fresh` NULL: only what somebody has opened already; else what is merely held gets its name. */
+static struct object *find_locked(struct cache *c, const struct object_id *id, struct store *store,
+                                  struct object *fresh) REQUIRES(c->lock)
 {
     struct object *o = map_find(&c->table, id_slice(id));
-    if (!o)
+    if (!o || (!o->key && !fresh))
         return NULL;
+    if (!o->key) {
+        if (!o->etag[0])
+            memcpy(o->etag, fresh->etag, sizeof o->etag);
+        o->key = STEAL(fresh->key);
+    }
     o->store = store; /* the one it had may be gone where only the flusher still held the object */
     return object_ref(o);
+}
+
+static int put_locked(struct cache *c, struct object *o) REQUIRES(c->lock)
+{
+    int rc = map_put(&c->table, id_slice(&o->id), o);
+    if (rc == 0 && !o->in_place && o->size)
+        load_record_locked(c, o);
+    return rc;
 }
 
 int object_open(struct cache *c, const struct object_name *name, struct object **out,
@@ -164,26 +193,20 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     if (rc < 0)
         return rc;
     WITH_LOCK (&c->lock)
-        o = find_locked(c, &id, name->store);
+        o = find_locked(c, &id, name->store, NULL);
     if (o) {
         *out = o;
         return 0;
     }
-    AUTO(object_half) struct object *fresh = object_new(c, name, &id);
+    AUTO(object_half) struct object *fresh = object_named(c, name, &id);
     if (!fresh)
         return err_set(err, ENOMEM, "out of memory");
     if (fresh->in_place && (rc = open_in_place(fresh, err)) < 0)
         return rc;
     WITH_LOCK (&c->lock) {
-        o = find_locked(c, &id, name->store); /* somebody may have been quicker */
-        if (!o) {
-            rc = map_put(&c->table, id_slice(&fresh->id), fresh);
-            if (rc == 0) {
-                o = STEAL(fresh);
-                if (!o->in_place)
-                    load_record_locked(c, o);
-            }
-        }
+        o = find_locked(c, &id, name->store, fresh); /* somebody may have been quicker */
+        if (!o && (rc = put_locked(c, fresh)) == 0)
+            o = STEAL(fresh);
     }
     if (!o)
         return err_set(err, -rc, "%s: %zu objects may be open", strerror(-rc), OBJECTS_OPEN_MAX);
@@ -191,180 +214,35 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     return 0;
 }
 
-void read_finish(struct object_read *r, int rc, const struct err *err)
+struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t size)
 {
-    struct object *o = r->object;
-    struct cache *c = o->cache;
-    bool last;
-    WITH_LOCK (&o->lock) {
-        if (rc < 0 && r->rc == 0) {
-            r->rc = rc;
-            (void)err_copy(&r->err, err);
-        }
-        last = --r->missing == 0;
+    AUTO(object_half) struct object *fresh = object_new(c, id, size);
+    struct object *o = NULL;
+    WITH_LOCK (&c->lock) {
+        if (map_find(&c->table, id_slice(id)))
+            o = object_ref(map_find(&c->table, id_slice(id)));
+        else if (fresh && !map_find(&c->doomed, id_slice(id)) && put_locked(c, fresh) == 0)
+            o = STEAL(fresh);
     }
-    if (!last)
-        return;
-    free(r->pieces);
-    r->pieces = NULL;
-    r->object = NULL;
-    /* Before `done`, after which the owner may close the cache: it counts on no reference. */
-    object_unref(o);
-    cache_end(c, false);
-    r->done(r);
+    return o;
 }
 
-/* From the file if the block is in it, else from a flight. False: it came into the file just now.
- */
-static bool read_piece(struct object *o, struct piece *p, int fd)
+bool cache_has_sealed(struct cache *c, const struct object_name *name)
 {
-    bool present;
-    WITH_LOCK (&o->lock)
-        present = fd >= 0 && bitmap_has(o->present, p->block);
-    if (present) {
-        off_t at = (off_t)(p->block * BLOCK_BYTES + p->from);
-        if (file_pread_full(fd, p->to, p->length, at, NULL) == 0) {
-            o->cache->hit_bytes += p->length;
-            read_finish(p->read, 0, NULL);
-            return true;
-        }
-        object_discard(o);
-    }
-    return flight_join(o, p);
-}
-
-static void read_run(struct job *job)
-{
-    struct object_read *r = CONTAINER_OF(job, struct object_read, job);
-    struct object *o = r->object;
-    int fd = -1;
-    bool again = false;
-    if (object_file(o, job, &fd) == -EINPROGRESS)
-        return;
-    for (size_t i = 0; i < r->piece_count; i++) {
-        struct piece *p = &r->pieces[i];
-        if (p->on_disk)
-            p->on_disk = !read_piece(o, p, fd);
-        again = again || p->on_disk;
-    }
-    if (again)
-        workers_submit(o->cache->workers, job);
-    else
-        read_finish(r, 0, NULL);
-}
-
-static void read_in_place_run(struct job *job)
-{
-    struct object_read *r = CONTAINER_OF(job, struct object_read, job);
-    struct object *o = r->object;
-    struct err err = ERR_INIT;
-    int rc = file_pread_full(o->fd, r->to, r->length, (off_t)r->offset, &err);
-    struct stat st;
-    if (rc < 0 && fstat(o->fd, &st) == 0 && (uint64_t)st.st_size < o->size)
-        rc = err_set(&err, ESTALE, "size %llu expected, the file has %llu",
-                     (unsigned long long)o->size, (unsigned long long)st.st_size);
-    if (rc < 0)
-        (void)err_wrap(&err, "%s", o->key);
-    else
-        o->cache->hit_bytes += r->length;
-    read_finish(r, rc, &err);
-}
-
-static void begin_wait(struct object *o, struct object_read *r)
-{
-    r->object = object_ref(o);
-    cache_begin(o->cache, false);
-}
-
-/* Cuts the read into pieces. False: out of memory. */
-static bool make_pieces(struct object_read *r)
-{
-    uint64_t first = r->offset / BLOCK_BYTES;
-    uint64_t last = (r->offset + r->length - 1) / BLOCK_BYTES;
-    r->piece_count = (size_t)(last - first + 1);
-    r->pieces = calloc(r->piece_count, sizeof *r->pieces);
-    if (!r->pieces)
+    struct object_id id;
+    struct index_record r;
+    bool sealed = false;
+    if (object_open_blocks(name->store))
+        return true;
+    if (check_name(name, NULL) < 0 || make_id(name, &id, NULL) < 0)
         return false;
-    size_t from = r->offset % BLOCK_BYTES, left = r->length;
-    char *to = r->to;
-    for (size_t i = 0; i < r->piece_count; i++) {
-        size_t n = left < BLOCK_BYTES - from ? left : BLOCK_BYTES - from;
-        r->pieces[i] =
-            (struct piece){.read = r, .block = first + i, .from = from, .length = n, .to = to};
-        to += n;
-        left -= n;
-        from = 0;
+    struct segment_id first = {.object = id};
+    WITH_LOCK (&c->lock) {
+        const struct object *o = map_find(&c->table, id_slice(&id));
+        if (o)
+            sealed = o->sealed;
+        else if (!map_find(&c->doomed, id_slice(&id)))
+            sealed = index_head(c->index, &first, &r) == 0 && r.sealed && r.size == name->size;
     }
-    return true;
-}
-
-static int read_wait(struct object *o, struct object_read *r, struct err *err)
-{
-    if (!make_pieces(r))
-        return err_set(err, ENOMEM, "%s: out of memory", o->key);
-    begin_wait(o, r);
-    /* This function and the job count too: the pieces must last while they walk them. */
-    r->missing = r->piece_count + 2;
-    bool on_disk = false;
-    for (size_t i = 0; i < r->piece_count; i++) {
-        struct piece *p = &r->pieces[i];
-        p->on_disk = !flight_join(o, p);
-        on_disk = on_disk || p->on_disk;
-    }
-    if (on_disk) {
-        o->touched = true;
-        r->job.run = read_run;
-        workers_submit(o->cache->workers, &r->job);
-    } else {
-        read_finish(r, 0, NULL);
-    }
-    read_finish(r, 0, NULL);
-    return -EINPROGRESS;
-}
-
-/* True: the page cache had all of it. */
-static bool read_now(int fd, const struct object_read *r)
-{
-    struct iovec to = {r->to, r->length};
-    return preadv2(fd, &to, 1, (off_t)r->offset, RWF_NOWAIT) == (ssize_t)r->length;
-}
-
-/* The open file, where all blocks of the read are in it; else -1. */
-static int file_with_all(struct object *o, const struct object_read *r)
-{
-    int fd;
-    WITH_LOCK (&o->lock) {
-        fd = o->fd;
-        uint64_t last = (r->offset + r->length - 1) / BLOCK_BYTES;
-        for (uint64_t i = r->offset / BLOCK_BYTES; !o->in_place && fd >= 0 && i <= last; i++)
-            if (!bitmap_has(o->present, i))
-                fd = -1;
-    }
-    return fd;
-}
-
-int object_read(struct object *o, struct object_read *r, struct err *err)
-{
-    r->rc = 0;
-    r->err = (struct err)ERR_INIT;
-    r->pieces = NULL;
-    if (r->offset > o->size || r->length > o->size - r->offset)
-        return err_set(err, EINVAL, "%s: read of %zu at %llu, the size is %llu", o->key, r->length,
-                       (unsigned long long)r->offset, (unsigned long long)o->size);
-    if (r->length == 0)
-        return 0;
-    int fd = file_with_all(o, r);
-    o->used_ms = clock_real_ms();
-    if (fd >= 0 && read_now(fd, r)) {
-        o->touched = !o->in_place;
-        o->cache->hit_bytes += r->length;
-        return 0;
-    }
-    if (!o->in_place)
-        return read_wait(o, r, err);
-    begin_wait(o, r);
-    r->missing = 1;
-    r->job.run = read_in_place_run;
-    workers_submit(o->cache->workers, &r->job);
-    return -EINPROGRESS;
+    return sealed;
 }

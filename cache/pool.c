@@ -51,6 +51,14 @@ char *pool_take(struct pool *p, struct pool_wait *wait)
     return buffer;
 }
 
+bool pool_has_spare(struct pool *p)
+{
+    bool spare;
+    WITH_LOCK (&p->lock)
+        spare = p->free_count > TRANSFER_BLOCKS_MAX / 2;
+    return spare;
+}
+
 void pool_put(struct pool *p, char *buffer)
 {
     unsigned i = (unsigned)((size_t)(buffer - p->base) / BLOCK_BYTES);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of cache/ share: the cache, its objects, their flights.
+ * What the files of cache/ share: the cache, its objects, their segments and flights.
  *
  * Locks: cache.lock (the table and its counters), object.lock (one object), pool.lock, the lock of
  * the workers. No two of the first three are ever held at once; jobs may be submitted under any.
  * The index is read under cache.lock (memory that is mapped), so that a record and the table agree.
  * Stores, done callbacks, reads and writes of files and commits run under no lock.
  *
- * An object is in the table while anybody refers to it: handles, reads that wait, flights, and the
- * list of dirty ones. So who is not in the table is closed, and LMDB knows all of it.
+ * An object is in the table while anybody refers to it: handles, reads that wait, flights, fills,
+ * the scrubber, and the list of dirty ones. So who is not in the table is closed, and LMDB knows
+ * all of it.
  *
  * A record never outlives the bytes that it names: whenever a cache file turns out to have lost
- * any (object_discard), the record is deleted before something is written to a file of that name
+ * any (object_discard), the records are deleted before something is written to a file of that name
  * again; otherwise a hole could be taken for bytes.
  */
 #ifndef CACHE_PRIVATE_H
@@ -25,6 +26,7 @@
 #include "cache/cache.h"
 #include "cache/index.h"
 #include "cache/pool.h"
+#include "cache/uses.h"
 
 /* Objects in memory at once. */
 #define OBJECTS_OPEN_MAX ((size_t)1 << 22)
@@ -32,15 +34,18 @@
 /* objects/ab/ and 62 more digits. */
 #define OBJECT_PATH_BYTES (2 * SHA256_BYTES + 2)
 
-/* The part of a read that lies in one block. */
+/* Of a granule in a cache that is not encrypted: its CRC32C. */
+#define CRC_BYTES 4
+
+/* A part of a read that has one source: the file, or one flight. */
 struct piece {
     struct object_read *read;
-    struct piece *next; /* in a flight's waiters; the object's lock */
-    uint64_t block;
-    size_t from; /* in the block */
+    struct piece *next;     /* in a flight's waiters (the object's lock), or in the read's lists */
+    struct piece *next_all; /* in read->pieces */
+    struct flight *flight;  /* that has landed, until the piece is served from it: a reference */
+    uint64_t offset;        /* in the object */
     size_t length;
     char *to;
-    bool on_disk; /* to be read from the file by the read's job */
 };
 
 enum flight_state {
@@ -48,77 +53,121 @@ enum flight_state {
     FLIGHT_LANDED, /* all bytes in the buffer, which does not change any more */
 };
 
-/* One block on its way from the store to the waiters and into the file. */
+/* Granules of one block on their way from the store to the waiters and into the file. */
 struct flight {
     struct object *object; /* a reference */
-    uint64_t block;
+    uint64_t offset;       /* of the first granule */
     size_t length;
-    char *buffer;            /* from launch to the end */
-    enum flight_state state; /* object lock */
-    unsigned refs;           /* object lock */
-    struct piece *waiters;   /* object lock */
-    struct flight *next;     /* object lock: in object.flights */
+    char *buffer;             /* from launch to the end */
+    enum flight_state state;  /* object lock */
+    unsigned refs;            /* object lock */
+    struct piece *waiters;    /* object lock */
+    struct flight *next;      /* object lock: in object.flights */
+    struct flight *made_next; /* in the list of who made it, until it is started */
     struct pool_wait wait;
-    struct job job; /* writes the block */
+    struct job job; /* writes the granules */
     bool reserved;  /* the job's: the budget has counted it */
     struct store_get get;
     char if_match[ETAG_BYTES_MAX];
 };
 
 enum keeping {
-    KEEP,    /* blocks go to the file */
+    KEEP,    /* granules go to the file */
     KEEP_NO, /* no file could be opened: what is on disk is left alone, nothing is added */
-    DISCARD, /* bytes were lost: record and file go, nothing is kept until it is opened anew */
+    DISCARD, /* bytes were lost: records and file go, nothing is kept until it is opened anew */
 };
+
+/* What is cached of one segment of an open object. */
+struct segment {
+    bool dirty;     /* the record says something else */
+    bool noted;     /* this use of it has been noted */
+    unsigned count; /* granules present */
+    uint64_t disk;  /* that they take */
+    uint8_t present[SEGMENT_GRANULES / 8];
+    uint8_t right[SEGMENT_GRANULES / 8]; /* written or checked since the segment was loaded */
+    uint8_t checks[];                    /* cache.check_bytes for each granule */
+};
+
+enum fill_state { FILL_IDLE, FILL_RUNNING, FILL_AGAIN };
 
 struct object {
     struct cache *cache; /* these to in_place: immutable after object_open */
     struct object_id id;
     char *key;
     uint64_t size;
+    uint32_t segment_count;
     bool in_place;
 
     struct store *_Atomic store; /* of the latest opener */
     atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
-    _Atomic int64_t used_ms;     /* last read */
-    atomic_bool touched;         /* read since the record was written */
+    atomic_bool sealed;          /* complete, and all of it synced */
+    atomic_bool noted;           /* its use by the kernel has been noted */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
 
     struct lock lock;
-    int fd;                      /* lock; -1: not opened yet. Changes once, to the open file */
-    bool opening;                /* lock: a worker opens the file */
-    struct waitlist opened;      /* lock: jobs that wait for it */
-    enum keeping keeping;        /* lock */
-    uint8_t *present;            /* lock; NULL: none */
-    uint64_t present_disk_bytes; /* lock */
-    bool unsynced;               /* lock: written since the last fdatasync */
-    char etag[ETAG_BYTES_MAX];   /* lock; changes once, from empty */
-    struct flight *flights;      /* lock */
+    int fd;                    /* lock; -1: not opened yet. Changes once, to the open file */
+    bool opening;              /* lock: a worker opens the file */
+    struct waitlist opened;    /* lock: jobs that wait for it */
+    enum keeping keeping;      /* lock */
+    struct segment **segments; /* lock; NULL: none is loaded */
+    bool counted;              /* lock: among cache.objects; it has a first record, or will */
+    uint32_t full_until;       /* lock: segments before this one are full */
+    bool unsynced;             /* lock: written since the last fdatasync began */
+    bool syncing;              /* lock: fdatasync is under way */
+    int64_t checked_ms;        /* lock: as the records say */
+    char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
+    struct flight *flights;    /* lock */
+
+    struct object_fill *fills; /* lock: who waits until it is sealed */
+    enum fill_state filling;   /* lock: of fill_job */
+    struct job fill_job;
+};
+
+/* Sealed objects that were opened and not checked lately; more than these wait for their turn. */
+#define OPENED_QUEUE_MAX 1024
+
+struct opened_queue {
+    struct opened {
+        struct object_id id;
+        uint64_t size;
+    } at[OPENED_QUEUE_MAX];
+    size_t first, count;
 };
 
 struct cache {
     int dirfd, objects_fd; /* immutable after cache_open, as are those to pool */
-    uint64_t size_bytes;
+    uint64_t size_bytes, free_bytes;
+    unsigned check_bytes;
+    int64_t started_ms;
     struct workers *workers;
     struct index *index;
-    pthread_t flusher;
-    struct batch *batch; /* the flusher's room */
+    struct uses *uses;
+    void (*tell)(void *arg, const char *text);
+    void *tell_arg;
+    pthread_t flusher, upkeep;
     struct pool pool;
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
+    _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
+    _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
+    _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
 
     struct lock lock;
-    struct cond changed;      /* for the flusher */
-    struct cond idle;         /* for cache_close */
-    struct map table;         /* lock; by id */
-    struct map doomed;        /* lock; ids that eviction takes from the disk right now */
-    struct object *dirty;     /* lock */
-    uint64_t objects, bytes;  /* lock: with blocks on disk, and what those take */
-    unsigned draining;        /* lock: calls of cache_drain_store */
-    uint64_t flights, busy;   /* lock: flights; flights and reads that wait */
-    bool ending, tick, evict; /* lock: what the flusher is asked for */
+    struct cond changed;        /* for the flusher */
+    struct cond due;            /* for the upkeep */
+    struct cond idle;           /* for cache_close */
+    struct map table;           /* lock; by id */
+    struct map doomed;          /* lock; ids that eviction takes from the disk right now */
+    struct object *dirty;       /* lock */
+    uint64_t objects, sealed;   /* lock: of which something is on disk; all of it */
+    uint64_t bytes;             /* lock: disk that they take */
+    atomic_uint draining;       /* calls of cache_drain_store */
+    uint64_t flights, busy;     /* lock: flights; flights, fills and reads that wait */
+    bool ending, tick, evict;   /* lock: what the flusher is asked for */
+    bool upkeep_ending;         /* lock */
+    struct opened_queue opened; /* lock: to be checked */
 };
 
 static inline struct slice id_slice(const struct object_id *id)
@@ -136,55 +185,147 @@ void cache_end(struct cache *c, bool flight) EXCLUDES(c->lock);
 /* Puts the object into the next flush. */
 void cache_dirty(struct object *o) EXCLUDES(o->cache->lock);
 /*
- * True: the budget has room for n bytes more of the object's, and they are counted. False also
- * while eviction deletes an older incarnation of it, whose file has the same name.
+ * True: there is room for n bytes more of the object's, and they are counted. False also while
+ * eviction deletes an older incarnation of it, whose file has the same name, and while caching is
+ * off.
  */
 bool cache_reserve(struct object *o, uint64_t n) EXCLUDES(o->cache->lock);
 /* Adds to the counters of what is on disk. */
-void cache_count(struct cache *c, int64_t bytes, int64_t objects) EXCLUDES(c->lock);
+void cache_count(struct cache *c, int64_t bytes, int64_t objects, int64_t sealed) EXCLUDES(c->lock);
 
-/* keep.c: an object's file. Workers and the flusher only; they block. */
+/* health.c: what the disk refuses */
+
+/* A write of the cache's own failed with errno: turns caching off for a while. */
+void cache_failed(struct cache *c, int code);
+/* Writing works (again). */
+void cache_worked(struct cache *c);
+bool cache_is_off(struct cache *c);
+/* Asks the disk how much is free, and sets the limit. */
+void cache_measure(struct cache *c) EXCLUDES(c->lock);
+
+/* segment.c: what is present. A granule's number counts from the object's start. */
+
+/* Takes the segment from the index, or begins it empty; it may stay NULL where that is not
+ * possible: nothing of it is read from the file or written to it then. */
+void object_load(struct object *o, uint32_t segment) EXCLUDES(o->lock);
+void object_load_range(struct object *o, uint64_t offset, uint64_t length) EXCLUDES(o->lock);
+struct segment *segment_of_locked(struct object *o, uint64_t granule) REQUIRES(o->lock);
+bool present_locked(struct object *o, uint64_t granule) REQUIRES(o->lock);
+/* Gives back the memory of a segment that its record tells all of. */
+void object_unload(struct object *o, uint32_t segment) EXCLUDES(o->lock);
+/* Forgets one granule, whose bytes are wrong. */
+void object_forget(struct object *o, uint64_t granule) EXCLUDES(o->lock);
+/* Forgets all; returns the disk and the records that were there. */
+struct forgotten {
+    uint64_t disk;
+    bool counted, sealed;
+};
+struct forgotten object_forget_all(struct object *o) EXCLUDES(o->lock);
+/* Every granule is present. Reads the index for what is not loaded. */
+bool object_is_full(struct object *o) EXCLUDES(o->lock);
+/* Notes that the range is used, once for each loaded segment. */
+void object_note(struct object *o, uint64_t offset, uint64_t length) EXCLUDES(o->lock);
+uint64_t segment_key(const struct object_id *id, uint32_t segment);
+uint64_t segment_bytes(uint64_t size, uint32_t segment);
+
+/* keep.c: an object's file. Workers and the cache's threads only; they block. */
 
 /*
  * Opens the object's file unless it is open. 0; or -EINPROGRESS, and the job will be submitted
  * again when another worker has opened it; or -EIO where there is and will be no file.
  */
 int object_file(struct object *o, struct job *job, int *fd) EXCLUDES(o->lock);
-/* The file has lost bytes, or may have: forgets all blocks; the flusher deletes the rest. */
+/* The file has lost bytes, or may have: forgets all; the flusher deletes the rest. */
 void object_discard(struct object *o) EXCLUDES(o->lock);
-/* Writes a landed block, whose disk_bytes are reserved, to the file. */
-void object_keep(struct object *o, int fd, uint64_t block, const char *bytes) EXCLUDES(o->lock);
+/* Writes landed granules, whose disk_bytes are reserved, to the file. 0 where they are kept. */
+int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length)
+    EXCLUDES(o->lock);
+/*
+ * Reads a range whose granules were all present, checking those that were not checked since they
+ * were loaded. -EBADMSG: some were wrong, and are forgotten now. -EIO: the file cannot be read.
+ */
+int object_load_bytes(struct object *o, int fd, uint64_t offset, char *to, size_t length)
+    EXCLUDES(o->lock);
+/*
+ * Makes what is written last. -EINPROGRESS: somebody else is at it, and the object will be flushed
+ * again. The object is sealed after it, where all of it was present before.
+ */
+int object_sync(struct object *o) EXCLUDES(o->lock);
+/* A recorded file, where the kernel can open it without waiting for the disk; else -1. */
+int keep_open_at_once(struct object *o);
+/* object_file, for threads that may wait for another one. */
+int object_file_wait(struct object *o, int *fd) EXCLUDES(o->lock);
+
+/* read.c */
+
+/* One of what a read waits for is there, or failed with rc and err; the last one ends the read. */
+void read_finish(struct object_read *r, int rc, const struct err *err);
 
 /* object.c */
 
 /* Nobody refers to it, and it is in no table. */
 void object_free(struct object *o);
-
-/* One of what a read waits for is there, or failed with rc and err; the last one ends the read. */
-void read_finish(struct object_read *r, int rc, const struct err *err);
+/*
+ * The object of a record, for who wants its cached bytes only; until somebody opens it, it has no
+ * key and no store. A reference; NULL where it is being deleted, or there is no memory.
+ */
+struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t size)
+    EXCLUDES(c->lock);
 
 /* flight.c */
 
+/* The flight that brings what is at the offset, or NULL. */
+struct flight *flight_at_locked(struct object *o, uint64_t offset) REQUIRES(o->lock);
+
 /*
- * The piece will be finished from a flight: one that is under way, or a new one. Finishes it at
- * once where the bytes are at hand. False, and nothing done, where the block is in the file.
+ * Finds a source for each granule of the range: the file, a flight under way, a new flight, which
+ * fetches at least `fetch_bytes` where so much is missing (0: as suits a read at random). Adds to
+ * r->missing and r->on_disk. r NULL: the flights are made for nobody.
  */
-bool flight_join(struct object *o, struct piece *p) EXCLUDES(o->lock);
+void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,
+                  size_t fetch_bytes) EXCLUDES(o->lock);
+
+/* fill.c */
+
+/* Something changed for those who wait until the object is sealed. */
+void fill_poke(struct object *o) EXCLUDES(o->lock);
+/* They wait in vain. */
+void fill_fail(struct object *o, int rc, const struct err *err) EXCLUDES(o->lock);
+/* Fetches again what was forgotten of an object that is open. */
+void fill_repair(struct object *o) EXCLUDES(o->lock);
 
 /* flush.c */
 
-/* Room for one flush; the caller frees it. NULL: out of memory. */
-struct batch *flusher_room(void);
 void *flusher_run(void *cache);
 
 /* evict.c */
 
-/* Deletes what was not used longest until there is room. False where there is still too little. */
+/* Deletes what is least worth its room until there is some. False where there is still too
+ * little. */
 bool cache_evict(struct cache *c) EXCLUDES(c->lock);
-/* cache_open: makes files and records agree, and counts them. */
-int cache_sweep(struct cache *c, struct err *err) EXCLUDES(c->lock);
-/* Above this the flusher evicts; between it and the budget there is room for what arrives
+/* Above this the flusher evicts; between it and the limit there is room for what arrives
  * meanwhile. */
-uint64_t cache_high_water(const struct cache *c);
+uint64_t cache_high_water(struct cache *c);
+
+/* upkeep.c */
+
+void *upkeep_run(void *cache);
+/* A sealed object was opened that nobody has checked since the daemon began. */
+void upkeep_opened_locked(struct cache *c, const struct object *o) REQUIRES(c->lock);
+
+/* maintain.c */
+
+/* What a walk through the cache shall do. */
+struct walk {
+    struct cache *cache;
+    struct cache_report report;
+    /* Called now and then; false stops the walk. */
+    bool (*go_on)(struct walk *w);
+    void *arg;
+};
+/* Checks all that is present of one object. */
+void maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
+/* Deletes files that no record names, and holes' worth of bytes that none names. */
+void maintain_files(struct walk *w);
 
 #endif

@@ -104,7 +104,7 @@ static void test_damaged_files(void **state)
     place_free(p);
 }
 
-/* Aim: files that the index does not name are deleted at the start. */
+/* Aim: files that the index does not name are deleted. */
 static void test_orphans(void **state)
 {
     (void)state;
@@ -122,10 +122,148 @@ static void test_orphans(void **state)
     }
     assert_int_equal(disk_use_of(p).count, 3);
     open_cache(p);
+    struct cache_report report;
+    assert_int_equal(cache_gc(p->cache, &report, NULL), 0); /* the upkeep may be quicker */
     assert_int_equal(disk_use_of(p).count, 1);
     int before = p->fake.requests;
     read_key(p, "a");
     assert_int_equal(p->fake.requests, before);
+    place_free(p);
+}
+
+/* ---- bytes that are wrong ---- */
+
+enum harm { HARM_FLIP, HARM_ZERO, HARM_SWAP, HARM_SYMLINK, HARM_HARD_LINK, HARM_KINDS };
+
+static enum harm harm_kind;
+
+/* To one file of three granules and more. */
+static int harm_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)ftw;
+    static char first[GRANULE_BYTES], second[GRANULE_BYTES];
+    char aside[256];
+    if (type != FTW_F || !strstr(path, "/objects/"))
+        return 0;
+    (void)snprintf(aside, sizeof aside, "%.200s.aside", path);
+    if (harm_kind == HARM_SYMLINK || harm_kind == HARM_HARD_LINK) {
+        char outside[] = "/tmp/test_cache_outside.XXXXXX";
+        int fd = mkstemp(outside);
+        assert_true(fd >= 0 && ftruncate(fd, st->st_size) == 0);
+        (void)close(fd);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(harm_kind == HARM_SYMLINK ? symlink(outside, path) : link(outside, path),
+                         0);
+        return 1;
+    }
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, first, sizeof first, 0), sizeof first);
+    assert_int_equal(pread(fd, second, sizeof second, GRANULE_BYTES), sizeof second);
+    if (harm_kind == HARM_FLIP) {
+        first[4711] ^= 8;
+        assert_int_equal(pwrite(fd, first, sizeof first, 0), sizeof first);
+    } else if (harm_kind == HARM_ZERO) {
+        memset(first, 0, sizeof first);
+        assert_int_equal(pwrite(fd, first, sizeof first, GRANULE_BYTES), sizeof first);
+    } else {
+        assert_int_equal(pwrite(fd, first, sizeof first, GRANULE_BYTES), sizeof first);
+        assert_int_equal(pwrite(fd, second, sizeof second, 0), sizeof second);
+    }
+    (void)close(fd);
+    return 1;
+}
+
+/* Aim: what was changed while nobody looked is never served through the cache, it is counted, and
+ * fetched again; a link is not followed, and its target is not written to. */
+static void test_wrong_bytes(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2 * HARM_KINDS; kind++) {
+        struct place *p = place_open(5 * MIB, 64 * MIB);
+        bool whole = kind >= HARM_KINDS;
+        struct object *o = open_key(p, "a");
+        harm_kind = (enum harm)(kind % HARM_KINDS);
+        assert_int_equal(read_range(o, "a", 0, whole ? 5 * MIB : 4 * MIB), 0);
+        object_unref(o);
+        close_cache(p);
+        open_cache(p);
+        assert_int_equal(stat_of(p).sealed, whole);
+        close_cache(p);
+        (void)nftw(p->path, harm_one, 16, FTW_PHYS);
+        open_cache(p);
+        o = open_key(p, "a");
+        assert_int_equal(read_range(o, "a", 10, 4 * MIB - 10), 0);
+        assert_true(stat_of(p).damaged > 0);
+        object_unref(o);
+        read_key(p, "a");
+        place_free(p);
+    }
+}
+
+/* Aim: verify finds what is wrong in sealed and other objects, closed and open, and afterwards the
+ * file that the kernel may have open is right again. */
+static void test_verify(void **state)
+{
+    (void)state;
+    for (int open = 0; open < 2; open++) {
+        struct place *p = place_open(5 * MIB, 64 * MIB);
+        struct cache_report report;
+        char bytes[GRANULE_BYTES];
+        read_key(p, "a");
+        close_cache(p);
+        harm_kind = HARM_FLIP;
+        (void)nftw(p->path, harm_one, 16, FTW_PHYS);
+        open_cache(p);
+        struct object *o = open ? open_key(p, "a") : NULL;
+        struct task t = {.on_worker = true};
+        int fd = -1;
+        if (open)
+            assert_int_equal(object_backing(o, &t, &fd, NULL), 0);
+        assert_int_equal(cache_verify(p->cache, NULL, NULL, &report, NULL), 0);
+        assert_true(stat_of(p).damaged == 1); /* by whom: the upkeep may be quicker */
+        if (!open)
+            assert_int_equal(report.damaged, 1);
+        for (bool right = !open; !right;) {
+            assert_int_equal(pread(fd, bytes, sizeof bytes, 0), sizeof bytes);
+            right = true;
+            for (size_t i = 0; i < sizeof bytes; i++)
+                right = right && bytes[i] == byte_at(1, "a", i);
+        }
+        object_unref(o);
+        read_key(p, "a");
+        assert_int_equal(cache_verify(p->cache, NULL, NULL, &report, NULL), 0);
+        assert_int_equal(report.damaged, 0);
+        assert_int_equal(report.bytes, 5 * MIB);
+        place_free(p);
+    }
+}
+
+/* Aim: drop leaves nothing but what is open; gc finds records without a file. */
+static void test_drop(void **state)
+{
+    (void)state;
+    struct place *p = place_open(100000, 64 * MIB);
+    struct cache_report report;
+    for (char key[] = "a"; key[0] <= 'z'; key[0]++)
+        read_key(p, key);
+    close_cache(p);
+    open_cache(p);
+    struct object *o = open_key(p, "q");
+    assert_int_equal(cache_drop(p->cache, &report, NULL), 0);
+    assert_int_equal(report.removed, 25);
+    assert_int_equal(disk_use_of(p).count, 1);
+    assert_int_equal(stat_of(p).objects, 1);
+    assert_int_equal(read_range(o, "q", 0, 100000), 0);
+    assert_int_equal(p->fake.requests, 26);
+    object_unref(o);
+    close_cache(p);
+    cut_to = -1;
+    (void)nftw(p->path, cut_one, 16, FTW_PHYS);
+    open_cache(p);
+    assert_int_equal(cache_gc(p->cache, &report, NULL), 0);
+    assert_int_equal(report.damaged, 1);
+    assert_int_equal(stat_of(p).bytes, 0);
     place_free(p);
 }
 
@@ -187,9 +325,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed), /* first: it forks, so no thread may be there */
-        cmocka_unit_test(test_damaged_index),
-        cmocka_unit_test(test_damaged_files),
-        cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_damaged_index), cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_orphans),       cmocka_unit_test(test_wrong_bytes),
+        cmocka_unit_test(test_verify),        cmocka_unit_test(test_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The upkeep: one thread that checks what is cached in the background, gently.
+ *
+ *   at the start   files that no record names are deleted
+ *   opened         a sealed object that was not checked since the daemon began is checked when it
+ *                  is opened: whoever reads it by passthrough has the kernel's word only
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "cache/private.h"
+
+#define SCRUB_STEP_BYTES (8 * MIB) /* between two pauses */
+#define SCRUB_PAUSE_MS 50          /* so at most 160 MiB/s */
+#define SAVE_MS 60000              /* what was used when */
+
+struct pace {
+    uint64_t rested_at; /* bytes */
+};
+
+void upkeep_opened_locked(struct cache *c, const struct object *o)
+{
+    struct opened_queue *q = &c->opened;
+    if (q->count == OPENED_QUEUE_MAX)
+        return;
+    q->at[(q->first + q->count++) % OPENED_QUEUE_MAX] =
+        (struct opened){.id = o->id, .size = o->size};
+    cond_signal(&c->due);
+}
+
+/* Sleeps unless the cache ends. True: it does. */
+static bool rest(struct cache *c, int64_t ms)
+{
+    bool ending;
+    int64_t until = clock_mono_ms() + ms;
+    WITH_LOCK (&c->lock) {
+        while (!c->upkeep_ending && cond_wait_until(&c->due, &c->lock, until))
+            continue;
+        ending = c->upkeep_ending;
+    }
+    return ending;
+}
+
+static bool go_on(struct walk *w)
+{
+    struct cache *c = w->cache;
+    struct pace *p = w->arg;
+    bool ending;
+    if (w->report.bytes - p->rested_at >= SCRUB_STEP_BYTES) {
+        p->rested_at = w->report.bytes;
+        return !rest(c, SCRUB_PAUSE_MS);
+    }
+    WITH_LOCK (&c->lock)
+        ending = c->upkeep_ending;
+    return !ending;
+}
+
+/* Waits for the next one, or until it is time to save. False: neither. */
+static bool next_opened(struct cache *c, int64_t until, struct opened *out)
+{
+    struct opened_queue *q = &c->opened;
+    bool found;
+    WITH_LOCK (&c->lock) {
+        while (!c->upkeep_ending && q->count == 0 && cond_wait_until(&c->due, &c->lock, until))
+            continue;
+        found = !c->upkeep_ending && q->count > 0;
+        if (found) {
+            *out = q->at[q->first];
+            q->first = (q->first + 1) % OPENED_QUEUE_MAX;
+            q->count--;
+        }
+    }
+    return found;
+}
+
+static bool is_ending(struct cache *c)
+{
+    bool ending;
+    WITH_LOCK (&c->lock)
+        ending = c->upkeep_ending;
+    return ending;
+}
+
+void *upkeep_run(void *arg)
+{
+    struct cache *c = arg;
+    struct pace pace = {0};
+    struct walk w = {.cache = c, .go_on = go_on, .arg = &pace};
+    maintain_files(&w);
+    int64_t save_at = clock_mono_ms() + SAVE_MS;
+    while (!is_ending(c)) {
+        struct opened one;
+        if (next_opened(c, save_at, &one))
+            maintain_verify(&w, &one.id, one.size);
+        if (clock_mono_ms() >= save_at) {
+            (void)uses_save(c->uses, NULL); /* tried again */
+            save_at = clock_mono_ms() + SAVE_MS;
+        }
+    }
+    (void)uses_save(c->uses, NULL); /* without it, choices are worse for a while */
+    return NULL;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects that are made complete: sealed, handed to the kernel, checked, evicted by segments. */
+#include "tests/unit/cache_fixture.h"
+
+struct filling {
+    struct object_fill fill;
+    atomic_bool over;
+};
+
+static void fill_done(struct object_fill *f)
+{
+    CONTAINER_OF(f, struct filling, fill)->over = true;
+}
+
+static int fill_wait(struct object *o)
+{
+    struct filling g = {.fill = {.done = fill_done}};
+    struct err err = ERR_INIT;
+    int rc = object_fill(o, &g.fill, &err);
+    if (rc != -EINPROGRESS)
+        return rc;
+    while (!g.over)
+        pause_ms(1);
+    return g.fill.rc;
+}
+
+static int backing_of(struct object *o)
+{
+    struct task t = {.on_worker = true};
+    int fd = -1;
+    struct err err = ERR_INIT;
+    int rc = object_backing(o, &t, &fd, &err);
+    return rc < 0 ? rc : fd;
+}
+
+static void check_file_bytes(int fd, const char *key, uint64_t size)
+{
+    char bytes[4096];
+    for (uint64_t at = 0; at < size; at += sizeof bytes) {
+        size_t n = size - at < sizeof bytes ? (size_t)(size - at) : sizeof bytes;
+        assert_int_equal(pread(fd, bytes, n, (off_t)at), n);
+        for (size_t i = 0; i < n; i++)
+            if (bytes[i] != byte_at(1, key, at + i))
+                fail_msg("byte %llu is wrong", (unsigned long long)(at + i));
+    }
+}
+
+/* Aim: a fill fetches what is missing only, and the file is then the object. */
+static void test_fill(void **state)
+{
+    (void)state;
+    struct place *p = place_open(3 * MIB + 100, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    assert_int_equal(read_range(o, "a", MIB + 70000, 100), 0);
+    assert_false(object_is_sealed(o));
+    assert_int_equal(backing_of(o), -ENODATA);
+    assert_int_equal(fill_wait(o), 0);
+    assert_true(object_is_sealed(o));
+    assert_int_equal(stat_of(p).fetched_bytes, 3 * MIB + 100);
+    assert_int_equal(stat_of(p).sealed, 1);
+    check_file_bytes(backing_of(o), "a", 3 * MIB + 100);
+    object_unref(o);
+    close_cache(p);
+    open_cache(p);
+    assert_int_equal(stat_of(p).sealed, 1);
+    struct object_name name = {
+        .store = &p->fake.store, .key = SLICE_LIT("a"), .size = p->fake.size};
+    assert_true(cache_has_sealed(p->cache, &name));
+    o = open_key(p, "a");
+    assert_true(object_is_sealed(o));
+    check_file_bytes(backing_of(o), "a", 3 * MIB + 100);
+    object_unref(o);
+    place_free(p);
+}
+
+/* Aim: many who wait for one object cause each byte to be fetched once, whatever they read
+ * meanwhile. */
+static void test_fill_together(void **state)
+{
+    (void)state;
+    struct place *p = place_open(20 * MIB, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    struct filling g[20] = {0};
+    struct reading *r[20];
+    for (size_t i = 0; i < 20; i++) {
+        g[i].fill.done = fill_done;
+        r[i] = reading_start(o, i * MIB + 5, 200000);
+        assert_int_equal(object_fill(o, &g[i].fill, NULL), -EINPROGRESS);
+    }
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(reading_end(r[i], 1, "a", NULL), 0);
+        while (!g[i].over)
+            pause_ms(1);
+        assert_int_equal(g[i].fill.rc, 0);
+    }
+    assert_int_equal(stat_of(p).fetched_bytes, 20 * MIB);
+    object_unref(o);
+    place_free(p);
+}
+
+/* Aim: a fill that cannot be is told so: a store that fails, an object larger than the budget. */
+static void test_fill_fails(void **state)
+{
+    (void)state;
+    struct place *p = place_open(3 * MIB, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    p->fake.fail = EIO;
+    assert_int_equal(fill_wait(o), -EIO);
+    p->fake.fail = 0;
+    assert_int_equal(fill_wait(o), 0);
+    object_unref(o);
+    place_free(p);
+    p = place_open(30 * MIB, 16 * MIB);
+    o = open_key(p, "a");
+    assert_int_equal(fill_wait(o), -ENOSPC);
+    assert_int_equal(read_range(o, "a", 0, 30 * MIB), 0);
+    object_unref(o);
+    place_free(p);
+}
+
+/* Aim: what is wanted ahead is there when it is read; it takes no buffer that a reader needs. */
+static void test_want(void **state)
+{
+    (void)state;
+    struct place *p = place_open(200 * MIB, 400 * MIB);
+    struct object *o = open_key(p, "a");
+    p->fake.halt = true;
+    object_want(o, 0, 200 * MIB);
+    assert_true(stat_of(p).flights > 0);
+    assert_true(stat_of(p).flights <= TRANSFER_BLOCKS_MAX / 2);
+    let_go(&p->fake);
+    while (stat_of(p).flights)
+        pause_ms(1);
+    int before = p->fake.requests;
+    assert_int_equal(read_range(o, "a", 0, 10 * MIB), 0);
+    assert_int_equal(p->fake.requests, before);
+    object_unref(o);
+    place_free(p);
+}
+
+/* Aim: a reader at random fetches less than a block, a reader who asks for more gets it at once. */
+static void test_fetch_bytes(void **state)
+{
+    (void)state;
+    struct place *p = place_open(8 * MIB, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    assert_int_equal(read_range(o, "a", 2 * MIB, 100), 0);
+    assert_int_equal(stat_of(p).fetched_bytes, FETCH_RANDOM_BYTES);
+    assert_int_equal(read_range(o, "a", 3 * MIB, MIB), 0);
+    assert_int_equal(stat_of(p).fetched_bytes, FETCH_RANDOM_BYTES + MIB);
+    assert_int_equal(p->fake.requests, 2);
+    object_unref(o);
+    place_free(p);
+}
+
+/* Aim: of an object larger than the budget only segments go, and what is left is right. */
+static void test_segments(void **state)
+{
+    (void)state;
+    uint64_t size = 4 * SEGMENT_BYTES + 1000;
+    struct place *p = place_open(size, 3 * SEGMENT_BYTES);
+    for (unsigned round = 0; round < 8; round++) {
+        struct object *o = open_key(p, "a");
+        uint64_t at = round * 5 % 4 * (uint64_t)SEGMENT_BYTES;
+        for (uint64_t i = 0; i < SEGMENT_BYTES; i += 4 * MIB)
+            assert_int_equal(read_range(o, "a", at + i, 4 * MIB), 0);
+        assert_int_equal(read_range(o, "a", size - 10, 10), 0);
+        object_unref(o);
+        pause_ms(1100); /* the flusher has run, and evicts what is not open */
+        assert_true(disk_use_of(p).bytes <= 3 * SEGMENT_BYTES + 64 * KIB);
+        if (round % 3 == 2) {
+            uint64_t bytes = stat_of(p).bytes;
+            close_cache(p);
+            open_cache(p);
+            assert_true(stat_of(p).bytes <= bytes);
+        }
+    }
+    assert_true(stat_of(p).evicted_bytes == 0 || stat_of(p).objects == 1);
+    place_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fill),        cmocka_unit_test(test_fill_together),
+        cmocka_unit_test(test_fill_fails),  cmocka_unit_test(test_want),
+        cmocka_unit_test(test_fetch_bytes), cmocka_unit_test(test_segments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
