@@ -50,6 +50,8 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test
 FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY  := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
+# What the benchmarks of a mount read with and compare it with.
+BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough
 
 .PHONY: all help
 all: $(BUILD)/tarn ## build build/tarn (the default)
@@ -172,7 +174,7 @@ compile_commands.json: ## write the compilation database of clangd and other too
 	        "$$separator" '$(CURDIR)' "$$f" "$$COMMAND" "$$f"; separator=,; \
 	done >$@ && printf '\n]\n' >>$@
 
-bench: $(BUILD)/tarn $(BENCH) ## run the benchmarks
+bench: $(BUILD)/tarn $(BENCH) $(BENCH_TOOLS) ## run the benchmarks
 	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
 
 install: $(BUILD)/tarn ## install the binary and its man page (PREFIX, DESTDIR)

@@ -8,7 +8,7 @@ client's signature as if the proxy were not there. A delayed answer is fetched a
 back until its time, so that the delay is all that the proxy adds.
 
 In a test:      with DelayProxy(port) as p: ... p.url, p.counts('data'), p.rule(...)
-As a program:   proxy.py --upstream PORT [--listen PORT] [--delay S]; prints its port;
+As a program:   proxy.py --upstream PORT [--listen PORT] [--delay S] [--rate BYTES]; prints its port;
                 GET /-/requests gives what was counted, POST /-/delay?SECONDS changes the delay
 """
 import argparse
@@ -93,10 +93,14 @@ async def read_body(reader, fields):
 
 
 class DelayProxy:
-    """The proxy on a thread of its own. Counters and rules may be used from any thread."""
+    """
+    The proxy on a thread of its own. Counters and rules may be used from any thread. `delay`:
+    seconds to an answer's first byte; `rate`: bytes a second of one connection, None: no limit.
+    """
 
-    def __init__(self, upstream, listen=0, delay=0.0):
-        self.upstream, self.listen, self.delay = upstream, listen, delay
+    def __init__(self, upstream, listen=0, delay=0.0, rate=None):
+        self.upstream, self.listen, self.delay, self.rate = upstream, listen, delay, rate
+        self.bodies = collections.Counter()     # bytes by kind
         self.requests, self.rules, self.lock = [], [], threading.Lock()
         self.tasks, self.idle, self.port = set(), [], None
         self.loop = asyncio.new_event_loop()
@@ -129,6 +133,7 @@ class DelayProxy:
         """Forgets rules and what was counted."""
         with self.lock:
             self.rules, self.requests = [], []
+            self.bodies.clear()
 
     def seen(self, kind='*', key='*'):
         with self.lock:
@@ -137,6 +142,11 @@ class DelayProxy:
 
     def counts(self, kind='*', key='*'):
         return len(self.seen(kind, key))
+
+    def sent(self, kind):
+        """Bytes of bodies that went to clients."""
+        with self.lock:
+            return self.bodies[kind]
 
     # the thread
 
@@ -202,9 +212,22 @@ class DelayProxy:
         if rule and rule.action == 'truncate':
             end = answer.index(b'\r\n\r\n') + 4 + rule.keep
             answer, keep = answer[:end], False
-        writer.write(answer)
-        await writer.drain()
+        await self._send(writer, answer, request.kind)
         return keep and fields.get('connection', '').lower() != 'close'
+
+    async def _send(self, writer, answer, kind):
+        """At the rate of one connection, in pieces that take a few milliseconds each."""
+        head = answer.index(b'\r\n\r\n') + 4
+        piece, started = (max(1, self.rate // 250) if self.rate else len(answer)), time.monotonic()
+        view = memoryview(answer)
+        for at in range(0, len(answer), piece):
+            if self.rate and at:
+                due = started + at / self.rate
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+            writer.write(view[at:at + piece])
+            await writer.drain()
+        with self.lock:
+            self.bodies[kind] += len(answer) - head
 
     @staticmethod
     async def _request_body(reader, writer, fields):
@@ -266,8 +289,9 @@ def main():
     p.add_argument('--upstream', type=int, required=True, metavar='PORT')
     p.add_argument('--listen', type=int, default=0, metavar='PORT')
     p.add_argument('--delay', type=float, default=0.0, metavar='SECONDS')
+    p.add_argument('--rate', type=int, metavar='BYTES')
     opt = p.parse_args()
-    with DelayProxy(opt.upstream, opt.listen, opt.delay) as proxy:
+    with DelayProxy(opt.upstream, opt.listen, opt.delay, opt.rate) as proxy:
         print(proxy.port, flush=True)
         sys.stdin.read()                        # until the caller closes it
 
