@@ -17,7 +17,7 @@
  * stores that can open in place are read there and never copied.
  *
  * Any thread may call. No call waits for the network or the disk but those marked "blocks".
- * Not here (yet): checksums, eviction by range, prefetch, passthrough.
+ * Not here (yet): checksums, eviction by range, prefetch; sealed objects but those in place.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -53,12 +53,13 @@ struct object_name {
     struct slice key;
     uint64_t size;
     struct slice etag; /* as a listing told it; empty: learned with the first bytes */
+    bool at_once;      /* object_open: -EAGAIN rather than wait for the disk */
 };
 
 /*
  * Opens an object, to be given back by object_unref. For stores with open_in_place it opens the
- * file, which blocks and may be -ENOENT, and -ESTALE where its size is another; for others it asks
- * nobody and does not block. Two opens of one object share one `struct object`.
+ * file, which blocks (but see at_once) and may be -ENOENT, and -ESTALE where its size is another;
+ * for others it asks nobody and does not block. Two opens of one object share one `struct object`.
  */
 int object_open(struct cache *c, const struct object_name *name, struct object **out,
                 struct err *err);
@@ -66,7 +67,7 @@ struct object *object_ref(struct object *o);
 void object_unref(struct object *o);
 DEFINE_AUTO(object, struct object *, object_unref)
 
-/* object_open of this store's objects may wait for a disk: call it on a worker. */
+/* Objects of this store are read in place; to open one may wait for a disk. */
 bool object_open_blocks(const struct store *s);
 
 uint64_t object_size(const struct object *o);
@@ -101,6 +102,33 @@ struct object_read {
  * cache does not have is read by a worker.
  */
 int object_read(struct object *o, struct object_read *r, struct err *err);
+
+/* Objects of this cache may be read by the kernel itself; those in place always may. */
+bool cache_can_pass(const struct cache *c);
+
+/* All of it is in the cache, checked and synced; or it is read in place. Memory only. */
+bool object_is_sealed(struct object *o);
+/* The same without opening it: memory and the index only, never waits. */
+bool cache_has_sealed(struct cache *c, const struct object_name *name);
+
+/* Makes an object complete and sealed. Embedded by the caller, who owns it until done has run. */
+struct object_fill {
+    void (*done)(struct object_fill *f); /* any thread, under no lock; must not block */
+    int rc; /* 0, or -errno; -ENOSPC: the cache cannot keep it now (budget, full or dead disk) */
+    struct err err;
+};
+/* 0: it is sealed already, done will not run. -EINPROGRESS: done will run once. Never waits. */
+int object_fill(struct object *o, struct object_fill *f, struct err *err);
+
+/* Fetches what is missing of the range, for nobody in particular. Never waits. */
+void object_want(struct object *o, uint64_t offset, uint64_t length);
+
+/*
+ * The file of a sealed object or of one in place, for the kernel to read: borrowed while the object
+ * is referenced. -EINPROGRESS: parked (the file must be opened by a worker; the task's job runs
+ * again there). -ENODATA: it is not sealed (any more). -EOPNOTSUPP: encrypted.
+ */
+int object_backing(struct object *o, struct task *t, int *fd, struct err *err);
 
 /*
  * Waits until no flight of the store is under way, whose objects' handles must all have been given

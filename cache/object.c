@@ -108,12 +108,12 @@ static struct object *object_new(struct cache *c, const struct object_name *name
     return o;
 }
 
-static int open_in_place(struct object *o, struct err *err)
+static int open_in_place(struct object *o, bool wait, struct err *err)
 {
     struct stat st;
     int fd = -1;
     struct store *store = o->store;
-    int rc = store->ops->open_in_place(store, o->key, &fd, err);
+    int rc = store->ops->open_in_place(store, o->key, wait, &fd, err);
     if (rc < 0)
         return rc;
     o->fd = fd;
@@ -172,7 +172,7 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     AUTO(object_half) struct object *fresh = object_new(c, name, &id);
     if (!fresh)
         return err_set(err, ENOMEM, "out of memory");
-    if (fresh->in_place && (rc = open_in_place(fresh, err)) < 0)
+    if (fresh->in_place && (rc = open_in_place(fresh, !name->at_once, err)) < 0)
         return rc;
     WITH_LOCK (&c->lock) {
         o = find_locked(c, &id, name->store); /* somebody may have been quicker */
