@@ -221,7 +221,8 @@ static int take_step(struct open_modes *m, struct open_ask *ask, struct open_way
 int open_mode_open(struct open_modes *m, struct open_ask *ask, struct open_way *out,
                    struct err *err)
 {
-    struct open_way way = {.mode = OPEN_NONE, .identity = ask->identity}, now;
+    struct open_way way = {.mode = OPEN_NONE, .identity = ask->identity};
+    struct open_way now = {.mode = OPEN_NONE};
     /* Who opens a filling node may find that the file passes by now, whoever else has it open. */
     if (ask->found.filling)
         ask->found.other = open_mode_other(m, ask->pass_node, ask->identity);
