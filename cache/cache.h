@@ -65,12 +65,13 @@ struct object_name {
     struct slice key;
     uint64_t size;
     struct slice etag; /* as a listing told it; empty: learned with the first bytes */
+    bool at_once;      /* object_open: -EAGAIN rather than wait for the disk */
 };
 
 /*
  * Opens an object, to be given back by object_unref. For stores with open_in_place it opens the
- * file, which blocks and may be -ENOENT, and -ESTALE where its size is another; for others it asks
- * nobody and does not block. Two opens of one object share one `struct object`.
+ * file, which blocks (but see at_once) and may be -ENOENT, and -ESTALE where its size is another;
+ * for others it asks nobody and does not block. Two opens of one object share one `struct object`.
  */
 int object_open(struct cache *c, const struct object_name *name, struct object **out,
                 struct err *err);
@@ -78,7 +79,7 @@ struct object *object_ref(struct object *o);
 void object_unref(struct object *o);
 DEFINE_AUTO(object, struct object *, object_unref)
 
-/* object_open of this store's objects may wait for a disk: call it on a worker. */
+/* Objects of this store are read in place; to open one may wait for a disk. */
 bool object_open_blocks(const struct store *s);
 
 uint64_t object_size(const struct object *o);

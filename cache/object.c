@@ -118,12 +118,12 @@ static struct object *object_named(struct cache *c, const struct object_name *na
     return o->key ? STEAL(o) : NULL;
 }
 
-static int open_in_place(struct object *o, struct err *err)
+static int open_in_place(struct object *o, bool wait, struct err *err)
 {
     struct stat st;
     int fd = -1;
     struct store *store = o->store;
-    int rc = store->ops->open_in_place(store, o->key, &fd, err);
+    int rc = store->ops->open_in_place(store, o->key, wait, &fd, err);
     if (rc < 0)
         return rc;
     o->fd = fd;
@@ -201,7 +201,7 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     AUTO(object_half) struct object *fresh = object_named(c, name, &id);
     if (!fresh)
         return err_set(err, ENOMEM, "out of memory");
-    if (fresh->in_place && (rc = open_in_place(fresh, err)) < 0)
+    if (fresh->in_place && (rc = open_in_place(fresh, !name->at_once, err)) < 0)
         return rc;
     WITH_LOCK (&c->lock) {
         o = find_locked(c, &id, name->store, fresh); /* somebody may have been quicker */

@@ -166,11 +166,25 @@ static int place_entry(struct session *s, char kind, const struct where *w,
     return 0;
 }
 
+/* What opens of such a file cannot pass through would only be made worse by direct mode. */
+static bool is_filling(struct session *s, const struct where *w, uint64_t pass_node)
+{
+    bool far = session_passes(s, false) && !w->whole;
+    return far || (w->kind == WHERE_OBJECT && open_mode_other(&s->modes, pass_node, w->identity));
+}
+
+/* The node of the two that opens of the file can use now. */
+static uint64_t file_node(struct session *s, const struct where *w, struct node node)
+{
+    node.filling = is_filling(s, w, node_id(node));
+    return node_id(node);
+}
+
 static int file_entry(struct session *s, const struct where *w, struct fuse_entry_param *out)
 {
     enum transform t = TRANSFORM_NONE;
-    out->ino =
-        node_id((struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
+    out->ino = file_node(
+        s, w, (struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
     fill_file(s, w->identity, transform_size(t, w->size), transform_mtime(t, w->mtime_ms),
               &out->attr);
     out->attr_timeout = ATTR_FOREVER_S;
@@ -189,6 +203,8 @@ int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param
         if (w->kind == WHERE_DOCUMENT)
             out->entry_timeout = ATTR_LIVE_S; /* it may be written anew with other words */
         rc = place_entry(s, PLACE_FILE, w, out, err);
+        if (rc == 0 && w->kind == WHERE_OBJECT)
+            out->ino = file_node(s, w, node_of(out->ino));
         if (rc == 0)
             fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,
                       w->kind == WHERE_OBJECT ? w->mtime_ms : dir_mtime(s, w), &out->attr);

@@ -58,7 +58,7 @@ int op_opendir(struct request *r, struct err *err)
     warn_dropped(r->session->mountpoint, h->where.listing, buf_slice(&h->where.path));
     r->file.cache_readdir = h->where.kind == WHERE_PINNED;
     r->file.keep_cache = r->file.cache_readdir;
-    return request_reply_open(r, &STEAL(h)->handle, free_handle);
+    return request_reply_open(r, 0, &STEAL(h)->handle, free_handle);
 }
 
 /* One reply that is being filled. */

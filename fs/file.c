@@ -1,111 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OPEN, READ, RELEASE. */
-#include <fcntl.h>
-
+/* READ: what the kernel does not read itself. */
 #include "base/file.h"
-#include "fs/attr.h"
+#include "fs/opened.h"
 #include "fs/ops.h"
-#include "lake/view/transform.h"
-
-/* An open file: an object through a transform, or a document. */
-struct opened {
-    struct handle handle;
-    struct object *object;
-    struct document *document;
-    struct table *table; /* NULL outside tables; borrowed from the lake */
-    enum transform transform;
-};
-
-static void opened_free(struct opened *h)
-{
-    object_unref(h->object);
-    document_unref(h->document);
-    free(h);
-}
-DEFINE_AUTO(opened, struct opened *, opened_free)
-
-static void free_handle(struct handle *h)
-{
-    opened_free(CONTAINER_OF(h, struct opened, handle));
-}
-
-static int open_object(struct request *r, const struct object_name *name, struct opened *h,
-                       struct err *err)
-{
-    struct session *s = r->session;
-    int rc =
-        object_open_blocks(s->lake->store) ? task_to_worker(&r->task, s->config.lake.workers) : 0;
-    return rc < 0 ? rc : object_open(s->config.lake.cache, name, &h->object, err);
-}
-
-/* A file of a snapshot: the driver says where its object is. */
-static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
-{
-    AUTO(run) struct run *run = NULL;
-    AUTO(buf) struct buf scratch = {0};
-    struct entry entry;
-    struct object_location where;
-    struct session *s = r->session;
-    int rc = lake_run_find(s->lake, node->number, &r->task, &h->table, &run, err);
-    if (rc < 0)
-        return rc;
-    buf_init(&scratch, ACTION_BYTES_MAX);
-    buf_init(&where.key, KEY_BYTES_MAX);
-    buf_init(&where.etag, ETAG_BYTES_MAX);
-    table_touch(h->table);
-    rc = lake_heal_run(s->lake, h->table, run,
-                       run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
-    if (rc == 0)
-        rc = table_ops(h->table)->locate(table_driver(h->table), &entry, &where, err);
-    if (rc == 0) {
-        struct object_name name = {.store = s->lake->store,
-                                   .key = buf_slice(&where.key),
-                                   .size = entry.size,
-                                   .etag = buf_slice(&where.etag)};
-        rc = open_object(r, &name, h, err);
-    }
-    if (rc < 0 && rc != -EINPROGRESS)
-        (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(h->table)),
-                       SLICE_FMT(entry.path));
-    buf_done(&where.key);
-    buf_done(&where.etag);
-    return rc;
-}
-
-static int open_place(struct request *r, struct opened *h, struct err *err)
-{
-    AUTO(where) struct where w = {0};
-    where_init(&w);
-    int rc = attr_where(r, r->ino, &w, err);
-    if (rc < 0)
-        return rc;
-    if (w.kind == WHERE_DOCUMENT) {
-        r->file.direct_io = true; /* what it says may change under the kernel's pages */
-        return op_document(r, &w, &h->document, err);
-    }
-    if (w.kind != WHERE_OBJECT)
-        return err_set(err, EISDIR, "not a file");
-    struct object_name name = {.store = r->session->lake->store,
-                               .key = buf_slice(&w.path),
-                               .size = w.size,
-                               .etag = buf_slice(&w.etag)};
-    return open_object(r, &name, h, err);
-}
-
-int op_open(struct request *r, struct err *err)
-{
-    if ((r->file.flags & O_ACCMODE) != O_RDONLY || (r->file.flags & O_TRUNC))
-        return err_set(err, EROFS, "the lake is read-only");
-    AUTO(opened) struct opened *h = calloc(1, sizeof *h);
-    if (!h)
-        return err_set(err, ENOMEM, "out of memory");
-    struct node node = node_of(r->ino);
-    int rc = node.kind == NODE_FILE ? open_file(r, &node, h, err) : open_place(r, h, err);
-    if (rc < 0)
-        return rc;
-    r->file.keep_cache = node.kind == NODE_FILE; /* an id is one object for ever */
-    return request_reply_open(r, &STEAL(h)->handle, free_handle);
-}
 
 /* The object's bytes have come, on whatever thread brought them. */
 static void read_done(struct object_read *read)
@@ -149,6 +46,11 @@ int op_read(struct request *r, struct err *err)
         transform_map(h->transform, object_size(h->object), (uint64_t)r->offset, r->size);
     if (piece.length == 0)
         return request_reply_buf(r, NULL, 0);
+    if (h->mode == OPEN_DIRECT) {
+        uint64_t ahead = sequence_note(&h->sequence, piece.offset, piece.length);
+        if (ahead)
+            object_want(h->object, piece.offset + piece.length, ahead);
+    }
     r->object = object_ref(h->object); /* an interrupted read may outlive the handle */
     r->read = (struct object_read){
         .offset = piece.offset, .length = piece.length, .to = r->buffer, .done = read_done};

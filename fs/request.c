@@ -182,11 +182,20 @@ int request_reply_statfs(struct request *r, const struct statvfs *st)
     return 0;
 }
 
-int request_reply_open(struct request *r, struct handle *h, void (*free)(struct handle *h))
+static int reply_open(struct request *r, int32_t backing)
+{
+    if (!claim(r))
+        return -ENOENT;
+    return backing ? passthrough_reply_open(r->req, &r->file, backing)
+                   : fuse_reply_open(r->req, &r->file);
+}
+
+int request_reply_open(struct request *r, int32_t backing, struct handle *h,
+                       void (*free)(struct handle *h))
 {
     handle_open(h, r->session, free);
     r->file.fh = (uintptr_t)h;
-    if (!claim(r) || fuse_reply_open(r->req, &r->file) == -ENOENT)
+    if (reply_open(r, backing) == -ENOENT)
         handle_close(h); /* interrupted: the kernel will not release it */
     return 0;
 }

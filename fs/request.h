@@ -17,6 +17,8 @@
 
 #include "fs/buffers.h"
 #include "fs/handle.h"
+#include "fs/open_mode.h"
+#include "fs/passthrough.h"
 #include "fs/session.h"
 #include "lake/document.h"
 #include "lake/where.h"
@@ -28,7 +30,10 @@ struct session {
     struct document_cache *documents;
     struct buffers *buffers;
     struct fuse_session *fuse;
-    int64_t started_ms; /* mtime of what has none */
+    struct passthrough passthrough;
+    struct open_modes modes;
+    _Atomic bool cache_refused, source_refused; /* the kernel does not pass files that lie there */
+    int64_t started_ms;                         /* mtime of what has none */
 
     pthread_t threads[SESSION_THREADS_MAX];
     unsigned threads_n;
@@ -36,11 +41,14 @@ struct session {
     struct lock lock;    /* guards below */
     struct cond drained; /* and any other change of these */
     unsigned threads_left;
-    bool initialised;       /* the kernel has sent INIT */
+    bool initialised;       /* INIT is answered */
     uint64_t requests;      /* not freed yet */
     struct handle *handles; /* open files and directories */
     char logged[512];       /* the last error, which is not logged twice in a row */
 };
+
+/* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
+bool session_passes(const struct session *s, bool in_place);
 
 struct request {
     struct task task;
@@ -60,9 +68,13 @@ struct request {
     struct handle *handle; /* of an open file or directory: a reference */
     bool again;            /* a second attempt after an index was damaged; there is no third */
 
+    /* an open whose object is being completed */
+    struct object_fill fill;
+    enum request_fill { FILL_NONE, FILL_UNDER_WAY, FILL_DONE } filling;
+
     /* a read that is under way */
     struct object_read read;
-    struct object *object; /* a reference */
+    struct object *object; /* of a read or fill: a reference */
     char *buffer;          /* from session->buffers */
 };
 
@@ -87,10 +99,11 @@ int request_reply_xattr(struct request *r, struct slice value);
 int request_reply_statfs(struct request *r, const struct statvfs *st);
 
 /*
- * Answers an open. The handle becomes the kernel's, or is closed where the request was interrupted
- * meanwhile; `free` frees what it is embedded in.
+ * Answers an open; one that passes has a backing id above 0. The handle becomes the kernel's, or is
+ * closed where the request was interrupted meanwhile; `free` frees what it is embedded in.
  */
-int request_reply_open(struct request *r, struct handle *h, void (*free)(struct handle *h));
+int request_reply_open(struct request *r, int32_t backing, struct handle *h,
+                       void (*free)(struct handle *h));
 
 /* Answers with an error, logs it, and frees the request. For completions outside of an op. */
 void request_fail(struct request *r, int rc, const struct err *err);

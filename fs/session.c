@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/session.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fs/connection.h"
 #include "fs/ops.h"
 
 static const struct fuse_lowlevel_ops ops; /* at the end of this file */
@@ -36,6 +32,7 @@ static void free_parts(struct session *s)
         document_cache_free(s->documents);
     if (s->buffers)
         buffers_free(s->buffers);
+    open_modes_done(&s->modes);
     cond_done(&s->drained);
     lock_done(&s->lock);
     free(s->mountpoint);
@@ -43,78 +40,6 @@ static void free_parts(struct session *s)
     free(s);
 }
 DEFINE_AUTO(session_parts, struct session *, free_parts)
-
-/* A comma ends an option, so the one that names the source has them escaped. */
-static void add_escaped(struct buf *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == ',' || *text == '\\')
-            buf_add_char(out, '\\');
-        buf_add_char(out, *text);
-    }
-}
-
-static int new_fuse(struct session *s, struct err *err)
-{
-    AUTO(buf) struct buf options = {0};
-    buf_init(&options, (size_t)4 * URL_BYTES_MAX);
-    buf_add_str(&options, "ro,nosuid,nodev,noatime,default_permissions,subtype=tarn,fsname=");
-    add_escaped(&options, s->source);
-    if (s->config.allow_other)
-        buf_add_str(&options, ",allow_other");
-    int rc = buf_check(&options, err);
-    if (rc < 0)
-        return rc;
-    char *argv[] = {(char *)"tarn", (char *)"-o", options.data, (char *)"-d", NULL};
-    struct fuse_args args = FUSE_ARGS_INIT(s->config.debug ? 4 : 3, argv);
-    s->fuse = fuse_session_new(&args, &ops, sizeof ops, s);
-    fuse_opt_free_args(&args);
-    return s->fuse ? 0 : err_set(err, EINVAL, "FUSE does not accept the options %s", options.data);
-}
-
-/* What libfuse said last on this thread, without its line feed: the reason why it cannot mount. */
-static _Thread_local char fuse_words[256];
-
-static void keep_fuse_words(enum fuse_log_level level, const char *fmt, va_list ap)
-{
-    (void)vsnprintf(fuse_words, sizeof fuse_words, fmt, ap); /* cut when too long */
-    fuse_words[strcspn(fuse_words, "\n")] = '\0';
-    log_debug("fuse, level %d: %s", (int)level, fuse_words);
-}
-
-static int mount_fuse(struct session *s, struct err *err)
-{
-    char by_fd[32];
-    const char *at = s->mountpoint;
-    if (s->config.fuse_fd >= 0) {
-        (void)snprintf(by_fd, sizeof by_fd, "/dev/fd/%d", s->config.fuse_fd); /* 20 bytes at most */
-        at = by_fd;
-    }
-    fuse_words[0] = '\0';
-    fuse_set_log_func(keep_fuse_words);
-    if (fuse_session_mount(s->fuse, at) < 0)
-        return err_set(err, EIO, "%s cannot be mounted at %s: %.200s", s->source, s->mountpoint,
-                       fuse_words[0] ? fuse_words : "is it a directory that you own?");
-    return 0;
-}
-
-/*
- * INIT cannot ask for more than the 128 KiB of readahead that a mount begins with; the device's
- * setting can, once INIT is over. Root's to write: others read on with less.
- */
-static void raise_readahead(const struct session *s)
-{
-    struct stat st;
-    char path[64];
-    if (s->config.fuse_fd >= 0 || stat(s->mountpoint, &st) < 0) /* waits for INIT */
-        return;
-    (void)snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
-                   minor(st.st_dev)); /* 2 numbers of 10 digits */
-    AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || dprintf(fd, "%zu", (size_t)(READ_BYTES_MAX / KIB)) < 0)
-        log_debug("%s: no readahead of %zu KiB: %s", s->mountpoint, (size_t)(READ_BYTES_MAX / KIB),
-                  strerror(errno));
-}
 
 /* A FUSE thread: takes requests until the mount is gone. */
 static void *serve(void *arg)
@@ -182,9 +107,17 @@ static int wait_for_kernel(struct session *s, struct err *err)
                : err_set(err, EIO, "%s: the kernel does not answer; is it mounted?", s->mountpoint);
 }
 
+/* Once, with the reason, where files that could pass do not. */
+static void tell_passthrough(const struct session *s)
+{
+    if (s->config.passthrough && !passthrough_on(&s->passthrough))
+        log_info("%s: no passthrough, reads go through the daemon: %s", s->mountpoint,
+                 s->passthrough.why.msg);
+}
+
 struct session *session_start(const struct session_config *config, struct err *err)
 {
-    AUTO_FD int passed = config->fuse_fd; /* until FUSE has it */
+    AUTO_FD int passed = config->fuse_fd; /* -1 when FUSE has it */
     AUTO(session_parts) struct session *s = calloc(1, sizeof *s);
     if (!s) {
         (void)err_set(err, ENOMEM, "out of memory");
@@ -194,6 +127,8 @@ struct session *session_start(const struct session_config *config, struct err *e
     s->started_ms = clock_real_ms();
     lock_init(&s->lock);
     cond_init(&s->drained);
+    open_modes_init(&s->modes);
+    passthrough_init(&s->passthrough, config->passthrough);
     s->mountpoint = strdup(config->mountpoint ? config->mountpoint : "/dev/fd");
     s->source = strdup(config->lake.url);
     if (!s->mountpoint || !s->source) {
@@ -209,9 +144,9 @@ struct session *session_start(const struct session_config *config, struct err *e
         return NULL;
     s->documents = document_cache_new(config->temporary_dirfd, err);
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;
-    if (!s->buffers || new_fuse(s, err) < 0 || mount_fuse(s, err) < 0)
+    if (!s->buffers || connection_new(s, &ops, sizeof ops, err) < 0 ||
+        connection_mount(s, &passed, err) < 0)
         return NULL;
-    (void)STEAL_FD(passed);
     if (start_threads(s, err) < 0) {
         fuse_session_unmount(s->fuse);
         for (unsigned i = 0; i < s->threads_n; i++)
@@ -224,29 +159,15 @@ struct session *session_start(const struct session_config *config, struct err *e
         session_free(STEAL(s));
         return NULL;
     }
-    raise_readahead(s);
+    connection_raise_readahead(s);
+    tell_passthrough(s);
     return STEAL(s);
-}
-
-/* As `umount -l`: who has something open goes on; the session ends when they close it. */
-static void detach_mount(const char *mountpoint)
-{
-    if (umount2(mountpoint, MNT_DETACH) == 0 || errno != EPERM)
-        return;
-    pid_t pid = fork();
-    if (pid == 0) {
-        execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
-        _exit(1);
-    }
-    if (pid > 0)
-        (void)waitpid(pid, NULL,
-                      0); /* where it fails, the mount stays and says so by being there */
 }
 
 void session_unmount(struct session *s)
 {
     if (s->config.fuse_fd < 0) /* what others have mounted is theirs to unmount */
-        detach_mount(s->mountpoint);
+        connection_detach(s->mountpoint);
 }
 
 void session_free(struct session *s)
@@ -261,25 +182,13 @@ void session_free(struct session *s)
     free_parts(s);
 }
 
-/* what the kernel asks: each hands over to an op (fs/ops.h), or answers at once */
-
-static void ll_init(void *userdata, struct fuse_conn_info *conn)
+bool session_passes(const struct session *s, bool in_place)
 {
-    struct session *s = userdata;
-    WITH_LOCK (&s->lock) {
-        s->initialised = true;
-        cond_broadcast(&s->drained);
-    }
-    conn->max_background = READ_BUFFERS_MAX;
-    conn->congestion_threshold = READ_BUFFERS_MAX * 3 / 4;
-    conn->max_write = READ_BYTES_MAX; /* libfuse derives the largest read from it */
-    conn->max_readahead = READ_BYTES_MAX;
-    conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
-                                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-    conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-    /* With it the kernel waits for O_DIRECT reads where not even SIGKILL reaches the reader. */
-    conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
+    return passthrough_on(&s->passthrough) &&
+           (in_place || (cache_can_pass(s->config.lake.cache) && !s->cache_refused));
 }
+
+/* what the kernel asks: each hands over to an op (fs/ops.h), or answers at once */
 
 static void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
@@ -444,7 +353,7 @@ static void ll_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 }
 
 static const struct fuse_lowlevel_ops ops = {
-    .init = ll_init,
+    .init = connection_init,
     .lookup = ll_lookup,
     .forget = ll_forget,
     .forget_multi = ll_forget_multi,

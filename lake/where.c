@@ -57,6 +57,33 @@ uint64_t where_identity(const struct table *table, const struct entry *entry)
     return hash > 2 ? hash : hash + 2; /* 1 is the mount's root, and 0 hides a name from readdir */
 }
 
+static bool object_is_whole(struct lake *lake, const struct object_name *name)
+{
+    return name->size <= BLOCK_BYTES || cache_has_sealed(lake->config.cache, name);
+}
+
+/* Where its object cannot be told: whoever opens it is told why. */
+static bool file_is_whole(const struct table *table, const struct entry *entry)
+{
+    struct lake *lake = table_lake(table);
+    struct object_location where;
+    bool whole = true;
+    if (entry->size <= BLOCK_BYTES || object_open_blocks(lake->store))
+        return true;
+    buf_init(&where.key, KEY_BYTES_MAX);
+    buf_init(&where.etag, ETAG_BYTES_MAX);
+    if (table_ops(table)->locate(table_driver(table), entry, &where, NULL) == 0) {
+        struct object_name name = {.store = lake->store,
+                                   .key = buf_slice(&where.key),
+                                   .size = entry->size,
+                                   .etag = buf_slice(&where.etag)};
+        whole = object_is_whole(lake, &name);
+    }
+    buf_done(&where.key);
+    buf_done(&where.etag);
+    return whole;
+}
+
 void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
                     const struct entry *entry)
 {
@@ -67,6 +94,7 @@ void where_set_file(struct where *out, struct table *table, uint32_t run_number,
     out->size = entry->size;
     out->mtime_ms = entry->mtime_ms;
     out->identity = where_identity(table, entry);
+    out->whole = file_is_whole(table, entry);
 }
 
 int where_table_path(const struct where *w, struct buf *out, struct err *err)
@@ -169,6 +197,11 @@ static int object_child(struct lake *lake, const struct listing_entry *e, struct
     out->mtime_ms = e->mtime_ms;
     out->identity = hash64(hash64(e->size, buf_slice(&url)), e->etag);
     buf_add_slice(&out->etag, e->etag);
+    struct object_name name = {.store = lake->store,
+                               .key = buf_slice(&out->path),
+                               .size = e->size,
+                               .etag = buf_slice(&out->etag)};
+    out->whole = object_is_whole(lake, &name);
     return buf_check(&url, err);
 }
 

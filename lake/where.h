@@ -50,7 +50,8 @@ struct where {
     int64_t mtime_ms;
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
     struct buf etag;   /* OBJECT: as listed */
-    int64_t link;      /* LINK: the version that it names */
+    bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
+    int64_t link; /* LINK: the version that it names */
 };
 
 void where_init(struct where *w);

@@ -37,6 +37,7 @@ static const struct option_row {
     VALUE("endpoint-url", endpoint_url, "URL   S3 server other than AWS"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
+    VALUE("passthrough", passthrough, "auto|off   the kernel reads cached files itself (auto)"),
     VALUE("threads", threads, "N   threads that take requests (2)"),
     VALUE("uid", uid, "UID   owner of all files (the caller)"),
     VALUE("gid", gid, "GID   group of all files (the caller's)"),
@@ -228,6 +229,9 @@ int options_check(struct options *o, struct err *err)
         rc = check_number("gid", o->gid, UINT32_MAX - 1, &o->owner_gid, err);
     if (rc == 0 && threads == 0)
         rc = err_set(err, EINVAL, "option threads: at least 1 is needed");
+    if (rc == 0 && o->passthrough && strcmp(o->passthrough, "auto") != 0 &&
+        strcmp(o->passthrough, "off") != 0)
+        rc = err_set(err, EINVAL, "option passthrough: %s is neither auto nor off", o->passthrough);
     o->threads_count = (unsigned)threads;
     return rc;
 }

@@ -11,7 +11,7 @@
 /* Values as given; NULL where not given. Durations, sizes and times are parsed by options_check. */
 struct options {
     char *cache_dir, *cache_size, *refresh, *hold, *keep, *as_of;
-    char *endpoint_url, *region, *ca_bundle, *threads, *uid, *gid;
+    char *endpoint_url, *region, *ca_bundle, *threads, *uid, *gid, *passthrough;
     bool no_sign_request, allow_other, foreground, debug;
 
     /* set by options_check */

@@ -109,10 +109,12 @@ static int local_head(struct store *s, const char *key, struct store_info *out, 
     return 0;
 }
 
-static int local_open_in_place(struct store *s, const char *key, int *out, struct err *err)
+static int local_open_in_place(struct store *s, const char *key, bool wait, int *out,
+                               struct err *err)
 {
     struct stat st;
-    int fd = local_open_file(local_of(s)->root, key, &st, err);
+    int root = local_of(s)->root;
+    int fd = wait ? local_open_file(root, key, &st, err) : local_open_file_now(root, key, &st, err);
     if (fd < 0)
         return fd;
     *out = fd;

@@ -62,18 +62,44 @@ int local_open(int root, const char *key, int flags, struct err *err)
     return fd < 0 ? local_error(errno, key, err) : (int)fd;
 }
 
-int local_open_file(int root, const char *key, struct stat *st, struct err *err)
+static int check_key(const char *key, struct err *err)
 {
-    if (!local_key_valid(slice_of(key)))
-        return err_set(err, ENOENT, "%.300s: no such file: a component is empty, . or ..", key);
-    AUTO_FD int fd = local_open(root, key, O_RDONLY, err);
-    if (fd < 0)
-        return STEAL_FD(fd);
+    return local_key_valid(slice_of(key))
+               ? 0
+               : err_set(err, ENOENT, "%.300s: no such file: a component is empty, . or ..", key);
+}
+
+/* Takes the descriptor, and returns it where it is a regular file's. */
+static int check_regular(int opened, const char *key, struct stat *st, struct err *err)
+{
+    AUTO_FD int fd = opened;
     if (fstat(fd, st) < 0)
         return local_error(errno, key, err);
     if (!S_ISREG(st->st_mode))
         return err_set(err, ENOENT, "%.300s: not a regular file", key);
     return STEAL_FD(fd);
+}
+
+int local_open_file(int root, const char *key, struct stat *st, struct err *err)
+{
+    int rc = check_key(key, err);
+    int fd = rc < 0 ? rc : local_open(root, key, O_RDONLY, err);
+    return fd < 0 ? fd : check_regular(fd, key, st, err);
+}
+
+int local_open_file_now(int root, const char *key, struct stat *st, struct err *err)
+{
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED};
+    int rc = check_key(key, err);
+    if (rc < 0)
+        return rc;
+    int fd = (int)syscall(SYS_openat2, root, key, &how, sizeof how);
+    if (fd >= 0)
+        return check_regular(fd, key, st, err);
+    if (errno == EAGAIN || errno == EINTR || errno == EINVAL) /* Linux 5.12 has RESOLVE_CACHED */
+        return err_set(err, EAGAIN, "%.300s: not at once", key);
+    return local_error(errno, key, err);
 }
 
 void local_info(const struct stat *st, struct store_info *out)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys below a directory: opened so that none leads out of it. Blocks on the disk. */
+/* Keys below a directory: opened so that none leads out of it. All but the _now block on the disk.
+ */
 #ifndef CACHE_STORE_LOCAL_PATH_H
 #define CACHE_STORE_LOCAL_PATH_H
 
@@ -21,6 +22,9 @@ int local_error(int error, const char *key, struct err *err);
 
 /* Opens a regular file for reading: the descriptor and its state. -ENOENT for other kinds. */
 int local_open_file(int root, const char *key, struct stat *st, struct err *err);
+
+/* The same without waiting for the disk: -EAGAIN where the kernel's caches do not lead there. */
+int local_open_file_now(int root, const char *key, struct stat *st, struct err *err);
 
 void local_info(const struct stat *st, struct store_info *out);
 

@@ -93,9 +93,10 @@ struct store_ops {
 
     /*
      * Opens the object in place, for stores whose objects are files of this machine: *fd is the
-     * caller's. NULL for other stores. Blocks on the disk.
+     * caller's. NULL for other stores. Blocks on the disk; with `wait` false it does not, and is
+     * -EAGAIN where the kernel does not have the path in its caches.
      */
-    int (*open_in_place)(struct store *s, const char *key, int *fd, struct err *err);
+    int (*open_in_place)(struct store *s, const char *key, bool wait, int *fd, struct err *err);
 
     void (*free)(struct store *s);
 };

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: statuses, words, one daemon a cache directory, both ways to the background."""
-import array
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,7 +8,8 @@ import time
 import pytest
 
 from support import bad_logs, lakes
-from support.mounts import (clean_env, connections, daemon_pid, detach, is_mounted, run_tarn, wait_for, zombie)
+from support.mounts import (clean_env, connections, daemon_pid, detach, fusermount_descriptor,
+                            is_mounted, run_tarn, wait_for, zombie)
 from support.places import SLOWNESS
 
 TABLE = 'silver/orders'
@@ -232,19 +231,6 @@ def test_options_as_o(mount, lake):
     """Every long option can be given through -o, several at once."""
     m = mount(lake.root, o='as-of=2024-03-04,refresh=2,hold=5,keep=60,cache-size=64M')
     assert os.getxattr(m / TABLE, 'user.tarn.version') == b'2'
-
-
-def fusermount_descriptor(mountpoint):
-    """A /dev/fuse descriptor with the mount made by fusermount3, as a container runtime does it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with ours, theirs:
-        subprocess.run(['fusermount3', '-o', 'ro,default_permissions', '--', str(mountpoint)],
-                       pass_fds=[theirs.fileno()], check=True,
-                       env=dict(os.environ, _FUSE_COMMFD=str(theirs.fileno())))
-        _, control, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
-    fds = array.array('i')
-    fds.frombytes(control[0][2][:4])
-    return fds[0]
 
 
 def test_descriptor_from_outside(lake, tmp_path, tarn):

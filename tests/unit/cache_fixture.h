@@ -122,8 +122,9 @@ static inline void fake_get(struct store *s, struct store_get *get)
     workers_submit(f->threads, &q->job);
 }
 
-static inline int fake_open(struct store *s, const char *key, int *fd, struct err *err)
+static inline int fake_open(struct store *s, const char *key, bool wait, int *fd, struct err *err)
 {
+    (void)wait;
     struct fake *f = CONTAINER_OF(s, struct fake, store);
     int opened = openat(f->dirfd, key, O_RDONLY | O_CLOEXEC);
     if (opened < 0)

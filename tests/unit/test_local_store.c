@@ -148,6 +148,11 @@ static void test_mtime(void **state)
     assert_int_equal(info.mtime_ms, -1000);
 }
 
+static int open_in_place(const struct fixture *f, const char *key, bool wait, int *fd)
+{
+    return f->store->ops->open_in_place(f->store, key, wait, fd, NULL);
+}
+
 /* No key leads out of the root or to another name of a file; links that stay inside do work. */
 static void test_beneath(void **state)
 {
@@ -167,10 +172,34 @@ static void test_beneath(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         int fd = -1;
         assert_int_equal(get(f, keys[i], 0, 9, ""), -ENOENT);
-        assert_int_equal(f->store->ops->open_in_place(f->store, keys[i], &fd, NULL), -ENOENT);
+        assert_int_equal(open_in_place(f, keys[i], true, &fd), -ENOENT);
+        int rc = open_in_place(f, keys[i], false, &fd);
+        assert_true(rc == -ENOENT || rc == -EAGAIN);
         assert_int_equal(fd, -1);
     }
     assert_int_equal(get(f, secret, 0, 9, ""), -ENOENT);
+}
+
+/* What the kernel knows is opened without waiting, through links too; what it does not, is not. */
+static void test_open_at_once(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[] = {"d/x", "link/x"};
+    make_dir(f, "d");
+    put_file(f, "d/x", "inside");
+    make_link(f, "d", "link");
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        AUTO_FD int fd = -1;
+        char text[8] = "";
+        assert_int_equal(get(f, keys[i], 0, 9, "inside"), 0); /* now it is known */
+        assert_int_equal(open_in_place(f, keys[i], false, &fd), 0);
+        assert_int_equal(read(fd, text, sizeof text), 6);
+        assert_string_equal(text, "inside");
+    }
+    int fd = -1;
+    assert_int_equal(open_in_place(f, "d/never-heard-of", false, &fd), -EAGAIN);
+    assert_int_equal(open_in_place(f, "d", false, &fd), -ENOENT);
+    assert_int_equal(fd, -1);
 }
 
 /* What is no regular file is no object, and nobody waits for the other end of a FIFO. */
@@ -374,6 +403,7 @@ int main(void)
         WITH_STORE(test_list_part),     WITH_STORE(test_list_links),
         WITH_STORE(test_put_if_absent), WITH_STORE(test_list_unreadable),
         WITH_STORE(test_read),          WITH_STORE(test_open),
+        WITH_STORE(test_open_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

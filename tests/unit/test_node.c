@@ -17,13 +17,17 @@ static void test_round_trip(void **state)
     static const unsigned views[] = {0, 1, 255};
     static const uint32_t numbers[] = {0, 1, 2, REGISTRY_NUMBER_MAX - 1, REGISTRY_NUMBER_MAX};
     static const uint32_t ordinals[] = {0, 1, 0x5555555, FILES_MAX - 1};
-    uint64_t ids[3 * 3 * 5 * 4];
+    uint64_t ids[3 * 3 * 5 * 4 * 2];
     size_t count = 0;
     for (; count < ARRAY_SIZE(ids); count++) {
-        struct node node = {kinds[count % 3], views[count / 3 % 3], numbers[count / 9 % 5],
-                            ordinals[count / 45]};
+        struct node node = {.kind = kinds[count % 3],
+                            .filling = count / 180,
+                            .view = views[count / 3 % 3],
+                            .number = numbers[count / 9 % 5],
+                            .ordinal = ordinals[count / 45 % 4]};
         struct node back = node_of(ids[count] = node_id(node));
         assert_int_equal(back.kind, node.kind);
+        assert_int_equal(back.filling, node.filling);
         assert_int_equal(back.view, node.view);
         assert_int_equal(back.number, node.number);
         assert_int_equal(back.ordinal, node.ordinal);
@@ -51,8 +55,10 @@ static void test_root(void **state)
 static void test_layout_is_pinned(void **state)
 {
     (void)state;
-    const struct node file = {NODE_FILE, 0xa5, 0x1234567, 0x89abcde};
+    struct node file = {.kind = NODE_FILE, .view = 0xa5, .number = 0x1234567, .ordinal = 0x89abcde};
     assert_true(node_id(file) == UINT64_C(0x74b23456789abcde));
+    file.filling = true;
+    assert_true(node_id(file) == UINT64_C(0xf4b23456789abcde));
     assert_int_equal(node_of(0).kind, NODE_NONE);
     assert_int_equal(node_of(2).kind, NODE_NONE);
 }

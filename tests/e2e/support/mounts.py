@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts made by a test, and their certain end: whatever hangs is aborted."""
+import array
 import os
 import socket
 import struct
@@ -85,6 +86,19 @@ def daemon_pid(cache):
             os.close(here)
         pid, _, _ = struct.unpack('3i', s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid
+
+
+def fusermount_descriptor(mountpoint):
+    """A /dev/fuse descriptor with the mount made by fusermount3, as a container runtime does it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ours, theirs:
+        subprocess.run(['fusermount3', '-o', 'ro,default_permissions', '--', str(mountpoint)],
+                       pass_fds=[theirs.fileno()], check=True,
+                       env=dict(os.environ, _FUSE_COMMFD=str(theirs.fileno())))
+        _, control, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
+    fds = array.array('i')
+    fds.frombytes(control[0][2][:4])
+    return fds[0]
 
 
 def wait_for(condition, seconds, what):

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OPEN and RELEASE of files: the object behind a node, and the mode in which it is read. */
+#include <fcntl.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fs/attr.h"
+#include "fs/opened.h"
+#include "fs/ops.h"
+
+static void close_way(struct session *s, const struct open_way *way)
+{
+    if (way->backing)
+        passthrough_close(fuse_session_fd(s->fuse), way->backing);
+    object_unref(way->object);
+}
+
+static void opened_free(struct opened *h)
+{
+    if (h->mode != OPEN_NONE) {
+        struct open_way left;
+        open_mode_leave(&h->handle.session->modes, h->node, &left);
+        close_way(h->handle.session, &left);
+    }
+    object_unref(h->object);
+    document_unref(h->document);
+    free(h);
+}
+DEFINE_AUTO(opened, struct opened *, opened_free)
+
+static void free_handle(struct handle *h)
+{
+    opened_free(CONTAINER_OF(h, struct opened, handle));
+}
+
+/* the object */
+
+/* What the kernel has in its caches is opened here and now, the rest by a worker. */
+static int open_object(struct request *r, struct object_name *name, struct opened *h,
+                       struct err *err)
+{
+    struct session *s = r->session;
+    name->at_once = !r->task.on_worker;
+    int rc = object_open(s->config.lake.cache, name, &h->object, err);
+    return rc == -EAGAIN ? task_to_worker(&r->task, s->config.lake.workers) : rc;
+}
+
+/* A file of a snapshot: the driver says where its object is. */
+static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    AUTO(buf) struct buf scratch = {0};
+    struct entry entry;
+    struct object_location where;
+    struct session *s = r->session;
+    int rc = lake_run_find(s->lake, node->number, &r->task, &h->table, &run, err);
+    if (rc < 0)
+        return rc;
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    buf_init(&where.key, KEY_BYTES_MAX);
+    buf_init(&where.etag, ETAG_BYTES_MAX);
+    table_touch(h->table);
+    rc = lake_heal_run(s->lake, h->table, run,
+                       run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
+    if (rc == 0)
+        rc = table_ops(h->table)->locate(table_driver(h->table), &entry, &where, err);
+    if (rc == 0) {
+        struct object_name name = {.store = s->lake->store,
+                                   .key = buf_slice(&where.key),
+                                   .size = entry.size,
+                                   .etag = buf_slice(&where.etag)};
+        rc = open_object(r, &name, h, err);
+    }
+    if (rc < 0 && rc != -EINPROGRESS)
+        (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(h->table)),
+                       SLICE_FMT(entry.path));
+    buf_done(&where.key);
+    buf_done(&where.etag);
+    return rc;
+}
+
+static int open_place(struct request *r, struct opened *h, struct err *err)
+{
+    AUTO(where) struct where w = {0};
+    where_init(&w);
+    int rc = attr_where(r, r->ino, &w, err);
+    if (rc < 0)
+        return rc;
+    if (w.kind == WHERE_DOCUMENT)
+        return op_document(r, &w, &h->document, err);
+    if (w.kind != WHERE_OBJECT)
+        return err_set(err, EISDIR, "not a file");
+    struct object_name name = {.store = r->session->lake->store,
+                               .key = buf_slice(&w.path),
+                               .size = w.size,
+                               .etag = buf_slice(&w.etag)};
+    h->identity = w.identity;
+    return open_object(r, &name, h, err);
+}
+
+/* completing it */
+
+static void fill_done(struct object_fill *fill)
+{
+    struct request *r = CONTAINER_OF(fill, struct request, fill);
+    r->filling = FILL_DONE;
+    r->task.on_worker = true;
+    workers_submit(r->session->config.lake.workers, &r->task.job);
+}
+
+/* Parks the open until its object is complete, then 0; also where the cache keeps nothing now. */
+static int fill_object(struct request *r, struct object *o, struct err *err)
+{
+    if (r->filling == FILL_NONE) {
+        r->object = object_ref(o); /* an interrupted open may end before */
+        r->filling = FILL_UNDER_WAY;
+        r->fill = (struct object_fill){.done = fill_done};
+        int rc = object_fill(o, &r->fill, err);
+        if (rc == -EINPROGRESS)
+            return rc;
+        r->filling = FILL_DONE;
+        r->fill.rc = rc;
+    } else if (r->fill.rc < 0) {
+        (void)err_copy(err, &r->fill.err);
+    }
+    return r->fill.rc == -ENOSPC ? 0 : r->fill.rc;
+}
+
+/* the mode */
+
+struct opening {
+    struct open_ask ask;
+    struct request *request;
+    struct opened *opened;
+};
+
+/* What is refused of the cache's filesystem is refused for good; sources may lie on several. */
+static void passing_refused(struct session *s, bool in_place, int rc)
+{
+    if (atomic_exchange(in_place ? &s->source_refused : &s->cache_refused, true))
+        return;
+    log_info("%s: no passthrough of %s, whose filesystem the kernel refuses: %s", s->mountpoint,
+             in_place ? "some files of the source" : "cached files", strerror(-rc));
+}
+
+static struct opening *opening_of(struct open_ask *ask)
+{
+    return CONTAINER_OF(ask, struct opening, ask);
+}
+
+static int back(struct open_ask *ask, struct open_way *way, struct err *err)
+{
+    const struct opening *o = opening_of(ask);
+    struct session *s = o->request->session;
+    int fd;
+    int rc = object_backing(o->opened->object, &o->request->task, &fd, err);
+    if (rc == -ENODATA)
+        ask->found.sealed = ask->found.kept = false;
+    if (rc == -EOPNOTSUPP)
+        ask->found.passes = false;
+    if (rc < 0)
+        return rc == -ENODATA || rc == -EOPNOTSUPP ? 0 : rc;
+    rc = passthrough_open(fuse_session_fd(s->fuse), fd, &way->backing);
+    if (rc < 0) {
+        passing_refused(s, object_open_blocks(s->lake->store), rc);
+        ask->found.passes = false;
+        return 0;
+    }
+    way->object = object_ref(o->opened->object);
+    return 0;
+}
+
+static int fill(struct open_ask *ask, struct err *err)
+{
+    const struct opening *o = opening_of(ask);
+    int rc = fill_object(o->request, o->opened->object, err);
+    ask->found.sealed = rc == 0 && object_is_sealed(o->opened->object);
+    ask->found.kept = ask->found.sealed;
+    return rc;
+}
+
+static void drop(struct open_ask *ask, const struct open_way *way)
+{
+    close_way(opening_of(ask)->request->session, way);
+}
+
+static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, struct err *err)
+{
+    struct session *s = r->session;
+    struct node node = node_of(h->node);
+    struct open_way way;
+    struct opening o = {
+        .request = r,
+        .opened = h,
+        .ask = {.node = h->node,
+                .identity = h->identity,
+                .now_ms = clock_mono_ms(),
+                .found = {.filling = node.filling,
+                          .passes = h->transform == TRANSFORM_NONE &&
+                                    session_passes(s, object_open_blocks(s->lake->store)),
+                          .sealed = object_is_sealed(h->object),
+                          .small = object_size(h->object) <= BLOCK_BYTES,
+                          .kept = true},
+                .back = back,
+                .fill = fill,
+                .drop = drop},
+    };
+    node.filling = false;
+    o.ask.pass_node = node_id(node);
+    int rc = open_mode_open(&s->modes, &o.ask, &way, err);
+    if (rc < 0)
+        return rc;
+    h->mode = way.mode;
+    *backing = way.backing;
+    return 0;
+}
+
+int op_open(struct request *r, struct err *err)
+{
+    if ((r->file.flags & O_ACCMODE) != O_RDONLY || (r->file.flags & O_TRUNC))
+        return err_set(err, EROFS, "the lake is read-only");
+    AUTO(opened) struct opened *h = calloc(1, sizeof *h);
+    if (!h)
+        return err_set(err, ENOMEM, "out of memory");
+    h->handle.session = r->session;
+    h->node = r->ino;
+    int32_t backing = 0;
+    struct node node = node_of(r->ino);
+    int rc = node.kind == NODE_FILE ? open_file(r, &node, h, err) : open_place(r, h, err);
+    if (rc == 0 && h->object)
+        rc = open_in_mode(r, h, &backing, err);
+    if (rc < 0)
+        return rc;
+    r->file.direct_io = h->document || h->mode == OPEN_DIRECT; /* a document's words may change */
+    r->file.keep_cache = h->mode == OPEN_CACHED && node.kind == NODE_FILE; /* one object for ever */
+    return request_reply_open(r, backing, &STEAL(h)->handle, free_handle);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/open_mode.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+
+struct open_node {
+    uint64_t id; /* its key in the map */
+    uint64_t opens;
+    struct open_way way;
+};
+
+static struct slice key_of(const uint64_t *id)
+{
+    return slice_make((const char *)id, sizeof *id);
+}
+
+/* What the kernel would refuse, or what would leak, is our bug. */
+static void check(const struct open_node *n)
+{
+    assert(n->opens > 0);
+    switch (n->way.mode) {
+    case OPEN_NONE:
+        break;
+    case OPEN_PASS:
+        assert(n->way.backing > 0 && n->way.object);
+        return;
+    case OPEN_CACHED:
+    case OPEN_DIRECT:
+        assert(n->way.backing == 0 && !n->way.object);
+        return;
+    }
+    assert(!"an open node has a mode");
+}
+
+void open_modes_init(struct open_modes *m)
+{
+    lock_init(&m->lock);
+    map_init(&m->nodes, OPEN_NODES_MAX);
+}
+
+void open_modes_done(struct open_modes *m)
+{
+    assert(m->nodes.count == 0);
+    map_done(&m->nodes);
+    lock_done(&m->lock);
+}
+
+static bool is_other(const struct open_node *n, uint64_t identity)
+{
+    return n->way.mode != OPEN_DIRECT && n->way.identity != identity;
+}
+
+/* True: it is open, and once more now. */
+static bool join_locked(struct open_modes *m, uint64_t node, uint64_t identity,
+                        struct open_way *out, bool *other) REQUIRES(m->lock)
+{
+    struct open_node *n = map_find(&m->nodes, key_of(&node));
+    *other = n && is_other(n, identity);
+    if (!n || *other)
+        return false;
+    check(n);
+    n->opens++;
+    *out = n->way;
+    return true;
+}
+
+/* False where it is not open, or open as another object, which this open must not see. */
+static bool join(struct open_modes *m, const struct open_ask *ask, struct open_way *out,
+                 bool *other) EXCLUDES(m->lock)
+{
+    bool joined;
+    WITH_LOCK (&m->lock)
+        joined = join_locked(m, ask->node, ask->identity, out, other);
+    return joined;
+}
+
+/* Opens it so; or, where somebody has opened it meanwhile, in the mode that it has now. */
+static int enter(struct open_modes *m, const struct open_ask *ask, const struct open_way *way,
+                 struct open_way *now, struct err *err) EXCLUDES(m->lock)
+{
+    bool joined, other;
+    int rc = 0;
+    AUTO_FREE struct open_node *fresh = malloc(sizeof *fresh);
+    if (!fresh)
+        return err_set(err, ENOMEM, "out of memory");
+    *fresh = (struct open_node){.id = ask->node, .opens = 1, .way = *way};
+    check(fresh);
+    WITH_LOCK (&m->lock) {
+        joined = join_locked(m, ask->node, ask->identity, now, &other);
+        if (!joined && !other)
+            rc = map_put(&m->nodes, key_of(&fresh->id), fresh);
+        if (!joined && !other && rc == 0) {
+            *now = *way;
+            fresh = NULL; /* the map's now */
+        }
+    }
+    if (other)
+        return err_set(err, EBUSY, "the file was replaced while it was opened");
+    return rc < 0 ? err_set(err, rc == -ENOMEM ? ENOMEM : ENFILE, "too many files are open") : 0;
+}
+
+void open_mode_leave(struct open_modes *m, uint64_t node, struct open_way *left)
+{
+    struct open_node *n;
+    *left = (struct open_way){.mode = OPEN_NONE};
+    WITH_LOCK (&m->lock) {
+        n = map_find(&m->nodes, key_of(&node));
+        assert(n);
+        check(n);
+        if (--n->opens == 0) {
+            (void)map_remove(&m->nodes, key_of(&node)); /* it is n */
+            *left = n->way;
+        } else {
+            n = NULL;
+        }
+    }
+    free(n);
+}
+
+bool open_mode_other(struct open_modes *m, uint64_t node, uint64_t identity)
+{
+    bool other;
+    WITH_LOCK (&m->lock) {
+        const struct open_node *n = map_find(&m->nodes, key_of(&node));
+        other = n && is_other(n, identity);
+    }
+    return other;
+}
+
+enum open_step open_mode_step(const struct open_found *found)
+{
+    if (found->filling)
+        return found->passes && found->sealed && !found->other ? STEP_AGAIN : STEP_DIRECT;
+    if (found->other)
+        return STEP_AGAIN;
+    if (!found->passes)
+        return STEP_CACHED;
+    if (found->sealed)
+        return STEP_PASS;
+    if (found->small)
+        return found->kept ? STEP_FILL : STEP_DIRECT;
+    return STEP_AGAIN;
+}
+
+/* The newest ones are looked at first; older than ESTALE_MS is as never told. */
+static bool was_told_locked(const struct open_modes *m, uint64_t file, int64_t now_ms)
+    REQUIRES(m->lock)
+{
+    for (size_t i = 1; i <= ESTALE_TOLD_MAX; i++) {
+        const struct open_told *t =
+            &m->told[(m->told_next + ESTALE_TOLD_MAX - i) % ESTALE_TOLD_MAX];
+        if (!t->file || now_ms - t->at_ms >= ESTALE_MS)
+            return false;
+        if (t->file == file)
+            return true;
+    }
+    return false;
+}
+
+/* False where too many have been told lately: none of them may be forgotten. */
+static bool note_told_locked(struct open_modes *m, uint64_t file, int64_t now_ms) REQUIRES(m->lock)
+{
+    struct open_told *oldest = &m->told[m->told_next];
+    if (oldest->file && now_ms - oldest->at_ms < ESTALE_MS)
+        return false;
+    *oldest = (struct open_told){.file = file, .at_ms = now_ms};
+    m->told_next = (m->told_next + 1) % ESTALE_TOLD_MAX;
+    return true;
+}
+
+/*
+ * ESTALE, or direct mode here where that may not be told: to one who may have been told just now,
+ * because the kernel asks twice and no more. Where direct mode is not to be had, ESTALE it is.
+ */
+static int look_again(struct open_modes *m, const struct open_ask *ask, struct open_way *way,
+                      struct err *err) EXCLUDES(m->lock)
+{
+    bool told, noted = false, must = ask->found.other;
+    WITH_LOCK (&m->lock) {
+        told = was_told_locked(m, ask->pass_node, ask->now_ms);
+        if (!told || must)
+            noted = note_told_locked(m, ask->pass_node, ask->now_ms);
+    }
+    if (told && must)
+        return err_set(err, ESTALE, "the file was replaced while it was open");
+    if (noted || must)
+        return -ESTALE;
+    way->mode = OPEN_DIRECT;
+    return 0;
+}
+
+/* Sets way->mode, or leaves it OPEN_NONE where something else is found now. */
+static int take_step(struct open_modes *m, struct open_ask *ask, struct open_way *way,
+                     struct err *err) EXCLUDES(m->lock)
+{
+    int rc = 0;
+    switch (open_mode_step(&ask->found)) {
+    case STEP_PASS:
+        rc = ask->back(ask, way, err);
+        way->mode = rc == 0 && way->backing ? OPEN_PASS : OPEN_NONE;
+        break;
+    case STEP_CACHED:
+        way->mode = OPEN_CACHED;
+        break;
+    case STEP_DIRECT:
+        way->mode = OPEN_DIRECT;
+        break;
+    case STEP_FILL:
+        rc = ask->fill(ask, err);
+        break;
+    case STEP_AGAIN:
+        rc = look_again(m, ask, way, err);
+        break;
+    }
+    return rc;
+}
+
+int open_mode_open(struct open_modes *m, struct open_ask *ask, struct open_way *out,
+                   struct err *err)
+{
+    struct open_way way = {.mode = OPEN_NONE, .identity = ask->identity};
+    struct open_way now = {.mode = OPEN_NONE};
+    /* Who opens a filling node may find that the file passes by now, whoever else has it open. */
+    if (ask->found.filling)
+        ask->found.other = open_mode_other(m, ask->pass_node, ask->identity);
+    else if (join(m, ask, out, &ask->found.other))
+        return 0;
+    int rc = 0;
+    while (rc == 0 && way.mode == OPEN_NONE)
+        rc = take_step(m, ask, &way, err);
+    if (rc < 0)
+        return rc;
+    rc = enter(m, ask, &way, &now, err);
+    if (way.backing && (rc < 0 || now.backing != way.backing))
+        ask->drop(ask, &way);
+    if (rc == 0)
+        *out = now;
+    return rc;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * In which mode the files of a node are open.
+ *
+ * An open reads through the kernel's pages (CACHED), from the file behind the node without the
+ * daemon (PASS: fs/passthrough.h), or asks the daemon at each read (DIRECT). The kernel answers EIO
+ * to an open of an inode in another mode than those that are open, so a node has one mode while
+ * anything of it is open, which later opens join:
+ *
+ *   mode    backing  kernel's inode holds              refused by the kernel then
+ *   none    -        nothing                           nothing
+ *   PASS    id >= 1  one backing file                  CACHED, DIRECT, another backing file
+ *   CACHED  0        pages                             PASS
+ *   DIRECT  0        nothing; pages once it is mapped  PASS once it is mapped (we know not when)
+ *
+ *   none --enter(mode)--> mode, 1 open --enter--> same mode, n opens --leave--> ... --leave--> none
+ *
+ * The last leave gives the backing id and the object's reference back. RELEASE comes after the
+ * kernel has let go, and an open enters before it is answered: so what is open here contains what
+ * is open there.
+ *
+ * A file has two nodes (fs/node.h): opens of the filling node are DIRECT only. An open that belongs
+ * to the other node is told ESTALE, upon which the kernel looks the name up again, once. So that
+ * nobody ever sees it, who was told so within ESTALE_MS is served where he is.
+ *
+ * Any thread; one lock, under which nothing is called.
+ */
+#ifndef FS_OPEN_MODE_H
+#define FS_OPEN_MODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/lock.h"
+#include "base/map.h"
+
+/* Nodes open at once: the objects that may be (cache/private.h). */
+#define OPEN_NODES_MAX ((size_t)1 << 22)
+/* Files that were told ESTALE lately; more than that at once are served where they are. */
+#define ESTALE_TOLD_MAX 1024
+#define ESTALE_MS 10000
+
+enum open_mode { OPEN_NONE, OPEN_PASS, OPEN_CACHED, OPEN_DIRECT };
+
+struct object;
+
+/* How a node is open. */
+struct open_way {
+    enum open_mode mode;
+    int32_t backing;       /* PASS: its id */
+    struct object *object; /* PASS: whose file it is; a reference */
+    uint64_t identity;     /* of the object, where one node may have several in time; else 0 */
+};
+
+struct open_told {
+    uint64_t file;
+    int64_t at_ms;
+};
+
+struct open_modes {
+    struct lock lock;
+    struct map nodes;                       /* lock; of struct open_node */
+    struct open_told told[ESTALE_TOLD_MAX]; /* lock */
+    size_t told_next;                       /* lock */
+};
+
+void open_modes_init(struct open_modes *m);
+/* Nothing is open any more. */
+void open_modes_done(struct open_modes *m);
+
+/* Ends one open. What its last one leaves for the caller to close is in *left (else OPEN_NONE). */
+void open_mode_leave(struct open_modes *m, uint64_t node, struct open_way *left) EXCLUDES(m->lock);
+
+/* The node is open as another object than that of `identity`. */
+bool open_mode_other(struct open_modes *m, uint64_t node, uint64_t identity) EXCLUDES(m->lock);
+
+/* What an open of a node that is not open finds. */
+struct open_found {
+    bool filling; /* the node's kind */
+    bool passes;  /* files of this session and cache may pass */
+    bool other;   /* the pass node is open as an object that was replaced */
+    bool sealed;  /* all of the object is there; it may be read in place */
+    bool small;   /* worth to be completed while the open waits */
+    bool kept;    /* false: the cache does not keep it now */
+};
+
+enum open_step {
+    STEP_PASS,
+    STEP_CACHED,
+    STEP_DIRECT,
+    STEP_FILL,  /* complete the object and look again */
+    STEP_AGAIN, /* ESTALE: the kernel looks the name up again, and finds the other node */
+};
+
+/*
+ * node     found                      step
+ * filling  cannot pass, or other      DIRECT
+ *          sealed                     AGAIN    (once; then DIRECT)
+ *          else                       DIRECT
+ * pass     open as another object     AGAIN    (once; then ESTALE is the user's: what he has
+ *                                               names a file that was replaced)
+ *          cannot pass                CACHED
+ *          sealed                     PASS
+ *          small and kept             FILL
+ *          small                      DIRECT
+ *          else                       AGAIN    (once; then DIRECT: no PASS is open, or it would
+ *                                               have been joined, and later opens join this one)
+ */
+enum open_step open_mode_step(const struct open_found *found);
+
+/* One open. The functions are its owner's; they run under no lock. */
+struct open_ask {
+    uint64_t node, pass_node; /* the same, but for a filling node */
+    uint64_t identity;
+    int64_t now_ms;          /* clock_mono_ms() */
+    struct open_found found; /* but for `other` */
+    /*
+     * STEP_PASS: makes the object's file known to the kernel; way's backing and object are the
+     * caller's then. 0 also where that cannot be, and found tells why. May park.
+     */
+    int (*back)(struct open_ask *ask, struct open_way *way, struct err *err);
+    /* STEP_FILL: sets found.sealed or clears found.kept, or fails. May park. */
+    int (*fill)(struct open_ask *ask, struct err *err);
+    /* Gives back what `back` brought and nobody needs. */
+    void (*drop)(struct open_ask *ask, const struct open_way *way);
+};
+
+/*
+ * Opens a node: in the mode that it has, or as suits what was found; *out is how. -ESTALE without
+ * words: the kernel shall look again. -ESTALE with words, -ENFILE, -ENOMEM, or of back and fill.
+ */
+int open_mode_open(struct open_modes *m, struct open_ask *ask, struct open_way *out,
+                   struct err *err) EXCLUDES(m->lock);
+
+#endif

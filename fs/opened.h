@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An open file: what stands behind `fh`. Made by OPEN (fs/open.c), read from by READ (fs/file.c).
+ */
+#ifndef FS_OPENED_H
+#define FS_OPENED_H
+
+#include "fs/request.h"
+#include "fs/sequence.h"
+#include "lake/view/transform.h"
+
+/* An object through a transform, or a document. Immutable once it is answered, but for sequence. */
+struct opened {
+    struct handle handle;
+    uint64_t node;
+    uint64_t identity;   /* of the object, where the node may have several in time; else 0 */
+    enum open_mode mode; /* OPEN_NONE: it counts for none (documents; before it is answered) */
+    struct object *object;
+    struct document *document;
+    struct table *table; /* NULL outside tables; borrowed from the lake */
+    enum transform transform;
+    struct sequence sequence; /* of OPEN_DIRECT */
+};
+
+#endif

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that the kernel reads itself: their bytes never come through the daemon."""
+import concurrent.futures
+import ctypes
+import mmap
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.mounts import clean_env, detach, fusermount_descriptor, wait_for
+from support.places import TARN
+
+MIB = 1 << 20
+BIG_BYTES, SMALL_BYTES = 9 * MIB + 12345, 110_000
+# Directory entries and names come through the daemon too, so a file is told from them by its size.
+SLACK = 256 * 1024
+
+SAYS_NO = 'no passthrough'
+PR_CAPBSET_DROP, CAP_SYS_ADMIN = 24, 21
+
+
+def noise(seed, n):
+    return random.Random(seed).randbytes(n)
+
+
+def can_pass():
+    """This kernel and this process can: Linux 6.9 or newer, and CAP_SYS_ADMIN."""
+    release = tuple(int(x) for x in os.uname().release.split('.')[:2])
+    caps = next(line for line in Path('/proc/self/status').read_text().splitlines()
+                if line.startswith('CapEff'))
+    return release >= (6, 9) and bool(int(caps.split()[1], 16) & 1 << CAP_SYS_ADMIN)
+
+
+needs_passthrough = pytest.mark.skipif(not can_pass(), reason='no passthrough here')
+
+
+def daemon_read_bytes(m):
+    """Bytes that the daemon has read from files, sockets and the kernel."""
+    for line in Path('/proc/%d/io' % m.pid).read_text().splitlines():
+        if line.startswith('rchar:'):
+            return int(line.split()[1])
+    raise AssertionError('no rchar')
+
+
+class Counted:
+    """with Counted(m) as c: ...; c.bytes is what the daemon has read meanwhile."""
+
+    def __init__(self, m):
+        self.m = m
+
+    def __enter__(self):
+        self.before = daemon_read_bytes(self.m)
+        return self
+
+    def __exit__(self, *_):
+        self.bytes = daemon_read_bytes(self.m) - self.before
+
+
+def log_of(m):
+    path = m.cache / 'tarn.log'
+    return (path.read_text() if path.is_file() else '') + m.log.read_text()
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A lake with a table of the format `files`, and files outside tables."""
+    root = tmp_path / 'source'
+    for name in ('raw/pictures', 'loose'):
+        (root / name).mkdir(parents=True)
+    for i in range(20):
+        (root / 'raw/pictures' / ('p%d' % i)).write_bytes(noise(i, SMALL_BYTES))
+    (root / 'raw/big.bin').write_bytes(noise('big', BIG_BYTES))
+    (root / 'raw/empty').write_bytes(b'')
+    (root / 'loose.bin').write_bytes(noise('loose', BIG_BYTES))
+    return root
+
+
+def files_below(root):
+    return sorted(p.relative_to(root) for p in root.rglob('*') if p.is_file())
+
+
+@needs_passthrough
+@pytest.mark.parametrize('how', ['background', 'foreground', 'debug'])
+def test_kernel_reads_files_in_place(mount, source, how):
+    """Reading a directory's files through a mount moves none of their bytes through the daemon."""
+    m = mount(source, foreground=how != 'background', debug=how == 'debug')
+    with Counted(m) as c:
+        for name in files_below(source):
+            assert (m / name).read_bytes() == (source / name).read_bytes(), name
+    assert c.bytes < SLACK
+    assert SAYS_NO not in log_of(m)
+
+
+@needs_passthrough
+def test_all_ways_to_read(mount, source):
+    """pread at random places, readv, sendfile, mmap private and shared, and a copy give the file's
+    bytes without the daemon, and stat is that of an ordinary file."""
+    m = mount(source)
+    name, whole = m / 'loose.bin', (source / 'loose.bin').read_bytes()
+    assert name.stat().st_size == BIG_BYTES
+    with Counted(m) as c, open(name, 'rb', buffering=0) as f:
+        chance = random.Random(5)
+        for _ in range(200):
+            at, n = chance.randrange(BIG_BYTES), chance.randrange(1, 200_000)
+            assert os.pread(f.fileno(), n, at) == whole[at:at + n]
+        assert os.pread(f.fileno(), 10, BIG_BYTES) == b''
+        for access in (mmap.ACCESS_READ, mmap.ACCESS_COPY):
+            with mmap.mmap(f.fileno(), 0, access=access) as mapped:
+                assert mapped[:] == whole
+        with open(source.parent / 'copy', 'wb') as out:
+            assert os.sendfile(out.fileno(), f.fileno(), 0, BIG_BYTES) > 0
+        subprocess.run(['cp', name, source.parent / 'copy2'], check=True)
+    assert c.bytes < SLACK
+    assert (source.parent / 'copy2').read_bytes() == whole
+
+
+@needs_passthrough
+def test_fork_keeps_what_is_open(mount, source):
+    """A child reads and maps what its parent has opened, also when the parent has closed it."""
+    m = mount(source)
+    whole = (source / 'loose.bin').read_bytes()
+    fd = os.open(m / 'loose.bin', os.O_RDONLY)
+    mapped = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+    pid = os.fork()
+    if pid == 0:
+        good = os.pread(fd, BIG_BYTES, 0) == whole and mapped[:] == whole
+        os._exit(0 if good else 1)
+    os.close(fd)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert mapped[:] == whole
+    mapped.close()
+
+
+@needs_passthrough
+def test_program_is_run_from_the_mount(mount, tmp_path):
+    """A program and its interpreter's script can be run by a loader that maps them."""
+    root = tmp_path / 'programs'
+    root.mkdir()
+    (root / 'a').mkdir()
+    (root / 'a/true').write_bytes(Path('/bin/true').read_bytes())
+    m = mount(root)
+    loader = next(Path('/lib64').glob('ld-linux*'))     # files of a mount have no x bit
+    with Counted(m) as c:
+        subprocess.run([loader, m / 'a/true'], check=True, timeout=30)
+    assert c.bytes < SLACK
+
+
+def open_many(paths):
+    """Opens each path in a thread of its own, all at once: the descriptors."""
+    with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+        return list(pool.map(lambda p: os.open(p, os.O_RDONLY), paths))
+
+
+@pytest.mark.parametrize('passthrough', ['auto', 'off'])
+def test_hundred_openers_at_once(mount, source, passthrough):
+    """A hundred threads that open, read, map and close one file all get its bytes."""
+    m = mount(source, passthrough=passthrough)
+    for name in ('loose.bin', 'raw/pictures/p0'):
+        whole = (source / name).read_bytes()
+        for _ in range(3):
+            fds = open_many([m / name] * 100)
+            for fd in fds:
+                assert os.pread(fd, 1000, 5000) == whole[5000:6000]
+            with mmap.mmap(fds[7], 0, access=mmap.ACCESS_READ) as mapped:
+                assert mapped[:] == whole
+            for fd in fds:
+                os.close(fd)
+
+
+@needs_passthrough
+def test_file_is_replaced_while_it_is_open(mount, source):
+    """Who has a file open keeps reading the old one; who opens it after that reads the new one."""
+    m = mount(source, refresh='0')
+    old = (source / 'loose.bin').read_bytes()
+    with open(m / 'loose.bin', 'rb', buffering=0) as first:
+        assert first.read(100) == old[:100]
+        for turn in range(5):
+            new = noise('new%d' % turn, BIG_BYTES + 17 + turn)
+            (source / 'aside').write_bytes(new)
+            os.rename(source / 'aside', source / 'loose.bin')
+            wait_for(lambda: (m / 'loose.bin').stat().st_size == BIG_BYTES + 17 + turn, 10,
+                     'the mount shows the new file')
+            for _ in range(3):
+                assert (m / 'loose.bin').read_bytes() == new
+            assert os.pread(first.fileno(), BIG_BYTES, 0) == old
+    assert (m / 'loose.bin').read_bytes() == new
+
+
+@needs_passthrough
+def test_reads_through_the_daemon_when_told_to(mount, source):
+    """With passthrough=off the daemon reads, and the log does not complain."""
+    m = mount(source, o='passthrough=off')
+    with Counted(m) as c:
+        assert (m / 'loose.bin').read_bytes() == (source / 'loose.bin').read_bytes()
+    assert c.bytes >= BIG_BYTES
+    assert SAYS_NO not in log_of(m)
+
+
+class Served:
+    """A mount that was made before its daemon: served on /dev/fd/N."""
+
+    def __init__(self, source, below, preexec=None):
+        self.path, self.log, self.cache = below / 'mnt', below / 'log', below / 'cache'
+        self.path.mkdir(parents=True)
+        fd = fusermount_descriptor(self.path)
+        with open(self.log, 'wb') as log:
+            self.process = subprocess.Popen(
+                [str(TARN), 'mount', str(source), '/dev/fd/%d' % fd, '--cache-dir',
+                 str(self.cache), '-f', '-d'], pass_fds=[fd], env=clean_env(), preexec_fn=preexec,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        os.close(fd)
+        self.pid = self.process.pid
+
+    def __truediv__(self, below):
+        return self.path / below
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        detach(self.path)
+        try:
+            self.process.wait(timeout=30)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+
+def without_admin():
+    """In the child: root without CAP_SYS_ADMIN."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0) == 0
+
+
+@needs_passthrough
+def test_passes_through_a_descriptor(source, tmp_path):
+    """A mount that somebody else made passes as well."""
+    with Served(source, tmp_path / 'served') as m, Counted(m) as c:
+        for name in files_below(source):
+            assert (m / name).read_bytes() == (source / name).read_bytes()
+    assert c.bytes < SLACK
+
+
+@needs_passthrough
+def test_falls_back_without_privilege(source, tmp_path):
+    """A daemon without CAP_SYS_ADMIN reads itself, and says once in its log why."""
+    with Served(source, tmp_path / 'served', without_admin) as m, Counted(m) as c:
+        for _ in range(2):
+            for name in files_below(source):
+                assert (m / name).read_bytes() == (source / name).read_bytes()
+    assert c.bytes >= BIG_BYTES
+    said = [line for line in log_of(m).splitlines() if SAYS_NO in line]
+    assert len(said) == 1 and 'CAP_SYS_ADMIN' in said[0]
+
+
+@pytest.fixture
+def overlay(tmp_path):
+    """A directory on overlayfs, whose files the kernel does not pass."""
+    parts = {name: tmp_path / ('overlay-' + name) for name in ('low', 'up', 'work', 'all')}
+    for part in parts.values():
+        part.mkdir()
+    done = subprocess.run(['mount', '-t', 'overlay', 'overlay', '-o', 'lowerdir=%s,upperdir=%s,'
+                           'workdir=%s' % (parts['low'], parts['up'], parts['work']),
+                           parts['all']], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip('no overlayfs here')
+    yield parts['all']
+    subprocess.run(['umount', '-l', parts['all']], check=True)
+
+
+@needs_passthrough
+def test_falls_back_where_the_filesystem_refuses(mount, overlay):
+    """Files that lie on an overlayfs are read by the daemon, which is said once in the log."""
+    (overlay / 'd').mkdir()
+    for i in range(3):
+        (overlay / 'd' / str(i)).write_bytes(noise(i, BIG_BYTES))
+    m = mount(overlay)
+    with Counted(m) as c:
+        for _ in range(2):
+            for i in range(3):
+                assert (m / 'd' / str(i)).read_bytes() == noise(i, BIG_BYTES)
+    assert c.bytes >= 3 * BIG_BYTES
+    assert sum(SAYS_NO in line for line in log_of(m).splitlines()) == 1
+
+
+@needs_passthrough
+def test_many_opens_leave_nothing_behind(mount, source):
+    """After thousands of opens and closes the daemon has no more descriptors than before."""
+    m = mount(source)
+    names = [m / n for n in files_below(source)]
+
+    def descriptors():
+        return len(os.listdir('/proc/%d/fd' % m.pid))
+
+    for name in names:
+        name.read_bytes()
+    wait_for(lambda: descriptors() < 60, 10, 'released')
+    before = descriptors()
+    for _ in range(100):
+        for name in names:
+            os.close(os.open(name, os.O_RDONLY))
+    wait_for(lambda: descriptors() <= before, 10, 'as many descriptors as before: %d' % before)
