@@ -10,6 +10,7 @@
 /* An open file: an object through a transform, or a document. */
 struct opened {
     struct handle handle;
+    uint64_t node;
     struct object *object;
     struct document *document;
     struct table *table; /* NULL outside tables; borrowed from the lake */
@@ -18,6 +19,9 @@ struct opened {
 
 static void opened_free(struct opened *h)
 {
+    char etag[ETAG_BYTES_MAX];
+    if (h->node)
+        pages_note(&h->handle.session->pages, h->node, slice_of(object_etag(h->object, etag)));
     object_unref(h->object);
     document_unref(h->document);
     free(h);
@@ -103,7 +107,14 @@ int op_open(struct request *r, struct err *err)
     int rc = node.kind == NODE_FILE ? open_file(r, &node, h, err) : open_place(r, h, err);
     if (rc < 0)
         return rc;
-    r->file.keep_cache = node.kind == NODE_FILE; /* an id is one object for ever */
+    if (node.kind == NODE_FILE && object_open_blocks(r->session->lake->store)) {
+        r->file.keep_cache = true; /* an id is one object for ever */
+    } else if (node.kind == NODE_FILE) {
+        char etag[ETAG_BYTES_MAX];
+        h->node = r->ino;
+        r->file.keep_cache =
+            pages_may_stay(&r->session->pages, r->ino, slice_of(object_etag(h->object, etag)));
+    }
     return request_reply_open(r, &STEAL(h)->handle, free_handle);
 }
 

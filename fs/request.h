@@ -17,6 +17,7 @@
 
 #include "fs/buffers.h"
 #include "fs/handle.h"
+#include "fs/pages.h"
 #include "fs/session.h"
 #include "lake/document.h"
 #include "lake/where.h"
@@ -27,6 +28,7 @@ struct session {
     struct lake *lake;
     struct document_cache *documents;
     struct buffers *buffers;
+    struct pages pages;
     struct fuse_session *fuse;
     int64_t started_ms; /* mtime of what has none */
 

@@ -36,6 +36,7 @@ static void free_parts(struct session *s)
         document_cache_free(s->documents);
     if (s->buffers)
         buffers_free(s->buffers);
+    pages_done(&s->pages);
     cond_done(&s->drained);
     lock_done(&s->lock);
     free(s->mountpoint);
@@ -209,7 +210,8 @@ struct session *session_start(const struct session_config *config, struct err *e
         return NULL;
     s->documents = document_cache_new(config->temporary_dirfd, err);
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;
-    if (!s->buffers || new_fuse(s, err) < 0 || mount_fuse(s, err) < 0)
+    if (!s->buffers || pages_init(&s->pages, err) < 0 || new_fuse(s, err) < 0 ||
+        mount_fuse(s, err) < 0)
         return NULL;
     (void)STEAL_FD(passed);
     if (start_threads(s, err) < 0) {
