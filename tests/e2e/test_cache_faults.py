@@ -152,6 +152,11 @@ def disk(tmp_path):
     d.unmount()
 
 
+def drop_caches():
+    with open('/proc/sys/vm/drop_caches', 'w') as f:
+        f.write('3')
+
+
 def lasting(m, wanted):
     assert m, 'refused'
     check(m, wanted)
@@ -185,13 +190,17 @@ def test_disk_fills_up_while_reading(mount, small, disk, leave):
     lasting(mounted(mount, small, disk.path / 'cache', cache_size='1G'), small[1])
 
 
+@pytest.mark.parametrize('synced', [False, True], ids=['dirty', 'synced'])
 @pytest.mark.parametrize('read_before', [0, 3, 100], ids=['cold', 'some', 'warm'])
-def test_disk_dies_while_reading(mount, small, disk, read_before):
+def test_disk_dies_while_reading(mount, small, disk, read_before, synced):
     """The cache disk dies under a running mount: the daemon lives, and reads are right."""
     m = mounted(mount, small, disk.path / 'cache', cache_size='1G')
     for path in sorted(small[1])[:read_before]:
         assert (m / path).read_bytes() == small[1][path]
     pid = m.pid
+    if synced:                                  # mapped pages are clean: writing to one asks the disk
+        os.sync()
+        drop_caches()
     disk.kill()
     check(m, small[1])
     check(m, small[1])
@@ -204,16 +213,19 @@ def test_disk_dies_while_reading(mount, small, disk, read_before):
     lasting(mounted(mount, small, disk.path / 'cache', cache_size='1G'), small[1])
 
 
-def test_files_of_the_cache_lose_their_bytes(mount, small, disk):
-    """The device under the cache's filesystem is cut short while the daemon runs: as a dead disk."""
+def test_device_is_cut_short(mount, small, disk):
+    """The device under the cache is cut short while the daemon runs: that lives, and ends well."""
     m = mounted(mount, small, disk.path / 'cache', cache_size='1G')
     check(m, small[1])
     os.sync()
     with open(disk.image, 'r+b') as f:
         f.truncate(1 << 20)
-    with open('/proc/sys/vm/drop_caches', 'w') as f:
-        f.write('3')                            # so that what is read is read from the device
-    check(m, small[1])
+    drop_caches()                               # so that what is read is read from the device
+    for path in small[1]:
+        try:
+            (m / path).read_bytes()             # zeros, as the device says, before the scrub has run
+        except OSError as e:
+            assert e.errno == errno.EIO, (e, m.process.wait(timeout=5))
     assert m.process.poll() is None
     assert run_tarn('umount', m.path).returncode == 0
     assert m.process.wait(timeout=20) == 0
