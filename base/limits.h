@@ -78,6 +78,9 @@
 /* Memory of one sort; beyond it, sorted runs go to a file. */
 #define SORT_BYTES_MAX (48 * MIB)
 
+/* Nodes of which the ETag of the kernel's pages is remembered: 1 MiB a mount (fs/pages.h). */
+#define PAGE_NOTES_MAX ((size_t)1 << 17)
+
 /* A request of the kernel's that was parked is answered with EIO after this. */
 #define REQUEST_DEADLINE_MS 120000
 /* One HTTP request, with its retries. */

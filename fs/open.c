@@ -18,6 +18,9 @@ static void close_way(struct session *s, const struct open_way *way)
 
 static void opened_free(struct opened *h)
 {
+    char etag[ETAG_BYTES_MAX];
+    if (h->mode == OPEN_CACHED && node_of(h->node).kind == NODE_FILE)
+        pages_note(&h->handle.session->pages, h->node, slice_of(object_etag(h->object, etag)));
     if (h->mode != OPEN_NONE) {
         struct open_way left;
         open_mode_leave(&h->handle.session->modes, h->node, &left);
@@ -216,6 +219,16 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
     return 0;
 }
 
+/* An id is one object for ever, but the store may have another generation of it. */
+static bool pages_stay(struct session *s, const struct opened *h)
+{
+    char etag[ETAG_BYTES_MAX];
+    if (h->mode != OPEN_CACHED || node_of(h->node).kind != NODE_FILE)
+        return false;
+    return object_open_blocks(s->lake->store) ||
+           pages_may_stay(&s->pages, h->node, slice_of(object_etag(h->object, etag)));
+}
+
 int op_open(struct request *r, struct err *err)
 {
     if ((r->file.flags & O_ACCMODE) != O_RDONLY || (r->file.flags & O_TRUNC))
@@ -233,6 +246,6 @@ int op_open(struct request *r, struct err *err)
     if (rc < 0)
         return rc;
     r->file.direct_io = h->document || h->mode == OPEN_DIRECT; /* a document's words may change */
-    r->file.keep_cache = h->mode == OPEN_CACHED && node.kind == NODE_FILE; /* one object for ever */
+    r->file.keep_cache = pages_stay(r->session, h);
     return request_reply_open(r, backing, &STEAL(h)->handle, free_handle);
 }

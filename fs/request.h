@@ -19,6 +19,7 @@
 #include "fs/handle.h"
 #include "fs/open_mode.h"
 #include "fs/passthrough.h"
+#include "fs/pages.h"
 #include "fs/session.h"
 #include "lake/document.h"
 #include "lake/where.h"
@@ -29,6 +30,7 @@ struct session {
     struct lake *lake;
     struct document_cache *documents;
     struct buffers *buffers;
+    struct pages pages;
     struct fuse_session *fuse;
     struct passthrough passthrough;
     struct open_modes modes;

@@ -33,6 +33,7 @@ static void free_parts(struct session *s)
     if (s->buffers)
         buffers_free(s->buffers);
     open_modes_done(&s->modes);
+    pages_done(&s->pages);
     cond_done(&s->drained);
     lock_done(&s->lock);
     free(s->mountpoint);
@@ -144,8 +145,8 @@ struct session *session_start(const struct session_config *config, struct err *e
         return NULL;
     s->documents = document_cache_new(config->temporary_dirfd, err);
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;
-    if (!s->buffers || connection_new(s, &ops, sizeof ops, err) < 0 ||
-        connection_mount(s, &passed, err) < 0)
+    if (!s->buffers || pages_init(&s->pages, err) < 0 ||
+        connection_new(s, &ops, sizeof ops, err) < 0 || connection_mount(s, &passed, err) < 0)
         return NULL;
     if (start_threads(s, err) < 0) {
         fuse_session_unmount(s->fuse);

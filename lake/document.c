@@ -198,10 +198,10 @@ static uint64_t key_of(struct table *table, const struct table_version *version,
     return hash64(hash64(2, table_id(table)), slice_make(parts, sizeof parts));
 }
 
-static int make(struct document_cache *c, struct making *m, ptrdiff_t which, struct document **out)
+static int make_in(int dirfd, struct making *m, ptrdiff_t which, struct document **out)
 {
     AUTO_FD int fd = -1;
-    int rc = file_temporary(c->dirfd, &fd, m->err);
+    int rc = file_temporary(dirfd, &fd, m->err);
     m->fd = fd;
     if (rc == 0)
         rc = documents[which].make(m);
@@ -217,6 +217,20 @@ static int make(struct document_cache *c, struct making *m, ptrdiff_t which, str
     d->fd = STEAL_FD(fd);
     *out = d;
     return 0;
+}
+
+static int make(struct document_cache *c, struct making *m, ptrdiff_t which, struct document **out)
+{
+    struct lake *lake = table_lake(m->table);
+    int spare;
+    int rc = make_in(c->dirfd, m, which, out);
+    bool disk = rc == -EIO || rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS;
+    if (disk && spare_get(&lake->spare, c->dirfd, &spare, NULL) == 0) {
+        buf_reset(&m->out);
+        m->written = 0;
+        rc = make_in(spare, m, which, out);
+    }
+    return rc;
 }
 
 int document_open(struct document_cache *c, const struct document_of *of, struct task *task,

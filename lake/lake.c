@@ -34,6 +34,7 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     lake->config.url = NULL;
     lake->config.store_options = NULL;
     lock_init(&lake->lock);
+    spare_init(&lake->spare);
     map_init(&lake->dirs, DIRS_MAX);
     map_init(&lake->tables, TABLES_MAX);
     map_init(&lake->runs, RUNS_MAX + 1);
@@ -74,6 +75,7 @@ void lake_close(struct lake *lake)
             cache_drain_store(lake->config.cache, lake->store);
         store_free(lake->store);
     }
+    spare_done(&lake->spare);
     lock_done(&lake->lock);
     free(lake);
 }

@@ -20,6 +20,7 @@
 #include "cache/cache.h"
 #include "lake/driver.h"
 #include "lake/registry.h"
+#include "lake/spare.h"
 
 struct table;
 
@@ -41,6 +42,7 @@ struct lake_config {
 struct lake {
     struct lake_config config; /* immutable, as is store; url and store_options are not kept */
     struct store *store;
+    struct spare spare;          /* for runs that DIR/indexes does not take */
     struct lock lock;            /* guards the maps; below every table's lock */
     struct map dirs;             /* path -> struct dir */
     struct map tables;           /* path -> struct table */

@@ -11,6 +11,9 @@
  * of the machine takes the kernel's ids along, so the file is begun anew after each boot.
  * Numbers are never used again.
  *
+ * A name that the disk does not take (it is full, or dead) is kept in memory, with a number from
+ * the top down: these die with the process, as do the mounts whose kernel holds their ids.
+ *
  * Any thread; never blocks on anything but its own lock.
  */
 #ifndef LAKE_REGISTRY_H

@@ -39,15 +39,36 @@ static int set_id(struct table *t, struct err *err)
     return buf_check(&url, err);
 }
 
-static int open_index_dir(struct table *t, struct err *err)
+/* The table's own directory below dirfd. A descriptor or -errno. */
+static int open_index_dir(const struct table *t, int dirfd, struct err *err)
 {
-    int dirfd = t->lake->config.indexes_dirfd;
     if (mkdirat(dirfd, t->id, 0700) < 0 && errno != EEXIST)
         return err_set(err, errno, "index directory %s: %s", t->id, strerror(errno));
-    t->index_dirfd = openat(dirfd, t->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (t->index_dirfd < 0)
-        return err_set(err, errno, "index directory %s: %s", t->id, strerror(errno));
-    return 0;
+    int fd = openat(dirfd, t->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_set(err, errno, "index directory %s: %s", t->id, strerror(errno)) : fd;
+}
+
+static int open_spare_dir(const struct table *t, struct err *err)
+{
+    int dirfd;
+    int rc = spare_get(&t->lake->spare, t->lake->config.indexes_dirfd, &dirfd, err);
+    return rc < 0 ? rc : open_index_dir(t, dirfd, err);
+}
+
+static int set_index_dir(struct table *t, struct err *err)
+{
+    t->index_dirfd = open_index_dir(t, t->lake->config.indexes_dirfd, err);
+    if (t->index_dirfd < 0) /* the reason why there is no spare one either is the lesser one */
+        t->index_dirfd = open_spare_dir(t, NULL);
+    return t->index_dirfd < 0 ? -1 : 0;
+}
+
+bool table_move_index(struct table *t, bool full)
+{
+    AUTO_FD int fd = full || spare_is_wanted(t->index_dirfd) ? open_spare_dir(t, NULL) : -1;
+    /* The driver has the descriptor's number: it is made to mean the other directory, in one step.
+     * Runs that are open stay so. */
+    return fd >= 0 && dup3(fd, t->index_dirfd, O_CLOEXEC) >= 0;
 }
 
 struct table *table_new(struct lake *lake, struct slice path, const struct driver_ops *ops,
@@ -72,7 +93,7 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    if (set_id(t, err) < 0 || open_index_dir(t, err) < 0)
+    if (set_id(t, err) < 0 || set_index_dir(t, err) < 0)
         return NULL;
     struct driver_config config = {.store = lake->store,
                                    .prefix = t->prefix,

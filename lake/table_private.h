@@ -61,6 +61,13 @@ struct loaded *table_loaded_find(struct table *t, const struct version *v, int64
 /* Forgets the i-th of what is loaded. */
 void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock);
 
+/*
+ * Where the directory of the table's runs takes nothing more, another one is used from now on; it
+ * is tried whether that is so unless it is known to be `full`. True: what failed may be tried
+ * again. Blocks.
+ */
+bool table_move_index(struct table *t, bool full);
+
 /* The background job: does one of the things that are wanted, and wakes who waits. */
 void table_work(struct job *job);
 

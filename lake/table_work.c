@@ -76,6 +76,21 @@ static void loaded_add(struct table *t, const struct version *v, struct table_ve
 
 /* the background job */
 
+#define QUICK_MS 5000
+
+/*
+ * Whether what failed is worth a second attempt, because the disk with the indexes may have been
+ * the reason: it is full (maybe for a large run only), or failed once. Errors of stores are EIO as
+ * well, but take their time. Blocks.
+ */
+static bool again(struct table *t, int rc, int64_t since_ms)
+{
+    bool full = rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS;
+    if (rc != -EIO && !full)
+        return false;
+    return table_move_index(t, full) || (rc == -EIO && clock_mono_ms() - since_ms < QUICK_MS);
+}
+
 /* An error as everybody is told it: of which table, and damage as EIO. */
 static void tell_failure(const struct table *t, struct err *err)
 {
@@ -102,7 +117,11 @@ static struct table_version *load(struct table *t, const struct history *h, size
     }
     if (!known) {
         struct snapshot *snapshot = NULL;
-        if (t->ops->load(t->driver, h, position, &snapshot, &failed) == 0)
+        int64_t since_ms = clock_mono_ms();
+        int rc = t->ops->load(t->driver, h, position, &snapshot, &failed);
+        if (rc < 0 && again(t, rc, since_ms))
+            rc = t->ops->load(t->driver, h, position, &snapshot, &failed);
+        if (rc == 0)
             version = version_new(t, v, snapshot, &failed);
         if (!version)
             tell_failure(t, &failed);
@@ -238,7 +257,10 @@ static void refresh(struct table *t, bool live)
     AUTO(history) struct history *next = NULL;
     WITH_LOCK (&t->lock)
         previous = t->heard ? history_ref(t->heard) : NULL;
+    int64_t since_ms = clock_mono_ms();
     int rc = t->ops->history(t->driver, previous, &heard, &err);
+    if (rc < 0 && again(t, rc, since_ms))
+        rc = t->ops->history(t->driver, previous, &heard, &err);
     if (rc == 0 && heard->n == 0 && previous && previous->n)
         rc = err_set(&err, EMEDIUMTYPE, "its log is gone");
     if (rc == 0 && !(next = cut_history(t, heard, &err)))

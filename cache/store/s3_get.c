@@ -93,11 +93,24 @@ static struct ranged *get_of(struct http_request *http)
     return CONTAINER_OF(http, struct ranged, request.http);
 }
 
+/* What the head of an answer tells of the object. */
+static void tell_info(const struct http_answer *a, const struct promise *promise,
+                      struct store_info *info)
+{
+    info->size = promise->size;
+    info->mtime_ms = a->last_modified_ms;
+    memcpy(info->etag, a->etag, sizeof info->etag);
+}
+
 static bool get_accept(struct http_request *http)
 {
+    struct ranged *g = get_of(http);
     struct promise promise;
     bool success = http->answer.status >= 200 && http->answer.status < 300;
-    return success && check_head(get_of(http), &promise, NULL) == 0;
+    if (!success || check_head(g, &promise, NULL) < 0)
+        return false;
+    tell_info(&http->answer, &promise, &g->get->info); /* progress may ask for it */
+    return true;
 }
 
 static void get_arrived(struct http_request *http)
@@ -149,9 +162,7 @@ static int judge_get(const struct ranged *g, struct store_info *info, struct err
     }
     if (rc < 0)
         return rc;
-    info->size = promise.size;
-    info->mtime_ms = http->answer.last_modified_ms;
-    memcpy(info->etag, http->answer.etag, sizeof info->etag);
+    tell_info(&http->answer, &promise, info);
     return 0;
 }
 

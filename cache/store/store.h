@@ -39,7 +39,8 @@ struct store_get {
     char *to;             /* room for length bytes */
     /*
      * May be NULL. Bytes [0, got) of `to` have arrived and are right unless done says otherwise
-     * later (a retry starts from 0 again). On the store's thread; must not block.
+     * later (a retry starts from 0 again, and may tell another info). On the store's thread; must
+     * not block. `info` is set as far as the answer has told it.
      */
     void (*progress)(struct store_get *req, size_t got);
     void (*done)(struct store_get *req);

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import collections
 import fnmatch
+import itertools
 import json
 import socket
 import sys
@@ -25,7 +26,7 @@ import urllib.parse
 HEAD_BYTES_MAX = 64 << 10
 BODY_BYTES_MAX = 256 << 20
 
-Request = collections.namedtuple('Request', 'method key kind range query started')
+Request = collections.namedtuple('Request', 'method key kind range query started if_match number')
 
 
 def kind_of(method, path, query):
@@ -47,12 +48,17 @@ class Rule:
       truncate  the body ends after `keep` bytes, and the connection with it
       stall     nothing more comes, until the proxy ends or the client goes
       delay     answered `seconds` later
+      hold      the first `keep` bytes of the body come at once, the others after release()
     """
 
     def __init__(self, action, kind='*', key='*', times=None, status=503, keep=100, seconds=1.0):
-        assert action in ('status', 'reset', 'truncate', 'stall', 'delay'), action
+        assert action in ('status', 'reset', 'truncate', 'stall', 'delay', 'hold'), action
         self.action, self.kind, self.key, self.times = action, kind, key, times
         self.status, self.keep, self.seconds, self.hits = status, keep, seconds, 0
+        self.released = threading.Event()
+
+    def release(self):
+        self.released.set()
 
     def takes(self, request):
         if self.times is not None and self.hits >= self.times:
@@ -98,10 +104,13 @@ class DelayProxy:
     seconds to an answer's first byte; `rate`: bytes a second of one connection, None: no limit.
     """
 
-    def __init__(self, upstream, listen=0, delay=0.0, rate=None):
+    def __init__(self, upstream, listen=0, delay=0.0, rate=None, atomic=False):
         self.upstream, self.listen, self.delay, self.rate = upstream, listen, delay, rate
+        self.atomic = atomic
         self.bodies = collections.Counter()     # bytes by kind
         self.requests, self.rules, self.lock = [], [], threading.Lock()
+        self.numbers, self.aloft = itertools.count(1), {}       # aloft: lock; not answered yet
+        self.turns = collections.defaultdict(asyncio.Lock)
         self.tasks, self.idle, self.port = set(), [], None
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._main, name='proxy', daemon=True)
@@ -148,6 +157,12 @@ class DelayProxy:
         with self.lock:
             return self.bodies[kind]
 
+    def flying(self, kind='*', key='*'):
+        """The requests whose answers have not gone out whole, by their numbers."""
+        with self.lock:
+            return {n: r for n, r in self.aloft.items() if fnmatch.fnmatchcase(r.kind, kind)
+                    and fnmatch.fnmatchcase(r.key, key)}
+
     # the thread
 
     def _main(self):
@@ -178,9 +193,11 @@ class DelayProxy:
         path, _, query = target.partition('?')
         path = urllib.parse.unquote(path)
         request = Request(method, path.lstrip('/'), kind_of(method, path, query),
-                          fields.get('range', ''), query, time.monotonic())
+                          fields.get('range', ''), query, time.monotonic(),
+                          fields.get('if-match', ''), next(self.numbers))
         with self.lock:
             self.requests.append(request)
+            self.aloft[request.number] = request
             rule = next((r for r in self.rules if r.takes(request)), None)
         return request, rule
 
@@ -196,6 +213,15 @@ class DelayProxy:
         body = await self._request_body(reader, writer, fields)
         due = time.monotonic() + self.delay
         request, rule = self._note(method, target, fields)
+        try:
+            return await self._answer(reader, writer, request, rule, (raw, body, fields, due))
+        finally:
+            with self.lock:
+                del self.aloft[request.number]
+
+    async def _answer(self, reader, writer, request, rule, what):
+        """Likewise, of a request that has been counted."""
+        raw, body, fields, due = what
         if rule and rule.action == 'reset':
             writer.transport.abort()
             return False
@@ -205,14 +231,22 @@ class DelayProxy:
         if rule and rule.action == 'status':
             answer, keep = self._refusal(rule.status), True
         else:
-            answer, keep = await self._forward(raw, body, request.method)
+            answer, keep = await self._forward_in_turn(raw, body, request)
         if rule and rule.action == 'delay':
             due += rule.seconds
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         if rule and rule.action == 'truncate':
             end = answer.index(b'\r\n\r\n') + 4 + rule.keep
             answer, keep = answer[:end], False
-        await self._send(writer, answer, request.kind)
+        if rule and rule.action == 'hold':
+            end = answer.index(b'\r\n\r\n') + 4 + rule.keep
+            writer.write(answer[:end])
+            while not rule.released.is_set():
+                await asyncio.sleep(0.01)
+            writer.write(answer[end:])
+            await writer.drain()
+        else:
+            await self._send(writer, answer, request.kind)
         return keep and fields.get('connection', '').lower() != 'close'
 
     async def _send(self, writer, answer, kind):
@@ -241,6 +275,16 @@ class DelayProxy:
                 b'<Message>a rule of the test</Message></Error>')
         return (b'HTTP/1.1 %d Rule\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n'
                 % (status, len(body))) + body
+
+    async def _forward_in_turn(self, raw, body, request):
+        """
+        With `atomic`, the server has one request an object at a time: a directory as a store may
+        answer with the ETag of one object and the bytes of the one that replaced it.
+        """
+        if not self.atomic:
+            return await self._forward(raw, body, request.method)
+        async with self.turns[request.key]:
+            return await self._forward(raw, body, request.method)
 
     async def _forward(self, raw, body, method):
         """The server's whole answer as bytes, and whether connections may go on."""

@@ -8,6 +8,8 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "base/file.h"
 #include "lake/registry.h"
@@ -205,6 +207,62 @@ static void test_threads(void **state)
     }
 }
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Names that the disk does not take have numbers too, told apart from those on it. */
+static void test_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t before, after[500];
+    char name[32];
+    (void)signal(SIGXFSZ, SIG_IGN);
+    {
+        AUTO(registry) struct registry *r = opened(f);
+        before = number_of(r, "before");
+        limit_files(0);
+        for (unsigned i = 0; i < 500; i++) {
+            (void)snprintf(name, sizeof name, "after %u", i);
+            after[i] = number_of(r, name);
+            assert_true(after[i] > before && after[i] <= REGISTRY_NUMBER_MAX);
+            assert_true(i == 0 || after[i] < after[i - 1]);
+        }
+        for (unsigned i = 0; i < 500; i++) {
+            (void)snprintf(name, sizeof name, "after %u", i);
+            assert_int_equal(number_of(r, name), after[i]);
+            check_name(r, after[i], slice_of(name));
+        }
+        assert_int_equal(number_of(r, "before"), before);
+        check_name(r, before, SLICE_LIT("before"));
+        limit_files(RLIM_INFINITY);
+    }
+    AUTO(registry) struct registry *again = opened(f);
+    assert_int_equal(number_of(again, "before"), before);
+    assert_int_equal(number_of(again, "new"), before + 1);
+}
+
+/* A directory that takes no database: all names are in memory. */
+static void test_no_disk(void **state)
+{
+    (void)signal(SIGXFSZ, SIG_IGN);
+    limit_files(0);
+    {
+        AUTO(registry) struct registry *r = opened(*state);
+        uint32_t a = number_of(r, "a"), b = number_of(r, "b");
+        assert_true(a != b);
+        assert_int_equal(number_of(r, "a"), a);
+        check_name(r, a, SLICE_LIT("a"));
+        check_name(r, b, SLICE_LIT("b"));
+        assert_int_equal(registry_name(r, 7, &(struct buf){0}, NULL), -ENOENT);
+    }
+    limit_files(RLIM_INFINITY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +272,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage_begins_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_disk, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
