@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GETXATTR, LISTXATTR: what tarn knows of a path, as `user.tarn.*`. */
+#include <limits.h>
+
 #include "base/instant.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
@@ -19,7 +21,10 @@ struct subject {
     struct run *run;
     struct buf scratch;
     struct entry entry;
-    struct object_location object;
+    /* these, and files outside of tables */
+    bool is_object;
+    uint64_t size;
+    struct object_location object; /* its key is empty where it must not be read */
 };
 
 static void subject_done(struct subject *s)
@@ -42,6 +47,8 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
     if (rc < 0)
         return rc;
     where_set_file(&s->where, s->table, node->number, node->ordinal, &s->entry);
+    s->is_object = true;
+    s->size = s->entry.size;
     /* A file that must not be read has attributes all the same, without its object. */
     if (table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, NULL) < 0)
         buf_reset(&s->object.key);
@@ -83,6 +90,12 @@ static int load(struct subject *s, struct err *err)
     if (rc < 0)
         return node.kind == NODE_PLACE ? load_refused(s, &why, err) : err_copy(err, &why);
     s->table = s->where.table;
+    if (s->where.kind == WHERE_OBJECT && !s->table) {
+        s->is_object = true;
+        s->size = s->where.size;
+        buf_add_slice(&s->object.key, buf_slice(&s->where.path));
+        buf_add_slice(&s->object.etag, buf_slice(&s->where.etag));
+    }
     if (s->where.version && s->where.version->snapshot)
         s->shown = &s->where.version->version;
     return 0;
@@ -149,7 +162,7 @@ static int value_format(struct subject *s, struct buf *out)
 
 static int value_tier(struct subject *s, struct buf *out)
 {
-    if (!s->run || !s->r->session->lake->store->ops->open_in_place)
+    if (!s->is_object || !s->r->session->lake->store->ops->open_in_place)
         return -ENODATA;
     buf_add_str(out, "local");
     return 0;
@@ -157,7 +170,7 @@ static int value_tier(struct subject *s, struct buf *out)
 
 static int value_object(struct subject *s, struct buf *out)
 {
-    if (!s->run || !s->object.key.len)
+    if (!s->is_object || !s->object.key.len)
         return -ENODATA;
     buf_addf(out, "%s/", s->r->session->lake->store->home);
     buf_add_slice(out, buf_slice(&s->object.key));
@@ -168,11 +181,11 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
 {
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
-    if (!s->run || !s->object.key.len)
+    if (!s->is_object || !s->object.key.len)
         return -ENODATA;
     struct object_name name = {.store = session->lake->store,
                                .key = buf_slice(&s->object.key),
-                               .size = s->entry.size,
+                               .size = s->size,
                                .etag = buf_slice(&s->object.etag)};
     if (object_open_blocks(name.store)) {
         int rc = task_to_worker(&s->r->task, session->config.lake.workers);
@@ -229,23 +242,39 @@ static int value_error(struct subject *s, struct buf *out)
 static const struct {
     const char *name;
     int (*value)(struct subject *s, struct buf *out);
-    bool when_refused;
+    bool when_refused, outside; /* of tables that are refused; of files outside of tables */
 } attributes[] = {
-    {"version", value_version, false}, {"timestamp", value_timestamp, false},
-    {"path", value_path, false},       {"table", value_table, true},
-    {"format", value_format, true},    {"tier", value_tier, false},
-    {"object", value_object, false},   {"etag", value_etag, false},
-    {"cached", value_cached, false},   {"transform", value_transform, false},
-    {"view", value_view, false},       {"error", value_error, true},
+    {"version", value_version, false, false}, {"timestamp", value_timestamp, false, false},
+    {"path", value_path, false, false},       {"table", value_table, true, false},
+    {"format", value_format, true, false},    {"tier", value_tier, false, true},
+    {"object", value_object, false, true},    {"etag", value_etag, false, true},
+    {"cached", value_cached, false, true},    {"transform", value_transform, false, false},
+    {"view", value_view, false, false},       {"error", value_error, true, false},
 };
 
 /* -ENODATA where the subject has no such attribute. */
 static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *err)
 {
-    if (!s->table || (s->refusal.code && !attributes[i].when_refused))
+    bool outside = !s->table && s->is_object;
+    if ((!s->table && !outside) || (outside && !attributes[i].outside) ||
+        (s->refusal.code && !attributes[i].when_refused))
         return -ENODATA;
     int rc = attributes[i].value(s, out);
     return rc < 0 ? rc : buf_check(out, err);
+}
+
+/*
+ * `cache`, of everything in a mount and not listed: the cache directory of the daemon, for the
+ * commands that look for it.
+ */
+static int reply_cache_dir(struct request *r, struct err *err)
+{
+    char link[32], path[PATH_MAX];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", r->session->config.temporary_dirfd);
+    ssize_t n = readlink(link, path, sizeof path);
+    if (n < 0)
+        return err_set(err, errno, "cache directory: %s", strerror(errno));
+    return request_reply_xattr(r, slice_make(path, (size_t)n));
 }
 
 int op_getxattr(struct request *r, struct err *err)
@@ -261,6 +290,8 @@ int op_getxattr(struct request *r, struct err *err)
     if (!slice_starts(name, SLICE_LIT(PREFIX)))
         return -ENODATA;
     name = slice_from(name, sizeof PREFIX - 1);
+    if (slice_is(name, "cache"))
+        return reply_cache_dir(r, err);
     while (i < ARRAY_SIZE(attributes) && !slice_is(name, attributes[i].name))
         i++;
     if (i == ARRAY_SIZE(attributes))

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/daemon.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "cache/store/share.h"
 #include "tools/daemon_client.h"
@@ -21,88 +18,54 @@
 #define METADATA_WORKERS 16 /* they wait for the network: LIST, logs, checkpoints */
 #define DISK_WORKERS 4
 #define CLIENTLESS_MS 10000 /* a daemon that nobody has come to ends */
-#define LOCK_WAIT_MS 30000  /* an ending daemon flushes its cache */
 #define LOG_BYTES_MAX (16 * (off_t)MIB)
 #define DESCRIPTORS_MAX 65536 /* one for each open object */
 
 static int open_log(struct daemon *d, const struct daemon_config *config, struct err *err)
 {
-    enum log_level level = config->debug ? LOG_DEBUG : LOG_INFO;
+    enum log_level level = config->options->debug ? LOG_DEBUG : LOG_INFO;
     if (config->foreground) {
         log_to(STDERR_FILENO, level);
         return 0;
     }
-    d->log_fd = openat(d->dirfd, "tarn.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    d->log_fd =
+        openat(d->directory.dirfd, "tarn.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (d->log_fd < 0)
-        return err_set(err, errno, "%s/tarn.log: %s", config->cache_dir, strerror(errno));
+        return err_set(err, errno, "%s/tarn.log: %s", config->options->cache_dir, strerror(errno));
     struct stat st;
     bool full = fstat(d->log_fd, &st) == 0 && st.st_size > LOG_BYTES_MAX;
     if (full && ftruncate(d->log_fd, 0) < 0) /* begun anew: the log is for what happens now */
-        return err_set(err, errno, "%s/tarn.log: %s", config->cache_dir, strerror(errno));
+        return err_set(err, errno, "%s/tarn.log: %s", config->options->cache_dir, strerror(errno));
     log_to(d->log_fd, level);
     return 0;
 }
 
-static int take_lock(struct daemon *d, const struct daemon_config *config, struct err *err)
-{
-    int64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
-    d->lock_fd = openat(d->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (d->lock_fd < 0)
-        return err_set(err, errno, "%s/lock: %s", config->cache_dir, strerror(errno));
-    while (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        int fd = -1;
-        if (errno != EWOULDBLOCK || clock_mono_ms() > until_ms)
-            return err_set(err, errno, "%s/lock: %s", config->cache_dir, strerror(errno));
-        if (control_connect(config->cache_dir, &fd, NULL) == 0) {
-            (void)close(fd); /* it lives and listens: it is the one to be asked */
-            return err_set(err, EBUSY, "another daemon serves %s", config->cache_dir);
-        }
-        (void)poll(NULL, 0, 20); /* it is starting or ending */
-    }
-    return 0;
-}
-
-/* A directory of ours, or one that is empty: no other is made private, or written into. */
-static bool is_ours(int dirfd)
-{
-    if (faccessat(dirfd, "lock", F_OK, 0) == 0)
-        return true;
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    unsigned entries = 0;
-    while (dir && entries < 3 && readdir(dir))
-        entries++;
-    if (dir)
-        (void)closedir(dir);    /* only read */
-    return dir && entries == 2; /* itself and its parent */
-}
-
 static int open_dirs(struct daemon *d, const struct daemon_config *config, struct err *err)
 {
-    int rc = file_mkdirs(config->cache_dir, 0700, err);
-    if (rc < 0)
-        return err_wrap(err, "cache directory");
-    d->dirfd = open(config->cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct stat st;
-    if (d->dirfd < 0 || fstat(d->dirfd, &st) < 0)
-        return err_set(err, errno, "cache directory %s: %s", config->cache_dir, strerror(errno));
-    if (st.st_uid != geteuid())
-        return err_set(err, EPERM, "cache directory %s belongs to user %u", config->cache_dir,
-                       (unsigned)st.st_uid);
-    if (!is_ours(d->dirfd))
-        return err_set(err, EEXIST, "%s is neither empty nor a cache directory of tarn",
-                       config->cache_dir);
-    if (fchmod(d->dirfd, 0700) < 0)
-        return err_set(err, errno, "cache directory %s: %s", config->cache_dir, strerror(errno));
-    rc = take_lock(d, config, err);
+    const char *path = config->options->cache_dir;
+    int rc = directory_open(&d->directory, path, true, err);
+    if (rc == 0)
+        rc = directory_save_options(&d->directory, config->options, err);
     if (rc < 0)
         return rc;
-    if (mkdirat(d->dirfd, "indexes", 0700) < 0 && errno != EEXIST)
-        return err_set(err, errno, "%s/indexes: %s", config->cache_dir, strerror(errno));
-    d->indexes_dirfd = openat(d->dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mkdirat(d->directory.dirfd, "indexes", 0700) < 0 && errno != EEXIST)
+        return err_set(err, errno, "%s/indexes: %s", path, strerror(errno));
+    d->indexes_dirfd = openat(d->directory.dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->indexes_dirfd < 0)
-        return err_set(err, errno, "%s/indexes: %s", config->cache_dir, strerror(errno));
+        return err_set(err, errno, "%s/indexes: %s", path, strerror(errno));
     return open_log(d, config, err);
+}
+
+/* The key is used up: the cache has what it needs of it. */
+static int open_cache(struct daemon *d, const struct daemon_config *config, struct err *err)
+{
+    uint8_t *key = config->cache_key;
+    if (key)
+        key_fingerprint(key, d->cache_key);
+    d->cache = directory_open_cache(&d->directory, config->options, key, d->disk, err);
+    if (key)
+        explicit_bzero(key, KEY_BYTES);
+    return d->cache ? 0 : -err->code;
 }
 
 static int open_services(struct daemon *d, const struct daemon_config *config, struct err *err)
@@ -112,17 +75,14 @@ static int open_services(struct daemon *d, const struct daemon_config *config, s
     d->http = d->metadata ? http_new(err) : NULL;
     if (!d->http)
         return -err->code;
-    struct cache_config cache = {
-        .dirfd = d->dirfd, .size_bytes = config->cache_size_bytes, .workers = d->disk};
-    d->cache = cache_open(&cache, err);
-    if (!d->cache)
-        return err_wrap(err, "cache %s", config->cache_dir);
+    if (open_cache(d, config, err) < 0)
+        return -err->code;
     d->shares = store_shares_new(err);
     if (!d->shares)
         return -err->code;
-    d->registry = registry_open(d->dirfd, config->cache_dir, err);
+    d->registry = registry_open(d->directory.dirfd, config->options->cache_dir, err);
     if (!d->registry)
-        return err_wrap(err, "cache %s", config->cache_dir);
+        return err_wrap(err, "cache %s", config->options->cache_dir);
     return 0;
 }
 
@@ -235,18 +195,18 @@ static void close_all(struct daemon *d, const char *cache_dir)
         workers_free(d->metadata);
     if (d->disk)
         workers_free(d->disk);
-    int fds[] = {d->indexes_dirfd, d->signal_fd, d->event_fd, d->lock_fd, d->dirfd};
+    int fds[] = {d->indexes_dirfd, d->signal_fd, d->event_fd};
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         if (fds[i] >= 0)
             (void)close(fds[i]); /* nothing of value was written through them */
+    directory_close(&d->directory);
     cond_done(&d->changed);
     lock_done(&d->lock);
 }
 
 int daemon_run(const struct daemon_config *config, struct err *err)
 {
-    struct daemon d = {.dirfd = -1,
-                       .lock_fd = -1,
+    struct daemon d = {.directory = DIRECTORY_NONE,
                        .indexes_dirfd = -1,
                        .listen_fd = -1,
                        .event_fd = -1,
@@ -260,10 +220,10 @@ int daemon_run(const struct daemon_config *config, struct err *err)
     if (rc == 0)
         rc = open_services(&d, config, err);
     if (rc == 0)
-        rc = control_listen(config->cache_dir, &d.listen_fd, err);
+        rc = control_listen(config->options->cache_dir, &d.listen_fd, err);
     config->ready(config->arg, rc < 0 ? err : NULL);
     if (rc == 0)
         serve(&d);
-    close_all(&d, config->cache_dir);
+    close_all(&d, config->options->cache_dir);
     return rc;
 }

@@ -12,10 +12,9 @@
 #include "tools/options.h"
 
 struct daemon_config {
-    const char *cache_dir;
-    uint64_t cache_size_bytes;
-    bool foreground; /* log to the terminal, end on SIGINT too */
-    bool debug;
+    const struct options *options; /* of the mount that starts it; checked */
+    uint8_t *cache_key;            /* KEY_BYTES, wiped as soon as it was taken; NULL: none */
+    bool foreground;               /* log to the terminal, end on SIGINT too */
     /*
      * Called once, when clients can connect (err NULL) or when the daemon cannot start. On the main
      * thread.

@@ -24,6 +24,7 @@ struct client {
 /* What a mount request says. Strings are owned. */
 struct mount_request {
     char *source, *mountpoint;
+    char *cache_key; /* fingerprint of the key that the cache is to have; NULL: none is asked for */
     char *access_key_id, *secret_access_key, *session_token;
     int64_t uid, gid;
     struct options options;
@@ -40,6 +41,7 @@ static void mount_request_done(struct mount_request *m)
 {
     free(m->source);
     free(m->mountpoint);
+    free(m->cache_key);
     free_secret(m->access_key_id);
     free_secret(m->secret_access_key);
     free_secret(m->session_token);
@@ -77,26 +79,6 @@ static bool take_credentials(struct json *j, struct mount_request *m)
     return !json_failed(j);
 }
 
-static int take_options(struct json *j, struct options *o, struct err *err)
-{
-    struct slice key;
-    if (!json_enter_object(j))
-        return json_error(j, err);
-    while (json_next_key(j, &key)) {
-        char name[64];
-        bool flag;
-        AUTO_FREE char *value = NULL;
-        (void)snprintf(name, sizeof name, "%.*s", SLICE_FMT(key)); /* a longer one is unknown */
-        bool ok = json_peek(j) == JSON_BOOL ? json_bool(j, &flag) : take_string(j, &value);
-        if (!ok)
-            return json_error(j, err);
-        int rc = options_set(o, slice_of(name), value, err);
-        if (rc < 0)
-            return rc;
-    }
-    return json_failed(j) ? json_error(j, err) : 0;
-}
-
 /* One request; *op is "mount" or "ping". */
 static int parse_request(struct slice line, char **op, struct mount_request *m, struct err *err)
 {
@@ -115,15 +97,18 @@ static int parse_request(struct slice line, char **op, struct mount_request *m, 
             ok = take_string(&j, &m->mountpoint);
         else if (slice_is(key, "credentials"))
             ok = take_credentials(&j, m);
+        else if (slice_is(key, "cache_key"))
+            ok = take_string(&j, &m->cache_key);
         else if (slice_is(key, "uid"))
             ok = json_int64(&j, &m->uid);
         else if (slice_is(key, "gid"))
             ok = json_int64(&j, &m->gid);
         else if (slice_is(key, "options")) {
-            int rc = take_options(&j, &m->options, err);
+            struct slice options;
+            ok = json_skip(&j, &options);
+            int rc = ok ? options_parse(&m->options, options, err) : 0;
             if (rc < 0)
                 return rc;
-            ok = true;
         } else {
             ok = json_skip(&j, NULL);
         }
@@ -205,7 +190,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .passthrough = !o->passthrough || strcmp(o->passthrough, "auto") == 0,
         .uid = (uid_t)(o->owner_uid >= 0 ? o->owner_uid : m->uid),
         .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),
-        .temporary_dirfd = d->dirfd,
+        .temporary_dirfd = d->directory.dirfd,
         .ended = on_ended,
         .arg = s,
     };
@@ -243,6 +228,15 @@ static void answer_ok(int fd)
     (void)control_send(fd, buf_slice(&line), -1, NULL);
 }
 
+/* Who asks for encryption gets it or nothing. Who does not ask may have it. */
+static int check_key(const struct daemon *d, const struct mount_request *m, struct err *err)
+{
+    if (!m->cache_key || strcmp(m->cache_key, d->cache_key) == 0)
+        return 0;
+    return err_set(err, EBUSY, "the daemon of this cache directory %s: unmount its mounts first",
+                   *d->cache_key ? "has another key" : "does not encrypt");
+}
+
 static void serve_mount(struct client *c, struct mount_request *m, int passed)
 {
     AUTO_FD int fuse_fd = passed;
@@ -254,7 +248,7 @@ static void serve_mount(struct client *c, struct mount_request *m, int passed)
         answer_error(c->fd, &err);
         return;
     }
-    if (start_session(d, m, &fuse_fd, &s, &err) < 0) {
+    if (check_key(d, m, &err) < 0 || start_session(d, m, &fuse_fd, &s, &err) < 0) {
         log_error("mount of %s: %s", m->source, err.msg);
         answer_error(c->fd, &err);
         return;

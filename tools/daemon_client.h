@@ -11,6 +11,8 @@
 #include "cache/store/http.h"
 #include "fs/session.h"
 #include "tools/control.h"
+#include "tools/directory.h"
+#include "tools/key_file.h"
 
 struct daemon_session {
     struct daemon_session *next; /* daemon's lock, as all below */
@@ -20,7 +22,10 @@ struct daemon_session {
 };
 
 struct daemon {
-    int dirfd, lock_fd, indexes_dirfd, listen_fd, event_fd, signal_fd, log_fd; /* immutable */
+    struct directory directory; /* immutable, as the next line */
+    int indexes_dirfd, listen_fd, event_fd, signal_fd, log_fd;
+    char
+        cache_key[KEY_FINGERPRINT_BYTES]; /* of the key that objects are encrypted with; "": none */
     struct workers *disk, *metadata;
     struct http *http;
     struct cache *cache;

@@ -15,6 +15,7 @@ static const struct {
     {"umount", cmd_umount, "MOUNTPOINT   unmount it"},
     {"versions", cmd_versions, "PATH   list the versions of a table in a mount"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
+    {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
 };
 
 int usage_error(const char *command, const char *fmt, ...)

@@ -12,6 +12,7 @@
 #include "lake/format/json.h"
 #include "tools/control.h"
 #include "tools/daemon.h"
+#include "tools/key_file.h"
 #include "tools/tools.h"
 
 #define TRIES 5 /* a daemon that is just ending closes the socket before it answers */
@@ -22,6 +23,8 @@ struct mount_command {
     char *mountpoint; /* absolute, owned; NULL where fuse_fd is given */
     int fuse_fd;      /* of the mount point /dev/fd/N, or -1 */
     struct buf request;
+    bool keyed;
+    uint8_t key[KEY_BYTES]; /* of --cache-key-file; wiped at the end, and by the daemon */
 };
 
 static void help(void)
@@ -156,6 +159,11 @@ static int format_request(struct mount_command *m, struct err *err)
         buf_add_str(out, ",\"mountpoint\":");
         buf_add_json(out, slice_of(m->mountpoint));
     }
+    if (m->keyed) {
+        char fingerprint[KEY_FINGERPRINT_BYTES];
+        key_fingerprint(m->key, fingerprint);
+        buf_addf(out, ",\"cache_key\":\"%s\"", fingerprint);
+    }
     buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"options\":", (unsigned)getuid(), (unsigned)getgid());
     options_format(&m->options, out);
     buf_add_str(out, ",\"credentials\":{");
@@ -189,12 +197,11 @@ static void hide_secrets(void)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these arguments */
 }
 
-static void become_daemon(const struct options *o, int ready_fd)
+static void become_daemon(struct mount_command *m, int ready_fd)
 {
     struct err err = ERR_INIT;
-    struct daemon_config config = {.cache_dir = o->cache_dir,
-                                   .cache_size_bytes = o->cache_size_bytes,
-                                   .debug = o->debug,
+    struct daemon_config config = {.options = &m->options,
+                                   .cache_key = m->keyed ? m->key : NULL,
                                    .ready = tell_parent,
                                    .arg = &ready_fd};
     AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -208,7 +215,7 @@ static void become_daemon(const struct options *o, int ready_fd)
 }
 
 /* Forks a daemon and waits until it listens. -EBUSY where another one was quicker. */
-static int start_daemon(const struct options *o, struct err *err)
+static int start_daemon(struct mount_command *m, struct err *err)
 {
     int ready[2];
     if (pipe2(ready, O_CLOEXEC) < 0)
@@ -218,7 +225,7 @@ static int start_daemon(const struct options *o, struct err *err)
         (void)close(ready[0]);
         pid_t pid = fork();
         if (pid == 0)
-            become_daemon(o, ready[1]);
+            become_daemon(m, ready[1]);
         _exit(pid < 0);
     }
     (void)close(ready[1]);
@@ -233,7 +240,7 @@ static int start_daemon(const struct options *o, struct err *err)
     if (n == (ssize_t)sizeof told)
         return err_copy(err, &told);
     return err_set(err, EIO, "the daemon ended before it was ready (see %s/tarn.log)",
-                   o->cache_dir);
+                   m->options.cache_dir);
 }
 
 /* asking it */
@@ -292,7 +299,7 @@ static int ask(const struct mount_command *m, int *out, bool *heard, struct err 
     return rc;
 }
 
-static int mount_with_daemon(const struct mount_command *m, int *fd, struct err *err)
+static int mount_with_daemon(struct mount_command *m, int *fd, struct err *err)
 {
     int rc = 0;
     for (int i = 0; i < TRIES; i++) {
@@ -300,7 +307,7 @@ static int mount_with_daemon(const struct mount_command *m, int *fd, struct err 
         rc = ask(m, fd, &heard, err);
         if (rc == 0 || heard)
             return rc;
-        rc = start_daemon(&m->options, err);
+        rc = start_daemon(m, err);
         if (rc < 0 && rc != -EBUSY)
             return rc;
     }
@@ -358,13 +365,12 @@ static void own_daemon_ready(void *arg, const struct err *err)
 }
 
 /* A daemon in this process; or, where there is one already, a mount in that. */
-static int mount_in_foreground(const struct mount_command *m, struct err *err)
+static int mount_in_foreground(struct mount_command *m, struct err *err)
 {
     struct foreground f = {.command = m};
-    struct daemon_config config = {.cache_dir = m->options.cache_dir,
-                                   .cache_size_bytes = m->options.cache_size_bytes,
+    struct daemon_config config = {.options = &m->options,
+                                   .cache_key = m->keyed ? m->key : NULL,
                                    .foreground = true,
-                                   .debug = m->options.debug,
                                    .ready = own_daemon_ready,
                                    .arg = &f};
     hide_secrets();
@@ -397,6 +403,9 @@ int cmd_mount(int argc, char **argv)
     rc = take_environment(&m.options, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
+    if (rc == 0 && m.options.cache_key_file)
+        rc = key_file_read(m.options.cache_key_file, m.key, &err);
+    m.keyed = rc == 0 && m.options.cache_key_file;
     if (rc == 0)
         rc = format_request(&m, &err);
     if (rc == 0)
@@ -412,6 +421,7 @@ int cmd_mount(int argc, char **argv)
         (void)close(fd); /* the daemon goes on without us */
     if (m.request.data)
         explicit_bzero(m.request.data, m.request.len);
+    explicit_bzero(m.key, sizeof m.key);
     buf_done(&m.request);
     options_done(&m.options);
     free(m.mountpoint);

@@ -7,12 +7,18 @@
 #include "base/instant.h"
 #include "base/text.h"
 #include "fs/session.h"
+#include "lake/format/json.h"
 
 #define DEFAULT_CACHE_BYTES (20 * GIB)
+/* What others on the disk can count on; of a small disk less. */
+#define DEFAULT_FREE_BYTES GIB
+#define DEFAULT_FREE_PERCENT 5
+#define DEFAULT_COMPRESS_AFTER_MS 86400000
 #define DEFAULT_REFRESH_MS 1000
 #define DEFAULT_HOLD_MS 60000
 #define DEFAULT_KEEP_MS 86400000
 #define DEFAULT_THREADS 2
+#define OPTION_BYTES_MAX (64 * KIB)
 
 static const struct option_row {
     const char *name;
@@ -30,6 +36,10 @@ static const struct option_row {
     }
     VALUE("cache-dir", cache_dir, "DIR   where objects and indexes are kept"),
     VALUE("cache-size", cache_size, "SIZE   budget of the cached objects (20G)"),
+    VALUE("cache-free", cache_free, "SIZE|N%   of its disk stay free (1G, of a small disk 5%)"),
+    VALUE("cache-key-file", cache_key_file, "FILE   encrypt the cached objects with this key"),
+    VALUE("cache-compress-after", cache_compress_after,
+          "S   objects not read for so long are compressed (1d; 0: never)"),
     VALUE("refresh", refresh, "S   a live path that rests this long shows the newest version (1)"),
     VALUE("hold", hold, "S   a live path that is walked holds still this long (60)"),
     VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
@@ -137,6 +147,29 @@ int options_set_list(struct options *o, const char *list, struct err *err)
     }
 }
 
+/* A size, a share of the disk, or `off`. */
+static int check_free(struct options *o, struct err *err)
+{
+    struct slice text = slice_of(o->cache_free);
+    uint64_t percent = 100;
+    o->cache_free_bytes = DEFAULT_FREE_BYTES;
+    o->cache_free_percent = DEFAULT_FREE_PERCENT;
+    if (!o->cache_free)
+        return 0;
+    o->cache_free_percent = 100;
+    if (slice_is(text, "off")) {
+        o->cache_free_bytes = 0;
+    } else if (slice_ends(text, SLICE_LIT("%")) &&
+               text_parse_u64(slice_make(text.p, text.n - 1), 99, &percent)) {
+        o->cache_free_bytes = UINT64_MAX;
+        o->cache_free_percent = (unsigned)percent;
+    } else if (!text_parse_size(text, &o->cache_free_bytes)) {
+        return err_set(err, EINVAL, "option cache-free: %s is no size (such as 10G, 5%% or 0)",
+                       o->cache_free);
+    }
+    return 0;
+}
+
 static int check_duration(const char *name, const char *value, int64_t otherwise, int64_t *out,
                           struct err *err)
 {
@@ -215,6 +248,13 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->cache_dir, err);
     if (rc == 0 && o->ca_bundle)
         rc = make_absolute(&o->ca_bundle, err);
+    if (rc == 0 && o->cache_key_file)
+        rc = make_absolute(&o->cache_key_file, err);
+    if (rc == 0)
+        rc = check_free(o, err);
+    if (rc == 0)
+        rc = check_duration("cache-compress-after", o->cache_compress_after,
+                            DEFAULT_COMPRESS_AFTER_MS, &o->cache_compress_after_ms, err);
     if (rc == 0)
         rc = check_duration("refresh", o->refresh, DEFAULT_REFRESH_MS, &o->refresh_ms, err);
     if (rc == 0)
@@ -236,13 +276,15 @@ int options_check(struct options *o, struct err *err)
     return rc;
 }
 
-void options_format(const struct options *o, struct buf *out)
+static void format_rows(const struct options *o, struct buf *out, bool cache_only)
 {
     struct options *all = (struct options *)(uintptr_t)o; /* only read */
     const char *separator = "{";
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         const char *value = table[i].flag ? "" : *value_at(all, &table[i]);
-        if (table[i].flag ? !*flag_at(all, &table[i]) : !value)
+        struct slice name = slice_of(table[i].name);
+        bool of_cache = slice_starts(name, SLICE_LIT("cache-")) && !slice_is(name, "cache-dir");
+        if ((table[i].flag ? !*flag_at(all, &table[i]) : !value) || (cache_only && !of_cache))
             continue;
         buf_addf(out, "%s\"%s\":", separator, table[i].name);
         if (table[i].flag)
@@ -252,6 +294,50 @@ void options_format(const struct options *o, struct buf *out)
         separator = ",";
     }
     buf_add_str(out, *separator == '{' ? "{}" : "}");
+}
+
+void options_format(const struct options *o, struct buf *out)
+{
+    format_rows(o, out, false);
+}
+
+void options_format_cache(const struct options *o, struct buf *out)
+{
+    format_rows(o, out, true);
+}
+
+/* One member: its name was read. */
+static int parse_member(struct options *o, struct slice name, struct json *j, struct err *err)
+{
+    bool flag;
+    struct slice value = SLICE_NONE;
+    AUTO(buf) struct buf scratch = {0};
+    AUTO_FREE char *text = NULL;
+    buf_init(&scratch, OPTION_BYTES_MAX);
+    bool is_flag = json_peek(j) == JSON_BOOL;
+    if (!(is_flag ? json_bool(j, &flag) : json_string(j, &scratch, &value)))
+        return json_error(j, err);
+    const struct option_row *row = find_row(name);
+    if (row && !row->flag && *value_at(o, row))
+        return 0;
+    if (!is_flag && !(text = strndup(value.p ? value.p : "", value.n)))
+        return err_set(err, ENOMEM, "out of memory");
+    return options_set(o, name, text, err);
+}
+
+int options_parse(struct options *o, struct slice text, struct err *err)
+{
+    struct json j;
+    struct slice key;
+    json_init(&j, text);
+    if (!json_enter_object(&j))
+        return json_error(&j, err);
+    while (json_next_key(&j, &key)) {
+        int rc = parse_member(o, key, &j, err);
+        if (rc < 0)
+            return rc;
+    }
+    return json_failed(&j) ? json_error(&j, err) : 0;
 }
 
 void options_help(void)

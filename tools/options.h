@@ -10,12 +10,17 @@
 
 /* Values as given; NULL where not given. Durations, sizes and times are parsed by options_check. */
 struct options {
-    char *cache_dir, *cache_size, *refresh, *hold, *keep, *as_of;
+    char *cache_dir, *cache_size, *cache_free, *cache_key_file, *cache_compress_after;
+    char *refresh, *hold, *keep, *as_of;
     char *endpoint_url, *region, *ca_bundle, *threads, *uid, *gid, *passthrough;
     bool no_sign_request, allow_other, foreground, debug;
 
     /* set by options_check */
     uint64_t cache_size_bytes;
+    /* Of the disk that stays free: the lesser of both. */
+    uint64_t cache_free_bytes;
+    unsigned cache_free_percent;
+    int64_t cache_compress_after_ms; /* 0: never */
     int64_t refresh_ms, hold_ms, keep_ms, as_of_ms;
     unsigned threads_count;
     int64_t owner_uid, owner_gid; /* -1: the caller's */
@@ -38,6 +43,13 @@ int options_check(struct options *o, struct err *err);
 
 /* A JSON object of all that were given, for the daemon. */
 void options_format(const struct options *o, struct buf *out);
+
+/* Those that say how a cache is kept, but for its place: what a daemon remembers for those who open
+ * the directory when it is gone. */
+void options_format_cache(const struct options *o, struct buf *out);
+
+/* Sets the options of such an object; those that are set already stay. -EINVAL as options_set. */
+int options_parse(struct options *o, struct slice json, struct err *err);
 
 /* One line an option, for --help. */
 void options_help(void);

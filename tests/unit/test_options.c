@@ -135,6 +135,7 @@ static void test_check(void **state)
     assert_int_equal(options_set(&defaults, SLICE_LIT("cache-dir"), "relative", &err), 0);
     assert_int_equal(options_check(&defaults, &err), 0);
     assert_int_equal(defaults.cache_size_bytes, 20 * GIB);
+    assert_int_equal(defaults.cache_compress_after_ms, 86400000);
     assert_int_equal(defaults.refresh_ms, 1000);
     assert_int_equal(defaults.owner_uid, -1);
     assert_int_equal(defaults.cache_dir[0], '/');
@@ -148,9 +149,23 @@ static void test_wrong_values_name_the_option(void **state)
     static const struct {
         const char *name, *value;
     } cases[] = {
-        {"cache-size", "many"}, {"cache-size", "-1"},   {"refresh", "1w"},       {"hold", "-5"},
-        {"keep", "1e9"},        {"as-of", "yesterday"}, {"as-of", "1969-12-31"}, {"threads", "0"},
-        {"threads", "1000000"}, {"uid", "root"},        {"gid", "4294967295"},   {"uid", "-1"},
+        {"cache-size", "many"},
+        {"cache-size", "-1"},
+        {"refresh", "1w"},
+        {"hold", "-5"},
+        {"keep", "1e9"},
+        {"as-of", "yesterday"},
+        {"as-of", "1969-12-31"},
+        {"threads", "0"},
+        {"threads", "1000000"},
+        {"uid", "root"},
+        {"gid", "4294967295"},
+        {"uid", "-1"},
+        {"cache-free", "100%"},
+        {"cache-free", "-1"},
+        {"cache-free", "much"},
+        {"cache-free", "%"},
+        {"cache-compress-after", "never"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct err err = ERR_INIT;
@@ -180,6 +195,55 @@ static void test_format(void **state)
     assert_string_equal(out.data, "{\"cache-dir\":\"/a\\\"b\",\"region\":\"\",\"debug\":true}");
 }
 
+/* What stays free is a size, a share of the disk, or nothing; by default of a small disk less. */
+static void test_cache_free(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        uint64_t bytes;
+        unsigned percent;
+    } cases[] = {
+        {NULL, GIB, 5},         {"0", 0, 100},           {"off", 0, 100},
+        {"10G", 10 * GIB, 100}, {"10%", UINT64_MAX, 10}, {"0%", UINT64_MAX, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct err err = ERR_INIT;
+        AUTO(options) struct options o = {0};
+        assert_int_equal(options_set(&o, SLICE_LIT("cache-dir"), "/c", &err), 0);
+        if (cases[i].value)
+            assert_int_equal(options_set(&o, SLICE_LIT("cache-free"), cases[i].value, &err), 0);
+        assert_int_equal(options_check(&o, &err), 0);
+        assert_true(o.cache_free_bytes == cases[i].bytes);
+        assert_int_equal(o.cache_free_percent, cases[i].percent);
+    }
+}
+
+/* What a daemon saves of its options is how it keeps the cache, and fills in what is not said. */
+static void test_saved_options(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    AUTO(options) struct options o = {0}, later = {0};
+    AUTO(buf) struct buf out = {0};
+    buf_init(&out, 1000);
+    const char *list = "debug,cache-dir=/c,cache-size=5G,cache-free=3%,cache-key-file=/k,region=x,"
+                       "cache-compress-after=0";
+    assert_int_equal(options_set_list(&o, list, &err), 0);
+    options_format_cache(&o, &out);
+    assert_string_equal(out.data, "{\"cache-size\":\"5G\",\"cache-free\":\"3%\",\"cache-key-file\":"
+                                  "\"/k\",\"cache-compress-after\":\"0\"}");
+    assert_int_equal(options_set_list(&later, "cache-dir=/c,cache-size=1G", &err), 0);
+    assert_int_equal(options_parse(&later, buf_slice(&out), &err), 0);
+    assert_int_equal(options_check(&later, &err), 0);
+    assert_int_equal(later.cache_size_bytes, GIB);
+    assert_int_equal(later.cache_free_percent, 3);
+    assert_string_equal(later.cache_key_file, "/k");
+    assert_int_equal(later.cache_compress_after_ms, 0);
+    assert_int_equal(options_parse(&later, SLICE_LIT("{\"cache-size\":1}"), &err), -EIO);
+    assert_int_equal(options_parse(&later, SLICE_LIT("{\"nonsense\":\"1\"}"), &err), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +255,8 @@ int main(void)
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_wrong_values_name_the_option),
         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_cache_free),
+        cmocka_unit_test(test_saved_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
