@@ -251,6 +251,8 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
         (void)err_wrap(err, "cache");
         return NULL;
     }
+    if (index_is_blind(c->index))
+        cache_failed(c, ENOSPC);
     cache_measure(c);
     return start_threads(c, err) < 0 ? NULL : STEAL(c);
 }

@@ -29,6 +29,8 @@ void cache_failed(struct cache *c, int code)
     if (code == ENOMEM || code == EMFILE || code == ENFILE)
         return; /* not the disk's fault */
     int64_t until = clock_mono_ms() + (full ? FULL_OFF_MS : DEAD_OFF_MS);
+    if (index_is_blind(c->index))
+        until = INT64_MAX; /* until the next start */
     if (atomic_exchange(&c->off_until_ms, until) != 0)
         return;
     (void)snprintf(text, sizeof text,

@@ -22,14 +22,14 @@
 #define MAP_BYTES_PER_BUDGET 2
 
 struct index {
-    MDB_env *env;
+    MDB_env *env; /* NULL: the disk has no room for one */
     MDB_dbi dbi;
     MDB_txn *finder; /* of index_find and index_head: reset between calls */
 };
 
 static int lmdb_error(struct err *err, int rc)
 {
-    int code = rc > 0 ? rc : EIO;
+    int code = rc > 0 ? rc : EBADMSG;
     if (rc == MDB_MAP_FULL)
         code = ENOSPC;
     return err_set(err, code, "%s: %s", FILE_NAME, mdb_strerror(rc));
@@ -152,6 +152,8 @@ static int find(struct index *ix, const struct segment_id *id, struct index_reco
     format_key(key_bytes, id);
     MDB_val key = {sizeof key_bytes, key_bytes}, value;
     struct segment_id same;
+    if (!ix->env)
+        return -ENOENT;
     if (mdb_txn_renew(ix->finder))
         return -EIO;
     int rc = mdb_get(ix->finder, ix->dbi, &key, &value);
@@ -180,7 +182,8 @@ int index_find(struct index *ix, const struct segment_id *id, struct index_recor
             rc = -ENOMEM;
         }
     }
-    mdb_txn_reset(ix->finder);
+    if (ix->env)
+        mdb_txn_reset(ix->finder);
     return rc;
 }
 
@@ -188,7 +191,8 @@ int index_head(struct index *ix, const struct segment_id *id, struct index_recor
 {
     struct index_record r;
     int rc = find(ix, id, &r);
-    mdb_txn_reset(ix->finder);
+    if (ix->env)
+        mdb_txn_reset(ix->finder);
     if (rc < 0)
         return rc;
     r.present = r.checks = NULL;
@@ -228,6 +232,8 @@ static int walk_from(struct index *ix, MDB_cursor_op op, MDB_val *key, const str
 {
     MDB_txn *txn;
     MDB_cursor *cursor;
+    if (!ix->env)
+        return 0;
     int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return lmdb_error(err, rc);
@@ -285,6 +291,8 @@ static int write_change(struct index *ix, MDB_txn *txn, const struct index_chang
 int index_write(struct index *ix, const struct index_change *changes, size_t count, struct err *err)
 {
     MDB_txn *txn;
+    if (!ix->env)
+        return err_set(err, ENOSPC, "%s: it could not be made", FILE_NAME);
     int rc = count ? mdb_txn_begin(ix->env, NULL, 0, &txn) : 0;
     if (rc || count == 0)
         return rc ? lmdb_error(err, rc) : 0;
@@ -355,11 +363,29 @@ static struct index *try_open(int dirfd, size_t map_bytes, struct err *err)
     return ix;
 }
 
-/* Failures that another file would not help against. */
+/* Failures that another file would not help against, nor anything else. */
 static bool is_want(int code)
 {
-    return code == ENOMEM || code == EMFILE || code == ENFILE || code == ENOSPC || code == EDQUOT ||
-           code == EROFS || code == EAGAIN;
+    return code == ENOMEM || code == EMFILE || code == ENFILE || code == EAGAIN;
+}
+
+/* Of the disk: the cache is of no use then, but reading goes on. */
+static bool is_refusal(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO;
+}
+
+static struct index *blind(struct err *err)
+{
+    struct index *ix = calloc(1, sizeof *ix);
+    if (!ix)
+        (void)err_set(err, ENOMEM, "out of memory");
+    return ix;
+}
+
+bool index_is_blind(const struct index *ix)
+{
+    return !ix->env;
 }
 
 struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err)
@@ -373,11 +399,16 @@ struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err)
     struct index *ix = try_open(dirfd, (size_t)map_bytes, &first);
     if (ix)
         return ix;
-    if (is_want(first.code) || (unlinkat(dirfd, FILE_NAME, 0) < 0 && errno != ENOENT)) {
-        (void)err_copy(err, &first);
-        return NULL;
+    if (!is_want(first.code) && !is_refusal(first.code) &&
+        (unlinkat(dirfd, FILE_NAME, 0) == 0 || errno == ENOENT)) {
+        ix = try_open(dirfd, (size_t)map_bytes, &first);
+        if (ix)
+            return ix;
     }
-    return try_open(dirfd, (size_t)map_bytes, err);
+    if (is_refusal(first.code))
+        return blind(err);
+    (void)err_copy(err, &first);
+    return NULL;
 }
 
 void index_close(struct index *ix)

@@ -58,8 +58,12 @@ struct index_change {
 
 struct index;
 
-/* budget_bytes: of the cache; bounds the environment. */
+/*
+ * budget_bytes: of the cache; bounds the environment. Where the disk refuses one (full, dead, read
+ * only), the index is blind: nothing is found in it, nothing can be written.
+ */
 struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err);
+bool index_is_blind(const struct index *ix);
 void index_close(struct index *ix);
 
 /* 0; -ENOENT; -EIO. *owned holds what out points to, for the caller to free. */
