@@ -100,7 +100,7 @@ $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libtarn.a
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
 	$(SAY) "  $@"
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBRARIES) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -o $@
 
 .PHONY: unit fuzz replay
 unit: $(UNIT) ## build and run the unit tests
@@ -184,5 +184,5 @@ install: $(BUILD)/tarn ## install the binary and its man page (PREFIX, DESTDIR)
 clean: ## remove what was built, but for the test tools
 	find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
 
--include $(OBJECTS:.o=.d) $(UNIT:=.d)
+-include $(OBJECTS:.o=.d) $(UNIT:=.d) $(BENCH:=.d)
 -include $(wildcard build/fuzzobj/*/*.d build/fuzzobj/*/*/*.d)

@@ -19,47 +19,29 @@
 #define CHUNKS_MAX (USES_SLOTS_MAX / CHUNK_SLOTS)
 
 /* Uses that follow within this share of the budget are one. */
-#ifndef SAME_USE_SHARE
 #define SAME_USE_SHARE 256
-#endif
-/* What was used once comes again after so many budgets: behind every loop that could be kept in
- * part, before those of which hardly anything could. */
-#ifndef ONCE_BUDGETS
-#define ONCE_BUDGETS 4
-#endif
-#ifndef ONCE_SHARE_MIN
-#define ONCE_SHARE_MIN 64
-#endif
-#ifndef ONCE_WINDOW_SHARE
-#define ONCE_WINDOW_SHARE 16
-#endif
-#ifndef ONCE_MEAN
-#define ONCE_MEAN 32
-#endif
-/* The share of the latest distance in the mean. */
-#ifndef LATEST_DOWN
-#define LATEST_DOWN LATEST_SHARE
-#endif
-#ifndef LATEST_SHARE
-#define LATEST_SHARE 0.25f
-#endif
+/* The share of the latest distance in the mean. More learns sooner and tells the objects of one
+ * shuffled loop from each other, who are alike. */
+#define LATEST_SHARE 0.25F
 /* Shuffled epochs use an object after up to two periods. Beyond that it is overdue, and each
  * doubling counts as OVERDUE_SLOPE doublings of the period. */
-#ifndef OVERDUE_PERIODS
 #define OVERDUE_PERIODS 2
-#endif
-#ifndef OVERDUE_SLOPE
 #define OVERDUE_SLOPE 2
-#endif
-/* Doublings of the period that the hash of a key adds at most: more than the distances within one
- * shuffled loop spread, less than what tells a loop from another of twice its length. */
-#ifndef TIE_WEIGHT
+/* Doublings of the period that the hash of a key adds at most: as much as the means within one
+ * shuffled loop differ, and no more than what tells a loop from one of twice its length. */
 #define TIE_WEIGHT 1
-#endif
-/* A request costs as much as so many bytes: what a connection carries while another waits. */
-#ifndef REQUEST_BYTES
+/* A request costs as much as so many bytes: what a connection carries while it waits for one. */
 #define REQUEST_BYTES ((double)MIB)
-#endif
+
+/* What was used once is judged by the first and second uses of the last so much of the budget. */
+#define ONCE_WINDOW_SHARE 16
+/* Second uses in the mean of their distances. */
+#define ONCE_MEAN 32
+/* However little came back, it is taken for one in so many: less would keep a scan out of a hot
+ * table still better, and a new data set out of the cache for longer. */
+#define ONCE_SHARE_MIN 12
+/* As long as nothing is known one in so many comes back, after as much as the budget. */
+#define ONCE_SHARE_START 4
 
 /*
  * Two words, each read and written whole. A slot whose halves come from two writers tells wrong
@@ -80,26 +62,32 @@ _Static_assert(sizeof(struct slot) == 16, "a slot on disk");
 #define TICKS_MASK ((UINT64_C(1) << (64 - PERIOD_BITS)) - 1)
 #define HEADER_BYTES 4096
 
+/* What the score knows beside the slots. */
+struct known {
+    _Atomic uint64_t clock;         /* bytes of all uses that counted */
+    _Atomic uint64_t first, second; /* bytes that were used the first and the second time, lately */
+    _Atomic uint64_t again_ticks;   /* mean distance from a first use to the second */
+};
+
 struct header {
     char magic[8];
     uint64_t slots;
-    uint64_t clock_bytes;
+    uint64_t clock, first, second, again_ticks;
     uint32_t zero;
     uint32_t crc;
 };
-_Static_assert(sizeof(struct header) == 32, "the header on disk");
+_Static_assert(sizeof(struct header) == 56, "the header on disk");
 
 static const char magic[8] = "tarnuse1";
 
 struct uses {
     int dirfd;
-    size_t slots;           /* a power of two; immutable after init */
-    uint64_t budget_ticks;  /* likewise */
-    _Atomic uint64_t clock; /* bytes of all uses that counted */
-    _Atomic uint64_t first_bytes, second_bytes, again_ticks;
-    uint64_t same_use_ticks; /* likewise */
-    _Atomic bool changed[CHUNKS_MAX];
+    size_t slots; /* a power of two; immutable after init, as the next two */
+    uint64_t budget_bytes;
+    uint64_t same_use_ticks;
+    struct known known;
     struct slot *at;
+    _Atomic bool changed[CHUNKS_MAX]; /* since it was saved */
 };
 
 /* A set's slots and the key's tag come from different bits of the key. */
@@ -126,7 +114,7 @@ static uint32_t tag_of(uint64_t key)
 
 static uint64_t ticks_now(const struct uses *u)
 {
-    return load(&u->clock) >> TICK_SHIFT & TICKS_MASK;
+    return load(&u->known.clock) >> TICK_SHIFT & TICKS_MASK;
 }
 
 /*
@@ -155,32 +143,32 @@ static uint64_t when_make(uint64_t ticks, float period)
     return ticks << PERIOD_BITS | bits >> 8;
 }
 
-/* What a thing that was used once may be expected to be: see judge_once. */
+/* The period that is supposed of what was used once. */
 static double once_period(const struct uses *u)
 {
-    double first = (double)load(&u->first_bytes), second = (double)load(&u->second_bytes);
+    double first = (double)load(&u->known.first), second = (double)load(&u->known.second);
     double share = fmax(second / (first + second + 1), 1.0 / ONCE_SHARE_MIN);
-    return fmax((double)load(&u->again_ticks), 1) / share;
+    return fmax((double)load(&u->known.again_ticks), 1) / share;
 }
 
 /*
- * Learns from a first use (age 0) or a second one. Where all that was new comes back, as in the
- * second epoch of a loop, what has not yet come back is as good as what has; where next to nothing
- * does, as in a scan, it is worth next to nothing.
+ * Learns from a first use (age 0) or a second one. Where all that is new comes back, as in the
+ * second epoch of a loop, what has yet to come back is as good as what has; where hardly anything
+ * does, as in a scan, it is worth as little.
  */
-static void judge_once(struct uses *u, uint64_t bytes, uint64_t age)
+static void learn_once(struct uses *u, uint64_t bytes, uint64_t age)
 {
-    uint64_t first = load(&u->first_bytes), second = load(&u->second_bytes);
-    uint64_t mean = load(&u->again_ticks);
+    uint64_t first = load(&u->known.first), second = load(&u->known.second);
+    uint64_t mean = load(&u->known.again_ticks);
     if (age) {
         second += bytes;
-        store(&u->again_ticks, mean - mean / ONCE_MEAN + age / ONCE_MEAN);
+        store(&u->known.again_ticks, mean - mean / ONCE_MEAN + age / ONCE_MEAN);
     } else {
         first += bytes;
     }
-    bool old = first + second > (u->budget_ticks << TICK_SHIFT) / ONCE_WINDOW_SHARE;
-    store(&u->first_bytes, old ? first / 2 : first);
-    store(&u->second_bytes, old ? second / 2 : second);
+    bool full = first + second > u->budget_bytes / ONCE_WINDOW_SHARE;
+    store(&u->known.first, full ? first / 2 : first);
+    store(&u->known.second, full ? second / 2 : second);
 }
 
 /* Doublings of ticks until the next use, as far as can be told; the tie in it. */
@@ -227,32 +215,32 @@ static void mark_changed(struct uses *u, const struct slot *s)
     atomic_store_explicit(&u->changed[chunk], true, memory_order_relaxed);
 }
 
+/* The mean distance of a slot's uses with one more, which came after `age`. */
+static float period_with(struct uses *u, uint64_t when, uint64_t age, uint64_t bytes)
+{
+    float period = period_of(when);
+    if (period > 0)
+        return period + ((float)age - period) * LATEST_SHARE;
+    learn_once(u, bytes, age);
+    return (float)age;
+}
+
 void uses_note(struct uses *u, uint64_t key, uint64_t bytes, int64_t now_s)
 {
-    uint64_t who = (uint64_t)tag_of(key) << 32 | (uint32_t)now_s, now = ticks_now(u);
+    uint64_t now = ticks_now(u);
     struct slot *s = find(u, key);
-    float period = 0;
-    if (s) {
-        uint64_t when = load(&s->when), age = age_of(when, now);
-        if (age < u->same_use_ticks) {
-            store(&s->who, who);
-            mark_changed(u, s);
-            return;
-        }
-        period = period_of(when);
-        if (period == 0)
-            judge_once(u, bytes, age);
-        period = period == 0 ? (float)age
-                             : period + ((float)age - period) *
-                                            ((float)age > period ? LATEST_SHARE : LATEST_DOWN);
-    } else {
+    bool is_new = s == NULL;
+    if (is_new)
         s = victim(u, set_of(u, key), now);
-        judge_once(u, bytes, 0);
+    uint64_t when = load(&s->when), age = age_of(when, now);
+    if (is_new || age >= u->same_use_ticks) {
+        store(&s->when, when_make(now, is_new ? 0 : period_with(u, when, age, bytes)));
+        (void)atomic_fetch_add_explicit(&u->known.clock, bytes, memory_order_relaxed);
     }
-    store(&s->when, when_make(now, period));
-    store(&s->who, who);
+    if (is_new)
+        learn_once(u, bytes, 0);
+    store(&s->who, (uint64_t)tag_of(key) << 32 | (uint32_t)now_s);
     mark_changed(u, s);
-    (void)atomic_fetch_add_explicit(&u->clock, bytes, memory_order_relaxed);
 }
 
 /* What is not in the table: never seen, or pushed out of its set by what is better. */
@@ -299,18 +287,21 @@ static bool header_read(int fd, struct uses *u)
     if (memcmp(h.magic, magic, sizeof magic) != 0 || h.slots != u->slots || h.zero != 0 ||
         h.crc != header_crc(&h))
         return false;
-    store(&u->clock, h.clock_bytes);
+    store(&u->known.clock, h.clock);
+    store(&u->known.first, h.first);
+    store(&u->known.second, h.second);
+    store(&u->known.again_ticks, h.again_ticks);
     return true;
 }
 
-/* Slots that were never written are zero, which is free. What the file lacks stays so. */
+/* What the file lacks stays zero, which is free. */
 static void read_slots(int fd, struct uses *u)
 {
-    size_t bytes = u->slots * sizeof(struct slot);
-    for (size_t at = 0; at < bytes; at += CHUNK_BYTES) {
-        size_t n = bytes - at < CHUNK_BYTES ? bytes - at : CHUNK_BYTES;
-        if (file_pread_full(fd, (char *)u->at + at, n, (off_t)(HEADER_BYTES + at), NULL) < 0)
+    for (size_t i = 0; i < u->slots / CHUNK_SLOTS; i++) {
+        off_t at = (off_t)(HEADER_BYTES + i * CHUNK_BYTES);
+        if (file_pread_full(fd, u->at + i * CHUNK_SLOTS, CHUNK_BYTES, at, NULL) < 0)
             return;
+        atomic_store_explicit(&u->changed[i], false, memory_order_relaxed);
     }
 }
 
@@ -322,6 +313,17 @@ static size_t slots_for(uint64_t budget_bytes)
     return slots;
 }
 
+static void begin(struct uses *u, uint64_t budget_bytes)
+{
+    uint64_t budget_ticks = budget_bytes >> TICK_SHIFT, window = budget_bytes / ONCE_WINDOW_SHARE;
+    u->budget_bytes = budget_bytes;
+    u->same_use_ticks = budget_ticks / SAME_USE_SHARE ? budget_ticks / SAME_USE_SHARE : 1;
+    store(&u->known.again_ticks, budget_ticks);
+    store(&u->known.second, window / ONCE_SHARE_START);
+    store(&u->known.first, window - window / ONCE_SHARE_START);
+    memset((void *)u->changed, true, sizeof u->changed);
+}
+
 int uses_open(int dirfd, uint64_t budget_bytes, struct uses **out, struct err *err)
 {
     AUTO(uses) struct uses *u = calloc(1, sizeof *u);
@@ -329,19 +331,13 @@ int uses_open(int dirfd, uint64_t budget_bytes, struct uses **out, struct err *e
         return err_set(err, ENOMEM, "out of memory");
     u->dirfd = dirfd;
     u->slots = slots_for(budget_bytes);
-    u->budget_ticks = budget_bytes >> TICK_SHIFT ? budget_bytes >> TICK_SHIFT : 1;
-    u->same_use_ticks = u->budget_ticks / SAME_USE_SHARE ? u->budget_ticks / SAME_USE_SHARE : 1;
-    store(&u->again_ticks, u->budget_ticks);
-    store(&u->first_bytes, budget_bytes / ONCE_WINDOW_SHARE * (ONCE_BUDGETS - 1) / ONCE_BUDGETS);
-    store(&u->second_bytes, budget_bytes / ONCE_WINDOW_SHARE / ONCE_BUDGETS);
     u->at = calloc(u->slots, sizeof *u->at);
     if (!u->at)
         return err_set(err, ENOMEM, "out of memory");
+    begin(u, budget_bytes);
     AUTO_FD int fd = openat(dirfd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 && header_read(fd, u))
         read_slots(fd, u);
-    else
-        memset((void *)u->changed, true, sizeof u->changed);
     *out = STEAL(u);
     return 0;
 }
@@ -356,7 +352,11 @@ void uses_close(struct uses *u)
 
 static int header_write(int fd, const struct uses *u, struct err *err)
 {
-    struct header h = {.slots = u->slots, .clock_bytes = load(&u->clock)};
+    struct header h = {.slots = u->slots,
+                       .clock = load(&u->known.clock),
+                       .first = load(&u->known.first),
+                       .second = load(&u->known.second),
+                       .again_ticks = load(&u->known.again_ticks)};
     memcpy(h.magic, magic, sizeof magic);
     h.crc = header_crc(&h);
     return file_pwrite_full(fd, &h, sizeof h, 0, err);
@@ -377,7 +377,8 @@ static int chunk_write(int fd, const struct uses *u, size_t chunk, struct err *e
 /* What is written while uses go on is a mixture of before and after, which is as good. */
 int uses_save(struct uses *u, struct err *err)
 {
-    AUTO_FD int fd = openat(u->dirfd, FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    AUTO_FD int fd =
+        openat(u->dirfd, FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     int rc = fd < 0 ? err_set(err, errno, "open %s", FILE_NAME) : header_write(fd, u, err);
     for (size_t i = 0; rc == 0 && i < u->slots / CHUNK_SLOTS; i++) {
         if (!atomic_exchange_explicit(&u->changed[i], false, memory_order_relaxed))
@@ -386,5 +387,7 @@ int uses_save(struct uses *u, struct err *err)
         if (rc < 0)
             atomic_store_explicit(&u->changed[i], true, memory_order_relaxed);
     }
-    return rc < 0 ? err_wrap(err, "uses of objects") : 0;
+    if (rc < 0)
+        (void)err_wrap(err, "uses of objects"); /* rc is the code where err is NULL, too */
+    return rc;
 }

@@ -11,7 +11,8 @@
  *
  * The score asks how long it will be until the next use, and what a byte of it saves until then:
  *
- *   period   known: the mean distance of its uses      used once: ONCE_BUDGETS times the budget
+ *   period   the mean distance of its uses; of what was used once, what first and second uses of
+ *            late make likely
  *   overdue  what was not used for much longer than its period is taken for dead, step by step
  *   size     a small object saves a request as a large one does, with less room
  *   tie      by a hash, the same each time: of a loop that is larger than the cache a fixed part
@@ -36,9 +37,9 @@
 struct uses;
 
 /*
- * budget_bytes: of the cache; the number of slots and the judgement of what was used once follow
- * from it. Begins anew where the file is missing, cannot be read, or is of another format or size.
- * dirfd is borrowed until uses_close. -ENOMEM only.
+ * budget_bytes: of the cache; the number of slots follows from it. Begins anew where the file is
+ * missing, cannot be read, or is of another format or size. dirfd is borrowed until uses_close
+ * (-1: no file). -ENOMEM only.
  */
 int uses_open(int dirfd, uint64_t budget_bytes, struct uses **out, struct err *err);
 
