@@ -46,14 +46,15 @@ int op_read(struct request *r, struct err *err)
         transform_map(h->transform, object_size(h->object), (uint64_t)r->offset, r->size);
     if (piece.length == 0)
         return request_reply_buf(r, NULL, 0);
-    if (h->mode == OPEN_DIRECT) {
-        uint64_t ahead = sequence_note(&h->sequence, piece.offset, piece.length);
-        if (ahead)
-            object_want(h->object, piece.offset + piece.length, ahead);
-    }
+    uint64_t ahead = sequence_note(&h->sequence, piece.offset, piece.length);
     r->object = object_ref(h->object); /* an interrupted read may outlive the handle */
-    r->read = (struct object_read){
-        .offset = piece.offset, .length = piece.length, .to = r->buffer, .done = read_done};
+    r->read = (struct object_read){.offset = piece.offset,
+                                   .length = piece.length,
+                                   .to = r->buffer,
+                                   .fetch_bytes = ahead ? BLOCK_BYTES : 0,
+                                   .done = read_done};
+    if (ahead) /* not after the read, with which the session may end */
+        object_want(h->object, piece.offset, piece.length + ahead);
     int rc = object_read(h->object, &r->read, err);
     return rc < 0 ? rc : request_reply_buf(r, r->buffer, piece.length);
 }

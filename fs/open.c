@@ -198,6 +198,8 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
         .opened = h,
         .ask = {.node = h->node,
                 .identity = h->identity,
+                .thread = fuse_req_ctx(r->req)->pid,
+                .came_back = r->came_back,
                 .now_ms = clock_mono_ms(),
                 .found = {.filling = node.filling,
                           .passes = h->transform == TRANSFORM_NONE &&
@@ -212,6 +214,7 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
     node.filling = false;
     o.ask.pass_node = node_id(node);
     int rc = open_mode_open(&s->modes, &o.ask, &way, err);
+    r->came_back = o.ask.came_back;
     if (rc < 0)
         return rc;
     h->mode = way.mode;

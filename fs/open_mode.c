@@ -145,48 +145,71 @@ enum open_step open_mode_step(const struct open_found *found)
     return STEP_AGAIN;
 }
 
-/* The newest ones are looked at first; older than ESTALE_MS is as never told. */
-static bool was_told_locked(const struct open_modes *m, uint64_t file, int64_t now_ms)
-    REQUIRES(m->lock)
+/* A ticket that is still good. */
+static bool is_live(const struct open_ticket *t, int64_t now_ms)
 {
-    for (size_t i = 1; i <= ESTALE_TOLD_MAX; i++) {
-        const struct open_told *t =
-            &m->told[(m->told_next + ESTALE_TOLD_MAX - i) % ESTALE_TOLD_MAX];
-        if (!t->file || now_ms - t->at_ms >= ESTALE_MS)
-            return false;
-        if (t->file == file)
-            return true;
+    return t->file && now_ms - t->at_ms < (t->thread ? ESTALE_MS : ESTALE_UNKNOWN_MS);
+}
+
+/* True: this open is the second attempt of one that was told ESTALE, or may be. */
+static bool take_ticket_locked(struct open_modes *m, const struct open_ask *ask) REQUIRES(m->lock)
+{
+    bool found = false;
+    size_t end = 0;
+    for (size_t i = 0; i < m->tickets_end; i++) {
+        struct open_ticket *t = &m->tickets[i];
+        if (!is_live(t, ask->now_ms))
+            continue;
+        if (t->file == ask->pass_node && t->thread == ask->thread) {
+            found = true;
+            if (t->thread) {
+                t->file = 0;
+                continue;
+            }
+        }
+        end = i + 1;
     }
-    return false;
+    m->tickets_end = end;
+    return found;
 }
 
 /* False where too many have been told lately: none of them may be forgotten. */
-static bool note_told_locked(struct open_modes *m, uint64_t file, int64_t now_ms) REQUIRES(m->lock)
+static bool give_ticket_locked(struct open_modes *m, const struct open_ask *ask) REQUIRES(m->lock)
 {
-    struct open_told *oldest = &m->told[m->told_next];
-    if (oldest->file && now_ms - oldest->at_ms < ESTALE_MS)
+    size_t i = 0;
+    while (i < m->tickets_end && is_live(&m->tickets[i], ask->now_ms))
+        i++;
+    if (i == OPEN_TICKETS_MAX)
         return false;
-    *oldest = (struct open_told){.file = file, .at_ms = now_ms};
-    m->told_next = (m->told_next + 1) % ESTALE_TOLD_MAX;
+    m->tickets[i] =
+        (struct open_ticket){.file = ask->pass_node, .thread = ask->thread, .at_ms = ask->now_ms};
+    if (i == m->tickets_end)
+        m->tickets_end++;
     return true;
 }
 
+static bool take_ticket(struct open_modes *m, const struct open_ask *ask) EXCLUDES(m->lock)
+{
+    bool taken;
+    WITH_LOCK (&m->lock)
+        taken = take_ticket_locked(m, ask);
+    return taken;
+}
+
 /*
- * ESTALE, or direct mode here where that may not be told: to one who may have been told just now,
- * because the kernel asks twice and no more. Where direct mode is not to be had, ESTALE it is.
+ * ESTALE; or, to one who comes back from it or who may not be told, direct mode here: the kernel
+ * asks twice and no more. Where direct mode is not to be had, ESTALE it is.
  */
 static int look_again(struct open_modes *m, const struct open_ask *ask, struct open_way *way,
                       struct err *err) EXCLUDES(m->lock)
 {
-    bool told, noted = false, must = ask->found.other;
-    WITH_LOCK (&m->lock) {
-        told = was_told_locked(m, ask->pass_node, ask->now_ms);
-        if (!told || must)
-            noted = note_told_locked(m, ask->pass_node, ask->now_ms);
-    }
-    if (told && must)
+    bool told = false, must = ask->found.other;
+    if (!ask->came_back || must)
+        WITH_LOCK (&m->lock)
+            told = give_ticket_locked(m, ask);
+    if (ask->came_back && must)
         return err_set(err, ESTALE, "the file was replaced while it was open");
-    if (noted || must)
+    if (told || must)
         return -ESTALE;
     way->mode = OPEN_DIRECT;
     return 0;
@@ -223,6 +246,8 @@ int open_mode_open(struct open_modes *m, struct open_ask *ask, struct open_way *
 {
     struct open_way way = {.mode = OPEN_NONE, .identity = ask->identity};
     struct open_way now = {.mode = OPEN_NONE};
+    if (!ask->came_back)
+        ask->came_back = take_ticket(m, ask);
     /* Who opens a filling node may find that the file passes by now, whoever else has it open. */
     if (ask->found.filling)
         ask->found.other = open_mode_other(m, ask->pass_node, ask->identity);

@@ -20,8 +20,9 @@
  * is open there.
  *
  * A file has two nodes (fs/node.h): opens of the filling node are DIRECT only. An open that belongs
- * to the other node is told ESTALE, upon which the kernel looks the name up again, once. So that
- * nobody ever sees it, who was told so within ESTALE_MS is served where he is.
+ * to the other node is told ESTALE, upon which the kernel looks the name up again and asks once
+ * more. So that nobody ever sees it, who was told gets a ticket, by which his second attempt is
+ * known and served where it comes.
  *
  * Any thread; one lock, under which nothing is called.
  */
@@ -33,14 +34,18 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/lock.h"
 #include "base/map.h"
 
 /* Nodes open at once: the objects that may be (cache/private.h). */
 #define OPEN_NODES_MAX ((size_t)1 << 22)
-/* Files that were told ESTALE lately; more than that at once are served where they are. */
-#define ESTALE_TOLD_MAX 1024
-#define ESTALE_MS 10000
+/* Opens that were told ESTALE and have not come back; more are served where they are. */
+#define OPEN_TICKETS_MAX 1024
+/* They come back after some lookups; or never, where the name leads nowhere any more. */
+#define ESTALE_MS ((int64_t)2 * REQUEST_DEADLINE_MS)
+/* Threads of a pid namespace that the mount does not see cannot be told apart. */
+#define ESTALE_UNKNOWN_MS 10000
 
 enum open_mode { OPEN_NONE, OPEN_PASS, OPEN_CACHED, OPEN_DIRECT };
 
@@ -54,16 +59,17 @@ struct open_way {
     uint64_t identity;     /* of the object, where one node may have several in time; else 0 */
 };
 
-struct open_told {
-    uint64_t file;
+struct open_ticket {
+    uint64_t file;  /* its pass node; 0: none */
+    int32_t thread; /* that opens; 0: unknown */
     int64_t at_ms;
 };
 
 struct open_modes {
     struct lock lock;
-    struct map nodes;                       /* lock; of struct open_node */
-    struct open_told told[ESTALE_TOLD_MAX]; /* lock */
-    size_t told_next;                       /* lock */
+    struct map nodes;                             /* lock; of struct open_node */
+    struct open_ticket tickets[OPEN_TICKETS_MAX]; /* lock */
+    size_t tickets_end;                           /* lock; behind the last that counts */
 };
 
 void open_modes_init(struct open_modes *m);
@@ -114,6 +120,8 @@ enum open_step open_mode_step(const struct open_found *found);
 struct open_ask {
     uint64_t node, pass_node; /* the same, but for a filling node */
     uint64_t identity;
+    int32_t thread;          /* that opens, as the kernel says: 0 where it does not */
+    bool came_back;          /* to be kept from a run that was parked to the next one */
     int64_t now_ms;          /* clock_mono_ms() */
     struct open_found found; /* but for `other` */
     /*

@@ -70,7 +70,8 @@ struct request {
     struct handle *handle; /* of an open file or directory: a reference */
     bool again;            /* a second attempt after an index was damaged; there is no third */
 
-    /* an open whose object is being completed */
+    /* an open */
+    bool came_back; /* fs/open_mode.h */
     struct object_fill fill;
     enum request_fill { FILL_NONE, FILL_UNDER_WAY, FILL_DONE } filling;
 

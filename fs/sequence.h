@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a file is read in sequence, and how far ahead of its reader it should be fetched: for
- * opens in direct mode, for which the kernel reads nothing ahead.
+ * Whether a file is read in sequence, and how far ahead of its reader it should be fetched. The
+ * kernel reads nothing ahead of opens in direct mode, and of others only as far as a round trip
+ * to this disk needs.
  *
  * Reads of several threads may come in any order; a guess that is wrong costs only a fetch.
  */
@@ -29,8 +30,8 @@ static inline uint64_t sequence_note(struct sequence *s, uint64_t offset, uint64
 {
     uint64_t end = atomic_exchange(&s->end, offset + length), window = atomic_load(&s->window);
     uint64_t gap = offset > end ? offset - end : end - offset;
-    if (gap > (window ? SEQUENCE_SLACK : 0))
-        window = 0;
+    if (gap > (window ? SEQUENCE_SLACK : 0) || (end == 0 && length < SEQUENCE_MIN))
+        window = 0; /* so is a short first read: of a head, say */
     else
         window = window == 0 ? SEQUENCE_MIN : window * 2 > SEQUENCE_MAX ? SEQUENCE_MAX : window * 2;
     atomic_store(&s->window, window);

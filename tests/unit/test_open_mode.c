@@ -51,11 +51,21 @@ struct handle {
     uint64_t identity;
 };
 
+/* An open that is under way: looked up, told ESTALE, answered and not taken by the kernel yet. */
+struct pending {
+    struct file *file; /* NULL: free */
+    int32_t thread;
+    bool filling, told, answered;
+    struct open_way way;
+    uint64_t identity, looked_up;
+};
+
 struct world {
     struct open_modes modes;
     struct file files[FILES];
     struct handle handles[HANDLES];
-    bool passes, full;
+    struct pending pending[PENDING];
+    bool passes, full, rival;
     int64_t now_ms;
     int32_t next_backing;
     unsigned backings; /* open now */
@@ -74,6 +84,24 @@ struct model_ask {
     uint64_t identity;
 };
 
+static int model_open(struct world *w, struct file *f, bool filling, int32_t thread,
+                      struct open_way *way);
+
+/* Another thread opens the pass node while the first one makes its file known to the kernel. */
+static void open_as_rival(struct world *w, struct file *f)
+{
+    struct pending *p = &w->pending[chance(PENDING)];
+    if (p->file || w->rival)
+        return;
+    w->rival = true;
+    *p = (struct pending){.file = f, .thread = 1000, .identity = f->identity};
+    if (model_open(w, f, false, p->thread, &p->way) == 0)
+        p->answered = true;
+    else
+        p->file = NULL;
+    w->rival = false;
+}
+
 static int model_back(struct open_ask *ask, struct open_way *way, struct err *err)
 {
     struct model_ask *a = CONTAINER_OF(ask, struct model_ask, ask);
@@ -88,6 +116,7 @@ static int model_back(struct open_ask *ask, struct open_way *way, struct err *er
         ask->found.sealed = ask->found.kept = false;
         return 0;
     }
+    open_as_rival(a->world, a->file);
     way->backing = ++a->world->next_backing;
     way->object = (struct object *)(void *)a->file;
     a->world->backings++;
@@ -119,7 +148,8 @@ static void model_drop(struct open_ask *ask, const struct open_way *way)
     give_back(CONTAINER_OF(ask, struct model_ask, ask)->world, way);
 }
 
-static int model_open(struct world *w, struct file *f, bool filling, struct open_way *way)
+static int model_open(struct world *w, struct file *f, bool filling, int32_t thread,
+                      struct open_way *way)
 {
     uint64_t pass_node = node_of_file(w, f, false);
     struct err err = ERR_INIT;
@@ -127,6 +157,7 @@ static int model_open(struct world *w, struct file *f, bool filling, struct open
         .ask = {.node = pass_node + filling,
                 .pass_node = pass_node,
                 .identity = f->identity,
+                .thread = thread,
                 .now_ms = w->now_ms,
                 .found = {.filling = filling,
                           .passes = w->passes,
@@ -191,14 +222,6 @@ static void kernel_close(struct handle *h)
     inode->cached -= h->mode == OPEN_CACHED || h->mapped;
 }
 
-/* An open that is under way: looked up, told ESTALE, answered and not taken by the kernel yet. */
-struct pending {
-    struct file *file; /* NULL: free */
-    bool filling, told, answered;
-    struct open_way way;
-    uint64_t identity, looked_up;
-};
-
 static void release(struct world *w, struct handle *h)
 {
     struct open_way left;
@@ -213,7 +236,7 @@ static void go_on(struct world *w, struct pending *p, struct handle *h)
     struct file *f = p->file;
     if (!p->answered) {
         uint64_t identity = f->identity;
-        int rc = model_open(w, f, p->filling, &p->way);
+        int rc = model_open(w, f, p->filling, p->thread, &p->way);
         if (rc == -ESTALE && p->told) { /* the user sees it: the name's file was replaced again */
             assert_true(identity != p->looked_up);
             p->file = NULL;
@@ -274,18 +297,18 @@ static void change_something(struct world *w)
 }
 
 /* Time passes, but not so much that a retry comes too late. */
-static void rest(struct world *w, const struct pending *pending)
+static void rest(struct world *w)
 {
     for (size_t i = 0; i < PENDING; i++)
-        if (pending[i].file && pending[i].told)
+        if (w->pending[i].file && w->pending[i].told)
             return;
-    w->now_ms += chance(2 * ESTALE_MS);
+    w->now_ms += chance(2 * (unsigned)(chance(2) ? ESTALE_MS : ESTALE_UNKNOWN_MS));
 }
 
-static void step_world(struct world *w, struct pending *pending)
+static void step_world(struct world *w)
 {
     struct handle *h = &w->handles[chance(HANDLES)];
-    struct pending *p = &pending[chance(PENDING)];
+    struct pending *p = &w->pending[chance(PENDING)];
     switch (chance(5)) {
     case 0:
         if (h->file)
@@ -297,52 +320,66 @@ static void step_world(struct world *w, struct pending *pending)
         break;
     case 2:
         change_something(w);
-        rest(w, pending);
+        rest(w);
         break;
     default:
         if (!p->file) { /* by a name that was looked up at some time */
-            *p = (struct pending){.file = &w->files[chance(FILES)], .filling = chance(2)};
+            ptrdiff_t at = p - w->pending;
+            *p = (struct pending){.file = &w->files[chance(FILES)],
+                                  .thread = at < PENDING / 2 ? (int32_t)at + 1 : 0,
+                                  .filling = chance(2)};
         } else if (free_handle(w)) {
             go_on(w, p, free_handle(w));
         }
     }
 }
 
-static void end_world(struct world *w, struct pending *pending)
+static void end_world(struct world *w)
 {
+    w->rival = true; /* nobody else comes */
     for (size_t i = 0; i < HANDLES; i++)
         if (w->handles[i].file)
             release(w, &w->handles[i]);
     for (size_t i = 0; i < PENDING; i++) {
-        while (pending[i].file)
-            go_on(w, &pending[i], &w->handles[0]);
+        while (w->pending[i].file)
+            go_on(w, &w->pending[i], &w->handles[0]);
         if (w->handles[0].file)
             release(w, &w->handles[0]);
     }
+}
+
+static struct world *world_new(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    open_modes_init(&w->modes);
+    w->now_ms = 77;
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    open_modes_done(&w->modes);
+    free(w);
 }
 
 /* Whatever is opened, sealed, evicted, replaced and mapped side by side: the kernel is never given
  * a mode that it refuses, a retried open succeeds, and every backing id is closed. */
 static void walk(bool passes)
 {
-    struct world *w = calloc(1, sizeof *w);
-    struct pending pending[PENDING] = {{0}};
-    assert_non_null(w);
+    struct world *w = world_new();
     w->passes = passes;
-    w->now_ms = 1000000;
-    open_modes_init(&w->modes);
     for (size_t i = 0; i < FILES; i++)
         w->files[i] = (struct file){.small = i % 2, .identity = 1};
     for (int i = 0; i < 400000; i++)
-        step_world(w, pending);
-    end_world(w, pending);
+        step_world(w);
+    end_world(w);
     assert_int_equal(w->backings, 0);
     assert_int_equal(passes, w->opens[OPEN_PASS] > 1000);
     assert_true(w->told > 1000 && w->opens[OPEN_CACHED] > 1000 && w->opens[OPEN_DIRECT] > 1000);
     for (size_t i = 0; i < FILES; i++)
         assert_int_equal(w->files[i].users, 0);
-    open_modes_done(&w->modes);
-    free(w);
+    world_free(w);
 }
 
 static void test_walk_with_passthrough(void **state)
@@ -382,35 +419,57 @@ static void test_steps(void **state)
         assert_int_equal(open_mode_step(&rows[i].found), rows[i].step);
 }
 
-/* However many files are told ESTALE at once, an open that comes back is served. */
+/* An open of a large file that was evicted behind its name. */
+static int open_evicted(struct world *w, uint64_t node, int32_t thread)
+{
+    struct open_way way, left;
+    struct model_ask a = {.ask = {.node = node,
+                                  .pass_node = node,
+                                  .thread = thread,
+                                  .now_ms = w->now_ms,
+                                  .found = {.passes = true, .kept = true}}};
+    int rc = open_mode_open(&w->modes, &a.ask, &way, NULL);
+    if (rc < 0)
+        return rc;
+    assert_int_equal(way.mode, OPEN_DIRECT);
+    open_mode_leave(&w->modes, node, &left);
+    assert_int_equal(left.mode, OPEN_DIRECT);
+    return 0;
+}
+
+/* However many files are told ESTALE at once, each open that comes back is served, and what is too
+ * many is never told. */
 static void test_many_are_told(void **state)
 {
     (void)state;
-    struct world *w = calloc(1, sizeof *w);
-    struct open_modes *m = &w->modes;
-    struct open_way way, left;
-    assert_non_null(w);
-    open_modes_init(m);
-    w->passes = true;
-    w->now_ms = 77;
-    for (uint64_t round = 0; round < 2; round++)
-        for (uint64_t i = 1; i <= ESTALE_TOLD_MAX + 5; i++) {
-            struct model_ask a = {.ask = {.node = 2 * i,
-                                          .pass_node = 2 * i,
-                                          .now_ms = w->now_ms++,
-                                          .found = {.passes = true, .kept = true}}};
-            int rc = open_mode_open(m, &a.ask, &way, NULL);
-            assert_int_equal(rc, round == 0 && i <= ESTALE_TOLD_MAX ? -ESTALE : 0);
-            if (rc < 0)
-                continue;
-            assert_int_equal(way.mode, OPEN_DIRECT);
-            open_mode_leave(m, 2 * i, &left);
-            assert_int_equal(left.mode, OPEN_DIRECT);
-        }
+    struct world *w = world_new();
+    for (int32_t i = 1; i <= OPEN_TICKETS_MAX + 5; i++)
+        assert_int_equal(open_evicted(w, 2 * (uint64_t)i, i), i <= OPEN_TICKETS_MAX ? -ESTALE : 0);
+    for (int32_t i = 1; i <= OPEN_TICKETS_MAX; i++)
+        assert_int_equal(open_evicted(w, 2 * (uint64_t)i, i), 0);
+    assert_int_equal(open_evicted(w, 2, 1), -ESTALE);
+    world_free(w);
+}
+
+/* A ticket is its thread's: another one is told itself. It is good once, and not for ever. */
+static void test_tickets(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    assert_int_equal(open_evicted(w, 2, 1), -ESTALE);
+    assert_int_equal(open_evicted(w, 2, 5), -ESTALE);
+    assert_int_equal(open_evicted(w, 4, 1), -ESTALE);
+    assert_int_equal(open_evicted(w, 2, 1), 0);
+    assert_int_equal(open_evicted(w, 2, 1), -ESTALE);
     w->now_ms += ESTALE_MS;
-    assert_int_equal(model_open(w, &w->files[0], false, &way), -ESTALE);
-    open_modes_done(m);
-    free(w);
+    assert_int_equal(open_evicted(w, 4, 1), -ESTALE);
+    assert_int_equal(open_evicted(w, 6, 0), -ESTALE); /* an unknown thread's is all unknown ones' */
+    assert_int_equal(open_evicted(w, 6, 0), 0);
+    assert_int_equal(open_evicted(w, 6, 0), 0);
+    assert_int_equal(open_evicted(w, 6, 3), -ESTALE);
+    w->now_ms += ESTALE_UNKNOWN_MS;
+    assert_int_equal(open_evicted(w, 6, 0), -ESTALE);
+    world_free(w);
 }
 
 int main(void)
@@ -421,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_many_are_told),
+        cmocka_unit_test(test_tickets),
         cmocka_unit_test(test_walk_with_passthrough),
         cmocka_unit_test(test_walk_without_passthrough),
     };
