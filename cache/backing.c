@@ -7,8 +7,7 @@
 
 bool cache_can_pass(const struct cache *c)
 {
-    (void)c;
-    return true;
+    return !c->cipher;
 }
 
 /* The kernel's reads are not seen: who opens the object is taken to read all of it. */
@@ -51,6 +50,8 @@ int object_backing(struct object *o, struct task *t, int *fd, struct err *err)
     int opened = o->in_place ? o->fd : -1;
     if (!object_is_sealed(o))
         return err_set(err, ENODATA, "%s: not all of it is in the cache", o->key);
+    if (!o->in_place && c->cipher)
+        return err_set(err, EOPNOTSUPP, "%s: it is encrypted in the cache", o->key);
     if (opened < 0)
         opened = file_at_once(o);
     if (opened < 0) {

@@ -141,6 +141,7 @@ void cache_stat(struct cache *c, struct cache_stat *out)
 /* What is there when cache_open fails, too. */
 static void cache_free(struct cache *c)
 {
+    cipher_free(c->cipher);
     index_close(c->index);
     uses_close(c->uses);
     pool_done(&c->pool);
@@ -220,6 +221,23 @@ static int count_record(void *arg, const struct segment_id *id, const struct ind
     return 0;
 }
 
+static int open_cipher(struct cache *c, const uint8_t *key, struct err *err)
+{
+    c->cipher = key ? cipher_new(key, err) : NULL;
+    c->check_bytes = key ? CIPHER_CHECK_BYTES : sizeof(uint32_t); /* a CRC32C */
+    return key && !c->cipher ? -err->code : 0;
+}
+
+/* Takes over what is there. */
+static int open_index(struct cache *c, bool any_key, struct err *err)
+{
+    c->index = index_open(c->dirfd, c->size_bytes, err);
+    if (!c->index)
+        return -err->code;
+    int rc = index_each(c->index, count_record, c, err);
+    return rc < 0 || any_key ? rc : keyed_check(c, err);
+}
+
 struct cache *cache_open(const struct cache_config *config, struct err *err)
 {
     AUTO(cache_half) struct cache *c = calloc(1, sizeof *c);
@@ -232,7 +250,6 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->size_bytes = config->size_bytes;
     c->limit_bytes = config->size_bytes;
     c->free_bytes = config->free_bytes;
-    c->check_bytes = sizeof(uint32_t); /* a CRC32C */
     c->started_ms = clock_real_ms();
     c->workers = config->workers;
     c->tell = config->tell;
@@ -244,10 +261,10 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     map_init(&c->table, OBJECTS_OPEN_MAX);
     map_init(&c->doomed, OBJECTS_OPEN_MAX);
     if (pool_init(&c->pool, c->workers, err) < 0 || open_objects(c, err) < 0 ||
-        uses_open(c->dirfd, c->size_bytes, &c->uses, err) < 0)
+        uses_open(c->dirfd, c->size_bytes, &c->uses, err) < 0 ||
+        open_cipher(c, config->key, err) < 0)
         return NULL;
-    c->index = index_open(c->dirfd, c->size_bytes, err);
-    if (!c->index || index_each(c->index, count_record, c, err) < 0) {
+    if (open_index(c, config->any_key, err) < 0) {
         (void)err_wrap(err, "cache");
         return NULL;
     }

@@ -44,14 +44,19 @@ struct cache_config {
     uint64_t size_bytes;     /* budget of the objects' files */
     uint64_t free_bytes;     /* of the disk, which stay free whatever the budget says */
     struct workers *workers; /* disk reads and writes; borrowed likewise */
+    /* 32 bytes, not kept: objects are encrypted with AES-256-GCM. NULL: they are not. */
+    const uint8_t *key;
+    int64_t freeze_after_ms; /* what was not used for so long is compressed; 0: nothing is */
+    bool any_key; /* what another key made cannot be read, but can be counted and removed */
     /* What a log should say, once each time it becomes so. Any thread; may be NULL. */
     void (*tell)(void *arg, const char *text);
     void *arg;
 };
 
 /*
- * Opens or makes the cache; what is damaged is made again empty. Blocks. Nobody else may have the
- * directory open (the daemon holds its lock).
+ * Opens or makes the cache; what is damaged is made again empty. -EKEYREJECTED where it holds
+ * objects that were made with another key, or with one where none is given, or without. Blocks.
+ * Nobody else may have the directory open (the daemon holds its lock).
  */
 struct cache *cache_open(const struct cache_config *config, struct err *err);
 
@@ -151,7 +156,7 @@ bool cache_can_pass(const struct cache *c);
 /*
  * The file of a sealed object or of one in place, for the kernel to read: borrowed while the object
  * is referenced. -EINPROGRESS: parked (a worker has to open the file; the task's job runs again
- * there). -ENODATA: it is not sealed (any more).
+ * there). -ENODATA: it is not sealed (any more). -EOPNOTSUPP: it is encrypted.
  */
 int object_backing(struct object *o, struct task *t, int *fd, struct err *err);
 

@@ -151,34 +151,30 @@ int object_file_wait(struct object *o, int *fd)
 
 /* ---- writing ---- */
 
-/* The check of a granule's bytes: cache.check_bytes. */
-static void make_check(const char *bytes, size_t n, uint8_t *out)
-{
-    uint32_t crc = crc32c(0, bytes, n);
-    memcpy(out, &crc, sizeof crc);
-}
-
 /* What one object_keep has added. */
 struct kept {
     uint64_t disk;
-    bool object;
+    bool object, any;
 };
 
-static void mark_locked(struct object *o, uint64_t granule, const char *bytes, struct kept *kept)
+static void mark_locked(struct object *o, uint64_t granule, const uint8_t *check, struct kept *kept)
     REQUIRES(o->lock)
 {
     struct segment *s = segment_of_locked(o, granule);
-    unsigned i = granule % SEGMENT_GRANULES;
+    unsigned i = granule % SEGMENT_GRANULES, check_bytes = o->cache->check_bytes;
     size_t n = granule_length(o->size, granule);
-    if (o->keeping != KEEP || !s || bitmap_has(s->present, i))
+    if (o->keeping != KEEP || !s)
         return;
-    make_check(bytes, n, s->checks + (size_t)i * o->cache->check_bytes);
+    memcpy(s->checks + (size_t)i * check_bytes, check, check_bytes); /* of what is there now */
+    s->dirty = true;
+    o->unsynced = true;
+    kept->any = true;
+    if (bitmap_has(s->present, i))
+        return;
     bitmap_set(s->present, i);
     bitmap_set(s->right, i);
     s->count++;
     s->disk += disk_bytes(n);
-    s->dirty = true;
-    o->unsynced = true;
     kept->disk += disk_bytes(n);
     kept->object = kept->object || !o->counted;
     o->counted = true;
@@ -188,10 +184,11 @@ int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, si
 {
     struct cache *c = o->cache;
     struct kept kept = {0};
+    uint8_t checks[BLOCK_GRANULES * CHECK_BYTES_MAX];
     uint64_t first = offset / GRANULE_BYTES, disk = disk_bytes(length);
     object_load(o, 0); /* whose record holds the ETag */
     object_load_range(o, offset, length);
-    int rc = file_pwrite_full(fd, bytes, length, (off_t)offset, NULL);
+    int rc = granules_write(o, fd, offset, bytes, length, checks);
     if (rc < 0) {
         /* Takes back what was written; where that fails too, the next cache_gc does it. */
         (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
@@ -200,13 +197,13 @@ int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, si
     } else {
         cache_worked(c);
         WITH_LOCK (&o->lock)
-            for (size_t at = 0; at < length; at += GRANULE_BYTES)
-                mark_locked(o, first + at / GRANULE_BYTES, bytes + at, &kept);
+            for (size_t i = 0; i * GRANULE_BYTES < length; i++)
+                mark_locked(o, first + i, checks + i * c->check_bytes, &kept);
     }
     cache_count(c, (int64_t)kept.disk - (int64_t)disk, kept.object, 0);
-    if (kept.disk)
+    if (kept.any)
         cache_dirty(o);
-    return kept.disk ? 0 : -ENOSPC;
+    return kept.any ? 0 : -ENOSPC;
 }
 
 /* ---- reading ---- */
@@ -224,21 +221,30 @@ static bool all_right(struct object *o, uint64_t offset, size_t length)
     return right;
 }
 
-/* Compares with the check that the record has. False also where it is not present any more. */
-static bool check_granule(struct object *o, uint64_t granule, const char *bytes, size_t n)
+/*
+ * Makes the object's bytes of what the file has, in place, and compares them with the check that
+ * the record has. False also where the granule is not present any more.
+ */
+static bool check_granule(struct object *o, uint64_t granule, char *bytes)
 {
     uint8_t check[CHECK_BYTES_MAX];
     unsigned i = granule % SEGMENT_GRANULES, size = o->cache->check_bytes;
-    bool right = false;
-    make_check(bytes, n, check);
+    bool present = false;
+    WITH_LOCK (&o->lock) {
+        const struct segment *s = segment_of_locked(o, granule);
+        present = s && bitmap_has(s->present, i);
+        if (present)
+            memcpy(check, s->checks + (size_t)i * size, size);
+    }
+    if (!present || !granule_open(o, granule, bytes, check))
+        return false;
     WITH_LOCK (&o->lock) {
         struct segment *s = segment_of_locked(o, granule);
-        right = s && bitmap_has(s->present, i) &&
-                memcmp(s->checks + (size_t)i * size, check, size) == 0;
-        if (right)
+        if (s && bitmap_has(s->present, i) &&
+            memcmp(s->checks + (size_t)i * size, check, size) == 0)
             bitmap_set(s->right, i);
     }
-    return right;
+    return true;
 }
 
 /* Reads and checks whole granules, and copies what is wanted of them. */
@@ -253,7 +259,7 @@ static int load_checked(struct object *o, int fd, uint64_t offset, char *to, siz
         int rc = file_pread_full(fd, bytes, whole, (off_t)(granule * GRANULE_BYTES), NULL);
         if (rc < 0)
             return -EIO;
-        if (!check_granule(o, granule, bytes, whole)) {
+        if (!check_granule(o, granule, bytes)) {
             object_forget(o, granule);
             wrong = -EBADMSG;
         }
@@ -269,7 +275,7 @@ static int load_checked(struct object *o, int fd, uint64_t offset, char *to, siz
 
 int object_load_bytes(struct object *o, int fd, uint64_t offset, char *to, size_t length)
 {
-    if (!to || !all_right(o, offset, length))
+    if (!to || o->cache->cipher || !all_right(o, offset, length))
         return load_checked(o, fd, offset, to, length);
     return file_pread_full(fd, to, length, (off_t)offset, NULL) < 0 ? -EIO : 0;
 }

@@ -24,6 +24,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "cache/cache.h"
+#include "cache/cipher.h"
 #include "cache/index.h"
 #include "cache/pool.h"
 #include "cache/uses.h"
@@ -139,6 +140,7 @@ struct opened_queue {
 struct cache {
     int dirfd, objects_fd; /* immutable after cache_open, as are those to pool */
     uint64_t size_bytes, free_bytes;
+    struct cipher *cipher; /* NULL: objects are not encrypted */
     unsigned check_bytes;
     int64_t started_ms;
     struct workers *workers;
@@ -255,6 +257,25 @@ int object_sync(struct object *o) EXCLUDES(o->lock);
 int keep_open_at_once(struct object *o);
 /* object_file, for threads that may wait for another one. */
 int object_file_wait(struct object *o, int *fd) EXCLUDES(o->lock);
+
+/* granule.c: what is on the disk of a granule, and what tells that it is right */
+
+/*
+ * Writes whole granules, at most a block, and makes cache.check_bytes for each. What was there must
+ * not be read meanwhile. -errno of the disk. Blocks.
+ */
+int granules_write(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length,
+                   uint8_t *checks);
+/*
+ * Makes of a granule's bytes as they are on the disk, in place, those of the object. False: they
+ * are not those that the check was made of, and may be zeroes now.
+ */
+bool granule_open(const struct object *o, uint64_t granule, char *bytes, const uint8_t *check);
+
+/* keyed.c */
+
+/* cache_open: -EKEYREJECTED where what the cache holds was made with another key, or with none. */
+int keyed_check(struct cache *c, struct err *err);
 
 /* read.c */
 

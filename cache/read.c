@@ -127,6 +127,8 @@ static int file_with_all(struct object *o, const struct object_read *r)
 {
     int fd;
     uint64_t last = (r->offset + r->length - 1) / GRANULE_BYTES;
+    if (o->cache->cipher)
+        return -1; /* what the file has is not what is read */
     WITH_LOCK (&o->lock) {
         fd = o->fd;
         for (uint64_t i = r->offset / GRANULE_BYTES; fd >= 0 && i <= last; i++) {

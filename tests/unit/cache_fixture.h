@@ -145,14 +145,19 @@ struct place {
     char path[64];
     int dirfd;
     uint64_t budget;
+    const uint8_t *key; /* of the cache; NULL: not encrypted */
+    int64_t freeze_after_ms;
     struct cache *cache;
 };
 
 static inline void open_cache(struct place *p)
 {
     struct err err = ERR_INIT;
-    struct cache_config config = {
-        .dirfd = p->dirfd, .size_bytes = p->budget, .workers = p->workers};
+    struct cache_config config = {.dirfd = p->dirfd,
+                                  .size_bytes = p->budget,
+                                  .workers = p->workers,
+                                  .key = p->key,
+                                  .freeze_after_ms = p->freeze_after_ms};
     p->cache = cache_open(&config, &err);
     if (!p->cache)
         fail_msg("cache_open: %s", err.msg);

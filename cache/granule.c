@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Granules as they lie on the disk: the object's bytes with their CRC32C as the check, or sealed by
+ * the cache's cipher, whose nonce and tag are the check.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cache/private.h"
+
+static void crc_check(const char *bytes, size_t n, uint8_t *check)
+{
+    uint32_t crc = crc32c(0, bytes, n);
+    memcpy(check, &crc, sizeof crc);
+}
+
+static int write_sealed(struct object *o, int fd, uint64_t granule, const char *bytes,
+                        uint8_t *check)
+{
+    char sealed[GRANULE_BYTES];
+    struct cipher_input in = {.id = &o->id, .granule = granule, .bytes = bytes};
+    in.n = granule_length(o->size, granule);
+    int rc = cipher_seal(o->cache->cipher, &in, sealed, check, NULL);
+    off_t at = (off_t)(granule * GRANULE_BYTES);
+    return rc < 0 ? rc : file_pwrite_full(fd, sealed, in.n, at, NULL);
+}
+
+int granules_write(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length,
+                   uint8_t *checks)
+{
+    struct cache *c = o->cache;
+    int rc = c->cipher ? 0 : file_pwrite_full(fd, bytes, length, (off_t)offset, NULL);
+    assert(offset % GRANULE_BYTES == 0 && length <= BLOCK_BYTES);
+    for (size_t at = 0; rc == 0 && at < length; at += GRANULE_BYTES, checks += c->check_bytes) {
+        uint64_t granule = (offset + at) / GRANULE_BYTES;
+        if (c->cipher)
+            rc = write_sealed(o, fd, granule, bytes + at, checks);
+        else
+            crc_check(bytes + at, granule_length(o->size, granule), checks);
+    }
+    return rc;
+}
+
+bool granule_open(const struct object *o, uint64_t granule, char *bytes, const uint8_t *check)
+{
+    const struct cache *c = o->cache;
+    uint8_t found[sizeof(uint32_t)];
+    size_t n = granule_length(o->size, granule);
+    if (c->cipher) {
+        struct cipher_input in = {.id = &o->id, .granule = granule, .bytes = bytes, .n = n};
+        return cipher_open(c->cipher, &in, bytes, check, NULL) == 0;
+    }
+    crc_check(bytes, n, found);
+    return memcmp(found, check, sizeof found) == 0;
+}
