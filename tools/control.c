@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "lake/format/json.h"
+
 static int address_of(const char *dir, struct sockaddr_un *out, struct err *err)
 {
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -136,4 +138,30 @@ int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err)
     }
     *passed_fd = STEAL_FD(passed);
     return 0;
+}
+
+int control_check_answer(struct slice line, struct err *err)
+{
+    struct json j;
+    struct slice key;
+    bool ok = false;
+    int64_t code = EIO;
+    AUTO(buf) struct buf scratch = {0};
+    struct slice text = SLICE_LIT("the daemon did not say why");
+    buf_init(&scratch, CONTROL_MESSAGE_MAX);
+    json_init(&j, line);
+    if (json_enter_object(&j))
+        while (json_next_key(&j, &key)) {
+            if (slice_is(key, "ok"))
+                (void)json_bool(&j, &ok);
+            else if (slice_is(key, "code"))
+                (void)json_int64(&j, &code);
+            else if (slice_is(key, "error"))
+                (void)json_string(&j, &scratch, &text);
+            else
+                (void)json_skip(&j, NULL);
+        }
+    if (json_failed(&j))
+        return json_error(&j, err);
+    return ok ? 0 : err_set(err, (int)code, "%.*s", SLICE_FMT(text));
 }

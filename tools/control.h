@@ -9,6 +9,9 @@
  *   {"ok":true,"pid":..}   or   {"ok":false,"code":..,"error":".."}
  *   {"ended":true}          when the mount is gone
  *
+ *   {"op":"cache","action":"stat"}          answers of tools/maintain.h; one client at a time
+ *   ... "verify", "drop", "gc"              does more than look (-EBUSY)
+ *
  *   {"op":"ping"}           {"ok":true,"pid":..}
  *
  * Blocks.
@@ -38,5 +41,8 @@ int control_send(int fd, struct slice line, int passed_fd, struct err *err);
  * caller's; -1: none). -EPIPE where the peer has closed. Keeps nothing back: one line a message.
  */
 int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err);
+
+/* 0 where the answer is "ok", else the error that it tells. */
+int control_check_answer(struct slice line, struct err *err);
 
 #endif

@@ -148,7 +148,6 @@ static void accept_client(struct daemon *d)
 static void serve(struct daemon *d)
 {
     int64_t started_ms = clock_mono_ms();
-    bool ending = false;
     while (!finished(d, started_ms)) {
         struct pollfd fds[] = {
             {.fd = d->listen_fd, .events = POLLIN},
@@ -165,9 +164,8 @@ static void serve(struct daemon *d)
             struct signalfd_siginfo info;
             ssize_t n = read(d->signal_fd, &info, sizeof info);
             (void)n; /* which one does not matter */
-            if (ending)
+            if (atomic_exchange(&d->ending, true))
                 _exit(1); /* asked twice: the cache is right at any moment */
-            ending = true;
             unmount_all(d);
         }
         if (fds[0].revents)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/daemon_client.h"
 
+#include <sys/socket.h>
+
 #include "base/log.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
 #include "lake/format/json.h"
 #include "lake/unread/unread.h"
+#include "tools/maintain.h"
 #include "tools/options.h"
+
+#define SEND_PATIENCE_S 30
 
 /* Formats in order of precedence: a table with both logs is Delta's (UniForm). */
 static const struct driver_ops *const drivers[] = {
@@ -24,6 +29,7 @@ struct client {
 /* What a mount request says. Strings are owned. */
 struct mount_request {
     char *source, *mountpoint;
+    char *action;    /* of "cache" */
     char *cache_key; /* fingerprint of the key that the cache is to have; NULL: none is asked for */
     char *access_key_id, *secret_access_key, *session_token;
     int64_t uid, gid;
@@ -42,6 +48,7 @@ static void mount_request_done(struct mount_request *m)
     free(m->source);
     free(m->mountpoint);
     free(m->cache_key);
+    free(m->action);
     free_secret(m->access_key_id);
     free_secret(m->secret_access_key);
     free_secret(m->session_token);
@@ -79,7 +86,7 @@ static bool take_credentials(struct json *j, struct mount_request *m)
     return !json_failed(j);
 }
 
-/* One request; *op is "mount" or "ping". */
+/* One request; *op is "mount", "cache" or "ping". */
 static int parse_request(struct slice line, char **op, struct mount_request *m, struct err *err)
 {
     struct json j;
@@ -97,6 +104,8 @@ static int parse_request(struct slice line, char **op, struct mount_request *m, 
             ok = take_string(&j, &m->mountpoint);
         else if (slice_is(key, "credentials"))
             ok = take_credentials(&j, m);
+        else if (slice_is(key, "action"))
+            ok = take_string(&j, &m->action);
         else if (slice_is(key, "cache_key"))
             ok = take_string(&j, &m->cache_key);
         else if (slice_is(key, "uid"))
@@ -261,6 +270,49 @@ static void serve_mount(struct client *c, struct mount_request *m, int passed)
     (void)control_send(c->fd, SLICE_LIT("{\"ended\":true}"), -1, NULL); /* if it still listens */
 }
 
+/* looking after the cache */
+
+/* One line of the answer. False where nobody listens, or the daemon is to end. */
+static bool send_line(void *arg, struct slice text)
+{
+    const struct client *c = arg;
+    return !atomic_load(&c->daemon->ending) && control_send(c->fd, text, -1, NULL) == 0;
+}
+
+static int do_maintenance(struct client *c, enum maintenance what, struct err *err)
+{
+    struct daemon *d = c->daemon;
+    bool busy;
+    if (what == MAINTENANCE_STAT)
+        return maintain(d->cache, what, send_line, c, err);
+    WITH_LOCK (&d->lock) {
+        busy = d->maintaining;
+        d->maintaining = true;
+    }
+    if (busy)
+        return err_set(err, EBUSY, "another `tarn cache` command is at work");
+    log_info("cache %s: begun", maintenance_name(what));
+    int rc = maintain(d->cache, what, send_line, c, err);
+    log_info("cache %s: %s", maintenance_name(what), rc < 0 ? err->msg : "ended");
+    WITH_LOCK (&d->lock)
+        d->maintaining = false;
+    return rc;
+}
+
+static void serve_cache(struct client *c, const char *action)
+{
+    struct err err = ERR_INIT;
+    enum maintenance what;
+    /* A client that listens no more, and does not go, must not keep the daemon. */
+    const struct timeval patience = {.tv_sec = SEND_PATIENCE_S};
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    int rc = maintenance_find(slice_of(action), &what)
+                 ? do_maintenance(c, what, &err)
+                 : err_set(&err, EINVAL, "unknown action %s", action ? action : "");
+    if (rc < 0)
+        answer_error(c->fd, &err);
+}
+
 static void *serve_client(void *arg)
 {
     struct client *c = arg;
@@ -284,6 +336,8 @@ static void *serve_client(void *arg)
         answer_error(c->fd, &err);
     else if (rc == 0 && strcmp(op, "mount") == 0)
         serve_mount(c, &m, STEAL_FD(passed));
+    else if (rc == 0 && strcmp(op, "cache") == 0)
+        serve_cache(c, m.action);
     else if (rc == 0 && strcmp(op, "ping") == 0)
         answer_ok(c->fd);
     else if (rc == 0) {

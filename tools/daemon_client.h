@@ -6,6 +6,7 @@
 #ifndef TOOLS_DAEMON_CLIENT_H
 #define TOOLS_DAEMON_CLIENT_H
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "cache/store/http.h"
@@ -35,8 +36,10 @@ struct daemon {
     struct lock lock; /* guards below and the sessions in the list */
     struct cond changed;
     struct daemon_session *sessions;
-    unsigned clients; /* threads */
-    bool served;      /* a request has come */
+    unsigned clients;   /* threads */
+    bool served;        /* a request has come */
+    bool maintaining;   /* a client verifies, drops or collects */
+    atomic_bool ending; /* a signal came: what takes long is given up */
 };
 
 /* A thread of its own for the connection, which it takes. */

@@ -112,6 +112,18 @@ int directory_save_options(const struct directory *d, const struct options *o, s
     return rc < 0 ? rc : file_replace(d->dirfd, OPTIONS_FILE, buf_slice(&text), 0600, err);
 }
 
+int directory_load_options(const struct directory *d, struct options *o, struct err *err)
+{
+    AUTO(buf) struct buf text = {0};
+    buf_init(&text, OPTIONS_BYTES_MAX);
+    int rc = file_read(d->dirfd, OPTIONS_FILE, &text, err);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc == 0)
+        rc = options_parse(o, buf_slice(&text), err);
+    return rc < 0 ? err_wrap(err, OPTIONS_FILE) : 0;
+}
+
 /* Of the disk that stay free. */
 static int free_bytes(const struct directory *d, const struct options *o, uint64_t *out,
                       struct err *err)
@@ -124,18 +136,26 @@ static int free_bytes(const struct directory *d, const struct options *o, uint64
     return 0;
 }
 
+/* What the cache has to say, where it is opened: on any thread of its own. */
+static void log_of_cache(void *arg, const char *text)
+{
+    (void)arg;
+    log_warn("cache: %s", text);
+}
+
 struct cache *directory_open_cache(const struct directory *d, const struct options *o,
                                    const uint8_t *key, struct workers *workers, struct err *err)
 {
-    struct cache_config config = {
-        .dirfd = d->dirfd, .size_bytes = o->cache_size_bytes, .workers = workers};
-    uint64_t keep_free;
-    if (free_bytes(d, o, &keep_free, err) < 0)
-        return NULL;
+    struct cache_config config = {.dirfd = d->dirfd,
+                                  .size_bytes = o->cache_size_bytes,
+                                  .workers = workers,
+                                  .tell = log_of_cache};
     if (key) {
         (void)err_set(err, EOPNOTSUPP, "option cache-key-file: not supported yet");
         return NULL;
     }
+    if (free_bytes(d, o, &config.free_bytes, err) < 0)
+        return NULL;
     struct cache *c = cache_open(&config, err);
     if (!c)
         (void)err_wrap(err, "cache %s", o->cache_dir);

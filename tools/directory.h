@@ -33,6 +33,9 @@ DEFINE_AUTO_DONE(directory, struct directory, directory_close)
 /* How its cache is kept, for who opens it later: see options_format_cache. */
 int directory_save_options(const struct directory *d, const struct options *o, struct err *err);
 
+/* Sets what was saved and is not set yet; nothing where nothing was saved. */
+int directory_load_options(const struct directory *d, struct options *o, struct err *err);
+
 /*
  * Opens the cache in it, as the options say; key: KEY_BYTES or NULL; the workers are borrowed while
  * it lives. What the cache has to say goes to the log. NULL and err where it cannot.

@@ -16,6 +16,7 @@ static const struct {
     {"versions", cmd_versions, "PATH   list the versions of a table in a mount"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
+    {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
 };
 
 int usage_error(const char *command, const char *fmt, ...)

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "base/text.h"
-#include "lake/format/json.h"
 #include "tools/control.h"
 #include "tools/daemon.h"
 #include "tools/key_file.h"
@@ -245,33 +244,6 @@ static int start_daemon(struct mount_command *m, struct err *err)
 
 /* asking it */
 
-/* 0, or the error that the answer tells. */
-static int parse_answer(struct slice line, struct err *err)
-{
-    struct json j;
-    struct slice key;
-    bool ok = false;
-    int64_t code = EIO;
-    AUTO(buf) struct buf scratch = {0};
-    struct slice text = SLICE_LIT("the daemon did not say why");
-    buf_init(&scratch, CONTROL_MESSAGE_MAX);
-    json_init(&j, line);
-    if (json_enter_object(&j))
-        while (json_next_key(&j, &key)) {
-            if (slice_is(key, "ok"))
-                (void)json_bool(&j, &ok);
-            else if (slice_is(key, "code"))
-                (void)json_int64(&j, &code);
-            else if (slice_is(key, "error"))
-                (void)json_string(&j, &scratch, &text);
-            else
-                (void)json_skip(&j, NULL);
-        }
-    if (json_failed(&j))
-        return json_error(&j, err);
-    return ok ? 0 : err_set(err, (int)code, "%.*s", SLICE_FMT(text));
-}
-
 /*
  * Sends the request and takes the answer. *fd stays open, for what comes later. *heard: a daemon
  * has answered, so an error is the mount's own.
@@ -293,7 +265,7 @@ static int ask(const struct mount_command *m, int *out, bool *heard, struct err 
     if (rc < 0)
         return rc;
     *heard = true;
-    rc = parse_answer(buf_slice(&line), err);
+    rc = control_check_answer(buf_slice(&line), err);
     if (rc == 0)
         *out = STEAL_FD(fd);
     return rc;

@@ -77,8 +77,8 @@ static uint64_t measure(struct progress *p, uint64_t bytes, int64_t now_ms)
 static void format_pieces(const struct progress_state *s, char pieces[4][3 * HUMAN_BYTES])
 {
     char a[HUMAN_BYTES], b[HUMAN_BYTES];
-    (void)snprintf(pieces[0], sizeof pieces[0], "%s/%s files", human_count(s->files, a),
-                   human_count(s->files_all, b));
+    (void)snprintf(pieces[0], sizeof pieces[0], "%s/%s %s", human_count(s->files, a),
+                   human_count(s->files_all, b), s->unit ? s->unit : "files");
     (void)snprintf(pieces[1], sizeof pieces[1], "%s of %s", human_bytes(s->bytes, a),
                    human_bytes(s->bytes_all, b));
     pieces[2][0] = pieces[3][0] = '\0';

@@ -19,6 +19,7 @@
 struct progress_state {
     uint64_t files, files_all, bytes, bytes_all;
     uint64_t rate;    /* bytes a second, lately; 0: not known yet */
+    const char *unit; /* "files" where NULL */
     const char *word; /* what the line begins with instead of a share, or NULL: "looking" */
 };
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "tools/ask.h"
 #include "tools/crew.h"
 #include "tools/human.h"
 #include "tools/progress.h"
@@ -310,6 +311,16 @@ static void tell_read(struct warm *w, const char *how)
            human_bytes(w->before.bytes, b));
 }
 
+/* What is asked for may be more than the cache holds; not everybody may ask it. */
+static void warn_of_limit(struct warm *w)
+{
+    char a[HUMAN_BYTES], b[HUMAN_BYTES];
+    uint64_t limit, wanted_bytes = w->todo.bytes + w->before.bytes;
+    if (w->todo.files && ask_limit(w->paths[0], &limit) && wanted_bytes > limit)
+        progress_say(&w->progress, "%s are asked for, and the cache keeps no more than %s",
+                     human_bytes(wanted_bytes, a), human_bytes(limit, b));
+}
+
 static int tell_end(struct warm *w, struct tally lost)
 {
     char a[HUMAN_BYTES], b[HUMAN_BYTES];
@@ -413,6 +424,7 @@ static int run(struct warm *w, int *status, struct err *err)
     if (rc == 0) {
         plan(w);
         tell_plan(w);
+        warn_of_limit(w);
         w->started_ms = clock_mono_ms();
         rc = crew_run(&w->crew, read_files, tick, w, err);
     }

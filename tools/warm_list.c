@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "tools/ask.h"
 
 #define NAMES_BYTES_MAX (64 * GIB) /* FILES_MAX names of some 200 bytes */
 #define DIRS_MAX ((size_t)1 << 26) /* one for every fourth file */
@@ -66,6 +67,7 @@ static void add_dir_locked(struct warm_list *l, struct warm_dir d, const char *p
 int warm_list_add(struct warm_list *l, const char *path, unsigned number, struct err *err)
 {
     struct stat st;
+    char dir_of_cache[PATH_MAX]; /* only that there is one */
     AUTO_FREE char *trimmed = strdup(path);
     if (!trimmed)
         return err_set(err, ENOMEM, "out of memory");
@@ -73,9 +75,9 @@ int warm_list_add(struct warm_list *l, const char *path, unsigned number, struct
         trimmed[n - 1] = '\0';
     if (stat(trimmed, &st) < 0)
         return err_set(err, errno, "%s: %s", path, strerror(errno));
-    if (getxattr(trimmed, CACHE_ATTRIBUTE, NULL, 0) < 0 &&
-        (errno == ENODATA || errno == EOPNOTSUPP))
-        return err_set(err, EXDEV, "%s is not in a mount of tarn", path);
+    int rc = ask_directory(trimmed, dir_of_cache, err);
+    if (rc < 0)
+        return rc;
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
         return err_set(err, EINVAL, "%s is neither a file nor a directory", path);
     WITH_LOCK (&l->lock) {

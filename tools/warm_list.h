@@ -20,9 +20,6 @@
 #include "base/lock.h"
 #include "base/vec.h"
 
-/* Answered by everything in a mount: where its daemon keeps its cache. */
-#define CACHE_ATTRIBUTE "user.tarn.cache"
-
 struct warm_file {
     const char *dir, *name; /* in the list's arena; name "": dir is the file */
     uint64_t size, cached;  /* bytes; cached as last asked, never above size */
