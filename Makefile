@@ -174,7 +174,9 @@ compile_commands.json: ## write the compilation database of clangd and other too
 	        "$$separator" '$(CURDIR)' "$$f" "$$COMMAND" "$$f"; separator=,; \
 	done >$@ && printf '\n]\n' >>$@
 
-bench: $(BUILD)/tarn $(BENCH) $(BENCH_TOOLS) ## run the benchmarks
+.PHONY: bench-tools
+bench-tools: $(BUILD)/tarn $(BENCH_TOOLS) # what tests/bench/*.py run
+bench: $(BENCH) bench-tools ## run the benchmarks
 	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
 
 install: $(BUILD)/tarn ## install the binary and its man page (PREFIX, DESTDIR)

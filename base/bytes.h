@@ -67,13 +67,20 @@ static inline uint64_t bytes_le64(struct bytes *b)
 static inline uint64_t bytes_varint(struct bytes *b)
 {
     uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t c = bytes_u8(b);
+    const uint8_t *p = b->p;
+    if (!b->bad && p < b->end && *p < 0x80) { /* as most are */
+        b->p = p + 1;
+        return *p;
+    }
+    for (unsigned shift = 0; shift < 64 && !b->bad && p < b->end; shift += 7) {
+        uint8_t c = *p++;
         if (shift == 63 && c > 1)
             break;
         v |= (uint64_t)(c & 0x7f) << shift;
-        if (!(c & 0x80))
-            return b->bad ? 0 : v;
+        if (!(c & 0x80)) {
+            b->p = p;
+            return v;
+        }
     }
     b->bad = true;
     return 0;

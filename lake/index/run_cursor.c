@@ -79,7 +79,7 @@ struct coded {
     struct slice middle;
 };
 
-static struct coded read_coded(struct bytes *b)
+static inline struct coded read_coded(struct bytes *b)
 {
     struct coded t = {.shared = bytes_varint(b), .tail = bytes_varint(b)};
     t.middle = bytes_slice(b, bytes_varint(b));
@@ -90,6 +90,10 @@ static struct coded read_coded(struct bytes *b)
 static bool splice(struct buf *b, const struct coded *t, struct slice tail)
 {
     size_t len = t->shared + t->middle.n + tail.n;
+    if (len == b->len && tail.p == b->data + len - tail.n) { /* the names of a job are equally long */
+        memcpy(b->data + t->shared, t->middle.p, t->middle.n);
+        return true;
+    }
     ptrdiff_t own = tail.p && b->data && tail.p >= b->data && tail.p <= b->data + b->len
                         ? tail.p - b->data
                         : -1;
@@ -153,47 +157,96 @@ static int64_t add_wrapping(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static int decode(struct run_cursor *c, struct entry *out, struct err *err)
+/* One entry as it stands in a block; the slices lie in the map. */
+struct record {
+    uint8_t tag;
+    struct coded path, raw;
+    uint64_t index, size;
+    int64_t mtime, version;
+    struct slice extra;
+};
+
+static inline bool read_record(struct bytes *from, struct record *out)
 {
-    struct bytes b =
-        bytes_make(c->run->map + c->run->head.sections[RUN_BLOCKS].page * RUN_PAGE_BYTES + c->at,
-                   c->end - c->at);
-    size_t whole = bytes_left(&b);
-    uint8_t tag = bytes_u8(&b);
-    struct coded path = read_coded(&b);
-    uint64_t index = tag & RUN_TAG_DIR ? bytes_varint(&b) : 0;
-    struct coded raw = tag & RUN_TAG_RAW ? read_coded(&b) : (struct coded){0};
-    uint64_t size = bytes_varint(&b);
-    int64_t mtime = bytes_zigzag(&b);
-    int64_t version = bytes_zigzag(&b);
-    struct slice extra = tag & RUN_TAG_EXTRA ? bytes_slice(&b, bytes_varint(&b)) : SLICE_NONE;
-    if (b.bad || tag & ~RUN_TAG_ALL || (c->path.len == 0 && !(tag & RUN_TAG_DIR)))
+    struct bytes b = *from; /* in registers */
+    out->tag = bytes_u8(&b);
+    out->path = read_coded(&b);
+    out->index = out->tag & RUN_TAG_DIR ? bytes_varint(&b) : 0;
+    out->raw = out->tag & RUN_TAG_RAW ? read_coded(&b) : (struct coded){0};
+    out->size = bytes_varint(&b);
+    out->mtime = bytes_zigzag(&b);
+    out->version = bytes_zigzag(&b);
+    out->extra = out->tag & RUN_TAG_EXTRA ? bytes_slice(&b, bytes_varint(&b)) : SLICE_NONE;
+    *from = b;
+    return !b.bad && !(out->tag & ~RUN_TAG_ALL);
+}
+
+/* What the next entries stand upon: moves the cursor over this one. */
+static int apply(struct run_cursor *c, const struct record *r, struct err *err)
+{
+    if (c->path.len == 0 && !(r->tag & RUN_TAG_DIR))
         return run_damaged("file", c->ordinal, err);
-    if (tag & RUN_TAG_RAW && c->raw_is_path) { /* raw follows upon the previous one */
+    if (r->tag & RUN_TAG_RAW && c->raw_is_path) { /* raw follows upon the previous one */
         buf_reset(&c->raw);
         buf_add_slice(&c->raw, buf_slice(&c->path));
         c->raw_is_path = false;
     }
-    int rc = decode_path(c, &path, err);
-    if (rc == 0 && tag & RUN_TAG_RAW)
-        rc = c->raw.failed ? buf_check(&c->raw, err) : decode_raw(c, &raw, err);
-    if (rc == 0 && tag & RUN_TAG_DIR)
-        rc = decode_dir(c, index, err);
+    int rc = decode_path(c, &r->path, err);
+    if (rc == 0 && r->tag & RUN_TAG_RAW)
+        rc = c->raw.failed ? buf_check(&c->raw, err) : decode_raw(c, &r->raw, err);
+    if (rc == 0 && r->tag & RUN_TAG_DIR)
+        rc = decode_dir(c, r->index, err);
     if (rc < 0)
         return rc;
-    c->raw_is_path = !(tag & RUN_TAG_RAW);
-    c->mtime_ms = add_wrapping(c->mtime_ms, mtime);
-    c->version = add_wrapping(c->version, version);
-    c->at += whole - bytes_left(&b);
+    c->raw_is_path = !(r->tag & RUN_TAG_RAW);
+    c->mtime_ms = add_wrapping(c->mtime_ms, r->mtime);
+    c->version = add_wrapping(c->version, r->version);
     c->ordinal++;
+    return 0;
+}
+
+static struct bytes rest_of_block(const struct run_cursor *c)
+{
+    return bytes_make(c->run->map + c->run->head.sections[RUN_BLOCKS].page * RUN_PAGE_BYTES +
+                          c->at,
+                      c->end - c->at);
+}
+
+static int decode(struct run_cursor *c, struct entry *out, struct err *err)
+{
+    struct bytes b = rest_of_block(c);
+    size_t whole = bytes_left(&b);
+    struct record r;
+    if (!read_record(&b, &r))
+        return run_damaged("file", c->ordinal, err);
+    int rc = apply(c, &r, err);
+    if (rc < 0)
+        return rc;
+    c->at += whole - bytes_left(&b);
     *out = (struct entry){.path = buf_slice(&c->path),
                           .raw = buf_slice(c->raw_is_path ? &c->path : &c->raw),
-                          .extra = extra,
-                          .size = size,
+                          .extra = r.extra,
+                          .size = r.size,
                           .mtime_ms = c->mtime_ms,
                           .version = c->version,
-                          .flags = (tag & RUN_TAG_BUILT ? ENTRY_BUILT : 0) |
-                                   (tag & RUN_TAG_RENAMED ? ENTRY_RENAMED : 0)};
+                          .flags = (r.tag & RUN_TAG_BUILT ? ENTRY_BUILT : 0) |
+                                   (r.tag & RUN_TAG_RENAMED ? ENTRY_RENAMED : 0)};
+    return 0;
+}
+
+/* Moves within the block to an ordinal. Every open of a file comes here: hundreds of entries a call. */
+static int skip_to(struct run_cursor *c, uint32_t ordinal, struct err *err)
+{
+    struct bytes b = rest_of_block(c);
+    struct record r;
+    while (c->ordinal < ordinal) {
+        if (!read_record(&b, &r))
+            return run_damaged("file", c->ordinal, err);
+        int rc = apply(c, &r, err);
+        if (rc < 0)
+            return rc;
+    }
+    c->at = c->end - bytes_left(&b);
     return 0;
 }
 
@@ -215,9 +268,8 @@ int run_cursor_init(struct run_cursor *c, const struct run *r, uint32_t ordinal,
     int rc = find_block(r, ordinal, &block, err);
     if (rc == 0)
         rc = enter_block(c, block, err);
-    struct entry skipped;
-    while (rc == 0 && c->ordinal < ordinal)
-        rc = decode(c, &skipped, err);
+    if (rc == 0)
+        rc = skip_to(c, ordinal, err);
     if (rc < 0)
         run_cursor_done(c);
     return rc;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is read: one large file, many small ones, a wide Parquet file, a table of 100,000 files."""
 import dataclasses
+import json
 import os
 import random
 from pathlib import Path
@@ -11,8 +12,10 @@ import pyarrow.parquet as pq
 from support import big_table
 
 LISTED = 100_000
-LARGE, MIDDLE, SMALL, COLUMNS = ('bronze/large/a.bin', 'bronze/middle/a.bin', 'bronze/small',
-                                 'bronze/columns/a.parquet')
+LARGE, MIDDLE, COLUMNS = 'bronze/large/a.bin', 'bronze/middle/a.bin', 'bronze/columns/a.parquet'
+# A Delta table: its files below a ref, which never changes; at the live path; on the disk.
+SMALL_TABLE = 'silver/small'
+SMALL, SMALL_LIVE = SMALL_TABLE + '@0/part=0', SMALL_TABLE + '/part=0'
 
 
 @dataclasses.dataclass
@@ -43,15 +46,31 @@ def write_columns(path, rows, chance):
                    use_dictionary=False)
 
 
+def write_small(table, sizes, chance):
+    """A table of small files; nobody looks into them, so they are no Parquet."""
+    (table / 'part=0').mkdir(parents=True)
+    (table / '_delta_log').mkdir()
+    add = big_table.add_of(0, 2)
+    with open(table / '_delta_log' / ('%020d.json' % 0), 'w') as log:
+        meta = dict(big_table.meta(2), format={'provider': 'parquet', 'options': {}},
+                    configuration={})
+        for action in ({'protocol': {'minReaderVersion': 1, 'minWriterVersion': 2}},
+                       {'metaData': meta}):
+            log.write(json.dumps(action) + '\n')
+        for i in range(sizes.small_files):
+            name = 'part=0/%05d.parquet' % i
+            (table / name).write_bytes(chance.randbytes(sizes.small))
+            add.update(path=name, size=sizes.small, partitionValues={'part': '0'}, stats=None)
+            log.write(json.dumps({'add': add}) + '\n')
+
+
 def make(root, sizes):
     """The lake below a new directory; the name of one file of silver/big."""
     chance, root = random.Random(7), Path(root)
     write_random(root / LARGE, sizes.large, chance)
     write_random(root / MIDDLE, sizes.middle, chance)
     write_columns(root / COLUMNS, sizes.rows, chance)
-    (root / SMALL).mkdir()
-    for i in range(sizes.small_files):
-        (root / SMALL / ('%05d.bin' % i)).write_bytes(chance.randbytes(sizes.small))
+    write_small(root / SMALL_TABLE, sizes, chance)
     _, some, _ = big_table.make(root / 'silver/big', LISTED)
     os.sync()
     return some

@@ -4,7 +4,7 @@ import contextlib
 import os
 
 from . import machine
-from .lake import SMALL
+from .lake import SMALL, SMALL_LIVE
 from .machine import peer, read
 
 ROUNDS, OF_PEER = 7, 0.90
@@ -39,7 +39,8 @@ def rows(table, names, paths):
         for i, (name, demanded) in enumerate(names, 2):
             table.row('%s: %s' % (name, what), '%s opens/s' % format(done.ops_s(i), ',.0f'),
                       'disk %s' % format(done.ops_s(0), ',.0f'), done.ratio(i))
-            table.row('', '', 'peer %s' % format(done.ops_s(1), ',.0f'), done.ratio(i, 1),
+            table.row('%s: %s, beside the peer' % (name, what), '',
+                      'peer %s' % format(done.ops_s(1), ',.0f'), done.ratio(i, 1),
                       OF_PEER if demanded else None)
 
 
@@ -47,7 +48,7 @@ def small_files(bench):
     """In place, sealed in the cache, and without passthrough, all in one run."""
     bench.table.section('Opens of %s files of %s bytes' % (
         format(bench.sizes.small_files, ','), format(bench.sizes.small, ',')))
-    disk = bench.root / SMALL
+    disk = bench.root / SMALL_LIVE
     with contextlib.ExitStack() as stack:
         noop = stack.enter_context(peer(disk, bench.below / 'peer'))
         local, far = bench.mount(bench.root), bench.mount_s3(cache=bench.warm_cache)
@@ -58,7 +59,7 @@ def small_files(bench):
         for name, m in mounts.items():
             if name != 'off' and not machine.wait_until_it_passes(m.pid, m / SMALL / some, 20):
                 bench.table.note('%s: nothing passes through here' % name)
-        rows(bench.table, [(name, name != 'off') for name in mounts],
-             [disk, noop, *(m / SMALL for m in mounts.values())])
+        rows(bench.table, [(name, name != 'off') for name in mounts] + [('live path', False)],
+             [disk, noop, *(m / SMALL for m in mounts.values()), local / SMALL_LIVE])
         for m in mounts.values():
             m.unmount_and_wait_for_the_daemon()

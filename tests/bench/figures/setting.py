@@ -40,8 +40,9 @@ class Bench:
         self.some = lake.make(self.root, self.sizes)
         self.server = s3_support.Server(self.below)
         self.mounter = Mounter(self.below / 'mounts', WATCHDOG_S)
-        link_tree(self.root / 'bronze',
-                  self.server.root / self.server.make_bucket(self.bucket) / 'bronze')
+        self.server.make_bucket(self.bucket)
+        for name in ('bronze', lake.SMALL_TABLE):
+            link_tree(self.root / name, self.server.root / self.bucket / name)
         os.sync()
         return self
 
