@@ -105,7 +105,7 @@ static void tell_info(const struct http_answer *a, const struct promise *promise
 static bool get_accept(struct http_request *http)
 {
     struct ranged *g = get_of(http);
-    struct promise promise;
+    struct promise promise = {0};
     bool success = http->answer.status >= 200 && http->answer.status < 300;
     if (!success || check_head(g, &promise, NULL) < 0)
         return false;

@@ -241,3 +241,22 @@ def test_encrypted_objects(mount, s3, kept, tmp_path, chance):
     read_all(again, contents)
     assert counted([again.path]) > 0
     damage.outside_is_untouched(cache)
+
+
+def test_no_link_leads_out(mount, s3, kept, tmp_path, chance):
+    """Links in the place of the cache's own directories: nothing outside is read, written or removed."""
+    bucket, contents = kept
+    cache = tmp_path / 'cache'
+    options = dict(source='s3://' + bucket, endpoint_url=s3.url, env=s3.env, cache=cache)
+    m = mount(**options)
+    read_all(m, contents)
+    m.unmount_and_wait_for_the_daemon()
+    done = [damage.link_parent(path, chance) for path in damage.objects(cache)]
+    assert any(done)
+    outside = cache.parent / (cache.name + '-outside')
+    before = sorted(p for p in outside.rglob('*') if p.is_file())
+    again = mount(cache_size='16M', **options)
+    read_all(again, contents)
+    again.unmount_and_wait_for_the_daemon()
+    damage.outside_is_untouched(cache)
+    assert sorted(p for p in outside.rglob('*') if p.is_file()) == before

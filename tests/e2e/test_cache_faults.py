@@ -12,6 +12,7 @@ from support.mounts import run_tarn, wait_for
 
 TABLE = 'silver/eu/fr/clients'
 CODES = [errno.ENOSPC, errno.EIO]
+START_CHANGES = 40                              # a daemon makes them before it serves
 CACHE_SIZE = '3M'                               # less than the files: something is evicted, too
 SIZES = (0, 100, 70000, 300000, 1 << 20, (2 << 20) + 5, 300000, 400000, 500000)
 
@@ -84,7 +85,7 @@ def one_failure(mount, small, disk, below, **how):
             check(m, small[1])
             m.unmount()                         # its status is that of the daemon's end
         reached = disk.failed > 0
-        what = ('read ' if m else 'refused ') + disk.last
+        what = ('read ' if m else 'refused ') + disk.first
         disk.heal()
         again = mounted(mount, small, cache)
         assert again, 'refused after the disk was mended'
@@ -103,7 +104,7 @@ def failures(mount, small, disk, below, code, count, numbers):
             what, reached = one_failure(mount, small, disk, below, first=number, count=count,
                                         code=code)
         except BaseException:
-            print('change %d, errno %d, count %d: %s' % (number, code, count, disk.last))
+            print('change %d, errno %d, count %d: %s' % (number, code, count, disk.first))
             raise
         mount.made.clear()                      # they are gone
         if not reached:
@@ -113,10 +114,10 @@ def failures(mount, small, disk, below, code, count, numbers):
     return said
 
 
-def strict(said):
-    """Refused is only what is about the start itself: the lock, the socket, the log."""
-    wrong = [line for line in said if ' refused ' in line and ('objects' in line or '.mdb' in line)]
-    assert not wrong, '\n'.join(wrong)
+def only_at_the_start(said):
+    """Refused is a mount only while the cache is being opened, never after a later change."""
+    refused = [int(line.split(':')[0]) for line in said if ' refused ' in line]
+    assert not refused or max(refused) < START_CHANGES, refused
 
 
 @pytest.mark.parametrize('count', [1, faults.FOREVER], ids=['once', 'from-then-on'])
@@ -129,7 +130,7 @@ def test_some_changes_fail(mount, small, library, tmp_path, code, count):
     numbers = sorted(random.Random(seed).sample(range(1, 90), 12))
     said = failures(mount, small, disk, tmp_path, code, count, numbers)
     assert len(said) >= 5
-    strict(said)
+    only_at_the_start(said)
 
 
 @pytest.mark.long
@@ -141,7 +142,7 @@ def test_every_change_fails(mount, small, library, tmp_path, code, count):
     disk = faults.FailingDisk(library, tmp_path / 'cache', tmp_path / 'control')
     said = failures(mount, small, disk, tmp_path, code, count, range(1, 10000))
     assert len(said) >= 60
-    strict(said)
+    only_at_the_start(said)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ struct control {
     _Atomic uint64_t count;  /* 0: none fails */
     _Atomic uint64_t code;   /* errno */
     _Atomic uint64_t failed; /* calls that failed */
-    char last[216];          /* the name of the call that failed last, and its path */
+    char first[216];         /* the name of the call that failed first, and its path */
 };
 
 static struct control *control;
@@ -80,9 +80,9 @@ static bool fails(const char *call, const char *path)
     uint64_t from = control->from, count = control->count;
     if (number < from || number - from >= count)
         return false;
-    control->failed++;
-    (void)snprintf(control->last, sizeof control->last, "%s %s", call,
-                   below(path) ? path + directory_length : path);
+    if (control->failed++ == 0)
+        (void)snprintf(control->first, sizeof control->first, "%s %s", call,
+                       below(path) ? path + directory_length : path);
     errno = (int)control->code;
     return true;
 }

@@ -57,7 +57,7 @@ class FailingDisk:
         return self._get()[4]
 
     @property
-    def last(self):
+    def first(self):
         return self._get()[5].split(b'\0')[0].decode(errors='replace')
 
 
