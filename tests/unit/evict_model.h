@@ -17,7 +17,7 @@
 
 #define MODEL_LARGE_BYTES (4 * MIB)
 #define MODEL_SAMPLE 512    /* residents looked at in one round */
-#define MODEL_DROP 8       /* of which so many go */
+#define MODEL_DROP 8        /* of which so many go */
 #define MODEL_ROOM_SHARE 32 /* until so much of the budget is free */
 #define MODEL_OPEN 8        /* objects of the latest uses, which cannot go */
 
