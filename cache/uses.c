@@ -326,14 +326,14 @@ static void begin(struct uses *u, uint64_t budget_bytes)
 
 int uses_open(int dirfd, uint64_t budget_bytes, struct uses **out, struct err *err)
 {
+    size_t slots = slots_for(budget_bytes);
+    AUTO_FREE struct slot *at = calloc(slots, sizeof *at);
     AUTO(uses) struct uses *u = calloc(1, sizeof *u);
-    if (!u)
+    if (!at || !u)
         return err_set(err, ENOMEM, "out of memory");
     u->dirfd = dirfd;
-    u->slots = slots_for(budget_bytes);
-    u->at = calloc(u->slots, sizeof *u->at);
-    if (!u->at)
-        return err_set(err, ENOMEM, "out of memory");
+    u->slots = slots;
+    u->at = STEAL(at);
     begin(u, budget_bytes);
     AUTO_FD int fd = openat(dirfd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 && header_read(fd, u))

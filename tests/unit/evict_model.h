@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A cache of sizes without bytes that evicts as the real one does: the worst few of a random sample
- * go, until a part of the budget is free; never what is open, which here is what was used last.
- * Objects are small numbers; those of one model share one table of uses, as segments would.
+ * A cache of sizes without bytes that evicts by samples, as cache/evict.c does: the worst few of
+ * them go, until a part of the budget is free; never what is open, which here is what was used
+ * last. Small and large objects are sampled apart: among thousands of small ones a sample would
+ * miss the few large ones that take most of the room, and drop good small ones in their place. The
+ * numbers decide the hit ratios: they are to be those of cache/evict.c.
+ *
+ * Objects are small numbers.
  */
 #ifndef TESTS_EVICT_MODEL_H
 #define TESTS_EVICT_MODEL_H
@@ -16,8 +20,8 @@
 #include "cache/uses.h"
 
 #define MODEL_LARGE_BYTES (4 * MIB)
-#define MODEL_SAMPLE 512    /* residents looked at in one round */
-#define MODEL_DROP 8       /* of which so many go */
+#define MODEL_SAMPLE 512    /* of each of both looked at in one round */
+#define MODEL_DROP 8        /* of which so many go */
 #define MODEL_ROOM_SHARE 32 /* until so much of the budget is free */
 #define MODEL_OPEN 8        /* objects of the latest uses, which cannot go */
 
