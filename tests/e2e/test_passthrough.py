@@ -2,7 +2,7 @@
 """Files that the kernel reads itself: their bytes never come through the daemon."""
 import concurrent.futures
 import ctypes
-import json
+import functools
 import mmap
 import os
 import random
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.delta_log import write_log
 from support.mounts import clean_env, detach, fusermount_descriptor, wait_for
 from support.places import TARN
 
@@ -38,9 +39,15 @@ def can_pass():
 needs_passthrough = pytest.mark.skipif(not can_pass(), reason='no passthrough here')
 
 
+@functools.cache
+def pid_of(m):
+    """Asked once a mount: the daemon is not to be kept busy by being asked."""
+    return m.pid
+
+
 def daemon_bytes(m):
     """Bytes that the daemon has written: answers to READ, and what it keeps in its cache."""
-    for line in Path('/proc/%d/io' % m.pid).read_text().splitlines():
+    for line in Path('/proc/%d/io' % pid_of(m)).read_text().splitlines():
         if line.startswith('wchar:'):
             return int(line.split()[1])
     raise AssertionError('no wchar')
@@ -311,22 +318,6 @@ def test_many_opens_leave_nothing_behind(mount, source):
 TABLE, VERSION = 'silver/files', 'silver/files@0/'
 LARGE = [VERSION + 'large/%d.bin' % i for i in range(5)]
 SMALL = [VERSION + 'small/%d.bin' % i for i in range(20)]
-
-
-def write_log(table, sizes):
-    """A Delta log with one commit that adds the files, whatever they hold."""
-    schema = {'type': 'struct', 'fields': [
-        {'name': 'a', 'type': 'long', 'nullable': True, 'metadata': {}}]}
-    actions = [
-        {'protocol': {'minReaderVersion': 1, 'minWriterVersion': 2}},
-        {'metaData': {'id': '6f4dd0f0-0000-4000-8000-000000000001', 'configuration': {},
-                      'format': {'provider': 'parquet', 'options': {}}, 'partitionColumns': [],
-                      'schemaString': json.dumps(schema), 'createdTime': 1700000000000}}]
-    actions += [{'add': {'path': path, 'partitionValues': {}, 'size': size,
-                         'modificationTime': 1700000000000, 'dataChange': True}}
-                for path, size in sizes.items()]
-    (table / '_delta_log').mkdir(parents=True, exist_ok=True)
-    (table / '_delta_log' / ('%020d.json' % 0)).write_text('\n'.join(map(json.dumps, actions)))
 
 
 @pytest.fixture
