@@ -111,9 +111,14 @@ static int wait_for_kernel(struct session *s, struct err *err)
 /* Once, with the reason, where files that could pass do not. */
 static void tell_passthrough(const struct session *s)
 {
-    if (s->config.passthrough && !passthrough_on(&s->passthrough))
+    if (!s->config.passthrough)
+        return;
+    if (!passthrough_on(&s->passthrough))
         log_info("%s: no passthrough, reads go through the daemon: %s", s->mountpoint,
                  s->passthrough.why.msg);
+    else if (!object_open_blocks(s->lake->store) && !cache_can_pass(s->config.lake.cache))
+        log_info("%s: no passthrough, reads go through the daemon: the cache is encrypted",
+                 s->mountpoint);
 }
 
 struct session *session_start(const struct session_config *config, struct err *err)

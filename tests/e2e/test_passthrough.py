@@ -480,3 +480,19 @@ def test_files_come_and_go_between_lookup_and_open(mount, bucket_of_files):
     for _ in range(3):
         for name in LARGE + SMALL:
             wait_until_it_passes(m, name, held[name])
+
+
+@needs_passthrough
+def test_falls_back_where_the_cache_is_refused(mount, bucket_of_files, overlay):
+    """With the cache on an overlayfs all objects are read through the daemon, large and small, also
+    when they are complete, which is said once in the log."""
+    args, held = bucket_of_files
+    m = mount(cache=overlay / 'cache', **args)
+    for _ in range(3):
+        for name in LARGE[:2] + SMALL[:3]:
+            with open(m / name, 'rb') as f:
+                assert f.read() == held[name]
+                with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                    assert mapped[:] == held[name]
+    assert sum(SAYS_NO in line for line in log_of(m).splitlines()) == 1
+    m.unmount_and_wait_for_the_daemon()
