@@ -116,17 +116,18 @@ static int drop_all(struct cache_command *c, const struct directory *d, struct e
     return take_line(c, buf_slice(&text)) ? 0 : err_copy(err, &c->err);
 }
 
+/* To check objects takes their key; to count and to remove them does not. */
 static int open_and_do(struct cache_command *c, const struct directory *d, struct err *err)
 {
-    uint8_t key[KEY_BYTES];
-    bool keyed = c->options.cache_key_file;
-    int rc = keyed ? key_file_read(c->options.cache_key_file, key, err) : 0;
-    if (rc < 0)
+    uint8_t bytes[KEY_BYTES];
+    bool keyed = c->options.cache_key_file, any = c->what != MAINTENANCE_VERIFY;
+    int rc = keyed ? key_file_read(c->options.cache_key_file, bytes, err) : 0;
+    if (rc < 0 && !any)
         return rc;
+    struct directory_key key = {.bytes = keyed && rc == 0 ? bytes : NULL, .any = any};
     AUTO(workers) struct workers *workers = workers_new("tarn-disk", DISK_WORKERS, err);
-    struct cache *cache =
-        workers ? directory_open_cache(d, &c->options, keyed ? key : NULL, workers, err) : NULL;
-    explicit_bzero(key, sizeof key);
+    struct cache *cache = workers ? directory_open_cache(d, &c->options, &key, workers, err) : NULL;
+    explicit_bzero(bytes, sizeof bytes);
     if (!cache)
         return -err->code;
     rc = maintain(cache, c->what, take_line, c, err);

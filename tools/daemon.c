@@ -62,7 +62,8 @@ static int open_cache(struct daemon *d, const struct daemon_config *config, stru
     uint8_t *key = config->cache_key;
     if (key)
         key_fingerprint(key, d->cache_key);
-    d->cache = directory_open_cache(&d->directory, config->options, key, d->disk, err);
+    d->cache = directory_open_cache(&d->directory, config->options,
+                                    &(struct directory_key){.bytes = key}, d->disk, err);
     if (key)
         explicit_bzero(key, KEY_BYTES);
     return d->cache ? 0 : -err->code;

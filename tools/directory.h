@@ -36,11 +36,17 @@ int directory_save_options(const struct directory *d, const struct options *o, s
 /* Sets what was saved and is not set yet; nothing where nothing was saved. */
 int directory_load_options(const struct directory *d, struct options *o, struct err *err);
 
+struct directory_key {
+    const uint8_t *bytes; /* KEY_BYTES; NULL: none */
+    bool any;             /* objects of another key are no reason to refuse; they cannot be read */
+};
+
 /*
- * Opens the cache in it, as the options say; key: KEY_BYTES or NULL; the workers are borrowed while
- * it lives. What the cache has to say goes to the log. NULL and err where it cannot.
+ * Opens the cache in it, as the options say. The workers are borrowed while it lives. What the
+ * cache has to say goes to the log. NULL and err where it cannot.
  */
 struct cache *directory_open_cache(const struct directory *d, const struct options *o,
-                                   const uint8_t *key, struct workers *workers, struct err *err);
+                                   const struct directory_key *key, struct workers *workers,
+                                   struct err *err);
 
 #endif
