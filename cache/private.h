@@ -112,7 +112,8 @@ struct object {
     bool opening;              /* lock: a worker opens the file */
     struct waitlist opened;    /* lock: jobs that wait for it */
     enum keeping keeping;      /* lock */
-    struct segment **segments; /* lock; NULL: none is loaded */
+    struct segment **segments; /* lock; NULL: none is loaded. A loaded one may go unless dirty */
+    uint32_t loaded;           /* lock */
     bool counted;              /* lock: among cache.objects; it has a first record, or will */
     uint32_t full_until;       /* lock: segments before this one are full */
     bool unsynced;             /* lock: written since the last fdatasync began */

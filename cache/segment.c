@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "cache/private.h"
 
+/* Of one object; but for those that are dirty. */
+#define SEGMENTS_LOADED_MAX 256
+
 uint64_t segment_key(const struct object_id *id, uint32_t segment)
 {
     return hash64(segment, id_slice(id));
@@ -52,6 +55,20 @@ static bool same_object_locked(const struct object *o, const struct index_record
            (!r->etag[0] || !o->etag[0] || strcmp(r->etag, o->etag) == 0);
 }
 
+/* Keeps the memory of an object that is larger than most memories within a bound. */
+static void unload_locked(struct object *o, uint32_t besides) REQUIRES(o->lock)
+{
+    if (o->loaded < SEGMENTS_LOADED_MAX)
+        return;
+    for (uint32_t n = 0; n < o->segment_count; n++) {
+        if (!o->segments[n] || o->segments[n]->dirty || n == besides)
+            continue;
+        free(o->segments[n]);
+        o->segments[n] = NULL;
+        o->loaded--;
+    }
+}
+
 void object_load(struct object *o, uint32_t n)
 {
     struct cache *c = o->cache;
@@ -76,8 +93,11 @@ void object_load(struct object *o, uint32_t n)
         if (!s || !o->segments || (rc < 0 && rc != -ENOENT) ||
             (rc == 0 && !same_object_locked(o, &r)))
             o->keeping = KEEP_NO; /* what cannot be had must not meet other bytes */
-        else if (wants_locked(o, n))
+        else if (wants_locked(o, n)) {
+            unload_locked(o, n);
             o->segments[n] = STEAL(s);
+            o->loaded++;
+        }
     }
 }
 
@@ -93,6 +113,7 @@ void object_unload(struct object *o, uint32_t n)
         if (o->segments && o->segments[n] && !o->segments[n]->dirty) {
             free(o->segments[n]);
             o->segments[n] = NULL;
+            o->loaded--;
         }
     }
 }
@@ -247,7 +268,7 @@ struct forgotten object_forget_all(struct object *o)
         }
         free(o->segments);
         o->segments = NULL;
-        o->full_until = 0;
+        o->loaded = o->full_until = 0;
         o->unsynced = false;
         f.sealed = atomic_exchange(&o->sealed, false);
         f.counted = o->counted;

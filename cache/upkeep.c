@@ -11,12 +11,15 @@
 #include "base/clock.h"
 #include "cache/private.h"
 
-#define SCRUB_STEP_BYTES (8 * MIB) /* between two pauses */
-#define SCRUB_PAUSE_MS 50          /* so at most 160 MiB/s */
-#define SAVE_MS 60000              /* what was used when */
+#define SCRUB_STEP_BYTES (8 * MIB) /* between two rests, so at most 160 MiB/s */
+#define WORK_MS 50                 /* likewise */
+#define REST_MS 50
+#define SAVE_MS 60000 /* what was used when */
 
+/* Of the last rest. */
 struct pace {
-    uint64_t rested_at; /* bytes */
+    uint64_t at_bytes;
+    int64_t at_ms;
 };
 
 void upkeep_opened_locked(struct cache *c, const struct object *o)
@@ -47,9 +50,10 @@ static bool go_on(struct walk *w)
     struct cache *c = w->cache;
     struct pace *p = w->arg;
     bool ending;
-    if (w->report.bytes - p->rested_at >= SCRUB_STEP_BYTES) {
-        p->rested_at = w->report.bytes;
-        return !rest(c, SCRUB_PAUSE_MS);
+    if (w->report.bytes - p->at_bytes >= SCRUB_STEP_BYTES || clock_mono_ms() - p->at_ms > WORK_MS) {
+        ending = rest(c, REST_MS);
+        *p = (struct pace){.at_bytes = w->report.bytes, .at_ms = clock_mono_ms()};
+        return !ending;
     }
     WITH_LOCK (&c->lock)
         ending = c->upkeep_ending;
@@ -85,7 +89,7 @@ static bool is_ending(struct cache *c)
 void *upkeep_run(void *arg)
 {
     struct cache *c = arg;
-    struct pace pace = {0};
+    struct pace pace = {.at_ms = clock_mono_ms()};
     struct walk w = {.cache = c, .go_on = go_on, .arg = &pace};
     maintain_files(&w);
     int64_t save_at = clock_mono_ms() + SAVE_MS;
