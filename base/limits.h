@@ -31,6 +31,8 @@
 #ifndef FETCH_RANDOM_BYTES
 #define FETCH_RANDOM_BYTES (256 * KIB)
 #endif
+/* Objects from this size on are few and take much of the cache: eviction looks at them apart. */
+#define LARGE_BYTES (4 * MIB)
 /* What one record of the cache's index tells of, and what leaves at once of a huge object. */
 #define SEGMENT_BYTES (64 * MIB)
 /* Blocks on the way at once: the pool of transfer buffers (design.md section 3). */

@@ -35,10 +35,10 @@ static int lmdb_error(struct err *err, int rc)
     return err_set(err, code, "%s: %s", FILE_NAME, mdb_strerror(rc));
 }
 
-/* Segment 0 is where its object's id says. */
+/* Segment 0 is where its object's id says; the others are in the same half. */
 static uint64_t scatter(uint32_t segment)
 {
-    return segment * UINT64_C(0x9e3779b97f4a7c15);
+    return segment * UINT64_C(0x9e3779b97f4a7c15) & ~htobe64(INDEX_PLACE_LARGE);
 }
 
 static void format_key(uint8_t to[KEY_BYTES], const struct segment_id *id)

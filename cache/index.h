@@ -7,8 +7,9 @@
  *   value  crc32c u32 | format u8 | flags u8 | etag length u8 | bytes of a check u8 | size u64
  *          | checked i64 (ms) | frozen u64 | etag | presence, a bit a granule | a check a granule
  *
- * The mixing scatters the segments of one object among all records, so that a random place in the
- * index is as near to any of them. The checksum covers the key and the rest of the value. A record
+ * The mixing scatters the segments of one object among all records of its class, so that a random
+ * place in the index is as near to any of them. The first bit of an id tells the class: large
+ * objects are in the upper half. The checksum covers the key and the rest of the value. A record
  * names only granules whose bytes are synced. Everything here can be fetched again, so a damaged
  * environment is deleted and made again empty: index_open walks all of it first, and what it lets
  * pass cannot crash a reader.
@@ -82,6 +83,9 @@ int index_each(struct index *ix, index_visit *visit, void *arg, struct err *err)
 /* Up to `count` records in the order of their places, from `place` on; else as index_each. */
 int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *visit, void *arg,
                struct err *err);
+
+/* The place from which on objects of LARGE_BYTES and more are. */
+#define INDEX_PLACE_LARGE (UINT64_C(1) << 63)
 
 /* Where the record stands among all: evenly spread over the numbers. */
 uint64_t index_place(const struct segment_id *id);

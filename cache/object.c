@@ -53,9 +53,12 @@ static int make_id(const struct object_name *name, struct object_id *id, struct 
     }
     buf_add_le64(&text, name->size);
     int rc = buf_check(&text, err);
-    if (rc == 0)
-        sha256(buf_slice(&text), id->bytes);
-    return rc;
+    if (rc < 0)
+        return rc;
+    sha256(buf_slice(&text), id->bytes);
+    /* the first bit tells large objects, so that eviction finds them among the small ones */
+    id->bytes[0] = (uint8_t)((id->bytes[0] & 0x7f) | (name->size < LARGE_BYTES ? 0 : 0x80));
+    return 0;
 }
 
 static int check_name(const struct object_name *name, struct err *err)
