@@ -149,11 +149,9 @@ struct cache *directory_open_cache(const struct directory *d, const struct optio
     struct cache_config config = {.dirfd = d->dirfd,
                                   .size_bytes = o->cache_size_bytes,
                                   .workers = workers,
+                                  .key = key,
+                                  .freeze_after_ms = o->cache_compress_after_ms,
                                   .tell = log_of_cache};
-    if (key) {
-        (void)err_set(err, EOPNOTSUPP, "option cache-key-file: not supported yet");
-        return NULL;
-    }
     if (free_bytes(d, o, &config.free_bytes, err) < 0)
         return NULL;
     struct cache *c = cache_open(&config, err);
