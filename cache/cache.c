@@ -89,6 +89,37 @@ void object_unref(struct object *o)
         object_free(o);
 }
 
+/* ---- who is doomed ---- */
+
+enum doom cache_doom_of_locked(struct cache *c, const struct object_id *id)
+{
+    const enum doom *why = map_find(&c->doomed, id_slice(id));
+    return why ? *why : DOOM_NONE;
+}
+
+bool cache_doom_locked(struct cache *c, const struct object_id *id, enum doom why)
+{
+    static enum doom marks[] = {DOOM_NONE, DOOM_REMOVED, DOOM_FROZEN, DOOM_SWEPT};
+    return !map_find(&c->table, id_slice(id)) && !map_find(&c->doomed, id_slice(id)) &&
+           map_put(&c->doomed, id_slice(id), &marks[why]) == 0;
+}
+
+bool cache_doom(struct cache *c, const struct object_id *id, enum doom why)
+{
+    bool doomed;
+    WITH_LOCK (&c->lock)
+        doomed = cache_doom_locked(c, id, why);
+    return doomed;
+}
+
+void cache_undoom(struct cache *c, const struct object_id *id)
+{
+    WITH_LOCK (&c->lock)
+        (void)map_remove(&c->doomed, id_slice(id)); /* one of the marks */
+}
+
+/* ---- what is there ---- */
+
 bool cache_reserve(struct object *o, uint64_t n)
 {
     struct cache *c = o->cache;
@@ -118,6 +149,14 @@ void cache_count(struct cache *c, int64_t bytes, int64_t objects, int64_t sealed
     }
 }
 
+void cache_count_frozen(struct cache *c, int64_t segments, int64_t bytes)
+{
+    WITH_LOCK (&c->lock) {
+        c->frozen += (uint64_t)segments;
+        c->frozen_bytes += (uint64_t)bytes;
+    }
+}
+
 void cache_stat(struct cache *c, struct cache_stat *out)
 {
     struct cache_stat s = {.limit_bytes = c->limit_bytes,
@@ -133,6 +172,8 @@ void cache_stat(struct cache *c, struct cache_stat *out)
         s.objects = c->objects;
         s.sealed = c->sealed;
         s.bytes = c->bytes;
+        s.frozen = c->frozen;
+        s.frozen_bytes = c->frozen_bytes;
         s.flights = c->flights;
     }
     *out = s;
@@ -218,6 +259,8 @@ static int count_record(void *arg, const struct segment_id *id, const struct ind
     c->bytes += present_sum(r->size, id->number, r->present).disk + r->frozen_bytes;
     c->objects += id->number == 0;
     c->sealed += r->sealed;
+    c->frozen += r->frozen_bytes > 0;
+    c->frozen_bytes += r->frozen_bytes;
     return 0;
 }
 
@@ -250,6 +293,7 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->size_bytes = config->size_bytes;
     c->limit_bytes = config->size_bytes;
     c->free_bytes = config->free_bytes;
+    c->freeze_after_ms = config->key ? 0 : config->freeze_after_ms;
     c->started_ms = clock_real_ms();
     c->workers = config->workers;
     c->tell = config->tell;

@@ -168,9 +168,10 @@ int object_backing(struct object *o, struct task *t, int *fd, struct err *err);
 void cache_drain_store(struct cache *c, const struct store *store);
 
 struct cache_stat {
-    uint64_t objects, sealed;    /* of which something is in the cache; all of it */
-    uint64_t bytes, limit_bytes; /* disk that they take; what they may: the budget, and less where
-                                    the disk is nearly full */
+    uint64_t objects, sealed;      /* of which something is in the cache; all of it */
+    uint64_t bytes, limit_bytes;   /* disk that they take; what they may: the budget, and less where
+                                      the disk is nearly full */
+    uint64_t frozen, frozen_bytes; /* parts of up to 64 MiB that are compressed, and their disk */
     uint64_t hit_bytes, fetched_bytes, requests; /* these and below since cache_open */
     uint64_t evicted_bytes, scrubbed_bytes;
     uint64_t damaged;      /* granules and files that were found wrong, and dropped */

@@ -32,7 +32,7 @@
 
 struct victim {
     struct segment_id id;
-    uint64_t size, disk;
+    uint64_t size, disk, frozen_bytes;
     double score;
     bool sealed;
 };
@@ -109,24 +109,26 @@ static bool doom_locked(struct cache *c, struct victim *v) REQUIRES(c->lock)
 {
     struct index_record r, head;
     AUTO_FREE void *owned = NULL;
-    struct slice key = id_slice(&v->id.object);
     struct segment_id first = {.object = v->id.object};
-    if (map_find(&c->table, key) || map_find(&c->doomed, key) ||
-        index_find(c->index, &v->id, &r, &owned) < 0)
+    if (index_find(c->index, &v->id, &r, &owned) < 0 ||
+        !cache_doom_locked(c, &v->id.object, DOOM_REMOVED))
         return false;
+    v->frozen_bytes = r.frozen_bytes;
     v->disk = present_sum(r.size, v->id.number, r.present).disk + r.frozen_bytes;
     v->sealed = index_head(c->index, &first, &head) == 0 && head.sealed;
-    return map_put(&c->doomed, key, v) == 0;
+    return true;
 }
 
 static void undoom(struct cache *c, const struct victim *v, bool removed)
 {
     bool object = removed && segments_of(v->size) == 1;
     WITH_LOCK (&c->lock) {
-        (void)map_remove(&c->doomed, id_slice(&v->id.object)); /* the victim itself */
+        (void)map_remove(&c->doomed, id_slice(&v->id.object)); /* a mark */
         c->bytes -= removed ? v->disk : 0;
         c->objects -= object;
         c->sealed -= removed && v->sealed;
+        c->frozen -= removed && v->frozen_bytes;
+        c->frozen_bytes -= removed ? v->frozen_bytes : 0;
     }
     c->evicted_bytes += removed ? v->disk : 0;
 }
@@ -136,6 +138,8 @@ static void remove_bytes(struct cache *c, const struct victim *v)
 {
     char path[OBJECT_PATH_BYTES];
     object_path(&v->id.object, path);
+    if (v->frozen_bytes)
+        frozen_remove(c, &v->id);
     if (segments_of(v->size) == 1) {
         (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
         return;
@@ -163,8 +167,10 @@ static int change_records(struct cache *c, const struct victim *v)
         return rc;
     if (rc == 0) {
         r.sealed = false;
-        if (v->id.number == 0)
+        if (v->id.number == 0) {
             r.present = none;
+            r.frozen_bytes = 0;
+        }
         changes[n++] = (struct index_change){.id = first, .record = &r};
     }
     if (v->id.number)
@@ -237,29 +243,12 @@ bool cache_evict(struct cache *c)
 
 /* ---- whole objects ---- */
 
-bool evict_doom(struct cache *c, const struct object_id *id)
-{
-    static struct victim gone;
-    bool doomed;
-    WITH_LOCK (&c->lock) {
-        doomed = !map_find(&c->table, id_slice(id)) && !map_find(&c->doomed, id_slice(id)) &&
-                 map_put(&c->doomed, id_slice(id), &gone) == 0;
-    }
-    return doomed;
-}
-
-void evict_undoom(struct cache *c, const struct object_id *id)
-{
-    WITH_LOCK (&c->lock)
-        (void)map_remove(&c->doomed, id_slice(id)); /* no value of anybody's */
-}
-
 int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uint64_t *freed)
 {
     VEC(struct index_change) changes = VEC_MAX(segments_of(OBJECT_BYTES_MAX));
     struct segment_id at = {.object = *id};
     char path[OBJECT_PATH_BYTES];
-    uint64_t disk = 0;
+    uint64_t disk = 0, frozen = 0, frozen_bytes = 0;
     bool sealed = false;
     int rc = 0;
     for (; rc == 0 && at.number < segments_of(size); at.number++) {
@@ -270,6 +259,8 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
             rc = index_find(c->index, &at, &r, &owned);
         if (rc == 0) {
             disk += present_sum(r.size, at.number, r.present).disk + r.frozen_bytes;
+            frozen += r.frozen_bytes > 0;
+            frozen_bytes += r.frozen_bytes;
             sealed = sealed || r.sealed;
             rc = vec_push(&changes, change);
         } else if (rc == -ENOENT) {
@@ -278,9 +269,12 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
     }
     if (rc == 0)
         rc = index_write(c->index, changes.at, changes.n, NULL);
+    for (size_t i = 0; rc == 0 && frozen && i < changes.n; i++)
+        frozen_remove(c, &changes.at[i].id);
     vec_done(&changes);
     if (rc < 0)
         return rc;
+    cache_count_frozen(c, -(int64_t)frozen, -(int64_t)frozen_bytes);
     object_path(id, path);
     (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
     cache_count(c, -(int64_t)disk, -1, sealed ? -1 : 0);

@@ -194,7 +194,7 @@ static void flight_done(struct store_get *get)
     }
 }
 
-static void launch(struct flight *f)
+static void get(struct flight *f)
 {
     struct object *o = f->object;
     WITH_LOCK (&o->lock)
@@ -209,6 +209,38 @@ static void launch(struct flight *f)
     o->cache->requests++;
     struct store *store = o->store;
     store->ops->get(store, &f->get);
+}
+
+/* On a worker: the granules come from the frozen file, else from the store. */
+static void flight_thaw(struct job *job)
+{
+    struct flight *f = CONTAINER_OF(job, struct flight, job);
+    struct object *o = f->object;
+    struct piece *waiters = NULL;
+    f->job.run = flight_write;
+    if (object_thaw(o, f->offset, f->buffer, f->length) < 0) {
+        get(f);
+        return;
+    }
+    WITH_LOCK (&o->lock) {
+        f->state = FLIGHT_LANDED;
+        waiters = take_waiters_locked(o, f, f->length);
+    }
+    while (waiters) {
+        struct piece *p = waiters;
+        waiters = p->next;
+        o->cache->hit_bytes += p->length;
+        serve(f, p);
+    }
+    flight_write(&f->job);
+}
+
+static void launch(struct flight *f)
+{
+    if (f->frozen)
+        workers_submit(f->object->cache->workers, &f->job);
+    else
+        get(f);
 }
 
 static void launch_run(struct job *job)
@@ -249,7 +281,8 @@ static bool missing_locked(struct object *o, uint64_t granule) REQUIRES(o->lock)
 
 /*
  * A flight from the granule on: as far as it is wanted, and so much as one fetch brings, but not
- * over the end of its block or what is there already. An object of one block comes whole.
+ * over the end of its block or what is there already. An object of one block comes whole, and so
+ * does a block that is frozen.
  */
 static struct flight *flight_new_locked(struct object *o, struct joining *j, uint64_t granule)
     REQUIRES(o->lock)
@@ -259,14 +292,15 @@ static struct flight *flight_new_locked(struct object *o, struct joining *j, uin
         return NULL;
     uint64_t begin = granule / BLOCK_GRANULES * BLOCK_GRANULES, first = granule;
     uint64_t last = (o->size - 1) / GRANULE_BYTES, most = begin + BLOCK_GRANULES - 1;
-    bool whole = o->size <= BLOCK_BYTES;
+    const struct segment *s = segment_of_locked(o, granule);
+    bool frozen = s && s->frozen_bytes, whole = frozen || o->size <= BLOCK_BYTES;
     uint64_t want = (j->end - 1) / GRANULE_BYTES;
     uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
     if (most > last)
         most = last;
     if (!whole && (want > fetch ? want : fetch) < most)
         most = want > fetch ? want : fetch;
-    while (whole && first > 0 && missing_locked(o, first - 1))
+    while (whole && first > begin && missing_locked(o, first - 1))
         first--;
     uint64_t end = granule;
     while (end < most && missing_locked(o, end + 1))
@@ -276,7 +310,8 @@ static struct flight *flight_new_locked(struct object *o, struct joining *j, uin
     f->length = (size_t)((end - first) * GRANULE_BYTES + granule_length(o->size, end));
     f->refs = 1;
     f->wait.job.run = launch_run;
-    f->job.run = flight_write;
+    f->frozen = frozen;
+    f->job.run = frozen ? flight_thaw : flight_write;
     f->next = o->flights;
     o->flights = f;
     f->made_next = j->made;

@@ -52,15 +52,18 @@ static void free_changes(struct batch *b, size_t from)
 
 static struct copy *copy_locked(struct object *o, uint32_t n) REQUIRES(o->lock)
 {
-    const struct segment *s = o->segments[n];
+    struct segment *s = o->segments[n];
     unsigned granules = granules_of(o->size, n);
     size_t bitmap = bitmap_bytes(granules), checks = (size_t)granules * o->cache->check_bytes;
     struct copy *copy = malloc(sizeof *copy + bitmap + checks);
     if (!copy)
         return NULL;
+    s->thawed = s->frozen_bytes && s->count == granules;
     copy->record = (struct index_record){.size = o->size,
                                          .checked_ms = o->checked_ms,
                                          .sealed = n == 0 && o->sealed,
+                                         .frozen_bytes = s->thawed ? 0 : s->frozen_bytes,
+                                         .dense = s->dense,
                                          .check_bytes = o->cache->check_bytes,
                                          .present = copy->bytes,
                                          .checks = copy->bytes + bitmap};
@@ -101,8 +104,10 @@ static void take_back(struct object *o, struct batch *b, size_t from)
     WITH_LOCK (&o->lock) {
         for (size_t i = from; i < b->changes.n; i++) {
             uint32_t n = b->changes.at[i].id.number;
-            if (o->segments && o->segments[n])
+            if (o->segments && o->segments[n]) {
                 o->segments[n]->dirty = true;
+                o->segments[n]->thawed = false;
+            }
         }
     }
     free_changes(b, from);
@@ -149,10 +154,18 @@ static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
         object_path(&o->id, path);
         /* A record that is left over meets no file, which the next opener notices. */
         (void)unlinkat(c->objects_fd, path, 0);
-        WITH_LOCK (&o->lock)
+        bool frozen;
+        WITH_LOCK (&o->lock) {
+            frozen = o->frozen_left;
+            o->frozen_left = false;
             if (committed && o->fd < 0)
                 o->keeping = KEEP;
-    } else if (!committed) {
+        }
+        if (frozen)
+            object_remove_frozen(o);
+    } else if (committed) {
+        object_remove_thawed(o);
+    } else {
         object_discard(o);
     }
     object_unref(o);

@@ -15,6 +15,7 @@
 #define LOCK_NAME FILE_NAME "-lock"
 #define FORMAT 2
 #define FLAG_SEALED 1
+#define FLAG_DENSE 2
 #define FIXED_BYTES 32
 #define KEY_BYTES (SHA256_BYTES + 4)
 #define MAP_BYTES_MIN (64 * MIB)
@@ -79,7 +80,7 @@ static bool parse_record(const MDB_val *key, const MDB_val *value, struct segmen
     struct bytes b = bytes_make(value->mv_data, value->mv_size);
     uint32_t crc = bytes_le32(&b);
     uint8_t format = bytes_u8(&b), flags = bytes_u8(&b);
-    struct index_record r = {.sealed = flags & FLAG_SEALED};
+    struct index_record r = {.sealed = flags & FLAG_SEALED, .dense = flags & FLAG_DENSE};
     size_t etag_length = bytes_u8(&b);
     r.check_bytes = bytes_u8(&b);
     r.size = bytes_le64(&b);
@@ -117,7 +118,7 @@ static void format_record(const MDB_val *key, MDB_val *value, const struct segme
     size_t etag_length = strlen(r->etag), bitmap = bitmap_bytes(granules);
     memset(to, 0, FIXED_BYTES);
     to[4] = FORMAT;
-    to[5] = r->sealed ? FLAG_SEALED : 0;
+    to[5] = (uint8_t)((r->sealed ? FLAG_SEALED : 0) | (r->dense ? FLAG_DENSE : 0));
     to[6] = (uint8_t)etag_length;
     to[7] = (uint8_t)r->check_bytes;
     memcpy(to + 8, &r->size, sizeof r->size);

@@ -43,7 +43,8 @@ struct segment_id {
 struct index_record {
     uint64_t size;         /* of the object */
     int64_t checked_ms;    /* when all that is present was last read and found right, or written */
-    uint64_t frozen_bytes; /* of the frozen file; 0: there is none. Of segment 0 only */
+    uint64_t frozen_bytes; /* disk that its frozen file takes; 0: there is none */
+    bool dense;            /* it does not compress */
     bool sealed;           /* all segments are full. Of segment 0 only */
     unsigned check_bytes;  /* 1 to CHECK_BYTES_MAX */
     char etag[ETAG_BYTES_MAX];

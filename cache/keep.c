@@ -78,6 +78,9 @@ void object_discard(struct object *o)
     if (!first)
         return;
     struct forgotten f = object_forget_all(o);
+    cache_count_frozen(o->cache, -(int64_t)f.frozen, -(int64_t)f.frozen_bytes);
+    WITH_LOCK (&o->lock)
+        o->frozen_left = f.frozen > 0;
     o->cache->damaged += f.counted;
     cache_count(o->cache, -(int64_t)f.disk, f.counted ? -1 : 0, f.sealed ? -1 : 0);
     cache_dirty(o);

@@ -79,10 +79,27 @@ static bool is_loaded(struct object *o, uint32_t segment)
     return loaded;
 }
 
+/* What is not present of a frozen segment, from its frozen file. False: stopped. */
+static bool verify_frozen(struct walk *w, struct object *o, uint32_t n)
+{
+    AUTO_FREE char *block = malloc(BLOCK_BYTES);
+    uint64_t begin = n * (uint64_t)SEGMENT_BYTES, length = segment_bytes(o->size, n);
+    for (uint64_t at = 0; block && at < length && segment_is_frozen(o, n); at += BLOCK_BYTES) {
+        size_t some = length - at < BLOCK_BYTES ? (size_t)(length - at) : BLOCK_BYTES;
+        w->report.damaged += object_thaw(o, begin + at, block, some) == -EBADMSG;
+        w->report.bytes += some;
+        w->cache->scrubbed_bytes += some;
+        if (!w->go_on(w))
+            return false;
+    }
+    return true;
+}
+
 /* False: stopped, or the file cannot be read. */
 static bool verify_segment(struct walk *w, struct object *o, int fd, uint32_t n)
 {
     bool loaded = is_loaded(o, n);
+    uint64_t damaged = w->report.damaged;
     uint64_t first = (uint64_t)n * SEGMENT_GRANULES;
     object_load(o, n);
     for (uint64_t g = first; g < first + granules_of(o->size, n); g++) {
@@ -98,7 +115,9 @@ static bool verify_segment(struct walk *w, struct object *o, int fd, uint32_t n)
         if (rc == -EIO || !w->go_on(w))
             return false;
     }
-    if (!loaded)
+    if (segment_is_frozen(o, n) && !verify_frozen(w, o, n))
+        return false;
+    if (!loaded && w->report.damaged == damaged) /* else its record may not say so yet */
         object_unload(o, n);
     return true;
 }
@@ -147,20 +166,41 @@ void maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
 
 /* ---- files ---- */
 
-static bool parse_path(const char *directory, const char *name, struct object_id *id)
+/* The name of a frozen file ends in its segment. */
+static bool parse_segment(const char *ending, uint32_t *segment)
 {
-    char digits[2 * SHA256_BYTES + 1];
-    if (strlen(directory) != 2 || strlen(name) != sizeof digits - 3)
+    struct slice s = slice_of(ending), suffix = SLICE_LIT(".zst");
+    uint64_t number;
+    if (!slice_starts(s, SLICE_LIT(".")) || s.n <= suffix.n || !slice_ends(s, suffix) ||
+        !text_parse_u64(slice_make(s.p + 1, s.n - 1 - suffix.n), UINT32_MAX, &number))
         return false;
-    (void)snprintf(digits, sizeof digits, "%s%s", directory, name);
-    for (size_t i = 0; i < sizeof id->bytes; i++) {
+    *segment = (uint32_t)number;
+    return true;
+}
+
+/* *frozen: it is a frozen file, of the id's segment. */
+static bool parse_path(const char *directory, const char *name, struct segment_id *id, bool *frozen)
+{
+    char digits[2 * SHA256_BYTES + 1], path[FROZEN_PATH_BYTES];
+    size_t n = sizeof digits - 3;
+    if (strlen(directory) != 2 || strlen(name) < n)
+        return false;
+    (void)snprintf(digits, sizeof digits, "%s%.*s", directory, (int)n, name);
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
         int high = text_hex_digit(digits[2 * i]), low = text_hex_digit(digits[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
-        id->bytes[i] = (uint8_t)(high << 4 | low);
+        id->object.bytes[i] = (uint8_t)(high << 4 | low);
     }
-    char path[OBJECT_PATH_BYTES];
-    object_path(id, path); /* upper-case digits are not ours */
+    id->number = 0;
+    *frozen = name[n] != '\0';
+    if (*frozen && !parse_segment(name + n, &id->number))
+        return false;
+    if (*frozen)
+        frozen_path(id, path);
+    else
+        object_path(&id->object, path);
+    /* upper-case digits are not ours */
     return strncmp(path, directory, 2) == 0 && strcmp(path + 3, name) == 0;
 }
 
@@ -215,25 +255,38 @@ static int recorded_disk(struct cache *c, const struct object_id *id, uint64_t *
     return rc;
 }
 
+/* 0 where the record names the frozen file; -ENOENT where it does not. */
+static int recorded_frozen(struct cache *c, const struct segment_id *id)
+{
+    struct index_record r;
+    int rc;
+    WITH_LOCK (&c->lock)
+        rc = index_head(c->index, id, &r);
+    return rc == 0 && !r.frozen_bytes ? -ENOENT : rc;
+}
+
 static void sweep_file(struct walk *w, const char *directory, int dir, const char *name)
 {
     struct cache *c = w->cache;
-    struct object_id id;
+    struct segment_id id;
     struct stat st;
-    uint64_t disk;
-    bool ours = parse_path(directory, name, &id);
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (ours && !evict_doom(c, &id)))
+    uint64_t disk = UINT64_MAX - SLACK_BYTES;
+    bool frozen = false, ours = parse_path(directory, name, &id, &frozen);
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        (ours && !cache_doom(c, &id.object, DOOM_SWEPT)))
         return; /* it is open, so it is known */
-    int rc = ours ? recorded_disk(c, &id, &disk) : -ENOENT;
+    int rc = -ENOENT;
+    if (ours)
+        rc = frozen ? recorded_frozen(c, &id) : recorded_disk(c, &id.object, &disk);
     if (rc == -ENOENT && unlinkat(dir, name, 0) == 0) {
         w->report.removed++;
         w->report.removed_bytes += (uint64_t)st.st_blocks * 512;
     } else if (rc == 0 && S_ISREG(st.st_mode) &&
                (uint64_t)st.st_blocks * 512 > disk + SLACK_BYTES) {
-        punch_absent(w, dir, name, &id, &st);
+        punch_absent(w, dir, name, &id.object, &st);
     }
     if (ours)
-        evict_undoom(c, &id);
+        cache_undoom(c, &id.object);
 }
 
 static void sweep_directory(struct walk *w, const char *directory)
@@ -302,11 +355,11 @@ static void check_file(struct walk *w, const struct object_id *id, uint64_t size
     object_path(id, path);
     w->report.objects++;
     if ((fstatat(c->objects_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) ||
-        !evict_doom(c, id))
+        !cache_doom(c, id, DOOM_REMOVED))
         return;
     if (evict_object(c, id, size, &freed) == 0)
         w->report.damaged++;
-    evict_undoom(c, id);
+    cache_undoom(c, id);
 }
 
 int cache_gc(struct cache *c, struct cache_report *out, struct err *err)
@@ -328,13 +381,13 @@ static void drop(struct walk *w, const struct object_id *id, uint64_t size)
 {
     uint64_t freed = 0;
     w->report.objects++;
-    if (!evict_doom(w->cache, id))
+    if (!cache_doom(w->cache, id, DOOM_REMOVED))
         return;
     if (evict_object(w->cache, id, size, &freed) == 0) {
         w->report.removed++;
         w->report.removed_bytes += freed;
     }
-    evict_undoom(w->cache, id);
+    cache_undoom(w->cache, id);
 }
 
 int cache_drop(struct cache *c, struct cache_report *out, struct err *err)

@@ -34,9 +34,12 @@ uint64_t object_cached_bytes(struct object *o)
     uint64_t bytes = 0;
     for (uint32_t n = 0; n < o->segment_count; n++) {
         object_load(o, n);
-        WITH_LOCK (&o->lock)
-            if (o->segments && o->segments[n])
-                bytes += present_sum(o->size, n, o->segments[n]->present).bytes;
+        WITH_LOCK (&o->lock) {
+            const struct segment *s = o->segments ? o->segments[n] : NULL;
+            if (s)
+                bytes += s->frozen_bytes ? segment_bytes(o->size, n)
+                                         : present_sum(o->size, n, s->present).bytes;
+        }
     }
     return bytes;
 }
@@ -143,8 +146,9 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
 {
     struct segment_id first = {.object = o->id};
     struct index_record r;
-    if (map_find(&c->doomed, id_slice(&o->id)))
-        return; /* it is being deleted */
+    enum doom doom = cache_doom_of_locked(c, &o->id);
+    if (doom == DOOM_REMOVED)
+        return;
     int rc = index_head(c->index, &first, &r);
     if (rc == -ENOENT)
         return;
@@ -152,7 +156,7 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
         o->keeping = KEEP_NO; /* the record that cannot be had must not meet other bytes */
         return;
     }
-    o->sealed = r.sealed;
+    o->sealed = r.sealed && doom != DOOM_FROZEN;
     o->counted = true;
     o->checked_ms = r.checked_ms;
     if (r.etag[0])
@@ -224,7 +228,7 @@ struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t
     WITH_LOCK (&c->lock) {
         if (map_find(&c->table, id_slice(id)))
             o = object_ref(map_find(&c->table, id_slice(id)));
-        else if (fresh && !map_find(&c->doomed, id_slice(id)) && put_locked(c, fresh) == 0)
+        else if (fresh && cache_doom_of_locked(c, id) == DOOM_NONE && put_locked(c, fresh) == 0)
             o = STEAL(fresh);
     }
     return o;
@@ -235,6 +239,7 @@ bool cache_has_sealed(struct cache *c, const struct object_name *name)
     struct object_id id;
     struct index_record r;
     bool sealed = false;
+    enum doom doom;
     if (object_open_blocks(name->store))
         return true;
     if (check_name(name, NULL) < 0 || make_id(name, &id, NULL) < 0)
@@ -244,7 +249,7 @@ bool cache_has_sealed(struct cache *c, const struct object_name *name)
         const struct object *o = map_find(&c->table, id_slice(&id));
         if (o)
             sealed = o->sealed;
-        else if (!map_find(&c->doomed, id_slice(&id)))
+        else if ((doom = cache_doom_of_locked(c, &id)) == DOOM_NONE || doom == DOOM_SWEPT)
             sealed = index_head(c->index, &first, &r) == 0 && r.sealed && r.size == name->size;
     }
     return sealed;

@@ -34,6 +34,8 @@
 
 /* objects/ab/ and 62 more digits. */
 #define OBJECT_PATH_BYTES (2 * SHA256_BYTES + 2)
+/* The same, a dot, the segment and .zst. */
+#define FROZEN_PATH_BYTES (OBJECT_PATH_BYTES + 16)
 
 /* Of a granule in a cache that is not encrypted: its CRC32C. */
 #define CRC_BYTES 4
@@ -66,7 +68,8 @@ struct flight {
     struct flight *next;      /* object lock: in object.flights */
     struct flight *made_next; /* in the list of who made it, until it is started */
     struct pool_wait wait;
-    struct job job; /* writes the granules */
+    struct job job; /* writes the granules; before that, reads the frozen file */
+    bool frozen;    /* they come from the frozen file first */
     bool reserved;  /* the job's: the budget has counted it */
     struct store_get get;
     char if_match[ETAG_BYTES_MAX];
@@ -80,10 +83,13 @@ enum keeping {
 
 /* What is cached of one segment of an open object. */
 struct segment {
-    bool dirty;     /* the record says something else */
-    bool noted;     /* this use of it has been noted */
-    unsigned count; /* granules present */
-    uint64_t disk;  /* that they take */
+    bool dirty;            /* the record says something else */
+    bool noted;            /* this use of it has been noted */
+    bool dense;            /* as in the record */
+    bool thawed;           /* the record that is being written does without the frozen file */
+    uint64_t frozen_bytes; /* as in the record: what is not present is in the frozen file */
+    unsigned count;        /* granules present */
+    uint64_t disk;         /* that they take */
     uint8_t present[SEGMENT_GRANULES / 8];
     uint8_t right[SEGMENT_GRANULES / 8]; /* written or checked since the segment was loaded */
     uint8_t checks[];                    /* cache.check_bytes for each granule */
@@ -116,6 +122,7 @@ struct object {
     uint32_t loaded;           /* lock */
     bool counted;              /* lock: among cache.objects; it has a first record, or will */
     uint32_t full_until;       /* lock: segments before this one are full */
+    bool frozen_left;          /* lock: after object_discard, frozen files may be left to delete */
     bool unsynced;             /* lock: written since the last fdatasync began */
     bool syncing;              /* lock: fdatasync is under way */
     int64_t checked_ms;        /* lock: as the records say */
@@ -138,10 +145,22 @@ struct opened_queue {
     size_t first, count;
 };
 
+/*
+ * A closed object is doomed while somebody changes what is on the disk of it. Who opens it
+ * meanwhile adds nothing to it, and uses of it:
+ */
+enum doom {
+    DOOM_NONE,
+    DOOM_REMOVED, /* nothing: records and bytes are going */
+    DOOM_FROZEN,  /* nothing for the moment: its records are changing, and then bytes go */
+    DOOM_SWEPT,   /* all: only what no record names is going */
+};
+
 struct cache {
     int dirfd, objects_fd; /* immutable after cache_open, as are those to pool */
     uint64_t size_bytes, free_bytes;
-    struct cipher *cipher; /* NULL: objects are not encrypted */
+    int64_t freeze_after_ms; /* 0: nothing is frozen */
+    struct cipher *cipher;   /* NULL: objects are not encrypted */
     unsigned check_bytes;
     int64_t started_ms;
     struct workers *workers;
@@ -158,19 +177,20 @@ struct cache {
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
 
     struct lock lock;
-    struct cond changed;        /* for the flusher */
-    struct cond due;            /* for the upkeep */
-    struct cond idle;           /* for cache_close */
-    struct map table;           /* lock; by id */
-    struct map doomed;          /* lock; ids that eviction takes from the disk right now */
-    struct object *dirty;       /* lock */
-    uint64_t objects, sealed;   /* lock: of which something is on disk; all of it */
-    uint64_t bytes;             /* lock: disk that they take */
-    atomic_uint draining;       /* calls of cache_drain_store */
-    uint64_t flights, busy;     /* lock: flights; flights, fills and reads that wait */
-    bool ending, tick, evict;   /* lock: what the flusher is asked for */
-    bool upkeep_ending;         /* lock */
-    struct opened_queue opened; /* lock: to be checked */
+    struct cond changed;           /* for the flusher */
+    struct cond due;               /* for the upkeep */
+    struct cond idle;              /* for cache_close */
+    struct map table;              /* lock; by id */
+    struct map doomed;             /* lock; by id: one of cache.c's marks */
+    struct object *dirty;          /* lock */
+    uint64_t objects, sealed;      /* lock: of which something is on disk; all of it */
+    uint64_t bytes;                /* lock: disk that they take, also frozen */
+    uint64_t frozen, frozen_bytes; /* lock: frozen segments, the disk that their files take */
+    atomic_uint draining;          /* calls of cache_drain_store */
+    uint64_t flights, busy;        /* lock: flights; flights, fills and reads that wait */
+    bool ending, tick, evict;      /* lock: what the flusher is asked for */
+    bool upkeep_ending;            /* lock */
+    struct opened_queue opened;    /* lock: to be checked */
 };
 
 static inline struct slice id_slice(const struct object_id *id)
@@ -193,8 +213,16 @@ void cache_dirty(struct object *o) EXCLUDES(o->cache->lock);
  * off.
  */
 bool cache_reserve(struct object *o, uint64_t n) EXCLUDES(o->cache->lock);
+/* False: it is open, or doomed already. `id` must outlive cache_undoom. */
+bool cache_doom_locked(struct cache *c, const struct object_id *id, enum doom why)
+    REQUIRES(c->lock);
+bool cache_doom(struct cache *c, const struct object_id *id, enum doom why) EXCLUDES(c->lock);
+void cache_undoom(struct cache *c, const struct object_id *id) EXCLUDES(c->lock);
+enum doom cache_doom_of_locked(struct cache *c, const struct object_id *id) REQUIRES(c->lock);
 /* Adds to the counters of what is on disk. */
 void cache_count(struct cache *c, int64_t bytes, int64_t objects, int64_t sealed) EXCLUDES(c->lock);
+/* Of those bytes, what is frozen. */
+void cache_count_frozen(struct cache *c, int64_t segments, int64_t bytes) EXCLUDES(c->lock);
 
 /* health.c: what the disk refuses */
 
@@ -220,7 +248,7 @@ void object_unload(struct object *o, uint32_t segment) EXCLUDES(o->lock);
 void object_forget(struct object *o, uint64_t granule) EXCLUDES(o->lock);
 /* Forgets all; returns the disk and the records that were there. */
 struct forgotten {
-    uint64_t disk;
+    uint64_t disk, frozen, frozen_bytes;
     bool counted, sealed;
 };
 struct forgotten object_forget_all(struct object *o) EXCLUDES(o->lock);
@@ -272,6 +300,30 @@ int granules_write(struct object *o, int fd, uint64_t offset, const char *bytes,
  * are not those that the check was made of, and may be zeroes now.
  */
 bool granule_open(const struct object *o, uint64_t granule, char *bytes, const uint8_t *check);
+
+/* thaw.c: frozen segments. Those functions that take an object or a cache block. */
+
+/* "ab/cdef...N.zst", below objects/. */
+void frozen_path(const struct segment_id *id, char out[FROZEN_PATH_BYTES]);
+void frozen_remove(struct cache *c, const struct segment_id *id);
+/* What is not present of a loaded segment is in its frozen file. */
+bool segment_is_frozen(struct object *o, uint32_t segment) EXCLUDES(o->lock);
+/*
+ * Whole granules of one block from the frozen file, checked; `to` has room for a block. Where that
+ * file turns out to be damaged it is forgotten. -errno: they have to be fetched.
+ */
+int object_thaw(struct object *o, uint64_t offset, char *to, size_t length) EXCLUDES(o->lock);
+/* The flusher's: deletes frozen files that records name no more; all of a discarded object's. */
+void object_remove_thawed(struct object *o) EXCLUDES(o->lock);
+void object_remove_frozen(struct object *o) EXCLUDES(o->lock);
+
+/* freeze.c */
+
+/*
+ * Freezes the next segment that is due, from a place in the index on, which moves (0: at the start
+ * again). False: none is. The upkeep's; blocks.
+ */
+bool freeze_next(struct cache *c, uint64_t *place) EXCLUDES(c->lock);
 
 /* keyed.c */
 

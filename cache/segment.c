@@ -37,6 +37,8 @@ static struct segment *segment_from(const struct object *o, uint32_t n,
     struct present_sum sum = present_sum(o->size, n, r->present);
     memcpy(s->present, r->present, bitmap_bytes(granules));
     memcpy(s->checks, r->checks, (size_t)granules * r->check_bytes);
+    s->dense = r->dense;
+    s->frozen_bytes = r->frozen_bytes;
     s->count = sum.granules;
     s->disk = sum.disk;
     return s;
@@ -69,6 +71,15 @@ static void unload_locked(struct object *o, uint32_t besides) REQUIRES(o->lock)
     }
 }
 
+/* -EAGAIN: it is changing, and nothing that it names may be used. */
+static int find_record_locked(struct cache *c, const struct segment_id *id, struct index_record *r,
+                              void **owned) REQUIRES(c->lock)
+{
+    enum doom doom = cache_doom_of_locked(c, &id->object);
+    bool steady = doom == DOOM_NONE || doom == DOOM_SWEPT;
+    return steady ? index_find(c->index, id, r, owned) : -EAGAIN;
+}
+
 void object_load(struct object *o, uint32_t n)
 {
     struct cache *c = o->cache;
@@ -82,10 +93,9 @@ void object_load(struct object *o, uint32_t n)
     if (!wanted)
         return;
     WITH_LOCK (&c->lock)
-        rc = map_find(&c->doomed, id_slice(&o->id)) ? -EAGAIN
-                                                    : index_find(c->index, &id, &r, &owned);
+        rc = find_record_locked(c, &id, &r, &owned);
     if (rc == -EAGAIN)
-        return; /* it is being deleted right now */
+        return;
     AUTO_FREE struct segment *s = rc == 0 ? segment_from(o, n, &r) : segment_new(o, n);
     WITH_LOCK (&o->lock) {
         if (!o->segments)
@@ -155,7 +165,7 @@ static bool full_on_disk(struct object *o, uint32_t n)
     AUTO_FREE void *owned = NULL;
     int rc;
     WITH_LOCK (&c->lock)
-        rc = index_find(c->index, &id, &r, &owned);
+        rc = find_record_locked(c, &id, &r, &owned);
     return rc == 0 && r.size == o->size &&
            present_sum(r.size, n, r.present).granules == granules_of(r.size, n);
 }
@@ -235,11 +245,17 @@ void object_forget(struct object *o, uint64_t granule)
     fill_poke(o);
 }
 
-/* Of the segments that nobody loaded. */
-static uint64_t unloaded_disk(struct object *o)
+static void add_frozen(struct forgotten *f, uint64_t bytes)
+{
+    f->disk += bytes;
+    f->frozen += bytes > 0;
+    f->frozen_bytes += bytes;
+}
+
+/* Adds the segments that nobody loaded. */
+static void forget_unloaded(struct object *o, struct forgotten *f)
 {
     struct cache *c = o->cache;
-    uint64_t disk = 0;
     for (uint32_t n = 0; n < o->segment_count; n++) {
         struct segment_id id = {.object = o->id, .number = n};
         struct index_record r;
@@ -251,19 +267,23 @@ static uint64_t unloaded_disk(struct object *o)
         if (!loaded)
             WITH_LOCK (&c->lock)
                 rc = index_find(c->index, &id, &r, &owned);
-        if (rc == 0)
-            disk += present_sum(r.size, n, r.present).disk;
+        if (rc == 0) {
+            f->disk += present_sum(r.size, n, r.present).disk;
+            add_frozen(f, r.frozen_bytes);
+        }
     }
-    return disk;
 }
 
 struct forgotten object_forget_all(struct object *o)
 {
-    struct forgotten f = {.disk = unloaded_disk(o)};
+    struct forgotten f = {0};
+    forget_unloaded(o, &f);
     WITH_LOCK (&o->lock) {
         for (uint32_t n = 0; o->segments && n < o->segment_count; n++) {
-            if (o->segments[n])
+            if (o->segments[n]) {
                 f.disk += o->segments[n]->disk;
+                add_frozen(&f, o->segments[n]->frozen_bytes);
+            }
             free(o->segments[n]);
         }
         free(o->segments);

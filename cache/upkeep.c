@@ -5,6 +5,7 @@
  *   at the start   files that no record names are deleted
  *   opened         a sealed object that was not checked since the daemon began is checked when it
  *                  is opened: whoever reads it by passthrough has the kernel's word only
+ *   not used       what was not used for long is compressed (cache/freeze.c), half of the time
  */
 #include <string.h>
 
@@ -14,7 +15,9 @@
 #define SCRUB_STEP_BYTES (8 * MIB) /* between two rests, so at most 160 MiB/s */
 #define WORK_MS 50                 /* likewise */
 #define REST_MS 50
-#define SAVE_MS 60000 /* what was used when */
+#define SAVE_MS 60000     /* what was used when */
+#define FREEZE_MS_MIN 100 /* between two looks for what was not used for long */
+#define FREEZE_MS_MAX 600000
 
 /* Of the last rest. */
 struct pace {
@@ -86,20 +89,39 @@ static bool is_ending(struct cache *c)
     return ending;
 }
 
+struct rounds {
+    int64_t save_at, freeze_at;
+    uint64_t place; /* where freezing goes on in the index */
+};
+
+static void freeze_some(struct cache *c, struct rounds *r)
+{
+    int64_t began = clock_mono_ms(), pause = c->freeze_after_ms / 8;
+    if (freeze_next(c, &r->place)) {
+        (void)rest(c, clock_mono_ms() - began); /* whether it ends is looked at by the caller */
+        return;
+    }
+    pause = pause < FREEZE_MS_MIN ? FREEZE_MS_MIN : pause;
+    r->freeze_at = clock_mono_ms() + (pause > FREEZE_MS_MAX ? FREEZE_MS_MAX : pause);
+}
+
 void *upkeep_run(void *arg)
 {
     struct cache *c = arg;
     struct pace pace = {.at_ms = clock_mono_ms()};
     struct walk w = {.cache = c, .go_on = go_on, .arg = &pace};
     maintain_files(&w);
-    int64_t save_at = clock_mono_ms() + SAVE_MS;
+    struct rounds r = {.save_at = clock_mono_ms() + SAVE_MS,
+                       .freeze_at = c->freeze_after_ms > 0 ? clock_mono_ms() : INT64_MAX};
     while (!is_ending(c)) {
         struct opened one;
-        if (next_opened(c, save_at, &one))
+        if (next_opened(c, r.save_at < r.freeze_at ? r.save_at : r.freeze_at, &one))
             maintain_verify(&w, &one.id, one.size);
-        if (clock_mono_ms() >= save_at) {
+        else if (clock_mono_ms() >= r.freeze_at)
+            freeze_some(c, &r);
+        if (clock_mono_ms() >= r.save_at) {
             (void)uses_save(c->uses, NULL); /* tried again */
-            save_at = clock_mono_ms() + SAVE_MS;
+            r.save_at = clock_mono_ms() + SAVE_MS;
         }
     }
     (void)uses_save(c->uses, NULL); /* without it, choices are worse for a while */

@@ -52,8 +52,11 @@ struct request {
     int generation;
 };
 
+/* Objects whose key begins with z compress well; the others do not. */
 static inline char byte_at(int generation, const char *key, uint64_t offset)
 {
+    if (key[0] == 'z')
+        offset /= 128;
     uint64_t x = (offset / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)generation * 77;
     return (char)((x >> (offset % 8 * 8)) ^ (unsigned char)key[0]);
 }
