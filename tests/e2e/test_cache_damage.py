@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cache directory that was damaged with the daemon down: found, counted, fetched again."""
+import json
 import os
 import random
 import re
@@ -8,7 +9,7 @@ import pytest
 
 from support import bad_logs, damage
 from support.mounts import run_tarn
-from support.range_reader import read_full
+from support.range_reader import difference, read_full
 
 MIB = 1 << 20
 TABLE = 'silver/kept'
@@ -50,8 +51,13 @@ def chance():
 
 
 def wrong_files(m, contents):
-    """The names of files whose bytes are not the source's."""
-    return [path for path, data in contents.items() if (m / path).read_bytes() != data]
+    """The names of files whose bytes are not the source's, with where and how many are wrong."""
+    found = []
+    for path, data in contents.items():
+        got = (m / path).read_bytes()
+        if got != data:
+            found.append((path, len(got), *(difference(got, data) if len(got) == len(data) else ())))
+    return found
 
 
 def read_all(m, contents):
@@ -86,11 +92,9 @@ def check_parts(m, contents, parts):
 
 def counted(where):
     """What `tarn cache stat` says of damage."""
-    done = run_tarn('cache', 'stat', *where)
+    done = run_tarn('cache', 'stat', '--json', *where)
     assert done.returncode == 0, done.stderr
-    found = re.search(r'^damaged\D*(\d+)', done.stdout, re.M)
-    assert found, 'no count of damage in ' + done.stdout
-    return int(found[1])
+    return json.loads(done.stdout)['damaged']
 
 
 def verify(cache, sound=False):

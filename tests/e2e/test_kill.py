@@ -164,7 +164,7 @@ def torture(mount, s3, mixed, tmp_path, kills):
     print('SEED', seed)
     root, files, bucket = mixed
     chance = random.Random(seed)
-    counted = missed = 0
+    counted = missed = fetched = 0
     started = time.monotonic()
     with DelayProxy(s3.port, delay=DELAY_S) as proxy:
         victim = Victim(mount, 's3://' + bucket, tmp_path / 'cache', s3.env,
@@ -195,9 +195,10 @@ def torture(mount, s3, mixed, tmp_path, kills):
             m.unmount()
         finally:
             readers.stop()
-        reads, total = readers.control.sums()
-        print('%d kills in flight, %d others, %.0f s; %d reads of %d MiB compared, %d MiB fetched'
-              % (counted, missed, time.monotonic() - started, reads, total / MIB, fetched / MIB))
+            reads, total = readers.control.sums()
+            print('%d kills in flight, %d others, %.0f s; %d reads of %d MiB compared, %d MiB fetched'
+                  % (counted, missed, time.monotonic() - started, reads, total / MIB,
+                     fetched / MIB))
     verify_after(tmp_path / 'cache')
     return reads, total, fetched
 

@@ -10,8 +10,9 @@ OUTSIDE = b'\xa5 not of this lake '
 
 
 def objects(cache):
-    """All files of objects, biggest first."""
-    found = [p for p in (cache / 'objects').rglob('*') if p.is_file() and not p.is_symlink()]
+    """All files of objects that were not damaged by links, biggest first."""
+    found = [p for p in (cache / 'objects').rglob('*')
+             if p.is_file() and not p.is_symlink() and p.stat().st_nlink == 1]
     return sorted(found, key=lambda p: (-p.stat().st_size, p))
 
 

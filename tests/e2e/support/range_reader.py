@@ -13,12 +13,10 @@ import json
 import mmap
 import os
 import random
-import struct
 import sys
 import time
 
 RANGE_BYTES_MAX = 3 << 20
-STATS = struct.Struct('=QQ')
 
 
 class Control:
@@ -27,25 +25,26 @@ class Control:
     def __init__(self, path, readers=0):
         if readers:
             with open(path, 'wb') as f:
-                f.write(b'\0' * (8 + STATS.size * readers))
+                f.write(b'\0' * (8 + 16 * readers))
         self.readers = readers
         with open(path, 'r+b') as f:
             self.map = mmap.mmap(f.fileno(), 0)
+        self.words = memoryview(self.map).cast('Q')     # each is stored at once
 
     @property
     def state(self):
-        return struct.unpack_from('=Q', self.map)[0]
+        return self.words[0]
 
     @state.setter
     def state(self, value):
-        struct.pack_into('=Q', self.map, 0, value)
+        self.words[0] = value
 
     def tell(self, index, reads, count):
-        STATS.pack_into(self.map, 8 + STATS.size * index, reads, count)
+        self.words[1 + 2 * index], self.words[2 + 2 * index] = reads, count
 
     def sums(self):
-        told = [STATS.unpack_from(self.map, 8 + STATS.size * i) for i in range(self.readers)]
-        return [sum(column) for column in zip(*told)]
+        """Reads and bytes of all readers."""
+        return sum(self.words[1::2]), sum(self.words[2::2])
 
 
 def difference(got, wanted):
