@@ -75,8 +75,7 @@ static int check_section(const struct run *r, enum run_section_id section, struc
 static int check_layout(const struct run *r, struct err *err)
 {
     static const uint8_t record_bytes[RUN_SECTIONS] = {[RUN_BLOCKS] = 1,
-                                                       [RUN_INDEX] =
-                                                           sizeof(struct run_index_record),
+                                                       [RUN_INDEX] = 4,
                                                        [RUN_LEVELS] = 4,
                                                        [RUN_DIRS] = sizeof(struct run_dir_record),
                                                        [RUN_NAMES] = 1,
@@ -96,8 +95,8 @@ static int check_layout(const struct run *r, struct err *err)
         records[i] = bytes / record_bytes[i];
     }
     bool sound = h->files <= FILES_MAX && h->dirs >= 1 && h->dirs <= FILES_MAX &&
-                 h->sections[RUN_BLOCKS].bytes % RUN_PAGE_BYTES == 0 && records[RUN_INDEX] >= 1 &&
-                 records[RUN_INDEX] - 1 <= h->files && records[RUN_LEVELS] >= 2 &&
+                 h->sections[RUN_BLOCKS].bytes % RUN_BLOCK_ALIGN == 0 &&
+                 records[RUN_INDEX] == run_blocks(h->files) + 1 && records[RUN_LEVELS] >= 2 &&
                  records[RUN_LEVELS] <= RUN_LEVELS_MAX && records[RUN_DIRS] == h->dirs &&
                  records[RUN_KEYS] <= UINT32_MAX && records[RUN_REMOVED] <= FILES_MAX &&
                  records[RUN_COUNTS] <= FILES_MAX && records[RUN_TWINS] <= h->dirs &&
@@ -141,7 +140,6 @@ static int check_tables(struct run *r, struct err *err)
         if (rc < 0)
             return rc;
     }
-    r->blocks = (uint32_t)(section_bytes(r, RUN_INDEX) / sizeof(struct run_index_record) - 1);
     return 0;
 }
 

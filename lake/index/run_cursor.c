@@ -11,45 +11,21 @@ struct block {
 
 static int find_extent(const struct run *r, uint32_t block, struct block *out, struct err *err)
 {
-    struct run_index_record record[2];
+    uint32_t place[2];
     const uint8_t *at;
-    struct run_place pair = {RUN_INDEX, block * (uint64_t)sizeof record[0], sizeof record};
+    struct run_place pair = {RUN_INDEX, block * (uint64_t)sizeof place[0], sizeof place};
     int rc = run_touch(r, pair, &at, err);
     if (rc < 0)
         return rc;
-    memcpy(record, at, sizeof record);
-    uint64_t pages = r->head.sections[RUN_BLOCKS].bytes / RUN_PAGE_BYTES;
-    if (record[0].page >= record[1].page || record[1].page > pages ||
-        record[0].first_ordinal >= record[1].first_ordinal ||
-        record[1].first_ordinal > r->head.files)
+    memcpy(place, at, sizeof place);
+    if (place[0] >= place[1] || place[1] > r->head.sections[RUN_BLOCKS].bytes / RUN_BLOCK_ALIGN)
         return run_damaged("extent of block", block, err);
-    *out = (struct block){.at = record[0].page * (uint64_t)RUN_PAGE_BYTES,
-                          .end = record[1].page * (uint64_t)RUN_PAGE_BYTES,
-                          .first = record[0].first_ordinal,
-                          .next = record[1].first_ordinal};
+    uint32_t first = block * RUN_BLOCK_FILES, left = r->head.files - first;
+    *out = (struct block){.at = place[0] * (uint64_t)RUN_BLOCK_ALIGN,
+                          .end = place[1] * (uint64_t)RUN_BLOCK_ALIGN,
+                          .first = first,
+                          .next = first + (left < RUN_BLOCK_FILES ? left : RUN_BLOCK_FILES)};
     return 0;
-}
-
-/* The block that holds an ordinal below run_files. */
-static int find_block(const struct run *r, uint32_t ordinal, uint32_t *out, struct err *err)
-{
-    uint32_t low = 0, high = r->blocks;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        struct block b;
-        int rc = find_extent(r, middle, &b, err);
-        if (rc < 0)
-            return rc;
-        if (ordinal >= b.first && ordinal < b.next) {
-            *out = middle;
-            return 0;
-        }
-        if (ordinal >= b.next)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return run_damaged("no block has ordinal", ordinal, err);
 }
 
 /* Moves to the start of a block. */
@@ -90,7 +66,8 @@ static inline struct coded read_coded(struct bytes *b)
 static bool splice(struct buf *b, const struct coded *t, struct slice tail)
 {
     size_t len = t->shared + t->middle.n + tail.n;
-    if (len == b->len && tail.p == b->data + len - tail.n) { /* the names of a job are equally long */
+    if (len == b->len &&
+        tail.p == b->data + len - tail.n) { /* the names of a job are equally long */
         memcpy(b->data + t->shared, t->middle.p, t->middle.n);
         return true;
     }
@@ -207,8 +184,7 @@ static int apply(struct run_cursor *c, const struct record *r, struct err *err)
 
 static struct bytes rest_of_block(const struct run_cursor *c)
 {
-    return bytes_make(c->run->map + c->run->head.sections[RUN_BLOCKS].page * RUN_PAGE_BYTES +
-                          c->at,
+    return bytes_make(c->run->map + c->run->head.sections[RUN_BLOCKS].page * RUN_PAGE_BYTES + c->at,
                       c->end - c->at);
 }
 
@@ -234,7 +210,7 @@ static int decode(struct run_cursor *c, struct entry *out, struct err *err)
     return 0;
 }
 
-/* Moves within the block to an ordinal. Every open of a file comes here: hundreds of entries a call. */
+/* Moves within the block to an ordinal: every open of a file comes here. */
 static int skip_to(struct run_cursor *c, uint32_t ordinal, struct err *err)
 {
     struct bytes b = rest_of_block(c);
@@ -264,10 +240,7 @@ int run_cursor_init(struct run_cursor *c, const struct run *r, uint32_t ordinal,
         c->ordinal = r->head.files;
         return 0;
     }
-    uint32_t block;
-    int rc = find_block(r, ordinal, &block, err);
-    if (rc == 0)
-        rc = enter_block(c, block, err);
+    int rc = enter_block(c, ordinal / RUN_BLOCK_FILES, err);
     if (rc == 0)
         rc = skip_to(c, ordinal, err);
     if (rc < 0)
@@ -287,12 +260,8 @@ int run_cursor_next(struct run_cursor *c, struct entry *out, struct err *err)
         return 0;
     struct block b;
     int rc = find_extent(c->run, c->block - 1, &b, err);
-    if (rc == 0 && c->ordinal >= b.next) {
-        uint32_t expected = c->ordinal;
+    if (rc == 0 && c->ordinal >= b.next)
         rc = enter_block(c, c->block, err);
-        if (rc == 0 && c->ordinal != expected)
-            rc = run_damaged("first file of block", c->block - 1, err);
-    }
     if (rc == 0)
         rc = decode(c, out, err);
     return rc < 0 ? rc : 1;
@@ -359,10 +328,9 @@ int run_find_file(const struct run *r, uint32_t dir, struct slice name, uint32_t
         return rc;
     if (d.files == 0)
         return err_set(err, ENOENT, "no file %.*s", SLICE_FMT(name));
-    uint32_t low, high; /* blocks: the name is in one of [low, high] if anywhere */
-    rc = find_block(r, d.first_file, &low, err);
-    if (rc == 0)
-        rc = find_block(r, d.first_file + d.files - 1, &high, err);
+    /* Blocks: the name is in one of [low, high] if anywhere. */
+    uint32_t low = d.first_file / RUN_BLOCK_FILES;
+    uint32_t high = (d.first_file + d.files - 1) / RUN_BLOCK_FILES;
     while (rc == 0 && low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
         struct slice first = SLICE_NONE;

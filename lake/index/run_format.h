@@ -4,7 +4,7 @@
  *
  *   page 0   header, zeros; CRC32C of the page with the CRC's own field as 0
  *   blocks   the files in order
- *   index    le32 (page within blocks, first ordinal) a block, and a last one: (pages, files)
+ *   index    le32 a block: its place within blocks in units of RUN_BLOCK_ALIGN, and a last one
  *   levels   le32 a depth: the first directory of that depth, and a last one: (directories)
  *   dirs     struct run_dir_record a directory, breadth first
  *   names    the directories' names in that order, without anything between them
@@ -20,7 +20,8 @@
  * read without a way to fail: on open). So opening a run costs the same whatever its size, but for
  * the sums, a thousandth of it.
  *
- * A block is one page, or several where an entry is larger than one, filled up with zeros:
+ * A block has RUN_BLOCK_FILES entries, the last one what is left, and is filled up with zeros to
+ * RUN_BLOCK_ALIGN: block and place of an ordinal are known, and few entries are read to find it.
  *
  *   entry   := tag:u8 path [index] [raw] size mtime version [extra]      all numbers are varints
  *   path    := shared tail n bytes[n]     previous path's first `shared` bytes, bytes, its last
@@ -38,8 +39,17 @@
 #include <stdint.h>
 
 #define RUN_MAGIC "tarn run"
-#define RUN_FORMAT 1U
+#define RUN_FORMAT 2U
 #define RUN_PAGE_BYTES ((size_t)4096)
+/* Fewer are found quicker, and each block has one path in full. */
+#define RUN_BLOCK_FILES 32U
+/* le32 times this: what a run of FILES_MAX files of 250 bytes takes. */
+#define RUN_BLOCK_ALIGN 16U
+
+static inline uint32_t run_blocks(uint32_t files)
+{
+    return files / RUN_BLOCK_FILES + (files % RUN_BLOCK_FILES != 0);
+}
 
 /* Texts of an entry. What a key's raw name or extra bytes may be is bounded by one log action. */
 #define RUN_PATH_BYTES_MAX KEY_BYTES_MAX
@@ -85,11 +95,6 @@ struct run_header {
 };
 _Static_assert(sizeof(struct run_header) == 72 + 16 * RUN_SECTIONS, "run_header has no holes");
 _Static_assert(sizeof(struct run_header) <= RUN_PAGE_BYTES, "run_header fits in a page");
-
-struct run_index_record {
-    uint32_t page, first_ordinal;
-};
-_Static_assert(sizeof(struct run_index_record) == 8, "run_index_record has no holes");
 
 struct run_dir_record {
     uint64_t name; /* offset << 8 | length */

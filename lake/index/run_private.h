@@ -17,7 +17,6 @@ struct run {
     const uint32_t *sums;      /* in the map; checked on open */
     size_t pages;              /* that have a sum */
     _Atomic uint64_t *checked; /* a bit a page: its sum was right */
-    uint32_t blocks;
 };
 
 /* -EUCLEAN with a message that names the place. */

@@ -40,10 +40,9 @@ struct run_writer {
     struct page_sums sums;
     struct page_stream *out, *names; /* names: beside the directories, at the same time */
 
-    struct buf block, record;
+    struct buf record;
     struct entry_coder coder; /* after the previous file in the block */
-    uint64_t block_page;
-    VEC(struct run_index_record) index;
+    VEC(uint32_t) index;      /* where blocks begin */
 
     struct buf dir_path;
     VEC(struct open_dir) stack; /* at[0]: the root */
@@ -117,7 +116,7 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
                                  .next_page = 1,
                                  .out = malloc(sizeof *w->out),
                                  .names = malloc(sizeof *w->names),
-                                 .index = VEC_MAX(FILES_MAX + 1),
+                                 .index = VEC_MAX((size_t)run_blocks(FILES_MAX) + 1),
                                  .stack = VEC_MAX(RUN_LEVELS_MAX),
                                  .levels = VEC_MAX(RUN_LEVELS_MAX),
                                  .level_starts = VEC_MAX(RUN_LEVELS_MAX),
@@ -127,7 +126,6 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
         (void)out_of_memory(err);
         return NULL;
     }
-    buf_init(&w->block, RUN_PAGE_BYTES + 3 * RUN_TEXT_BYTES_MAX);
     buf_init(&w->record, 3 * RUN_TEXT_BYTES_MAX);
     entry_coder_init(&w->coder);
     buf_init(&w->dir_path, RUN_PATH_BYTES_MAX);
@@ -170,7 +168,6 @@ void run_writer_free(struct run_writer *w)
     vec_done(&w->level_starts);
     vec_done(&w->base_dirs);
     vec_done(&w->twins);
-    buf_done(&w->block);
     buf_done(&w->record);
     entry_coder_done(&w->coder);
     buf_done(&w->dir_path);
@@ -258,46 +255,34 @@ static int change_dir(struct run_writer *w, struct slice dir, struct err *err)
 
 /* Files --------------------------------------------------------------------------------------- */
 
-static int close_block(struct run_writer *w, struct err *err)
+/* Notes where the next block begins. */
+static int begin_block(struct run_writer *w, struct err *err)
 {
-    static const uint8_t zeros[RUN_PAGE_BYTES];
-    size_t pages = (w->block.len + RUN_PAGE_BYTES - 1) / RUN_PAGE_BYTES;
-    int rc = page_stream_put(&w->sums, w->out, w->block.data, w->block.len, err);
-    if (rc == 0)
-        rc = page_stream_put(&w->sums, w->out, zeros, pages * RUN_PAGE_BYTES - w->block.len, err);
-    w->block_page += pages;
-    if (w->block_page > UINT32_MAX)
+    static const uint8_t zeros[RUN_BLOCK_ALIGN];
+    size_t over = w->out->bytes % RUN_BLOCK_ALIGN;
+    int rc = over ? page_stream_put(&w->sums, w->out, zeros, RUN_BLOCK_ALIGN - over, err) : 0;
+    if (rc < 0)
+        return rc;
+    uint64_t place = w->out->bytes / RUN_BLOCK_ALIGN;
+    if (place > UINT32_MAX)
         return err_set(err, EOVERFLOW, "index: too large");
-    buf_reset(&w->block);
     entry_coder_reset(&w->coder);
-    return rc;
-}
-
-static int open_block(struct run_writer *w, struct err *err)
-{
-    struct run_index_record record = {(uint32_t)w->block_page, w->head.files};
-    int rc = vec_push(&w->index, record);
+    rc = vec_push(&w->index, (uint32_t)place);
     return rc < 0 ? push_failed(rc, err) : 0;
 }
 
 static int append_file(struct run_writer *w, const struct entry *e, bool new_dir, struct err *err)
 {
-    int rc = 0;
+    bool first = w->head.files % RUN_BLOCK_FILES == 0;
     uint32_t dir = w->stack.at[w->stack.n - 1].index;
-    if (w->block.len)
-        entry_coder_encode(&w->coder, e, new_dir ? &dir : NULL, &w->record);
-    if (w->block.len && w->block.len + w->record.len > RUN_PAGE_BYTES)
-        rc = close_block(w, err);
-    if (rc == 0 && w->block.len == 0) {
-        rc = open_block(w, err);
-        entry_coder_encode(&w->coder, e, &dir, &w->record);
-    }
-    buf_add_slice(&w->block, buf_slice(&w->record));
+    int rc = first ? begin_block(w, err) : 0;
+    if (rc < 0)
+        return rc;
+    entry_coder_encode(&w->coder, e, first || new_dir ? &dir : NULL, &w->record);
+    rc = buf_check(&w->record, err);
     if (rc == 0)
-        rc = buf_check(&w->record, err);
-    if (rc == 0)
-        rc = entry_coder_advance(&w->coder, e, err);
-    return rc < 0 ? rc : buf_check(&w->block, err);
+        rc = page_stream_put(&w->sums, w->out, w->record.data, w->record.len, err);
+    return rc < 0 ? rc : entry_coder_advance(&w->coder, e, err);
 }
 
 int run_writer_add(struct run_writer *w, const struct entry *e, struct err *err)
@@ -446,8 +431,9 @@ static int put_header(struct run_writer *w, struct err *err)
     if (pages > w->sums.capacity) /* at least the levels were written */
         return err_set(err, EIO, "index: %llu pages were not written", (unsigned long long)pages);
     const struct run_section *blocks = &h->sections[RUN_BLOCKS];
-    h->identity = hash64(h->files, slice_make(w->sums.at + blocks->page,
-                                              blocks->bytes / RUN_PAGE_BYTES * sizeof *w->sums.at));
+    uint64_t block_pages = (blocks->bytes + RUN_PAGE_BYTES - 1) / RUN_PAGE_BYTES;
+    h->identity =
+        hash64(h->files, slice_make(w->sums.at + blocks->page, block_pages * sizeof *w->sums.at));
     w->sums.at[0] = 0;
     h->sums_crc = crc32c(0, w->sums.at, pages * sizeof *w->sums.at);
     h->sections[RUN_SUMS] = (struct run_section){pages, pages * sizeof *w->sums.at};
@@ -468,13 +454,13 @@ int run_writer_finish(struct run_writer *w, struct slice meta, const struct run_
 {
     if (meta.n > RUN_META_BYTES_MAX)
         return err_set(err, EOVERFLOW, "index: %zu bytes of metadata", meta.n);
-    int rc = w->block.len ? close_block(w, err) : 0;
+    int rc = 0;
     while (rc == 0 && w->stack.n)
         rc = close_dir(w, err);
     if (rc == 0)
-        rc = stream_end(w, w->out, RUN_BLOCKS, err);
+        rc = begin_block(w, err); /* the last mark */
     if (rc == 0)
-        rc = open_block(w, err); /* the last mark */
+        rc = stream_end(w, w->out, RUN_BLOCKS, err);
     if (rc == 0)
         rc = put_section(w, RUN_INDEX, w->index.at, w->index.n * sizeof *w->index.at, err);
     if (rc == 0)

@@ -203,9 +203,49 @@ static void test_empty(void **state)
     fixture_dir_done(fd, dir);
 }
 
+/* Every file is found by its place and by its name, however many the last block has. */
+static void test_block_edges(void **state)
+{
+    (void)state;
+    static const unsigned counts[] = {
+        1, RUN_BLOCK_FILES - 1, RUN_BLOCK_FILES, RUN_BLOCK_FILES + 1, 2 * RUN_BLOCK_FILES, 999};
+    char at[32];
+    int fd = fixture_dir(at);
+    for (size_t n = 0; n < ARRAY_SIZE(counts); n++) {
+        struct err err = ERR_INIT;
+        char name[32];
+        AUTO(run) struct run *r = NULL;
+        AUTO(buf) struct buf scratch;
+        buf_init(&scratch, 1 << 20);
+        struct index_build *b = index_build_new(fd, &err);
+        for (unsigned i = 0; i < counts[n]; i++) {
+            (void)snprintf(name, sizeof name, "f%04u", i);
+            fixture_add(b, name, name, name, i, 0);
+        }
+        assert_int_equal(index_build_base(b, "base", SLICE_LIT("{}"), &err), 0);
+        index_build_free(b);
+        assert_int_equal(run_open(fd, "base", &r, &err), 0);
+        for (unsigned i = 0; i < counts[n]; i++) {
+            struct entry e;
+            uint32_t found;
+            (void)snprintf(name, sizeof name, "f%04u", i);
+            assert_int_equal(run_find_file(r, 0, slice_of(name), &found, &err), 0);
+            assert_int_equal(found, i);
+            assert_int_equal(run_file(r, i, &scratch, &e, NULL, &err), 0);
+            assert_true(slice_eq(e.path, slice_of(name)));
+            assert_int_equal(e.size, i);
+            assert_int_equal(e.mtime_ms, 1000 + i);
+        }
+        assert_int_equal(run_file(r, counts[n], &scratch, &(struct entry){0}, NULL, &err),
+                         -EUCLEAN);
+    }
+    fixture_dir_done(fd, at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_order), cmocka_unit_test(test_empty),
+                                       cmocka_unit_test(test_block_edges),
                                        cmocka_unit_test(test_damage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
