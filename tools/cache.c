@@ -148,6 +148,15 @@ static int do_it_here(struct cache_command *c, struct err *err)
     return rc < 0 ? rc : open_and_do(c, &d, err);
 }
 
+/* What was said of the cache is of no use to a daemon that has it open already. */
+static void warn_of_options(const struct cache_command *c)
+{
+    const struct options *o = &c->options;
+    if (o->cache_size || o->cache_free || o->cache_key_file || o->cache_compress_after)
+        (void)fprintf(stderr, "tarn cache: a daemon serves %s, whose own options count\n",
+                      o->cache_dir);
+}
+
 /* Whoever has the directory does it. */
 static int run(struct cache_command *c, struct err *err)
 {
@@ -155,7 +164,9 @@ static int run(struct cache_command *c, struct err *err)
     for (int i = 0; i < TRIES && rc == -EBUSY && !c->served; i++) {
         rc = ask_daemon(c->options.cache_dir, c->what, take_line, c, err);
         c->served = rc != -ENOENT && rc != -ECONNREFUSED && rc != -EPIPE;
-        if (!c->served)
+        if (c->served)
+            warn_of_options(c);
+        else
             rc = do_it_here(c, err);
     }
     if (rc == 0 && c->err.code)

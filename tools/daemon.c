@@ -43,9 +43,8 @@ static int open_log(struct daemon *d, const struct daemon_config *config, struct
 static int open_dirs(struct daemon *d, const struct daemon_config *config, struct err *err)
 {
     const char *path = config->options->cache_dir;
+    struct err told = ERR_INIT;
     int rc = directory_open(&d->directory, path, true, err);
-    if (rc == 0)
-        rc = directory_save_options(&d->directory, config->options, err);
     if (rc < 0)
         return rc;
     if (mkdirat(d->directory.dirfd, "indexes", 0700) < 0 && errno != EEXIST)
@@ -53,7 +52,11 @@ static int open_dirs(struct daemon *d, const struct daemon_config *config, struc
     d->indexes_dirfd = openat(d->directory.dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->indexes_dirfd < 0)
         return err_set(err, errno, "%s/indexes: %s", path, strerror(errno));
-    return open_log(d, config, err);
+    rc = open_log(d, config, err);
+    /* A disk that is full is no reason not to mount. */
+    if (rc == 0 && directory_save_options(&d->directory, config->options, &told) < 0)
+        log_warn("%s", told.msg);
+    return rc;
 }
 
 /* The key is used up: the cache has what it needs of it. */

@@ -109,7 +109,9 @@ int directory_save_options(const struct directory *d, const struct options *o, s
     options_format_cache(o, &text);
     buf_add_char(&text, '\n');
     int rc = buf_check(&text, err);
-    return rc < 0 ? rc : file_replace(d->dirfd, OPTIONS_FILE, buf_slice(&text), 0600, err);
+    if (rc == 0)
+        rc = file_replace(d->dirfd, OPTIONS_FILE, buf_slice(&text), 0600, err);
+    return rc < 0 ? err_wrap(err, "how the cache is kept is not remembered") : 0;
 }
 
 int directory_load_options(const struct directory *d, struct options *o, struct err *err)

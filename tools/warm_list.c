@@ -69,11 +69,12 @@ int warm_list_add(struct warm_list *l, const char *path, unsigned number, struct
     struct stat st;
     char dir_of_cache[PATH_MAX]; /* only that there is one */
     AUTO_FREE char *trimmed = strdup(path);
+    AUTO_FREE char *real = realpath(path, NULL); /* a link that was named is meant */
     if (!trimmed)
         return err_set(err, ENOMEM, "out of memory");
     for (size_t n = strlen(trimmed); n > 1 && trimmed[n - 1] == '/'; n--)
         trimmed[n - 1] = '\0';
-    if (stat(trimmed, &st) < 0)
+    if (!real || stat(trimmed, &st) < 0)
         return err_set(err, errno, "%s: %s", path, strerror(errno));
     int rc = ask_directory(trimmed, dir_of_cache, err);
     if (rc < 0)
@@ -84,7 +85,7 @@ int warm_list_add(struct warm_list *l, const char *path, unsigned number, struct
         if (S_ISDIR(st.st_mode)) {
             add_dir_locked(l, (struct warm_dir){.device = st.st_dev, .root = number}, trimmed);
         } else {
-            struct slice dir = arena_slice(&l->names, slice_of(trimmed));
+            struct slice dir = arena_slice(&l->names, slice_of(real));
             struct warm_file f = {.dir = dir.p,
                                   .size = (uint64_t)st.st_size,
                                   .inode = st.st_ino,

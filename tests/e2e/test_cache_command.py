@@ -201,6 +201,14 @@ def test_budget_of_the_last_daemon(mount, kept):
     assert saved == {'cache-size': '100T', 'cache-free': '1%'}
 
 
+def test_options_of_a_running_daemon(mount, kept, files):
+    """A daemon that runs keeps its own options, and that is said."""
+    m = warmed(mount, **kept)
+    done = run_tarn('cache', 'gc', m, '--cache-size', '3M')
+    assert done.returncode == 0 and 'own options count' in done.stderr
+    assert figures('stat', [str(m)])['objects'] == COUNT
+
+
 def test_stat_answers_while_verify_runs(mount, kept):
     """While clients verify one after the other, the mount and others who ask are answered."""
     m = warmed(mount, **kept)

@@ -221,6 +221,17 @@ def test_links_lead_nowhere(mount, served, proxy):
     assert proxy.counts('data') == 0
 
 
+def test_a_link_that_is_named(mount, served, lake, tmp_path):
+    """A link on the command line leads where it leads, to a file and to a directory."""
+    m = mount(**served)
+    (tmp_path / 'file').symlink_to(m / IMAGES / 'image-5.bin')
+    (tmp_path / 'dir').symlink_to(m / 'silver/orders')
+    done = run_tarn('warm', tmp_path / 'file', tmp_path / 'dir')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('done: read %d files' % (1 + len(lakes.tree(m / 'silver/orders'))))
+    assert run_tarn('warm', '--check', m / 'silver/orders@11').returncode == 0
+
+
 def test_one_object_once(mount, lake, served):
     """A file that several versions share is counted and read once."""
     m = mount(**served)
