@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cache/private.h"
 
 #define DRAIN_LOOK_MS 20
@@ -219,6 +220,12 @@ static int open_objects(struct cache *c, struct err *err)
     if (c->objects_fd < 0)
         return err_set(err, errno, "objects: %s", strerror(errno));
     remove_links(c->objects_fd);
+    /* Noting access times is a thirtieth of a read of 4 KiB that the kernel makes by itself. */
+    int quiet = file_quiet_dir(c->objects_fd);
+    if (quiet >= 0) {
+        (void)close(c->objects_fd); /* a directory */
+        c->objects_fd = quiet;
+    }
     return 0;
 }
 
