@@ -3,9 +3,11 @@
  * The object cache: objects of stores as sparse files on the local disk, filled in any order.
  *
  *   DIR/objects/ab/abcdef...   one sparse file an object, named by the hash of its identity
+ *   DIR/objects/ab/abc...N.zst segment N of it, frozen: seekable zstd (cache/frozen.h)
  *   DIR/cache.mdb              LMDB: per segment which granules are present, their checksums, the
  *                              object's ETag
  *   DIR/uses                   what was used when (cache/uses.h)
+ *   DIR/cache.key              the fingerprint of the key, where objects are encrypted
  *
  * An object's identity is (store url, key, size, etag as listed). What is missing of a read is
  * fetched by *flights*, each of a run of granules in one block, which all readers that miss any of
@@ -18,12 +20,16 @@
  *   absent --read--> flight (buffer from the pool) --all bytes, right length--> present in memory
  *   present in memory --file written, synced by the flusher, LMDB commit--> present on disk
  *   all granules present and synced --> sealed: the kernel may read the file by itself
+ *   not used for long, and it compresses --> frozen --read--> granule by granule as it was
  *
  * So kill -9 or power loss leaves LMDB naming only granules whose bytes are on the disk. A granule
  * is compared with its checksum before the first read from the file that this process makes of it;
  * a sealed object is checked in the background when it is opened (cache/upkeep.c). What is wrong is
  * forgotten and fetched again. Objects of stores that can open in place are read there and never
  * copied.
+ *
+ * With a key, granules are encrypted on the disk (cache/cipher.h): such objects are neither frozen
+ * nor for the kernel to read.
  *
  * A disk that is full or dead turns caching off for a while, not reading.
  *
@@ -46,8 +52,8 @@ struct cache_config {
     struct workers *workers; /* disk reads and writes; borrowed likewise */
     /* 32 bytes, not kept: objects are encrypted with AES-256-GCM. NULL: they are not. */
     const uint8_t *key;
-    int64_t freeze_after_ms; /* what was not used for so long is compressed; 0: nothing is */
     bool any_key; /* what another key made cannot be read, but can be counted and removed */
+    int64_t freeze_after_ms; /* what was not used for so long is compressed; 0: nothing is */
     /* What a log should say, once each time it becomes so. Any thread; may be NULL. */
     void (*tell)(void *arg, const char *text);
     void *arg;

@@ -58,6 +58,7 @@ static struct copy *copy_locked(struct object *o, uint32_t n) REQUIRES(o->lock)
     struct copy *copy = malloc(sizeof *copy + bitmap + checks);
     if (!copy)
         return NULL;
+    s->writing = true;
     s->thawed = s->frozen_bytes && s->count == granules;
     copy->record = (struct index_record){.size = o->size,
                                          .checked_ms = o->checked_ms,
@@ -106,7 +107,7 @@ static void take_back(struct object *o, struct batch *b, size_t from)
             uint32_t n = b->changes.at[i].id.number;
             if (o->segments && o->segments[n]) {
                 o->segments[n]->dirty = true;
-                o->segments[n]->thawed = false;
+                o->segments[n]->thawed = o->segments[n]->writing = false;
             }
         }
     }
@@ -164,7 +165,7 @@ static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
         if (frozen)
             object_remove_frozen(o);
     } else if (committed) {
-        object_remove_thawed(o);
+        object_written(o);
     } else {
         object_discard(o);
     }

@@ -224,30 +224,27 @@ static bool all_right(struct object *o, uint64_t offset, size_t length)
     return right;
 }
 
+enum look { RIGHT, WRONG, ABSENT };
+
 /*
  * Makes the object's bytes of what the file has, in place, and compares them with the check that
- * the record has. False also where the granule is not present any more.
+ * the record has.
  */
-static bool check_granule(struct object *o, uint64_t granule, char *bytes)
+static enum look check_granule(struct object *o, uint64_t granule, char *bytes)
 {
     uint8_t check[CHECK_BYTES_MAX];
     unsigned i = granule % SEGMENT_GRANULES, size = o->cache->check_bytes;
-    bool present = false;
-    WITH_LOCK (&o->lock) {
-        const struct segment *s = segment_of_locked(o, granule);
-        present = s && bitmap_has(s->present, i);
-        if (present)
-            memcpy(check, s->checks + (size_t)i * size, size);
-    }
-    if (!present || !granule_open(o, granule, bytes, check))
-        return false;
+    if (!object_check_of(o, granule, false, check))
+        return ABSENT;
+    if (!granule_open(o, granule, bytes, check))
+        return WRONG;
     WITH_LOCK (&o->lock) {
         struct segment *s = segment_of_locked(o, granule);
         if (s && bitmap_has(s->present, i) &&
             memcmp(s->checks + (size_t)i * size, check, size) == 0)
             bitmap_set(s->right, i);
     }
-    return true;
+    return RIGHT;
 }
 
 /* Reads and checks whole granules, and copies what is wanted of them. */
@@ -262,10 +259,11 @@ static int load_checked(struct object *o, int fd, uint64_t offset, char *to, siz
         int rc = file_pread_full(fd, bytes, whole, (off_t)(granule * GRANULE_BYTES), NULL);
         if (rc < 0)
             return -EIO;
-        if (!check_granule(o, granule, bytes)) {
+        enum look look = check_granule(o, granule, bytes);
+        if (look == WRONG)
             object_forget(o, granule);
+        if (look != RIGHT)
             wrong = -EBADMSG;
-        }
         if (to) {
             memcpy(to, bytes + from, n);
             to += n;

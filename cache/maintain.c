@@ -71,6 +71,14 @@ static bool is_present(struct object *o, uint64_t granule)
     return present;
 }
 
+static bool is_open(struct object *o)
+{
+    bool open;
+    WITH_LOCK (&o->cache->lock)
+        open = o->key != NULL;
+    return open;
+}
+
 static bool is_loaded(struct object *o, uint32_t segment)
 {
     bool loaded;
@@ -99,7 +107,6 @@ static bool verify_frozen(struct walk *w, struct object *o, uint32_t n)
 static bool verify_segment(struct walk *w, struct object *o, int fd, uint32_t n)
 {
     bool loaded = is_loaded(o, n);
-    uint64_t damaged = w->report.damaged;
     uint64_t first = (uint64_t)n * SEGMENT_GRANULES;
     object_load(o, n);
     for (uint64_t g = first; g < first + granules_of(o->size, n); g++) {
@@ -117,7 +124,7 @@ static bool verify_segment(struct walk *w, struct object *o, int fd, uint32_t n)
     }
     if (segment_is_frozen(o, n) && !verify_frozen(w, o, n))
         return false;
-    if (!loaded && w->report.damaged == damaged) /* else its record may not say so yet */
+    if (!loaded && !is_open(o))
         object_unload(o, n);
     return true;
 }
@@ -132,14 +139,6 @@ static void note_checked(struct object *o)
             o->segments[0]->dirty = true;
     }
     cache_dirty(o);
-}
-
-static bool is_open(struct object *o)
-{
-    bool open;
-    WITH_LOCK (&o->cache->lock)
-        open = o->key != NULL;
-    return open;
 }
 
 void maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)

@@ -86,6 +86,7 @@ struct segment {
     bool dirty;            /* the record says something else */
     bool noted;            /* this use of it has been noted */
     bool dense;            /* as in the record */
+    bool writing;          /* so does a copy that is not committed yet */
     bool thawed;           /* the record that is being written does without the frozen file */
     uint64_t frozen_bytes; /* as in the record: what is not present is in the frozen file */
     unsigned count;        /* granules present */
@@ -213,9 +214,11 @@ void cache_dirty(struct object *o) EXCLUDES(o->cache->lock);
  * off.
  */
 bool cache_reserve(struct object *o, uint64_t n) EXCLUDES(o->cache->lock);
-/* False: it is open, or doomed already. `id` must outlive cache_undoom. */
+/* False: it is open, or doomed already, for the end of which cache_doom waits. `id` must outlive
+ * cache_undoom. */
 bool cache_doom_locked(struct cache *c, const struct object_id *id, enum doom why)
     REQUIRES(c->lock);
+void cache_undoom_locked(struct cache *c, const struct object_id *id) REQUIRES(c->lock);
 bool cache_doom(struct cache *c, const struct object_id *id, enum doom why) EXCLUDES(c->lock);
 void cache_undoom(struct cache *c, const struct object_id *id) EXCLUDES(c->lock);
 enum doom cache_doom_of_locked(struct cache *c, const struct object_id *id) REQUIRES(c->lock);
@@ -244,6 +247,12 @@ struct segment *segment_of_locked(struct object *o, uint64_t granule) REQUIRES(o
 bool present_locked(struct object *o, uint64_t granule) REQUIRES(o->lock);
 /* Gives back the memory of a segment that its record tells all of. */
 void object_unload(struct object *o, uint32_t segment) EXCLUDES(o->lock);
+/*
+ * The check of a granule that is in the plain file, or with `frozen` in the frozen one; loads the
+ * segment. False: it is not there (any more).
+ */
+bool object_check_of(struct object *o, uint64_t granule, bool frozen, uint8_t *check)
+    EXCLUDES(o->lock);
 /* Forgets one granule, whose bytes are wrong. */
 void object_forget(struct object *o, uint64_t granule) EXCLUDES(o->lock);
 /* Forgets all; returns the disk and the records that were there. */
@@ -313,8 +322,9 @@ bool segment_is_frozen(struct object *o, uint32_t segment) EXCLUDES(o->lock);
  * file turns out to be damaged it is forgotten. -errno: they have to be fetched.
  */
 int object_thaw(struct object *o, uint64_t offset, char *to, size_t length) EXCLUDES(o->lock);
-/* The flusher's: deletes frozen files that records name no more; all of a discarded object's. */
-void object_remove_thawed(struct object *o) EXCLUDES(o->lock);
+/* The flusher's: its copies are committed, so frozen files that they do without can go. */
+void object_written(struct object *o) EXCLUDES(o->lock);
+/* The flusher's: all that a discarded object may have. */
 void object_remove_frozen(struct object *o) EXCLUDES(o->lock);
 
 /* freeze.c */

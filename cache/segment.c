@@ -63,7 +63,7 @@ static void unload_locked(struct object *o, uint32_t besides) REQUIRES(o->lock)
     if (o->loaded < SEGMENTS_LOADED_MAX)
         return;
     for (uint32_t n = 0; n < o->segment_count; n++) {
-        if (!o->segments[n] || o->segments[n]->dirty || n == besides)
+        if (!o->segments[n] || o->segments[n]->dirty || o->segments[n]->writing || n == besides)
             continue;
         free(o->segments[n]);
         o->segments[n] = NULL;
@@ -120,7 +120,7 @@ void object_load_range(struct object *o, uint64_t offset, uint64_t length)
 void object_unload(struct object *o, uint32_t n)
 {
     WITH_LOCK (&o->lock) {
-        if (o->segments && o->segments[n] && !o->segments[n]->dirty) {
+        if (o->segments && o->segments[n] && !o->segments[n]->dirty && !o->segments[n]->writing) {
             free(o->segments[n]);
             o->segments[n] = NULL;
             o->loaded--;
@@ -139,6 +139,23 @@ bool present_locked(struct object *o, uint64_t granule)
 {
     const struct segment *s = segment_of_locked(o, granule);
     return s && bitmap_has(s->present, granule % SEGMENT_GRANULES);
+}
+
+bool object_check_of(struct object *o, uint64_t granule, bool frozen, uint8_t *check)
+{
+    unsigned i = granule % SEGMENT_GRANULES, size = o->cache->check_bytes;
+    bool loaded = false, there = false;
+    for (int tries = 0; !loaded && tries < 3; tries++) { /* it may be unloaded at any moment */
+        object_load(o, (uint32_t)(granule / SEGMENT_GRANULES));
+        WITH_LOCK (&o->lock) {
+            const struct segment *s = segment_of_locked(o, granule);
+            loaded = s;
+            there = s && (frozen ? s->frozen_bytes > 0 : bitmap_has(s->present, i));
+            if (there)
+                memcpy(check, s->checks + (size_t)i * size, size);
+        }
+    }
+    return there;
 }
 
 /* Walks over the segments that are known to be full. True: all are. Else the next one, which is

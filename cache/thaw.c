@@ -53,15 +53,7 @@ static int read_frozen(struct object *o, const struct segment_id *id, uint64_t b
 static bool is_right(struct object *o, uint64_t granule, char *bytes)
 {
     uint8_t check[CHECK_BYTES_MAX];
-    unsigned size = o->cache->check_bytes;
-    bool frozen = false;
-    WITH_LOCK (&o->lock) {
-        const struct segment *s = segment_of_locked(o, granule);
-        frozen = s && s->frozen_bytes;
-        if (frozen)
-            memcpy(check, s->checks + (size_t)(granule % SEGMENT_GRANULES) * size, size);
-    }
-    return frozen && granule_open(o, granule, bytes, check);
+    return object_check_of(o, granule, true, check) && granule_open(o, granule, bytes, check);
 }
 
 /* The frozen file is of no use: what is not in the plain one is fetched. */
@@ -114,7 +106,7 @@ bool segment_is_frozen(struct object *o, uint32_t n)
 
 /* ---- when it is complete again ---- */
 
-/* Of one segment that has a frozen file it needs no more: the size of that; else 0. */
+/* The size of a frozen file that the segment's record does without; else 0. */
 static uint64_t take_thawed(struct object *o, uint32_t n)
 {
     uint64_t bytes = 0;
@@ -123,13 +115,14 @@ static uint64_t take_thawed(struct object *o, uint32_t n)
         if (s && s->thawed) {
             bytes = s->frozen_bytes;
             s->frozen_bytes = 0;
-            s->thawed = false;
         }
+        if (s)
+            s->thawed = s->writing = false;
     }
     return bytes;
 }
 
-void object_remove_thawed(struct object *o)
+void object_written(struct object *o)
 {
     for (uint32_t n = 0; n < o->segment_count; n++) {
         uint64_t bytes = take_thawed(o, n);

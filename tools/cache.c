@@ -214,6 +214,9 @@ static void tell_stat(const struct cache_command *c)
            human_count(s->sealed, b));
     printf("used       %s of %s (%u%%)\n", human_bytes(s->bytes, a), human_bytes(s->limit_bytes, b),
            s->limit_bytes ? human_percent(s->bytes, s->limit_bytes) : 100);
+    if (s->frozen)
+        printf("compressed %s parts of objects, in %s\n", human_count(s->frozen, a),
+               human_bytes(s->frozen_bytes, b));
     tell_disk(c);
     if (c->served)
         printf("caching    %s\n", s->off ? "off at the moment: the disk refuses writes" : "on");

@@ -29,6 +29,8 @@ static const struct field stat_fields[] = {
     FIELD("sealed", sealed),
     FIELD("bytes", bytes),
     FIELD("limitBytes", limit_bytes),
+    FIELD("frozen", frozen),
+    FIELD("frozenBytes", frozen_bytes),
     FIELD("hitBytes", hit_bytes),
     FIELD("fetchedBytes", fetched_bytes),
     FIELD("requests", requests),
