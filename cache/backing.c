@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sealed objects as files that the kernel reads by itself. */
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/clock.h"
 #include "cache/private.h"
@@ -44,6 +45,17 @@ static int file_at_once(struct object *o)
     return fd;
 }
 
+/*
+ * The file cannot be read any more, as far as that can be told without waiting. The kernel would
+ * hand that on to the reader; who reads through us is given the store's bytes.
+ */
+static bool is_dead(int fd)
+{
+    char byte;
+    struct iovec to = {&byte, sizeof byte};
+    return preadv2(fd, &to, 1, 0, RWF_NOWAIT) < 0 && errno == EIO;
+}
+
 int object_backing(struct object *o, struct task *t, int *fd, struct err *err)
 {
     struct cache *c = o->cache;
@@ -62,6 +74,11 @@ int object_backing(struct object *o, struct task *t, int *fd, struct err *err)
             return rc;
         if (rc < 0)
             return err_set(err, ENODATA, "%s: its file in the cache is lost", o->key);
+    }
+    if (!o->in_place && is_dead(opened)) {
+        cache_failed(c, EIO);
+        object_discard(o);
+        return err_set(err, ENODATA, "%s: its file in the cache cannot be read", o->key);
     }
     if (!o->in_place)
         note_all(o);
