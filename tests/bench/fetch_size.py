@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 sys.path[:0] = [str(TESTS), str(TESTS / 'e2e'), str(TESTS / 'bench')]
 
-from figures import lake, network                                      # noqa: E402
+from figures import lake, machine, network                             # noqa: E402
 from figures.setting import Bench                                      # noqa: E402
 from support import mounts                                             # noqa: E402
 
@@ -51,7 +51,10 @@ def build(kib):
 
 def loads(bench):
     """[(what, load, bytes needed)]"""
+    middle = bench.sizes.middle
     return network.wire_loads(bench)[:3] + [
+        ('sequential, 16 KiB a read',
+         lambda m: machine.read('seq', m / lake.MIDDLE, block=16 << 10), middle),
         ('random 4 KiB, 8 threads', lambda m: network.random_threads(m, 8),
          8 * network.RANDOM_READS // 4 * 4096)]
 
