@@ -224,11 +224,26 @@ static size_t evict_some(struct cache *c, struct sample *all, uint64_t target)
     return n;
 }
 
-bool cache_evict(struct cache *c)
+/* One at a time: two would each make all of the room that is missing. */
+static void begin_evicting(struct cache *c)
 {
-    AUTO_FREE struct sample *all = calloc(1, sizeof *all);
-    if (!all)
-        return false;
+    WITH_LOCK (&c->lock) {
+        while (c->evicting)
+            cond_wait(&c->idle, &c->lock);
+        c->evicting = true;
+    }
+}
+
+static void end_evicting(struct cache *c)
+{
+    WITH_LOCK (&c->lock) {
+        c->evicting = false;
+        cond_broadcast(&c->idle);
+    }
+}
+
+static bool evict_to_target(struct cache *c, struct sample *all)
+{
     for (unsigned idle = 0; idle < ROUNDS_IDLE;) {
         uint64_t high = cache_high_water(c), target = high - high / 64;
         bool enough;
@@ -239,6 +254,17 @@ bool cache_evict(struct cache *c)
         idle = evict_some(c, all, target) ? 0 : idle + 1;
     }
     return false;
+}
+
+bool cache_evict(struct cache *c)
+{
+    AUTO_FREE struct sample *all = calloc(1, sizeof *all);
+    if (!all)
+        return false;
+    begin_evicting(c);
+    bool enough = evict_to_target(c, all);
+    end_evicting(c);
+    return enough;
 }
 
 /* ---- whole objects ---- */

@@ -15,6 +15,7 @@
 
 #define FLUSH_MS 1000
 #define EVICT_RETRY_MS 250 /* where all that could go is open */
+#define SETTLE_MS 10000    /* new dirt may come as fast as it goes */
 #define BATCH_MAX 256      /* objects a transaction */
 
 /* What a record shall say: a copy, because the segment changes on. */
@@ -34,6 +35,7 @@ static void take_dirty(struct cache *c, struct batch *b)
 {
     b->count = 0;
     WITH_LOCK (&c->lock) {
+        c->flushing = true;
         while (c->dirty && b->count < BATCH_MAX) {
             struct object *o = c->dirty;
             c->dirty = o->dirty_next;
@@ -185,8 +187,12 @@ static bool flush(struct cache *c, struct batch *b)
     for (size_t i = 0; i < b->count; i++)
         finish(c, b, i, rc == 0);
     bool more;
-    WITH_LOCK (&c->lock)
+    WITH_LOCK (&c->lock) {
         more = c->dirty != NULL;
+        c->flushing = false;
+        if (c->settling)
+            cond_broadcast(&c->idle);
+    }
     return more;
 }
 
@@ -202,7 +208,7 @@ static struct asked wait_asked(struct cache *c, int64_t flush_at, int64_t evict_
         for (;;) {
             int64_t now = clock_mono_ms();
             a = (struct asked){.ending = c->ending,
-                               .tick = c->tick && now >= flush_at,
+                               .tick = c->tick && (now >= flush_at || c->settling > 0),
                                .evict = c->evict && now >= evict_at};
             if (a.ending || a.tick || a.evict)
                 break;
@@ -218,6 +224,20 @@ static struct asked wait_asked(struct cache *c, int64_t flush_at, int64_t evict_
         c->evict = c->evict && !a.evict;
     }
     return a;
+}
+
+void cache_settle(struct cache *c)
+{
+    int64_t until = clock_mono_ms() + SETTLE_MS;
+    WITH_LOCK (&c->lock) {
+        c->settling++;
+        while ((c->dirty || c->flushing) && clock_mono_ms() < until) {
+            c->tick = true;
+            cond_signal(&c->changed);
+            (void)cond_wait_until(&c->idle, &c->lock, until); /* looked at above */
+        }
+        c->settling--;
+    }
 }
 
 static bool over_high_water(struct cache *c)

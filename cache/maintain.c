@@ -338,6 +338,7 @@ int cache_verify(struct cache *c, bool (*each)(void *arg, const struct cache_rep
 {
     struct ticking t = {.tick = each, .arg = arg};
     struct walk w = {.cache = c, .go_on = tick, .arg = &t};
+    cache_settle(c); /* what has no record yet is looked at, too */
     int rc = each_object(&w, false, maintain_verify, err);
     if (rc == 0)
         *out = w.report;
@@ -365,6 +366,7 @@ int cache_gc(struct cache *c, struct cache_report *out, struct err *err)
 {
     struct walk w = {.cache = c, .go_on = on_and_on};
     uint64_t evicted = c->evicted_bytes;
+    cache_settle(c); /* what is dirty is as good as open */
     int rc = each_object(&w, false, check_file, err);
     if (rc < 0)
         return rc;
@@ -392,6 +394,7 @@ static void drop(struct walk *w, const struct object_id *id, uint64_t size)
 int cache_drop(struct cache *c, struct cache_report *out, struct err *err)
 {
     struct walk w = {.cache = c, .go_on = on_and_on};
+    cache_settle(c); /* likewise */
     int rc = each_object(&w, true, drop, err);
     if (rc == 0)
         *out = w.report;

@@ -190,6 +190,9 @@ struct cache {
     atomic_uint draining;          /* calls of cache_drain_store */
     uint64_t flights, busy;        /* lock: flights; flights, fills and reads that wait */
     bool ending, tick, evict;      /* lock: what the flusher is asked for */
+    bool flushing;                 /* lock: it has taken from the dirty list and not committed */
+    bool evicting;                 /* lock: somebody does */
+    unsigned settling;             /* lock: calls of cache_settle, for which it flushes at once */
     bool upkeep_ending;            /* lock */
     struct opened_queue opened;    /* lock: to be checked */
 };
@@ -381,6 +384,9 @@ void fill_repair(struct object *o) EXCLUDES(o->lock);
 /* flush.c */
 
 void *flusher_run(void *cache);
+
+/* Waits, for some seconds at most, until what is dirty now has been committed. Blocks. */
+void cache_settle(struct cache *c) EXCLUDES(c->lock);
 
 /* evict.c */
 
