@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define READ_CHUNK ((size_t)64 << 10)
@@ -140,4 +141,13 @@ int file_temporary(int dirfd, int *out, struct err *err)
         return err_set(err, errno, "temporary file: %s", strerror(errno));
     *out = fd;
     return 0;
+}
+
+int file_quiet_dir(int dirfd)
+{
+    struct mount_attr quiet = {.attr_set = MOUNT_ATTR_NOATIME, .attr_clr = MOUNT_ATTR__ATIME};
+    AUTO_FD int fd = open_tree(dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &quiet, sizeof quiet) < 0)
+        return -1;
+    return STEAL_FD(fd);
 }

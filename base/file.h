@@ -23,6 +23,13 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err);
 /* A file without a name in the directory (O_TMPFILE, or made and unlinked): *fd is the caller's. */
 int file_temporary(int dirfd, int *fd, struct err *err);
 
+/*
+ * A descriptor of the same directory through a mount of our own, which nobody else sees: reads of
+ * what is opened below it note no access times, and it does not lead into what is mounted below
+ * the directory. -1 where the kernel (5.12) or privilege (CAP_SYS_ADMIN) do not let us.
+ */
+int file_quiet_dir(int dirfd);
+
 /* fsync of a directory, so that a rename in it lasts. */
 int file_sync_dir(int dirfd, struct err *err);
 

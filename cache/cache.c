@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cache/private.h"
 
 #define DRAIN_LOOK_MS 20
@@ -207,6 +208,19 @@ static void cache_free(struct cache *c)
 }
 DEFINE_AUTO(cache_half, struct cache *, cache_free)
 
+/* What stands in the place of a directory of ours is removed: a link there would lead out of the
+ * cache whoever opens a file below it. */
+static void remove_links(int objects_fd)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        char name[3];
+        struct stat st;
+        (void)snprintf(name, sizeof name, "%02x", i);
+        if (fstatat(objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+            (void)unlinkat(objects_fd, name, 0); /* where that fails, so will what is below it */
+    }
+}
+
 static int open_objects(struct cache *c, struct err *err)
 {
     if (mkdirat(c->dirfd, "objects", 0700) < 0 && errno != EEXIST)
@@ -214,6 +228,13 @@ static int open_objects(struct cache *c, struct err *err)
     c->objects_fd = openat(c->dirfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (c->objects_fd < 0)
         return err_set(err, errno, "objects: %s", strerror(errno));
+    remove_links(c->objects_fd);
+    /* Noting access times is a thirtieth of a read of 4 KiB that the kernel makes by itself. */
+    int quiet = file_quiet_dir(c->objects_fd);
+    if (quiet >= 0) {
+        (void)close(c->objects_fd); /* a directory */
+        c->objects_fd = quiet;
+    }
     return 0;
 }
 

@@ -178,11 +178,14 @@ static int change_records(struct cache *c, const struct victim *v)
     return index_write(c->index, changes, n, NULL);
 }
 
-/* Those of one segment, which most are, in one transaction; of the others one after another. */
-static void remove_all(struct cache *c, const struct victim *victims, size_t n)
+/*
+ * Those of one segment, which most are, in one transaction; of the others one after another.
+ * Returns how many went: none, where the disk takes no changes of the index.
+ */
+static size_t remove_all(struct cache *c, const struct victim *victims, size_t n)
 {
     struct index_change changes[TAKEN_MAX] = {0};
-    size_t count = 0;
+    size_t count = 0, gone = 0;
     for (size_t i = 0; i < n; i++)
         if (segments_of(victims[i].size) == 1)
             changes[count++] = (struct index_change){.id = victims[i].id};
@@ -193,7 +196,9 @@ static void remove_all(struct cache *c, const struct victim *victims, size_t n)
         if (removed)
             remove_bytes(c, &victims[i]);
         undoom(c, &victims[i], removed);
+        gone += removed;
     }
+    return gone;
 }
 
 /* Dooms the worst of one sample. Returns how many are doomed then; `freed`: what they take. */
@@ -220,8 +225,7 @@ static size_t evict_some(struct cache *c, struct sample *all, uint64_t target)
         before = n;
         n = choose_some(c, all, n, target, &freed);
     } while (n > before && n < TAKEN_MAX);
-    remove_all(c, all->taken, n);
-    return n;
+    return remove_all(c, all->taken, n);
 }
 
 /* One at a time: two would each make all of the room that is missing. */

@@ -126,19 +126,16 @@ static struct object *object_named(struct cache *c, const struct object_name *na
 
 static int open_in_place(struct object *o, bool wait, struct err *err)
 {
-    struct stat st;
-    int fd = -1;
+    struct store_file file;
     struct store *store = o->store;
-    int rc = store->ops->open_in_place(store, o->key, wait, &fd, err);
+    int rc = store->ops->open_in_place(store, o->key, wait, &file, err);
     if (rc < 0)
         return rc;
-    o->fd = fd;
-    if (fstat(fd, &st) < 0)
-        return err_set(err, errno, "%s: %s", o->key, strerror(errno));
-    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != o->size)
-        return err_set(err, ESTALE, "%s: size %llu expected, the file has %llu", o->key,
-                       (unsigned long long)o->size, (unsigned long long)st.st_size);
-    return 0;
+    o->fd = file.fd;
+    return file.size == o->size
+               ? 0
+               : err_set(err, ESTALE, "%s: size %llu expected, the file has %llu", o->key,
+                         (unsigned long long)o->size, (unsigned long long)file.size);
 }
 
 /* Takes over what the first record says. Nobody else has the object yet. */

@@ -39,6 +39,7 @@ void open_modes_init(struct open_modes *m)
 {
     lock_init(&m->lock);
     map_init(&m->nodes, OPEN_NODES_MAX);
+    m->tickets_end = 0;
 }
 
 void open_modes_done(struct open_modes *m)
@@ -130,7 +131,29 @@ bool open_mode_other(struct open_modes *m, uint64_t node, uint64_t identity)
     return other;
 }
 
-enum open_step open_mode_step(const struct open_found *found)
+enum open_step {
+    STEP_PASS,
+    STEP_CACHED,
+    STEP_DIRECT,
+    STEP_FILL,  /* complete the object and look again */
+    STEP_AGAIN, /* ESTALE: the kernel looks the name up again, and finds the other node */
+};
+
+/*
+ * node     found                      step
+ * filling  cannot pass, or other      DIRECT
+ *          sealed                     AGAIN    (once; then DIRECT)
+ *          else                       DIRECT
+ * pass     open as another object     AGAIN    (once; then ESTALE is the user's: what he has
+ *                                               names a file that was replaced)
+ *          cannot pass                CACHED
+ *          sealed                     PASS
+ *          small and kept             FILL
+ *          small                      DIRECT
+ *          else                       AGAIN    (once; then DIRECT: no PASS is open, or it would
+ *                                               have been joined, and later opens join this one)
+ */
+static enum open_step next_step(const struct open_found *found)
 {
     if (found->filling)
         return found->passes && found->sealed && !found->other ? STEP_AGAIN : STEP_DIRECT;
@@ -220,7 +243,7 @@ static int take_step(struct open_modes *m, struct open_ask *ask, struct open_way
                      struct err *err) EXCLUDES(m->lock)
 {
     int rc = 0;
-    switch (open_mode_step(&ask->found)) {
+    switch (next_step(&ask->found)) {
     case STEP_PASS:
         rc = ask->back(ask, way, err);
         way->mode = rc == 0 && way->backing ? OPEN_PASS : OPEN_NONE;

@@ -92,30 +92,6 @@ struct open_found {
     bool kept;    /* false: the cache does not keep it now */
 };
 
-enum open_step {
-    STEP_PASS,
-    STEP_CACHED,
-    STEP_DIRECT,
-    STEP_FILL,  /* complete the object and look again */
-    STEP_AGAIN, /* ESTALE: the kernel looks the name up again, and finds the other node */
-};
-
-/*
- * node     found                      step
- * filling  cannot pass, or other      DIRECT
- *          sealed                     AGAIN    (once; then DIRECT)
- *          else                       DIRECT
- * pass     open as another object     AGAIN    (once; then ESTALE is the user's: what he has
- *                                               names a file that was replaced)
- *          cannot pass                CACHED
- *          sealed                     PASS
- *          small and kept             FILL
- *          small                      DIRECT
- *          else                       AGAIN    (once; then DIRECT: no PASS is open, or it would
- *                                               have been joined, and later opens join this one)
- */
-enum open_step open_mode_step(const struct open_found *found);
-
 /* One open. The functions are its owner's; they run under no lock. */
 struct open_ask {
     uint64_t node, pass_node; /* the same, but for a filling node */

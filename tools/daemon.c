@@ -47,6 +47,8 @@ static int open_dirs(struct daemon *d, const struct daemon_config *config, struc
     int rc = directory_open(&d->directory, path, true, err);
     if (rc < 0)
         return rc;
+    /* For `tarn cache` without a daemon, which has the ones before where the disk is full. */
+    (void)directory_save_options(&d->directory, config->options, NULL);
     if (mkdirat(d->directory.dirfd, "indexes", 0700) < 0 && errno != EEXIST)
         return err_set(err, errno, "%s/indexes: %s", path, strerror(errno));
     d->indexes_dirfd = openat(d->directory.dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

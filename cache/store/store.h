@@ -74,6 +74,12 @@ struct store_list {
     void *arg;
 };
 
+/* A regular file that is an object, and its size when it was opened. */
+struct store_file {
+    int fd;
+    uint64_t size;
+};
+
 struct store_ops {
     const char *scheme; /* "s3", "file" */
 
@@ -93,11 +99,12 @@ struct store_ops {
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
 
     /*
-     * Opens the object in place, for stores whose objects are files of this machine: *fd is the
+     * Opens the object in place, for stores whose objects are files of this machine: out->fd is the
      * caller's. NULL for other stores. Blocks on the disk; with `wait` false it does not, and is
      * -EAGAIN where the kernel does not have the path in its caches.
      */
-    int (*open_in_place)(struct store *s, const char *key, bool wait, int *fd, struct err *err);
+    int (*open_in_place)(struct store *s, const char *key, bool wait, struct store_file *out,
+                         struct err *err);
 
     void (*free)(struct store *s);
 };

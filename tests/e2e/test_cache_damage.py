@@ -264,3 +264,22 @@ def test_no_link_leads_out(mount, s3, kept, tmp_path, chance):
     again.unmount_and_wait_for_the_daemon()
     damage.outside_is_untouched(cache)
     assert sorted(p for p in outside.rglob('*') if p.is_file()) == before
+
+
+def test_verify_misses_no_object(mount, s3, bucket, tmp_path, chance):
+    """Every object is visited, whatever else looks after the cache at the same time."""
+    count = 400
+    root = tmp_path / 'many'
+    (root / 'raw').mkdir(parents=True)
+    for i in range(count):
+        (root / 'raw' / ('f%04d' % i)).write_bytes(chance.randbytes(1000 + i))
+    s3.copy_tree(root, bucket)
+    cache = tmp_path / 'cache'
+    m = mount('s3://' + bucket, endpoint_url=s3.url, env=s3.env, cache=cache)
+    for i in range(count):
+        (m / 'raw' / ('f%04d' % i)).read_bytes()
+    m.unmount_and_wait_for_the_daemon()
+    for _ in range(5):
+        done = run_tarn('cache', 'verify', '--json', '--cache-dir', cache)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)['objects'] == count

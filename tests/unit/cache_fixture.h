@@ -125,14 +125,16 @@ static inline void fake_get(struct store *s, struct store_get *get)
     workers_submit(f->threads, &q->job);
 }
 
-static inline int fake_open(struct store *s, const char *key, bool wait, int *fd, struct err *err)
+static inline int fake_open(struct store *s, const char *key, bool wait, struct store_file *out,
+                            struct err *err)
 {
     (void)wait;
+    struct stat st;
     struct fake *f = CONTAINER_OF(s, struct fake, store);
     int opened = openat(f->dirfd, key, O_RDONLY | O_CLOEXEC);
-    if (opened < 0)
+    if (opened < 0 || fstat(opened, &st) < 0)
         return err_set(err, errno, "%s: %s", key, strerror(errno));
-    *fd = opened;
+    *out = (struct store_file){.fd = opened, .size = (uint64_t)st.st_size};
     return 0;
 }
 

@@ -174,6 +174,38 @@ static void test_make_directories(void **state)
     assert_int_equal(file_mkdirs("", 0700, &err), -ENOENT);
 }
 
+static struct timespec atime_after_read(int dir)
+{
+    /* Both far back, and the access before the change: relatime notes the next one. */
+    const struct timespec old[] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
+    char byte;
+    struct stat st;
+    AUTO_FD int fd = openat(dir, "read", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(futimens(fd, old), 0);
+    assert_int_equal(pread(fd, &byte, 1, 0), 1);
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_atim;
+}
+
+/* Who reads through a quiet directory leaves no trace in access times, and meets the same files. */
+static void test_quiet_directory(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    assert_int_equal(file_replace(f->dir, "read", SLICE_LIT("x"), 0600, &err), 0);
+    AUTO_FD int quiet = file_quiet_dir(f->dir);
+    if (geteuid() != 0) {
+        assert_int_equal(quiet, -1);
+        return;
+    }
+    assert_true(quiet >= 0);
+    assert_int_equal(atime_after_read(quiet).tv_sec, 1000);
+    assert_true(atime_after_read(f->dir).tv_sec > 2000);
+    assert_int_equal(unlinkat(quiet, "read", 0), 0);
+    assert_int_equal(faccessat(f->dir, "read", F_OK, 0), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_replace_that_fails),
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_make_directories),
+        cmocka_unit_test(test_quiet_directory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
