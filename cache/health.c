@@ -28,6 +28,7 @@ void cache_failed(struct cache *c, int code)
     c->write_errors++;
     if (code == ENOMEM || code == EMFILE || code == ENFILE)
         return; /* not the disk's fault */
+    c->dead = !full;
     int64_t until = clock_mono_ms() + (full ? FULL_OFF_MS : DEAD_OFF_MS);
     if (index_is_blind(c->index))
         until = INT64_MAX; /* until the next start */
@@ -41,6 +42,7 @@ void cache_failed(struct cache *c, int code)
 
 void cache_worked(struct cache *c)
 {
+    c->dead = false;
     if (c->off_until_ms && atomic_exchange(&c->off_until_ms, 0) != 0)
         tell(c, "caching is on again");
 }

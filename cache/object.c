@@ -239,6 +239,8 @@ bool cache_has_sealed(struct cache *c, const struct object_name *name)
     enum doom doom;
     if (object_open_blocks(name->store))
         return true;
+    if (c->dead) /* the file may be lost, and the record that says it is sealed stay */
+        return false;
     if (check_name(name, NULL) < 0 || make_id(name, &id, NULL) < 0)
         return false;
     struct segment_id first = {.object = id};

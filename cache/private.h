@@ -176,6 +176,7 @@ struct cache {
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
+    atomic_bool dead;             /* it did not, though there was room: not even records go away */
 
     struct lock lock;
     struct cond changed;           /* for the flusher */
