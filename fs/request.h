@@ -72,14 +72,18 @@ struct request {
 
     /* an open */
     bool came_back; /* fs/open_mode.h */
-    struct object_fill fill;
     enum request_fill { FILL_NONE, FILL_UNDER_WAY, FILL_DONE } filling;
 
-    /* a read that is under way */
-    struct object_read read;
+    /* what is under way; an open never reads. Below 1 KiB in all, requests come from malloc's cache
+     */
+    union {
+        struct object_fill fill; /* an open's */
+        struct object_read read;
+    };
     struct object *object; /* of a read or fill: a reference */
     char *buffer;          /* from session->buffers */
 };
+_Static_assert(sizeof(struct request) <= 1024, "malloc's cache per thread has up to 1032 bytes");
 
 /* Takes a request and runs its op. `name` may be NULL and is copied. */
 struct request_args {
