@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 
 #define MULTIPLIER_A UINT64_C(0x9e3779b97f4a7c15) /* 2^64 divided by the golden ratio */
 #define MULTIPLIER_B UINT64_C(0xd6e8feb86659fd93)
@@ -74,10 +75,21 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t n)
     return ~crc_portable(~crc, data, n);
 }
 
+/* EVP_sha256() would be looked up anew, under a lock, in each digest: every open takes one. */
+static EVP_MD *sha256_fetched;
+
+static void fetch_sha256(void)
+{
+    sha256_fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+    assert(sha256_fetched); /* in OpenSSL's default provider */
+}
+
 void sha256(struct slice s, uint8_t out[SHA256_BYTES])
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     unsigned n = 0;
-    int ok = EVP_Digest(s.p ? s.p : "", s.n, out, &n, EVP_sha256(), NULL);
+    (void)pthread_once(&once, fetch_sha256); /* cannot fail */
+    int ok = EVP_Digest(s.p ? s.p : "", s.n, out, &n, sha256_fetched, NULL);
     assert(ok == 1 && n == SHA256_BYTES);
     (void)ok;
 }
