@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Prints what a mount costs against the disk, a no-op daemon and a raw client.
-# usage: bench_mount.sh [--quick] [SECTION ...]
+# usage: bench_mount.sh [--quick] [--first] [SECTION ...]
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 export TOOLS="${TOOLS:-$top/build/tools}"
