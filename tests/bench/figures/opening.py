@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens per second of many small files: the disk, the no-op passthrough daemon, tarn."""
 import contextlib
+import json
 import os
+
+from support.mounts import run_tarn, wait_for
 
 from . import machine
 from .lake import SMALL, SMALL_LIVE
 from .machine import peer, read
 
 ROUNDS, OF_PEER = 7, 0.90
+SEALED_S = 120
 WHOLE = 1 << 20                                 # more than a small file has
 
 
@@ -44,6 +48,11 @@ def rows(table, names, paths):
                       OF_PEER if demanded else None)
 
 
+def sealed_objects(m):
+    said = run_tarn('cache', 'stat', '--json', '--cache-dir', m.cache)
+    return json.loads(said.stdout)['sealed']
+
+
 def small_files(bench):
     """In place, sealed in the cache, and without passthrough, all in one run."""
     bench.table.section('Opens of %s files of %s bytes' % (
@@ -55,6 +64,7 @@ def small_files(bench):
         off = bench.mount(bench.root, passthrough=False)
         mounts = {'in place': local, 'sealed': far, 'off': off}
         machine.read('open', far / SMALL, read=WHOLE)
+        wait_for(lambda: sealed_objects(far) >= bench.sizes.small_files, SEALED_S, 'all is sealed')
         some = sorted(os.listdir(disk))[-1]
         for name, m in mounts.items():
             if name != 'off' and not machine.wait_until_it_passes(m.pid, m / SMALL / some, 20):
