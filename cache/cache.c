@@ -361,6 +361,18 @@ static bool store_used_locked(struct cache *c, const struct store *store) REQUIR
     return false;
 }
 
+/* What the list of dirty ones still has is nobody's to ask for. */
+static void forget_store_locked(struct cache *c, const struct store *store) REQUIRES(c->lock)
+{
+    size_t at = 0;
+    const struct map_entry *e;
+    while ((e = map_next(&c->table, &at))) {
+        struct object *o = e->value;
+        if (o->store == store)
+            o->store = NULL;
+    }
+}
+
 void cache_drain_store(struct cache *c, const struct store *store)
 {
     WITH_LOCK (&c->lock) {
@@ -368,6 +380,7 @@ void cache_drain_store(struct cache *c, const struct store *store)
         /* Timed, because the flusher, too, holds objects for a moment and wakes nobody. */
         while (store_used_locked(c, store))
             (void)cond_wait_until(&c->idle, &c->lock, clock_mono_ms() + DRAIN_LOOK_MS);
+        forget_store_locked(c, store);
         c->draining--;
     }
 }

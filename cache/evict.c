@@ -35,6 +35,7 @@ struct victim {
     uint64_t size, disk, frozen_bytes;
     double score;
     bool sealed;
+    bool last; /* of its object: nothing else is cached of that */
 };
 
 struct sample {
@@ -121,7 +122,7 @@ static bool doom_locked(struct cache *c, struct victim *v) REQUIRES(c->lock)
 
 static void undoom(struct cache *c, const struct victim *v, bool removed)
 {
-    bool object = removed && segments_of(v->size) == 1;
+    bool object = removed && v->last;
     WITH_LOCK (&c->lock) {
         cache_undoom_locked(c, &v->id.object);
         c->bytes -= removed ? v->disk : 0;
@@ -133,24 +134,36 @@ static void undoom(struct cache *c, const struct victim *v, bool removed)
     c->evicted_bytes += removed ? v->disk : 0;
 }
 
-/* The bytes of one segment; the file, where there is no other. */
-static void remove_bytes(struct cache *c, const struct victim *v)
+/* Of a large object. */
+static bool is_last(struct cache *c, const struct victim *v)
+{
+    bool last = true;
+    for (struct segment_id at = {.object = v->id.object}; last && at.number < segments_of(v->size);
+         at.number++) {
+        struct index_record r;
+        AUTO_FREE void *owned = NULL;
+        int rc = -ENOENT;
+        if (at.number != v->id.number)
+            WITH_LOCK (&c->lock)
+                rc = index_find(c->index, &at, &r, &owned);
+        if (rc == 0)
+            last = present_sum(r.size, at.number, r.present).disk + r.frozen_bytes == 0;
+        else if (rc != -ENOENT)
+            last = false;
+    }
+    return last;
+}
+
+static void remove_file(struct cache *c, const struct victim *v)
 {
     char path[OBJECT_PATH_BYTES];
     object_path(&v->id.object, path);
     if (v->frozen_bytes)
         frozen_remove(c, &v->id);
-    if (segments_of(v->size) == 1) {
-        (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
-        return;
-    }
-    AUTO_FD int fd = openat(c->objects_fd, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0)
-        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                        (off_t)(v->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
+    (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
 }
 
-/* Deletes the record, but the first one of a large object only says that nothing is there; that
+/* Deletes the record, but the first one, which has the ETag, only says that nothing is there; that
  * the object is not sealed any more stands in the first one, too. */
 static int change_records(struct cache *c, const struct victim *v)
 {
@@ -171,18 +184,41 @@ static int change_records(struct cache *c, const struct victim *v)
             r.present = none;
             r.frozen_bytes = 0;
         }
-        changes[n++] = (struct index_change){.id = first, .record = &r};
+        changes[n++] = (struct index_change){.id = first, .record = v->last ? NULL : &r};
     }
     if (v->id.number)
         changes[n++] = (struct index_change){.id = v->id};
     return index_write(c->index, changes, n, NULL);
 }
 
+/* A segment of a large object: a hole in its file, unless that is mapped. */
+static bool remove_segment(struct cache *c, struct victim *v)
+{
+    char path[OBJECT_PATH_BYTES];
+    object_path(&v->id.object, path);
+    v->last = is_last(c, v);
+    AUTO_FD int fd = v->last ? -1 : keep_open_alone(c->objects_fd, path);
+    if (!v->last && fd < 0 && errno != ENOENT)
+        return false;
+    if (change_records(c, v) < 0)
+        return false;
+    if (v->last) {
+        remove_file(c, v);
+        return true;
+    }
+    if (v->frozen_bytes)
+        frozen_remove(c, &v->id);
+    if (fd >= 0)
+        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                        (off_t)(v->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
+    return true;
+}
+
 /*
  * Those of one segment, which most are, in one transaction; of the others one after another.
  * Returns how many went: none, where the disk takes no changes of the index.
  */
-static size_t remove_all(struct cache *c, const struct victim *victims, size_t n)
+static size_t remove_all(struct cache *c, struct victim *victims, size_t n)
 {
     struct index_change changes[TAKEN_MAX] = {0};
     size_t count = 0, gone = 0;
@@ -191,11 +227,13 @@ static size_t remove_all(struct cache *c, const struct victim *victims, size_t n
             changes[count++] = (struct index_change){.id = victims[i].id};
     int rc = index_write(c->index, changes, count, NULL);
     for (size_t i = 0; i < n; i++) {
-        bool large = segments_of(victims[i].size) > 1;
-        bool removed = (large ? change_records(c, &victims[i]) : rc) == 0;
-        if (removed)
-            remove_bytes(c, &victims[i]);
-        undoom(c, &victims[i], removed);
+        struct victim *v = &victims[i];
+        bool large = segments_of(v->size) > 1, removed;
+        v->last = !large;
+        removed = large ? remove_segment(c, v) : rc == 0;
+        if (removed && !large)
+            remove_file(c, v);
+        undoom(c, v, removed);
         gone += removed;
     }
     return gone;
@@ -279,7 +317,7 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
     struct segment_id at = {.object = *id};
     char path[OBJECT_PATH_BYTES];
     uint64_t disk = 0, frozen = 0, frozen_bytes = 0;
-    bool sealed = false;
+    bool sealed = false, recorded = false;
     int rc = 0;
     for (; rc == 0 && at.number < segments_of(size); at.number++) {
         struct index_record r;
@@ -292,6 +330,7 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
             frozen += r.frozen_bytes > 0;
             frozen_bytes += r.frozen_bytes;
             sealed = sealed || r.sealed;
+            recorded = recorded || at.number == 0;
             rc = vec_push(&changes, change);
         } else if (rc == -ENOENT) {
             rc = 0;
@@ -307,7 +346,7 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
     cache_count_frozen(c, -(int64_t)frozen, -(int64_t)frozen_bytes);
     object_path(id, path);
     (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
-    cache_count(c, -(int64_t)disk, -1, sealed ? -1 : 0);
+    cache_count(c, -(int64_t)disk, recorded ? -1 : 0, sealed ? -1 : 0);
     *freed = disk;
     return 0;
 }

@@ -39,10 +39,10 @@ static void finish_all(struct object *o, int rc, const struct err *err)
     }
 }
 
-/* The first granules of a block that are missing and not on their way. False: there are none. */
-static bool find_missing(struct object *o, uint64_t *offset)
+/* The first granule before `end` that is missing and not on its way. False: there is none. */
+static bool find_missing(struct object *o, uint64_t *offset, uint64_t end)
 {
-    uint64_t granules = (o->size + GRANULE_BYTES - 1) / GRANULE_BYTES;
+    uint64_t granules = (end + GRANULE_BYTES - 1) / GRANULE_BYTES;
     uint64_t g = *offset / GRANULE_BYTES;
     bool found = false;
     while (!found && g < granules) {
@@ -83,7 +83,7 @@ static unsigned launch(struct object *o)
 {
     uint64_t offset = 0;
     unsigned aloft = flights_of(o);
-    while (aloft < FILL_BLOCKS_MAX && find_missing(o, &offset)) {
+    while (aloft < FILL_BLOCKS_MAX && find_missing(o, &offset, o->size)) {
         flights_join(o, NULL, offset, 1, BLOCK_BYTES);
         aloft++;
     }
@@ -100,7 +100,11 @@ static int fill_step(struct object *o, struct err *err)
         return -EINPROGRESS;
     if (!object_is_full(o)) /* flights ended meanwhile, or there is no memory for one */
         return launch(o) ? -EINPROGRESS : err_set(err, EIO, "%s: cannot be completed", o->key);
-    rc = object_sync(o);
+    rc = object_check_old(o);
+    if (rc == -EBADMSG)
+        return launch(o) ? -EINPROGRESS : err_set(err, EIO, "%s: cannot be completed", o->key);
+    if (rc == 0)
+        rc = object_sync(o);
     if (rc == 0 && !o->sealed)
         rc = err_set(err, ENOSPC, "%s: the cache does not keep it", o->key);
     return rc;
@@ -123,7 +127,9 @@ static void fill_run(struct job *job)
             o->filling = again ? FILL_RUNNING : FILL_IDLE;
         }
     } while (again);
+    struct cache *c = o->cache;
     object_unref(o);
+    cache_end(c, false);
 }
 
 void fill_poke(struct object *o)
@@ -140,6 +146,7 @@ void fill_poke(struct object *o)
     if (!submit)
         return;
     (void)object_ref(o); /* the job's */
+    cache_begin(o->cache, false);
     o->fill_job.run = fill_run;
     workers_submit(o->cache->workers, &o->fill_job);
 }
@@ -170,19 +177,32 @@ int object_fill(struct object *o, struct object_fill *f, struct err *err)
     return -EINPROGRESS;
 }
 
+struct repair {
+    struct object_fill fill;
+    struct object *object; /* a reference */
+};
+
 static void repaired(struct object_fill *f)
 {
-    free(f); /* where it failed, who reads next finds out */
+    struct repair *r = CONTAINER_OF(f, struct repair, fill);
+    if (f->rc < 0)
+        upkeep_check(r->object); /* which begins another one */
+    object_unref(r->object);
+    free(r);
 }
 
 void fill_repair(struct object *o)
 {
-    struct object_fill *f = calloc(1, sizeof *f);
-    if (!f)
+    struct repair *r = calloc(1, sizeof *r);
+    if (!r)
         return;
-    f->done = repaired;
-    if (object_fill(o, f, NULL) != -EINPROGRESS)
-        free(f);
+    r->fill.done = repaired;
+    r->object = object_ref(o);
+    int rc = object_fill(o, &r->fill, NULL);
+    if (rc != -EINPROGRESS) {
+        r->fill.rc = rc;
+        repaired(&r->fill);
+    }
 }
 
 void object_want(struct object *o, uint64_t offset, uint64_t length)
@@ -191,7 +211,7 @@ void object_want(struct object *o, uint64_t offset, uint64_t length)
     if (o->in_place || o->sealed || offset >= o->size)
         return;
     uint64_t end = length < o->size - offset ? offset + length : o->size;
-    while (pool_has_spare(&c->pool) && find_missing(o, &offset) && offset < end) {
+    while (pool_has_spare(&c->pool) && find_missing(o, &offset, end)) {
         flights_join(o, NULL, offset, 1, BLOCK_BYTES);
         offset += 1;
     }

@@ -26,6 +26,7 @@ struct copy {
 
 struct batch {
     size_t count;
+    bool last;
     struct object *objects[BATCH_MAX];
     bool discard[BATCH_MAX];
     VEC(struct index_change) changes;
@@ -135,9 +136,11 @@ static void prepare(struct batch *b, size_t at)
         delete_records(o, b);
         return;
     }
-    bool copied = copy_dirty(o, b), was_sealed = o->sealed;
+    bool copied = copy_dirty(o, b), was_sealed = o->sealed, kept;
     int rc = copied ? object_sync(o) : 0;
-    if (rc < 0 || !copied) {
+    WITH_LOCK (&o->lock)
+        kept = o->keeping == KEEP; /* another's sync may have failed */
+    if (rc < 0 || !copied || !kept) {
         take_back(o, b, from);
         if (rc == -EINPROGRESS || (!copied && b->changes.n > from))
             cache_dirty(o);
@@ -149,10 +152,27 @@ static void prepare(struct batch *b, size_t at)
     }
 }
 
+/* The records are as they were; what they name is still there. */
+static void keep_dirty(struct object *o)
+{
+    WITH_LOCK (&o->lock) {
+        for (uint32_t n = 0; o->segments && n < o->segment_count; n++) {
+            struct segment *s = o->segments[n];
+            if (s && s->writing) {
+                s->dirty = true;
+                s->writing = s->thawed = false;
+            }
+        }
+    }
+}
+
 static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
 {
     struct object *o = b->objects[at];
-    if (b->discard[at]) {
+    if (!committed && !b->last) { /* the next flush tries again */
+        keep_dirty(o);
+        cache_dirty(o);
+    } else if (b->discard[at]) {
         char path[OBJECT_PATH_BYTES];
         object_path(&o->id, path);
         /* A record that is left over meets no file, which the next opener notices. */
@@ -168,16 +188,15 @@ static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
             object_remove_frozen(o);
     } else if (committed) {
         object_written(o);
-    } else {
-        object_discard(o);
     }
     object_unref(o);
 }
 
-/* True: there is more to flush. */
-static bool flush(struct cache *c, struct batch *b)
+/* True: there is more to flush. `last`: what is not written now never will be. */
+static bool flush(struct cache *c, struct batch *b, bool last)
 {
     take_dirty(c, b);
+    b->last = last;
     for (size_t i = 0; i < b->count; i++)
         prepare(b, i);
     int rc = index_write(c->index, b->changes.at, b->changes.n, NULL);
@@ -186,10 +205,12 @@ static bool flush(struct cache *c, struct batch *b)
     free_changes(b, 0);
     for (size_t i = 0; i < b->count; i++)
         finish(c, b, i, rc == 0);
-    bool more;
+    bool full = b->count == BATCH_MAX && rc == 0, more;
     WITH_LOCK (&c->lock) {
-        more = c->dirty != NULL;
+        more = last ? c->dirty != NULL : full;
+        c->tick = c->tick || c->dirty;
         c->flushing = false;
+        c->failing = rc < 0;
         if (c->settling)
             cond_broadcast(&c->idle);
     }
@@ -208,7 +229,8 @@ static struct asked wait_asked(struct cache *c, int64_t flush_at, int64_t evict_
         for (;;) {
             int64_t now = clock_mono_ms();
             a = (struct asked){.ending = c->ending,
-                               .tick = c->tick && (now >= flush_at || c->settling > 0),
+                               .tick =
+                                   c->tick && (now >= flush_at || (c->settling > 0 && !c->failing)),
                                .evict = c->evict && now >= evict_at};
             if (a.ending || a.tick || a.evict)
                 break;
@@ -231,7 +253,7 @@ void cache_settle(struct cache *c)
     int64_t until = clock_mono_ms() + SETTLE_MS;
     WITH_LOCK (&c->lock) {
         c->settling++;
-        while ((c->dirty || c->flushing) && clock_mono_ms() < until) {
+        while ((c->dirty || c->flushing) && !c->failing && clock_mono_ms() < until) {
             c->tick = true;
             cond_signal(&c->changed);
             (void)cond_wait_until(&c->idle, &c->lock, until); /* looked at above */
@@ -258,7 +280,7 @@ void *flusher_run(void *arg)
         if (a.ending)
             break;
         if (a.tick) {
-            bool more = flush(c, &b);
+            bool more = flush(c, &b, false);
             bool warm = pool_trim(&c->pool);
             cache_measure(c);
             WITH_LOCK (&c->lock)
@@ -268,7 +290,7 @@ void *flusher_run(void *arg)
         if (a.evict || (a.tick && over_high_water(c)))
             evict_at = clock_mono_ms() + (cache_evict(c) ? 0 : EVICT_RETRY_MS);
     }
-    while (flush(c, &b))
+    while (flush(c, &b, true))
         continue;
     vec_done(&b.changes);
     return NULL;

@@ -246,7 +246,7 @@ static void punch(struct freezing *f)
 {
     char path[OBJECT_PATH_BYTES];
     object_path(&f->id.object, path);
-    AUTO_FD int fd = openat(f->cache->objects_fd, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO_FD int fd = keep_open_alone(f->cache->objects_fd, path);
     if (fd >= 0) /* what stays is found by cache_gc */
         (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                         (off_t)(f->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
@@ -325,7 +325,7 @@ static void freeze_segment(struct cache *c, const struct segment_id *id)
     int rc = freeze(&f, &from, &err);
     struct walk wrong = {.cache = c, .go_on = is_not_ending};
     if (rc == -EBADMSG)
-        maintain_verify(&wrong, &id->object, f.record.size);
+        (void)maintain_verify(&wrong, &id->object, f.record.size); /* drops what is wrong */
     else if (rc == -ENOSPC || rc == -EDQUOT || rc == -EIO || rc == -EROFS)
         c->write_errors++; /* the object is as it was; tried again in the next round */
 }

@@ -67,14 +67,26 @@ int keep_open_at_once(struct object *o)
     return fd >= 0 && check_file(o, fd, true) == 0 ? STEAL_FD(fd) : -1;
 }
 
+int keep_open_alone(int dir, const char *path)
+{
+    AUTO_FD int fd = openat(dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+        return -1;
+    (void)fcntl(fd, F_SETLEASE, F_UNLCK); /* it was asked for the answer only */
+    return STEAL_FD(fd);
+}
+
 void object_discard(struct object *o)
 {
-    bool first = false;
+    bool first = false, idle = false;
     WITH_LOCK (&o->lock) {
         first = o->keeping == KEEP;
+        idle = o->keeping == KEEP_NO;
         if (first)
             o->keeping = DISCARD;
     }
+    if (idle)
+        (void)object_forget_all(o); /* of the memory: the records stay */
     if (!first)
         return;
     struct forgotten f = object_forget_all(o);
@@ -193,9 +205,11 @@ int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, si
     object_load_range(o, offset, length);
     int rc = granules_write(o, fd, offset, bytes, length, checks);
     if (rc < 0) {
-        /* Takes back what was written; where that fails too, the next cache_gc does it. */
-        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                        (off_t)length);
+        /* Takes back what was written; where that fails too, the next cache_gc does it. Not what
+         * the kernel may be reading: it was wrong, but zeros are no better. */
+        if (!o->noted)
+            (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                            (off_t)length);
         cache_failed(c, -rc);
     } else {
         cache_worked(c);
@@ -283,10 +297,28 @@ int object_load_bytes(struct object *o, int fd, uint64_t offset, char *to, size_
 
 /* ---- making it last ---- */
 
+int object_check_old(struct object *o)
+{
+    int fd;
+    bool unchecked;
+    WITH_LOCK (&o->lock)
+        unchecked = o->unchecked;
+    int rc = unchecked ? object_file_wait(o, &fd) : 0;
+    if (!unchecked || rc < 0)
+        return rc;
+    rc = object_load_bytes(o, fd, 0, NULL, (size_t)o->size);
+    if (rc == -EIO)
+        object_discard(o);
+    if (rc == 0)
+        WITH_LOCK (&o->lock)
+            o->unchecked = false;
+    return rc;
+}
+
 int object_sync(struct object *o)
 {
     struct cache *c = o->cache;
-    bool full = object_is_full(o), busy, need, sealed = false;
+    bool full = object_is_full(o), busy, need, checked, sealed = false;
     int fd;
     WITH_LOCK (&o->lock) {
         busy = o->syncing;
@@ -308,7 +340,8 @@ int object_sync(struct object *o)
     WITH_LOCK (&o->lock) {
         if (need)
             o->syncing = false;
-        sealed = rc == 0 && full && o->keeping == KEEP && !o->unsynced && !o->syncing &&
+        checked = !o->unchecked;
+        sealed = rc == 0 && full && checked && o->keeping == KEEP && !o->unsynced && !o->syncing &&
                  o->counted && !atomic_exchange(&o->sealed, true);
     }
     if (sealed) {
@@ -319,6 +352,8 @@ int object_sync(struct object *o)
         cache_count(c, 0, 0, 1);
         cache_dirty(o);
     }
+    if (rc == 0 && full && !checked)
+        upkeep_check(o);
     if (need)
         fill_poke(o);
     return rc;

@@ -75,7 +75,7 @@ static bool is_open(struct object *o)
 {
     bool open;
     WITH_LOCK (&o->cache->lock)
-        open = o->key != NULL;
+        open = o->key && o->store;
     return open;
 }
 
@@ -135,19 +135,20 @@ static void note_checked(struct object *o)
     object_load(o, 0);
     WITH_LOCK (&o->lock) {
         o->checked_ms = clock_real_ms();
+        o->unchecked = false;
         if (o->segments && o->segments[0])
             o->segments[0]->dirty = true;
     }
     cache_dirty(o);
 }
 
-void maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
+bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
 {
     struct object *o = object_hold(w->cache, id, size);
     int fd = -1;
     uint64_t damaged = w->report.damaged;
     if (!o)
-        return;
+        return true;
     bool whole = o->size == size && !o->in_place;
     if (whole && object_file_wait(o, &fd) < 0) {
         w->report.damaged++;
@@ -156,11 +157,18 @@ void maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
     for (uint32_t n = 0; whole && n < o->segment_count; n++)
         whole = verify_segment(w, o, fd, n);
     w->report.objects++;
-    if (w->report.damaged != damaged && is_open(o))
+    bool wrong = w->report.damaged != damaged || (o->noted && !o->sealed);
+    if (wrong && is_open(o))
         fill_repair(o); /* the kernel may be reading the file */
-    else if (whole)
+    else if (whole && !wrong)
         note_checked(o);
     object_unref(o);
+    return !wrong;
+}
+
+static void verify(struct walk *w, const struct object_id *id, uint64_t size)
+{
+    (void)maintain_verify(w, id, size); /* what is wrong is in the report */
 }
 
 /* ---- files ---- */
@@ -209,7 +217,7 @@ static void punch_absent(struct walk *w, int dir, const char *name, const struct
 {
     struct cache *c = w->cache;
     uint64_t disk = 0, size = (uint64_t)st->st_size;
-    AUTO_FD int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO_FD int fd = keep_open_alone(dir, name);
     for (uint32_t n = 0; fd >= 0 && n < segments_of(size); n++) {
         struct segment_id at = {.object = *id, .number = n};
         struct index_record r;
@@ -307,6 +315,8 @@ static void sweep_directory(struct walk *w, const char *directory)
 
 void maintain_files(struct walk *w)
 {
+    if (index_is_blind(w->cache->index))
+        return; /* it knows no file, which says nothing of them */
     for (unsigned i = 0; i < 256; i++) {
         char directory[3];
         (void)snprintf(directory, sizeof directory, "%02x", i);
@@ -339,7 +349,7 @@ int cache_verify(struct cache *c, bool (*each)(void *arg, const struct cache_rep
     struct ticking t = {.tick = each, .arg = arg};
     struct walk w = {.cache = c, .go_on = tick, .arg = &t};
     cache_settle(c); /* what has no record yet is looked at, too */
-    int rc = each_object(&w, false, maintain_verify, err);
+    int rc = each_object(&w, false, verify, err);
     if (rc == 0)
         *out = w.report;
     return rc;

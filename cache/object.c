@@ -87,9 +87,7 @@ void object_free(struct object *o)
     if (o->fd >= 0)
         (void)close(o->fd); /* what has to last was synced */
     lock_done(&o->lock);
-    for (uint32_t n = 0; o->segments && n < o->segment_count; n++)
-        free(o->segments[n]);
-    free(o->segments);
+    segments_free(o);
     free(o->key);
     free(o);
 }
@@ -158,8 +156,7 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
     o->checked_ms = r.checked_ms;
     if (r.etag[0])
         memcpy(o->etag, r.etag, sizeof o->etag);
-    if (r.sealed && r.checked_ms < c->started_ms)
-        upkeep_opened_locked(c, o);
+    o->unchecked = r.checked_ms < c->started_ms;
 }
 
 /* `fresh` NULL: only what somebody has opened already; else what is merely held gets its name. */
@@ -209,8 +206,11 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
         return rc;
     WITH_LOCK (&c->lock) {
         o = find_locked(c, &id, name->store, fresh); /* somebody may have been quicker */
-        if (!o && (rc = put_locked(c, fresh)) == 0)
+        if (!o && (rc = put_locked(c, fresh)) == 0) {
             o = STEAL(fresh);
+            if (o->sealed && o->unchecked)
+                upkeep_check_locked(c, o);
+        }
     }
     if (!o)
         return err_set(err, -rc, "%s: %zu objects may be open", strerror(-rc), OBJECTS_OPEN_MAX);

@@ -124,9 +124,10 @@ struct object {
     bool counted;              /* lock: among cache.objects; it has a first record, or will */
     uint32_t full_until;       /* lock: segments before this one are full */
     bool frozen_left;          /* lock: after object_discard, frozen files may be left to delete */
-    bool unsynced;             /* lock: written since the last fdatasync began */
-    bool syncing;              /* lock: fdatasync is under way */
-    int64_t checked_ms;        /* lock: as the records say */
+    bool unchecked;     /* lock: some was written by an earlier daemon, and not checked since */
+    bool unsynced;      /* lock: written since the last fdatasync began */
+    bool syncing;       /* lock: fdatasync is under way */
+    int64_t checked_ms; /* lock: as the records say */
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
     struct flight *flights;    /* lock */
 
@@ -174,6 +175,7 @@ struct cache {
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
+    _Atomic size_t loaded_bytes;  /* of segments in memory */
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */
@@ -192,6 +194,7 @@ struct cache {
     uint64_t flights, busy;        /* lock: flights; flights, fills and reads that wait */
     bool ending, tick, evict;      /* lock: what the flusher is asked for */
     bool flushing;                 /* lock: it has taken from the dirty list and not committed */
+    bool failing;                  /* lock: its last commit was refused */
     bool evicting;                 /* lock: somebody does */
     unsigned settling;             /* lock: calls of cache_settle, for which it flushes at once */
     bool upkeep_ending;            /* lock */
@@ -249,6 +252,8 @@ void object_load(struct object *o, uint32_t segment) EXCLUDES(o->lock);
 void object_load_range(struct object *o, uint64_t offset, uint64_t length) EXCLUDES(o->lock);
 struct segment *segment_of_locked(struct object *o, uint64_t granule) REQUIRES(o->lock);
 bool present_locked(struct object *o, uint64_t granule) REQUIRES(o->lock);
+/* The memory of all that is loaded. Nobody else has the object, or its lock is held. */
+void segments_free(struct object *o);
 /* Gives back the memory of a segment that its record tells all of. */
 void object_unload(struct object *o, uint32_t segment) EXCLUDES(o->lock);
 /*
@@ -295,6 +300,16 @@ int object_load_bytes(struct object *o, int fd, uint64_t offset, char *to, size_
  * again. The object is sealed after it, where all of it was present before.
  */
 int object_sync(struct object *o) EXCLUDES(o->lock);
+/*
+ * Checks a full object of which an earlier daemon wrote some. -EBADMSG: what was wrong is
+ * forgotten, and it is not full any more.
+ */
+int object_check_old(struct object *o) EXCLUDES(o->lock);
+/*
+ * The file of a closed object, to make holes in it. -1 where that must not be: the kernel has it
+ * open, for a mapping through a mount, which outlives the handle that it was made with.
+ */
+int keep_open_alone(int dir, const char *path);
 /* A recorded file, where the kernel can open it without waiting for the disk; else -1. */
 int keep_open_at_once(struct object *o);
 /* object_file, for threads that may wait for another one. */
@@ -401,8 +416,9 @@ uint64_t cache_high_water(struct cache *c);
 /* upkeep.c */
 
 void *upkeep_run(void *cache);
-/* A sealed object was opened that nobody has checked since the daemon began. */
-void upkeep_opened_locked(struct cache *c, const struct object *o) REQUIRES(c->lock);
+/* The object shall be checked soon: nobody has since the daemon began. */
+void upkeep_check(const struct object *o) EXCLUDES(o->cache->lock);
+void upkeep_check_locked(struct cache *c, const struct object *o) REQUIRES(c->lock);
 
 /* maintain.c */
 
@@ -414,8 +430,9 @@ struct walk {
     bool (*go_on)(struct walk *w);
     void *arg;
 };
-/* Checks all that is present of one object. */
-void maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
+/* Checks all that is present of one object, and has it mended where the kernel may be reading it.
+ * False: something was wrong with it. */
+bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
 /* Deletes files that no record names, and holes' worth of bytes that none names. */
 void maintain_files(struct walk *w);
 

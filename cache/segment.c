@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "cache/private.h"
 
-/* Of one object; but for those that are dirty. */
+/* Of one object, and the memory of all; but for those that are dirty. */
 #define SEGMENTS_LOADED_MAX 256
+#define LOADED_BYTES_MAX (32 * MIB)
 
 uint64_t segment_key(const struct object_id *id, uint32_t segment)
 {
@@ -21,10 +22,26 @@ uint64_t segment_bytes(uint64_t size, uint32_t segment)
 
 /* ---- loading ---- */
 
+static size_t memory_of(const struct object *o, uint32_t n)
+{
+    return sizeof(struct segment) + (size_t)granules_of(o->size, n) * o->cache->check_bytes;
+}
+
 static struct segment *segment_new(const struct object *o, uint32_t n)
 {
-    return calloc(1,
-                  sizeof(struct segment) + (size_t)granules_of(o->size, n) * o->cache->check_bytes);
+    return calloc(1, memory_of(o, n));
+}
+
+void segments_free(struct object *o)
+{
+    for (uint32_t n = 0; o->segments && n < o->segment_count; n++) {
+        if (o->segments[n])
+            o->cache->loaded_bytes -= memory_of(o, n);
+        free(o->segments[n]);
+    }
+    free(o->segments);
+    o->segments = NULL;
+    o->loaded = o->full_until = 0;
 }
 
 static struct segment *segment_from(const struct object *o, uint32_t n,
@@ -57,18 +74,32 @@ static bool same_object_locked(const struct object *o, const struct index_record
            (!r->etag[0] || !o->etag[0] || strcmp(r->etag, o->etag) == 0);
 }
 
-/* Keeps the memory of an object that is larger than most memories within a bound. */
+static void drop_locked(struct object *o, uint32_t n) REQUIRES(o->lock)
+{
+    o->cache->loaded_bytes -= memory_of(o, n);
+    free(o->segments[n]);
+    o->segments[n] = NULL;
+    o->loaded--;
+}
+
+/* Keeps the memory of objects that are larger than most memories within a bound. */
 static void unload_locked(struct object *o, uint32_t besides) REQUIRES(o->lock)
 {
-    if (o->loaded < SEGMENTS_LOADED_MAX)
+    if (o->loaded < SEGMENTS_LOADED_MAX && o->cache->loaded_bytes < LOADED_BYTES_MAX)
         return;
-    for (uint32_t n = 0; n < o->segment_count; n++) {
-        if (!o->segments[n] || o->segments[n]->dirty || o->segments[n]->writing || n == besides)
-            continue;
-        free(o->segments[n]);
-        o->segments[n] = NULL;
-        o->loaded--;
-    }
+    for (uint32_t n = 0; o->loaded && n < o->segment_count; n++)
+        if (o->segments[n] && !o->segments[n]->dirty && !o->segments[n]->writing && n != besides)
+            drop_locked(o, n);
+}
+
+/* An object that was opened while something of it was removed does not know its first record. */
+static void adopt_locked(struct object *o, const struct index_record *r) REQUIRES(o->lock)
+{
+    if (!r)
+        return;
+    if (!o->etag[0])
+        memcpy(o->etag, r->etag, sizeof o->etag);
+    o->counted = true;
 }
 
 /* -EAGAIN: it is changing, and nothing that it names may be used. */
@@ -105,8 +136,10 @@ void object_load(struct object *o, uint32_t n)
             o->keeping = KEEP_NO; /* what cannot be had must not meet other bytes */
         else if (wants_locked(o, n)) {
             unload_locked(o, n);
+            adopt_locked(o, rc == 0 ? &r : NULL);
             o->segments[n] = STEAL(s);
             o->loaded++;
+            o->cache->loaded_bytes += memory_of(o, n);
         }
     }
 }
@@ -120,11 +153,8 @@ void object_load_range(struct object *o, uint64_t offset, uint64_t length)
 void object_unload(struct object *o, uint32_t n)
 {
     WITH_LOCK (&o->lock) {
-        if (o->segments && o->segments[n] && !o->segments[n]->dirty && !o->segments[n]->writing) {
-            free(o->segments[n]);
-            o->segments[n] = NULL;
-            o->loaded--;
-        }
+        if (o->segments && o->segments[n] && !o->segments[n]->dirty && !o->segments[n]->writing)
+            drop_locked(o, n);
     }
 }
 
@@ -301,11 +331,8 @@ struct forgotten object_forget_all(struct object *o)
                 f.disk += o->segments[n]->disk;
                 add_frozen(&f, o->segments[n]->frozen_bytes);
             }
-            free(o->segments[n]);
         }
-        free(o->segments);
-        o->segments = NULL;
-        o->loaded = o->full_until = 0;
+        segments_free(o);
         o->unsynced = false;
         f.sealed = atomic_exchange(&o->sealed, false);
         f.counted = o->counted;

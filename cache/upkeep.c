@@ -15,8 +15,9 @@
 #define SCRUB_STEP_BYTES (8 * MIB) /* between two rests, so at most 160 MiB/s */
 #define WORK_MS 50                 /* likewise */
 #define REST_MS 50
-#define SAVE_MS 60000     /* what was used when */
-#define FREEZE_MS_MIN 100 /* between two looks for what was not used for long */
+#define WRONG_REST_MS 1000 /* what cannot be mended now is looked at again */
+#define SAVE_MS 60000      /* what was used when */
+#define FREEZE_MS_MIN 100  /* between two looks for what was not used for long */
 #define FREEZE_MS_MAX 600000
 
 /* Of the last rest. */
@@ -25,7 +26,14 @@ struct pace {
     int64_t at_ms;
 };
 
-void upkeep_opened_locked(struct cache *c, const struct object *o)
+void upkeep_check(const struct object *o)
+{
+    struct cache *c = o->cache;
+    WITH_LOCK (&c->lock)
+        upkeep_check_locked(c, o);
+}
+
+void upkeep_check_locked(struct cache *c, const struct object *o)
 {
     struct opened_queue *q = &c->opened;
     if (q->count == OPENED_QUEUE_MAX)
@@ -53,6 +61,8 @@ static bool go_on(struct walk *w)
     struct cache *c = w->cache;
     struct pace *p = w->arg;
     bool ending;
+    if (c->draining)
+        return false; /* a mount that goes does not wait for this */
     if (w->report.bytes - p->at_bytes >= SCRUB_STEP_BYTES || clock_mono_ms() - p->at_ms > WORK_MS) {
         ending = rest(c, REST_MS);
         *p = (struct pace){.at_bytes = w->report.bytes, .at_ms = clock_mono_ms()};
@@ -116,7 +126,7 @@ void *upkeep_run(void *arg)
     while (!is_ending(c)) {
         struct opened one;
         if (next_opened(c, r.save_at < r.freeze_at ? r.save_at : r.freeze_at, &one))
-            maintain_verify(&w, &one.id, one.size);
+            (void)(maintain_verify(&w, &one.id, one.size) || rest(c, WRONG_REST_MS));
         else if (clock_mono_ms() >= r.freeze_at)
             freeze_some(c, &r);
         if (clock_mono_ms() >= r.save_at) {

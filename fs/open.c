@@ -141,6 +141,8 @@ struct opening {
 /* What is refused of the cache's filesystem is refused for good; sources may lie on several. */
 static void passing_refused(struct session *s, bool in_place, int rc)
 {
+    if (rc != -ELOOP && rc != -EOPNOTSUPP && rc != -EINVAL && rc != -EPERM && rc != -ENOTTY)
+        return; /* memory is short, say: this open only */
     if (atomic_exchange(in_place ? &s->source_refused : &s->cache_refused, true))
         return;
     log_info("%s: no passthrough of %s, whose filesystem the kernel refuses: %s", s->mountpoint,
@@ -200,6 +202,7 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
                 .identity = h->identity,
                 .thread = fuse_req_ctx(r->req)->pid,
                 .came_back = r->came_back,
+                .remember = &r->came_back,
                 .now_ms = clock_mono_ms(),
                 .found = {.filling = node.filling,
                           .passes = h->transform == TRANSFORM_NONE &&
@@ -214,7 +217,6 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
     node.filling = false;
     o.ask.pass_node = node_id(node);
     int rc = open_mode_open(&s->modes, &o.ask, &way, err);
-    r->came_back = o.ask.came_back;
     if (rc < 0)
         return rc;
     h->mode = way.mode;

@@ -99,7 +99,7 @@ static int enter(struct open_modes *m, const struct open_ask *ask, const struct 
         }
     }
     if (other)
-        return err_set(err, EBUSY, "the file was replaced while it was opened");
+        return err_set(err, ESTALE, "the file was replaced while it was opened");
     return rc < 0 ? err_set(err, rc == -ENOMEM ? ENOMEM : ENFILE, "too many files are open") : 0;
 }
 
@@ -264,6 +264,28 @@ static int take_step(struct open_modes *m, struct open_ask *ask, struct open_way
     return rc;
 }
 
+/* Passes already, but something of its file turned out to be wrong and has been forgotten. */
+static bool passes_damaged(struct open_modes *m, const struct open_ask *ask) EXCLUDES(m->lock)
+{
+    bool passes;
+    if (ask->found.sealed || ask->found.filling)
+        return false;
+    WITH_LOCK (&m->lock) {
+        const struct open_node *n = map_find(&m->nodes, key_of(&ask->node));
+        passes = n && n->way.mode == OPEN_PASS && !is_other(n, ask->identity);
+    }
+    return passes;
+}
+
+/* The kernel will have it read from that file, so the file is mended before. */
+static int mend(struct open_ask *ask, struct err *err)
+{
+    int rc = ask->fill(ask, err);
+    return rc < 0 || ask->found.sealed
+               ? rc
+               : err_set(err, EIO, "damaged in the cache, and it cannot be mended now");
+}
+
 int open_mode_open(struct open_modes *m, struct open_ask *ask, struct open_way *out,
                    struct err *err)
 {
@@ -271,12 +293,16 @@ int open_mode_open(struct open_modes *m, struct open_ask *ask, struct open_way *
     struct open_way now = {.mode = OPEN_NONE};
     if (!ask->came_back)
         ask->came_back = take_ticket(m, ask);
+    if (ask->remember)
+        *ask->remember = ask->came_back; /* before anything parks: who asks may be gone then */
+    int rc = passes_damaged(m, ask) ? mend(ask, err) : 0;
+    if (rc < 0)
+        return rc;
     /* Who opens a filling node may find that the file passes by now, whoever else has it open. */
     if (ask->found.filling)
         ask->found.other = open_mode_other(m, ask->pass_node, ask->identity);
     else if (join(m, ask, out, &ask->found.other))
         return 0;
-    int rc = 0;
     while (rc == 0 && way.mode == OPEN_NONE)
         rc = take_step(m, ask, &way, err);
     if (rc < 0)

@@ -96,9 +96,10 @@ struct open_found {
 struct open_ask {
     uint64_t node, pass_node; /* the same, but for a filling node */
     uint64_t identity;
-    int32_t thread;          /* that opens, as the kernel says: 0 where it does not */
-    bool came_back;          /* to be kept from a run that was parked to the next one */
-    int64_t now_ms;          /* clock_mono_ms() */
+    int32_t thread; /* that opens, as the kernel says: 0 where it does not */
+    bool came_back; /* from ESTALE: known once `remember` says so */
+    bool *remember; /* where that is kept for the next run of an open that parks, or NULL */
+    int64_t now_ms; /* clock_mono_ms() */
     struct open_found found; /* but for `other` */
     /*
      * STEP_PASS: makes the object's file known to the kernel; way's backing and object are the
