@@ -185,6 +185,7 @@ struct cache {
     struct cond due;               /* for the upkeep */
     struct cond idle;              /* for cache_close */
     struct map table;              /* lock; by id */
+    uint64_t leaving;              /* lock: of those, what eviction is taking right now */
     struct map doomed;             /* lock; by id: one of cache.c's marks */
     struct object *dirty;          /* lock */
     uint64_t objects, sealed;      /* lock: of which something is on disk; all of it */
