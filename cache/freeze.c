@@ -31,7 +31,8 @@ struct freezing {
     struct cache *cache;
     struct segment_id id;
     struct index_record record;
-    void *owned; /* what the record points to */
+    void *owned;  /* what the record points to */
+    int plain_fd; /* of the object's file, borrowed */
 };
 
 static void freezing_done(struct freezing *f)
@@ -244,11 +245,8 @@ static int write_records(struct freezing *f, uint64_t frozen_bytes, bool *sealed
 
 static void punch(struct freezing *f)
 {
-    char path[OBJECT_PATH_BYTES];
-    object_path(&f->id.object, path);
-    AUTO_FD int fd = keep_open_alone(f->cache->objects_fd, path);
-    if (fd >= 0) /* what stays is found by cache_gc */
-        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    if (keep_is_alone(f->plain_fd)) /* what stays is found by cache_gc */
+        (void)fallocate(f->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                         (off_t)(f->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
 }
 
@@ -315,7 +313,8 @@ static void freeze_segment(struct cache *c, const struct segment_id *id)
     struct err err = ERR_INIT;
     AUTO(freezing) struct freezing f = {.cache = c, .id = *id};
     object_path(&id->object, path);
-    AUTO_FD int fd = openat(c->objects_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    AUTO_FD int fd = openat(c->objects_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    f.plain_fd = fd;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !take_record(&f) ||
         (uint64_t)st.st_size != f.record.size)
         return;

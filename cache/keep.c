@@ -67,13 +67,18 @@ int keep_open_at_once(struct object *o)
     return fd >= 0 && check_file(o, fd, true) == 0 ? STEAL_FD(fd) : -1;
 }
 
+bool keep_is_alone(int fd)
+{
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+        return false;
+    (void)fcntl(fd, F_SETLEASE, F_UNLCK); /* it was asked for the answer only */
+    return true;
+}
+
 int keep_open_alone(int dir, const char *path)
 {
     AUTO_FD int fd = openat(dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
-        return -1;
-    (void)fcntl(fd, F_SETLEASE, F_UNLCK); /* it was asked for the answer only */
-    return STEAL_FD(fd);
+    return fd >= 0 && keep_is_alone(fd) ? STEAL_FD(fd) : -1;
 }
 
 void object_discard(struct object *o)

@@ -185,7 +185,6 @@ struct cache {
     struct cond due;               /* for the upkeep */
     struct cond idle;              /* for cache_close */
     struct map table;              /* lock; by id */
-    uint64_t leaving;              /* lock: of those, what eviction is taking right now */
     struct map doomed;             /* lock; by id: one of cache.c's marks */
     struct object *dirty;          /* lock */
     uint64_t objects, sealed;      /* lock: of which something is on disk; all of it */
@@ -311,6 +310,8 @@ int object_check_old(struct object *o) EXCLUDES(o->lock);
  * open, for a mapping through a mount, which outlives the handle that it was made with.
  */
 int keep_open_alone(int dir, const char *path);
+/* The same of a file that is open for writing, here only. */
+bool keep_is_alone(int fd);
 /* A recorded file, where the kernel can open it without waiting for the disk; else -1. */
 int keep_open_at_once(struct object *o);
 /* object_file, for threads that may wait for another one. */
