@@ -339,7 +339,7 @@ static void test_plain_file_lost(void **state)
 static void test_removed(void **state)
 {
     (void)state;
-    struct place *p = frozen_open(65 * MIB, 110 * MIB);
+    struct place *p = frozen_open(65 * MIB, 160 * MIB);
     struct cache_report report;
     read_key(p, "za");
     wait_frozen(p, 2);
@@ -354,9 +354,9 @@ static void test_removed(void **state)
     read_key(p, "za");
     wait_frozen(p, 2);
     reopen(p);
-    for (char key[] = "b"; key[0] < 'd'; key[0]++) /* dense: 130 MiB */
+    for (char key[] = "b"; key[0] < 'e'; key[0]++) /* dense: 195 MiB */
         read_key(p, key);
-    while (stat_of(p).bytes > 110 * MIB)
+    while (stat_of(p).bytes > 160 * MIB)
         pause_ms(5);
     close_cache(p);
     open_cache(p);
