@@ -230,7 +230,7 @@ static int write_records(struct freezing *f, uint64_t frozen_bytes, bool *sealed
     *sealed = frozen_bytes && own.sealed;
     own.sealed = own.sealed && !frozen_bytes;
     if (frozen_bytes && f->id.number) {
-        int rc;
+        int rc = -EIO;
         WITH_LOCK (&c->lock)
             rc = index_find(c->index, &first, &head, &owned);
         if (rc < 0 && rc != -ENOENT)

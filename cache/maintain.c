@@ -222,7 +222,7 @@ static void punch_absent(struct walk *w, int dir, const char *name, const struct
         struct segment_id at = {.object = *id, .number = n};
         struct index_record r;
         AUTO_FREE void *owned = NULL;
-        int rc;
+        int rc = -EIO;
         WITH_LOCK (&c->lock)
             rc = index_find(c->index, &at, &r, &owned);
         if (rc < 0 && rc != -ENOENT)
@@ -245,7 +245,7 @@ static int recorded_disk(struct cache *c, const struct object_id *id, uint64_t *
 {
     struct segment_id first = {.object = *id};
     struct index_record r;
-    int rc;
+    int rc = -EIO;
     *disk = 0;
     WITH_LOCK (&c->lock)
         rc = index_head(c->index, &first, &r);
@@ -266,7 +266,7 @@ static int recorded_disk(struct cache *c, const struct object_id *id, uint64_t *
 static int recorded_frozen(struct cache *c, const struct segment_id *id)
 {
     struct index_record r;
-    int rc;
+    int rc = -EIO;
     WITH_LOCK (&c->lock)
         rc = index_head(c->index, id, &r);
     return rc == 0 && !r.frozen_bytes ? -ENOENT : rc;

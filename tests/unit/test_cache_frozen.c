@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Objects that nobody used for a while are compressed, and nobody who reads them notices. */
-#include "cache_fixture.h"
+#include "tests/unit/cache_fixture.h"
 
 #include <signal.h>
 #include <sys/wait.h>

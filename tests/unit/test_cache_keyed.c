@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A cache with a key: nothing readable on the disk, the same bytes to readers, no other key. */
-#include "cache_fixture.h"
+#include "tests/unit/cache_fixture.h"
 
 #include "base/limits.h"
 
