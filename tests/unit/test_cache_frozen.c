@@ -395,6 +395,7 @@ static void test_strays(void **state)
 /* ---- at any moment ---- */
 
 #define KEYS 6
+#define ROUNDS 12
 
 /* Reads at random for ever; what rests is frozen at once. */
 static void reader_process(struct place *p, unsigned seed)
@@ -426,7 +427,7 @@ static void test_killed(void **state)
         read_key(p, key);
     wait_frozen(p, KEYS);
     close_cache(p);
-    for (unsigned round = 0; round < 40; round++) {
+    for (unsigned round = 0; round < ROUNDS; round++) {
         workers_free(STEAL(p->workers));
         workers_free(STEAL(p->fake.threads));
         pid_t child = fork();
@@ -451,7 +452,7 @@ static void test_killed(void **state)
         assert_int_equal(stat_of(p).damaged, 0);
         close_cache(p);
     }
-    assert_true(frozen > 0 && frozen < 40 * KEYS); /* both were met */
+    assert_true(frozen > 0 && frozen < ROUNDS * KEYS); /* both were met */
     place_free(p);
 }
 
