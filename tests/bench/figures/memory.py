@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Anonymous memory of the daemon in a memory cgroup, under loads that try to make it grow."""
 import concurrent.futures
-import contextlib
 import os
-import resource
 import subprocess
+import sys
+from pathlib import Path
 
 from support.memory import MemoryGroup, Sampler
 
@@ -13,6 +13,7 @@ from .lake import LARGE, SMALL
 from .table import AT_MOST
 
 GROUP_BYTES, ANONYMOUS_BYTES = 400 << 20, 256 << 20
+HOLDER, HOLDERS = Path(__file__).resolve().parents[1] / 'holder.py', 8
 READERS, RANDOM_READS, COLD_READERS, COLD_BYTES = 8, 1_000, 64, 16 << 20
 
 
@@ -22,30 +23,17 @@ def random_readers(bench, m):
     assert all(r.wait(machine.READER_TIMEOUT_S) == 0 for r in readers)
 
 
-@contextlib.contextmanager
-def many_descriptors(count):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1000, max(hard, count + 1000)))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 def held_opens(bench, m):
-    """All small files open at once, a page of each read."""
-    held, names = [], sorted(os.listdir(m / SMALL))
-
-    def one(name):
-        held.append(os.open(m / SMALL / name, os.O_RDONLY))
-        assert len(os.pread(held[-1], 4096, 0)) == 4096
-
-    with many_descriptors(len(names)), concurrent.futures.ThreadPoolExecutor(16) as pool:
-        try:
-            list(pool.map(one, names))
-        finally:
-            for fd in held:
-                os.close(fd)
+    """All small files open at once, by several processes, a page of each read."""
+    holders = [subprocess.Popen([sys.executable, str(HOLDER), str(m / SMALL), str(i), str(HOLDERS)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+               for i in range(HOLDERS)]
+    held = [h.stdout.readline().strip() for h in holders]
+    for h in holders:
+        h.communicate()
+    share = sum(map(int, held)) / bench.sizes.small_files
+    bench.table.row('held open of %s small files' % format(bench.sizes.small_files, ','),
+                    format(sum(map(int, held)), ','), '', share, 1.0)
 
 
 def cold_readers(bench, m):
