@@ -243,11 +243,11 @@ static int write_records(struct freezing *f, uint64_t frozen_bytes, bool *sealed
     return index_write(c->index, changes, n, err);
 }
 
-static void punch(struct freezing *f)
+/* What stays where it cannot be done is found by cache_gc. */
+static void punch(const struct freezing *f)
 {
-    if (keep_is_alone(f->plain_fd)) /* what stays is found by cache_gc */
-        (void)fallocate(f->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                        (off_t)(f->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
+    (void)fallocate(f->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    (off_t)(f->id.number * (uint64_t)SEGMENT_BYTES), (off_t)SEGMENT_BYTES);
 }
 
 /* What stands aside becomes its form; frozen_bytes 0: it is marked dense. */
@@ -257,7 +257,11 @@ static int commit(struct freezing *f, uint64_t frozen_bytes, struct err *err)
     bool sealed = false;
     if (!doom_same(f, frozen_bytes ? DOOM_FROZEN : DOOM_SWEPT))
         return err_set(err, ECANCELED, "it was used meanwhile");
-    int rc = frozen_bytes ? put_in_place(f, err) : 0;
+    int rc = 0;
+    if (frozen_bytes && !keep_is_alone(f->plain_fd)) /* and stays so: nobody opens what is doomed */
+        rc = err_set(err, ECANCELED, "the kernel has its file");
+    if (rc == 0 && frozen_bytes)
+        rc = put_in_place(f, err);
     if (rc == 0)
         rc = write_records(f, frozen_bytes, &sealed, err);
     if (rc < 0 && frozen_bytes)
@@ -287,7 +291,7 @@ static int freeze(struct freezing *f, struct frozen_source *from, struct err *er
     from->bytes_max = from->size * FROZEN_PERCENT_MAX / 100;
     uint64_t room = disk_bytes((size_t)from->bytes_max);
     if (!reserve(c, room))
-        return err_set(err, ENOSPC, "no room to freeze it");
+        return err_set(err, EAGAIN, "no room to freeze it");
     rc = write_aside(f, from, &bytes, err);
     if (rc == 0)
         rc = commit(f, disk_bytes((size_t)bytes), err);
@@ -316,7 +320,7 @@ static void freeze_segment(struct cache *c, const struct segment_id *id)
     AUTO_FD int fd = openat(c->objects_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     f.plain_fd = fd;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !take_record(&f) ||
-        (uint64_t)st.st_size != f.record.size)
+        (uint64_t)st.st_size != f.record.size || !keep_is_alone(fd))
         return;
     struct frozen_source from = {.fd = fd,
                                  .offset = id->number * (uint64_t)SEGMENT_BYTES,

@@ -3,6 +3,7 @@
  * on damage. */
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -69,7 +70,9 @@ int keep_open_at_once(struct object *o)
 
 bool keep_is_alone(int fd)
 {
-    if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+    /* Who opens the file in this very moment makes the kernel tell us, which ends a process by
+     * default: a signal that does nothing by default is asked for instead. */
+    if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
         return false;
     (void)fcntl(fd, F_SETLEASE, F_UNLCK); /* it was asked for the answer only */
     return true;
