@@ -117,7 +117,6 @@ static bool doom_locked(struct cache *c, struct victim *v) REQUIRES(c->lock)
     v->frozen_bytes = r.frozen_bytes;
     v->disk = present_sum(r.size, v->id.number, r.present).disk + r.frozen_bytes;
     v->sealed = index_head(c->index, &first, &head) == 0 && head.sealed;
-    c->leaving += v->disk;
     return true;
 }
 
@@ -127,7 +126,6 @@ static void undoom(struct cache *c, const struct victim *v, bool removed)
     WITH_LOCK (&c->lock) {
         cache_undoom_locked(c, &v->id.object);
         c->bytes -= removed ? v->disk : 0;
-        c->leaving -= v->disk;
         c->objects -= object;
         c->sealed -= removed && v->sealed;
         c->frozen -= removed && v->frozen_bytes;
@@ -241,15 +239,17 @@ static size_t remove_all(struct cache *c, struct victim *victims, size_t n)
     return gone;
 }
 
-/* Dooms the worst of one sample, unless others are taking enough. Returns how many are doomed. */
-static size_t choose_some(struct cache *c, struct sample *all, size_t n, uint64_t target)
+/* Dooms the worst of one sample. Returns how many are doomed then; `freed`: what they take. */
+static size_t choose_some(struct cache *c, struct sample *all, size_t n, uint64_t target,
+                          uint64_t *freed)
 {
     size_t most = n + TAKEN_EACH < TAKEN_MAX ? n + TAKEN_EACH : TAKEN_MAX;
     take_sample(c, all);
     WITH_LOCK (&c->lock)
-        for (size_t i = 0; i < all->count && n < most && c->bytes > target + c->leaving; i++) {
+        for (size_t i = 0; i < all->count && n < most && c->bytes > target + *freed; i++) {
             all->taken[n] = all->at[i];
-            n += doom_locked(c, &all->taken[n]);
+            if (doom_locked(c, &all->taken[n]))
+                *freed += all->taken[n++].disk;
         }
     return n;
 }
@@ -258,9 +258,10 @@ static size_t choose_some(struct cache *c, struct sample *all, size_t n, uint64_
 static size_t evict_some(struct cache *c, struct sample *all, uint64_t target)
 {
     size_t n = 0, before;
+    uint64_t freed = 0;
     do {
         before = n;
-        n = choose_some(c, all, n, target);
+        n = choose_some(c, all, n, target, &freed);
     } while (n > before && n < TAKEN_MAX);
     return remove_all(c, all->taken, n);
 }

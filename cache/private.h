@@ -189,7 +189,6 @@ struct cache {
     struct object *dirty;          /* lock */
     uint64_t objects, sealed;      /* lock: of which something is on disk; all of it */
     uint64_t bytes;                /* lock: disk that they take, also frozen */
-    uint64_t leaving;              /* lock: of those, what eviction is taking right now */
     uint64_t frozen, frozen_bytes; /* lock: frozen segments, the disk that their files take */
     atomic_uint draining;          /* calls of cache_drain_store */
     uint64_t flights, busy;        /* lock: flights; flights, fills and reads that wait */

@@ -102,7 +102,6 @@ static int open_events(struct daemon *d, const struct daemon_config *config, str
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
     (void)signal(SIGPIPE, SIG_IGN);                   /* allowed: signal: SIG_IGN, no handler */
-    (void)signal(SIGIO, SIG_IGN); /* allowed: signal: SIG_IGN, no handler; of leases on files */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         rlim_t wanted = files.rlim_max < DESCRIPTORS_MAX ? files.rlim_max : DESCRIPTORS_MAX;
         if (files.rlim_cur < wanted) {
