@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Objects that are made complete: sealed, handed to the kernel, checked, evicted by segments. */
+#include <sys/mman.h>
+
 #include "tests/unit/cache_fixture.h"
 
 struct filling {
@@ -179,12 +181,78 @@ static void test_segments(void **state)
     place_free(p);
 }
 
+static int zero_start(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    static const char zeros[1000];
+    (void)st;
+    (void)ftw;
+    if (type != FTW_F || !strstr(path, "/objects/"))
+        return 0;
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0 && pwrite(fd, zeros, sizeof zeros, 5000) == sizeof zeros);
+    return close(fd);
+}
+
+/* Aim: what the kernel has mapped keeps its bytes, though it was closed and others need the room.
+ */
+static void test_mapped(void **state)
+{
+    (void)state;
+    uint64_t size = SEGMENT_BYTES + MIB;
+    struct place *p = place_open(size, 2 * SEGMENT_BYTES + 20 * MIB);
+    struct object *o = open_key(p, "a");
+    char path[64];
+    assert_int_equal(fill_wait(o), 0);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", backing_of(o));
+    int fd = open(path, O_RDONLY); /* as the kernel opens it for a mount */
+    const char *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(fd >= 0 && map != MAP_FAILED);
+    (void)close(fd);
+    object_unref(o);
+    for (char key[] = "b"; key[0] <= 'f'; key[0]++) {
+        read_key(p, key);
+        pause_ms(1100); /* the flusher has run */
+    }
+    assert_true(stat_of(p).evicted_bytes > 0);
+    for (uint64_t i = 0; i < size; i += 4096)
+        assert_int_equal(map[i], byte_at(1, "a", i));
+    assert_int_equal(munmap((void *)(uintptr_t)map, size), 0);
+    read_key(p, "a");
+    place_free(p);
+}
+
+/* Aim: bytes that an earlier process has left, and that were changed since, are not sealed with
+ * those that are fetched now. */
+static void test_old_bytes(void **state)
+{
+    (void)state;
+    struct place *p = place_open(3 * MIB, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    assert_int_equal(read_range(o, "a", 0, MIB), 0);
+    assert_int_equal(fill_wait(o), 0);
+    object_unref(o);
+    o = open_key(p, "b");
+    assert_int_equal(read_range(o, "b", 0, MIB), 0);
+    object_unref(o);
+    close_cache(p);
+    (void)nftw(p->path, zero_start, 16, FTW_PHYS);
+    pause_ms(5); /* another millisecond than that of the records */
+    open_cache(p);
+    o = open_key(p, "b");
+    assert_int_equal(fill_wait(o), 0);
+    check_file_bytes(backing_of(o), "b", 3 * MIB);
+    assert_true(stat_of(p).damaged > 0);
+    object_unref(o);
+    place_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fill),        cmocka_unit_test(test_fill_together),
         cmocka_unit_test(test_fill_fails),  cmocka_unit_test(test_want),
         cmocka_unit_test(test_fetch_bytes), cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_mapped),      cmocka_unit_test(test_old_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
