@@ -92,23 +92,30 @@ static int open_services(struct daemon *d, const struct daemon_config *config, s
     return 0;
 }
 
+/* An open object takes one; root may go beyond the limit that it was started with. */
+static void raise_descriptors(void)
+{
+    struct rlimit had, more = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
+    if (getrlimit(RLIMIT_NOFILE, &had) < 0)
+        return;
+    if (more.rlim_max < had.rlim_max)
+        more.rlim_max = had.rlim_max;
+    if (had.rlim_cur >= DESCRIPTORS_MAX || setrlimit(RLIMIT_NOFILE, &more) == 0)
+        return;
+    had.rlim_cur = had.rlim_max < DESCRIPTORS_MAX ? had.rlim_max : DESCRIPTORS_MAX;
+    (void)setrlimit(RLIMIT_NOFILE, &had); /* fewer open objects otherwise */
+}
+
 /* What cannot be undone later comes last: signals are only blocked when all is there. */
 static int open_events(struct daemon *d, const struct daemon_config *config, struct err *err)
 {
-    struct rlimit files;
     sigset_t signals;
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
     (void)signal(SIGPIPE, SIG_IGN);                   /* allowed: signal: SIG_IGN, no handler */
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        rlim_t wanted = files.rlim_max < DESCRIPTORS_MAX ? files.rlim_max : DESCRIPTORS_MAX;
-        if (files.rlim_cur < wanted) {
-            files.rlim_cur = wanted;
-            (void)setrlimit(RLIMIT_NOFILE, &files); /* fewer open objects otherwise */
-        }
-    }
+    raise_descriptors();
     d->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     d->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->signal_fd < 0 || d->event_fd < 0)
