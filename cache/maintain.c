@@ -166,6 +166,38 @@ bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
     return !wrong;
 }
 
+struct search {
+    int64_t before_ms;
+    unsigned seen;
+    uint64_t place; /* of the last one that was seen */
+    struct object_id found;
+    uint64_t size;
+};
+
+static int is_due(void *arg, const struct segment_id *id, const struct index_record *r)
+{
+    struct search *s = arg;
+    s->seen++;
+    s->place = index_place(id);
+    s->found = id->object;
+    s->size = r->size;
+    return id->number == 0 && r->sealed && r->checked_ms < s->before_ms;
+}
+
+bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms)
+{
+    struct search s = {.before_ms = before_ms};
+    int rc;
+    do {
+        s.seen = 0;
+        rc = index_from(w->cache->index, *place, STEP_RECORDS, is_due, &s, NULL);
+        *place = s.seen ? s.place + 1 : 0;
+    } while (rc == 0 && s.seen == STEP_RECORDS && *place != 0);
+    if (rc == 1)
+        (void)maintain_verify(w, &s.found, s.size); /* what is wrong is dropped */
+    return rc == 1;
+}
+
 static void verify(struct walk *w, const struct object_id *id, uint64_t size)
 {
     (void)maintain_verify(w, id, size); /* what is wrong is in the report */

@@ -435,6 +435,11 @@ struct walk {
 /* Checks all that is present of one object, and has it mended where the kernel may be reading it.
  * False: something was wrong with it. */
 bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
+/*
+ * Checks the next sealed object from *place on, which moves behind it, that was not checked since
+ * before_ms (wall clock). False: there is none up to the end.
+ */
+bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms);
 /* Deletes files that no record names, and holes' worth of bytes that none names. */
 void maintain_files(struct walk *w);
 

@@ -5,6 +5,7 @@
  *   at the start   files that no record names are deleted
  *   opened         a sealed object that was not checked since the daemon began is checked when it
  *                  is opened: whoever reads it by passthrough has the kernel's word only
+ *   scrubbing      any sealed object that was not checked for a week
  *   not used       what was not used for long is compressed (cache/freeze.c), half of the time
  */
 #include <string.h>
@@ -15,9 +16,11 @@
 #define SCRUB_STEP_BYTES (8 * MIB) /* between two rests, so at most 160 MiB/s */
 #define WORK_MS 50                 /* likewise */
 #define REST_MS 50
-#define WRONG_REST_MS 1000 /* what cannot be mended now is looked at again */
-#define SAVE_MS 60000      /* what was used when */
-#define FREEZE_MS_MIN 100  /* between two looks for what was not used for long */
+#define SCRUB_AGE_MS ((int64_t)7 * 24 * 3600 * 1000)
+#define SCRUB_LOOK_MS 600000 /* between two looks for what is due */
+#define WRONG_REST_MS 1000   /* what cannot be mended now is looked at again */
+#define SAVE_MS 60000        /* what was used when */
+#define FREEZE_MS_MIN 100    /* between two looks for what was not used for long */
 #define FREEZE_MS_MAX 600000
 
 /* Of the last rest. */
@@ -100,9 +103,22 @@ static bool is_ending(struct cache *c)
 }
 
 struct rounds {
-    int64_t save_at, freeze_at;
-    uint64_t place; /* where freezing goes on in the index */
+    int64_t save_at, freeze_at, scrub_at;
+    uint64_t place, scrub_place; /* where freezing and scrubbing go on in the index */
 };
+
+static int64_t next_round(const struct rounds *r)
+{
+    int64_t at = r->save_at < r->freeze_at ? r->save_at : r->freeze_at;
+    return at < r->scrub_at ? at : r->scrub_at;
+}
+
+/* Each sealed object once in SCRUB_AGE_MS, opened or not. */
+static void scrub_some(struct walk *w, struct rounds *r)
+{
+    if (!maintain_next(w, &r->scrub_place, clock_real_ms() - SCRUB_AGE_MS))
+        r->scrub_at = clock_mono_ms() + SCRUB_LOOK_MS;
+}
 
 static void freeze_some(struct cache *c, struct rounds *r)
 {
@@ -122,13 +138,16 @@ void *upkeep_run(void *arg)
     struct walk w = {.cache = c, .go_on = go_on, .arg = &pace};
     maintain_files(&w);
     struct rounds r = {.save_at = clock_mono_ms() + SAVE_MS,
+                       .scrub_at = clock_mono_ms(),
                        .freeze_at = c->freeze_after_ms > 0 ? clock_mono_ms() : INT64_MAX};
     while (!is_ending(c)) {
         struct opened one;
-        if (next_opened(c, r.save_at < r.freeze_at ? r.save_at : r.freeze_at, &one))
+        if (next_opened(c, next_round(&r), &one))
             (void)(maintain_verify(&w, &one.id, one.size) || rest(c, WRONG_REST_MS));
         else if (clock_mono_ms() >= r.freeze_at)
             freeze_some(c, &r);
+        else if (clock_mono_ms() >= r.scrub_at)
+            scrub_some(&w, &r);
         if (clock_mono_ms() >= r.save_at) {
             (void)uses_save(c->uses, NULL); /* tried again */
             r.save_at = clock_mono_ms() + SAVE_MS;

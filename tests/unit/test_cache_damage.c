@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "cache/index.h"
 #include "tests/unit/cache_fixture.h"
 
 static void damage_index(struct place *p, int kind)
@@ -239,6 +240,50 @@ static void test_verify(void **state)
     }
 }
 
+static int take_first(void *arg, const struct segment_id *id, const struct index_record *r)
+{
+    (void)r;
+    *(struct segment_id *)arg = *id;
+    return 1;
+}
+
+/* As if the only object had been checked so many days ago. */
+static void age_record(struct place *p, int days)
+{
+    struct index *ix = index_open(p->dirfd, p->budget, NULL);
+    struct segment_id id;
+    struct index_record r;
+    AUTO_FREE void *owned = NULL;
+    assert_non_null(ix);
+    assert_int_equal(index_each(ix, take_first, &id, NULL), 1);
+    assert_int_equal(index_find(ix, &id, &r, &owned), 0);
+    r.checked_ms -= (int64_t)days * 24 * 3600 * 1000;
+    struct index_change change = {.id = id, .record = &r};
+    assert_int_equal(index_write(ix, &change, 1, NULL), 0);
+    index_close(ix);
+}
+
+/* Aim: what nobody opens is checked too, once in a week. */
+static void test_scrub(void **state)
+{
+    (void)state;
+    for (int days = 6; days <= 8; days += 2) {
+        struct place *p = place_open(5 * MIB, 64 * MIB);
+        read_key(p, "a");
+        close_cache(p);
+        harm_kind = HARM_FLIP;
+        (void)nftw(p->path, harm_one, 16, FTW_PHYS);
+        age_record(p, days);
+        open_cache(p);
+        while (days > 7 && stat_of(p).damaged == 0)
+            pause_ms(5);
+        pause_ms(50);
+        assert_int_equal(stat_of(p).damaged, days > 7);
+        read_key(p, "a");
+        place_free(p);
+    }
+}
+
 /* Aim: drop leaves nothing but what is open; gc finds records without a file. */
 static void test_drop(void **state)
 {
@@ -328,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_damaged_index), cmocka_unit_test(test_damaged_files),
         cmocka_unit_test(test_orphans),       cmocka_unit_test(test_wrong_bytes),
         cmocka_unit_test(test_verify),        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_scrub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
