@@ -218,6 +218,12 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     return 0;
 }
 
+/* What a sweep looks at may be used: only what no record names goes then. */
+static bool is_steady(enum doom doom)
+{
+    return doom == DOOM_NONE || doom == DOOM_SWEPT;
+}
+
 struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t size)
 {
     AUTO(object_half) struct object *fresh = object_new(c, id, size);
@@ -225,7 +231,7 @@ struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t
     WITH_LOCK (&c->lock) {
         if (map_find(&c->table, id_slice(id)))
             o = object_ref(map_find(&c->table, id_slice(id)));
-        else if (fresh && cache_doom_of_locked(c, id) == DOOM_NONE && put_locked(c, fresh) == 0)
+        else if (fresh && is_steady(cache_doom_of_locked(c, id)) && put_locked(c, fresh) == 0)
             o = STEAL(fresh);
     }
     return o;
