@@ -218,12 +218,6 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
     return 0;
 }
 
-/* What a sweep looks at may be used: only what no record names goes then. */
-static bool is_steady(enum doom doom)
-{
-    return doom == DOOM_NONE || doom == DOOM_SWEPT;
-}
-
 struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t size)
 {
     AUTO(object_half) struct object *fresh = object_new(c, id, size);
@@ -231,7 +225,7 @@ struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t
     WITH_LOCK (&c->lock) {
         if (map_find(&c->table, id_slice(id)))
             o = object_ref(map_find(&c->table, id_slice(id)));
-        else if (fresh && is_steady(cache_doom_of_locked(c, id)) && put_locked(c, fresh) == 0)
+        else if (fresh && doom_is_steady(cache_doom_of_locked(c, id)) && put_locked(c, fresh) == 0)
             o = STEAL(fresh);
     }
     return o;
@@ -242,7 +236,6 @@ bool cache_has_sealed(struct cache *c, const struct object_name *name)
     struct object_id id;
     struct index_record r;
     bool sealed = false;
-    enum doom doom;
     if (object_open_blocks(name->store))
         return true;
     if (c->dead) /* the file may be lost, and the record that says it is sealed stay */
@@ -254,7 +247,7 @@ bool cache_has_sealed(struct cache *c, const struct object_name *name)
         const struct object *o = map_find(&c->table, id_slice(&id));
         if (o)
             sealed = o->sealed;
-        else if ((doom = cache_doom_of_locked(c, &id)) == DOOM_NONE || doom == DOOM_SWEPT)
+        else if (doom_is_steady(cache_doom_of_locked(c, &id)))
             sealed = index_head(c->index, &first, &r) == 0 && r.sealed && r.size == name->size;
     }
     return sealed;

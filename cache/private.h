@@ -158,6 +158,12 @@ enum doom {
     DOOM_SWEPT,   /* all: only what no record names is going */
 };
 
+/* Its records may be used: only what none of them names is going. */
+static inline bool doom_is_steady(enum doom doom)
+{
+    return doom == DOOM_NONE || doom == DOOM_SWEPT;
+}
+
 struct cache {
     int dirfd, objects_fd; /* immutable after cache_open, as are those to pool */
     uint64_t size_bytes, free_bytes;

@@ -106,8 +106,7 @@ static void adopt_locked(struct object *o, const struct index_record *r) REQUIRE
 static int find_record_locked(struct cache *c, const struct segment_id *id, struct index_record *r,
                               void **owned) REQUIRES(c->lock)
 {
-    enum doom doom = cache_doom_of_locked(c, &id->object);
-    bool steady = doom == DOOM_NONE || doom == DOOM_SWEPT;
+    bool steady = doom_is_steady(cache_doom_of_locked(c, &id->object));
     return steady ? index_find(c->index, id, r, owned) : -EAGAIN;
 }
 
