@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "cache/private.h"
 
+#define PROBE_MS 20
+
 bool cache_can_pass(const struct cache *c)
 {
     return !c->cipher;
@@ -25,14 +27,15 @@ static void note_all(struct object *o)
 static int file_at_once(struct object *o)
 {
     int fd;
-    bool free_to_open;
+    bool free_to_open, trusted;
     WITH_LOCK (&o->lock) {
         fd = o->fd;
         free_to_open = o->keeping == KEEP;
+        trusted = !o->unchecked;
     }
     if (fd >= 0 || !free_to_open)
         return fd;
-    int opened = keep_open_at_once(o);
+    int opened = keep_open_at_once(o, trusted);
     if (opened < 0)
         return -1;
     WITH_LOCK (&o->lock) {
@@ -46,14 +49,21 @@ static int file_at_once(struct object *o)
 }
 
 /*
- * The file cannot be read any more, as far as that can be told without waiting. The kernel would
- * hand that on to the reader; who reads through us is given the store's bytes.
+ * The disk cannot be read any more, as far as that can be told of a file without waiting; looked at
+ * now and then. The kernel would hand that on to the reader; who reads through us is given the
+ * store's bytes.
  */
-static bool is_dead(int fd)
+static bool is_dead(struct cache *c, int fd)
 {
     char byte;
     struct iovec to = {&byte, sizeof byte};
-    return preadv2(fd, &to, 1, 0, RWF_NOWAIT) < 0 && errno == EIO;
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - c->probed_ms < PROBE_MS)
+        return false;
+    if (preadv2(fd, &to, 1, 0, RWF_NOWAIT) < 0 && errno == EIO)
+        return true;
+    c->probed_ms = now_ms;
+    return false;
 }
 
 int object_backing(struct object *o, struct task *t, int *fd, struct err *err)
@@ -75,7 +85,7 @@ int object_backing(struct object *o, struct task *t, int *fd, struct err *err)
         if (rc < 0)
             return err_set(err, ENODATA, "%s: its file in the cache is lost", o->key);
     }
-    if (!o->in_place && is_dead(opened)) {
+    if (!o->in_place && is_dead(c, opened)) {
         cache_failed(c, EIO);
         object_discard(o);
         return err_set(err, ENODATA, "%s: its file in the cache cannot be read", o->key);

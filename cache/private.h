@@ -185,6 +185,7 @@ struct cache {
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */
+    _Atomic int64_t probed_ms;    /* when it was last seen to be readable */
 
     struct lock lock;
     struct cond changed;           /* for the flusher */
@@ -318,8 +319,11 @@ int object_check_old(struct object *o) EXCLUDES(o->lock);
 int keep_open_alone(int dir, const char *path);
 /* The same of a file that is open for writing, here only. */
 bool keep_is_alone(int fd);
-/* A recorded file, where the kernel can open it without waiting for the disk; else -1. */
-int keep_open_at_once(struct object *o);
+/*
+ * A recorded file, where the kernel can open it without waiting for the disk; else -1. `trusted`:
+ * this daemon has checked or written it, so nobody looks whether it is as it was left.
+ */
+int keep_open_at_once(struct object *o, bool trusted);
 /* object_file, for threads that may wait for another one. */
 int object_file_wait(struct object *o, int *fd) EXCLUDES(o->lock);
 

@@ -12,11 +12,11 @@
 #include "base/hash.h"
 #include "lake/index/run_private.h"
 
-static int check_page(const struct run *r, uint64_t page, bool again, struct err *err)
+static int check_page(const struct run *r, uint64_t page, struct err *err)
 {
     _Atomic uint64_t *word = &r->checked[page / 64];
     uint64_t bit = (uint64_t)1 << page % 64;
-    if (!again && atomic_load_explicit(word, memory_order_relaxed) & bit)
+    if (atomic_load_explicit(word, memory_order_relaxed) & bit)
         return 0;
     if (page >= r->pages ||
         crc32c(0, r->map + page * RUN_PAGE_BYTES, RUN_PAGE_BYTES) != r->sums[page])
@@ -25,32 +25,19 @@ static int check_page(const struct run *r, uint64_t page, bool again, struct err
     return 0;
 }
 
-/* Where the place is in the map, its pages checked. */
-static int touch(const struct run *r, struct run_place place, bool again, const uint8_t **out,
-                 struct err *err)
+int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err)
 {
     const struct run_section *s = &r->head.sections[place.section];
     if (place.offset > s->bytes || place.bytes > s->bytes - place.offset)
         return run_damaged("a place outside of section", place.section, err);
     uint64_t at = s->page * RUN_PAGE_BYTES + place.offset;
     for (uint64_t page = at / RUN_PAGE_BYTES; page * RUN_PAGE_BYTES < at + place.bytes; page++) {
-        int rc = check_page(r, page, again, err);
+        int rc = check_page(r, page, err);
         if (rc < 0)
             return rc;
     }
     *out = r->map + at;
     return 0;
-}
-
-int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err)
-{
-    return touch(r, place, false, out, err);
-}
-
-int run_check(const struct run *r, struct run_place place, struct err *err)
-{
-    const uint8_t *ignored;
-    return touch(r, place, true, &ignored, err);
 }
 
 static uint64_t section_bytes(const struct run *r, enum run_section_id section)

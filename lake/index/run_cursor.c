@@ -32,10 +32,11 @@ static int find_extent(const struct run *r, uint32_t block, struct block *out, s
 static int enter_block(struct run_cursor *c, uint32_t block, struct err *err)
 {
     struct block b;
+    const uint8_t *ignored;
     int rc = find_extent(c->run, block, &b, err);
     if (rc < 0)
         return rc;
-    rc = run_check(c->run, (struct run_place){RUN_BLOCKS, b.at, b.end - b.at}, err);
+    rc = run_touch(c->run, (struct run_place){RUN_BLOCKS, b.at, b.end - b.at}, &ignored, err);
     if (rc < 0)
         return rc;
     buf_reset(&c->path);

@@ -16,8 +16,8 @@
  *   sums     le32 CRC32C a page, for pages 0 (left 0) to the one before sums; its own CRC is in
  *            the header
  *
- * A page's sum is checked when it is first touched (blocks: whenever one is decoded; what callers
- * read without a way to fail: on open). So opening a run costs the same whatever its size, but for
+ * A page's sum is checked when it is first touched (what callers read without a way to fail: on
+ * open). So opening a run costs the same whatever its size, but for
  * the sums, a thousandth of it.
  *
  * A block has RUN_BLOCK_FILES entries, the last one what is left, and is filled up with zeros to

@@ -34,8 +34,6 @@ struct run_place {
 /* The bytes, their pages checked. *out points into the map. -EUCLEAN. */
 int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err);
 
-/* Checks their pages, also where that was done before. -EUCLEAN. */
-int run_check(const struct run *r, struct run_place place, struct err *err);
 
 /* The key at a position of the key table, which run_check_keys has checked. */
 struct run_key run_key_at(const struct run *r, uint32_t position);
