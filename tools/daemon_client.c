@@ -162,6 +162,13 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     store.region = o->region;
     store.no_sign_request = o->no_sign_request;
     store.ca_bundle = o->ca_bundle;
+    store.addressing = o->addressing;
+    store.requester_pays = o->requester_pays;
+    store.sse = o->sse;
+    store.sse_kms_key_id = o->sse_kms_key_id;
+    store.aws_profile_chosen = o->profile != NULL;
+    if (o->profile)
+        store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
     struct store_runtime runtime = {

@@ -25,6 +25,8 @@ struct mount_command {
     struct buf request;
     bool keyed;
     uint8_t key[KEY_BYTES]; /* of --cache-key-file; wiped at the end, and by the daemon */
+    bool has_sse_c_key;
+    uint8_t sse_c_key[KEY_BYTES]; /* of --sse-c-key-file; likewise */
 };
 
 static void help(void)
@@ -133,7 +135,7 @@ static int take_environment(struct options *o, struct err *err)
 }
 
 /* What the environment says of credentials (cache/store/settings.h). */
-static void add_credentials(struct buf *out)
+static void add_credentials(const struct mount_command *m, struct buf *out)
 {
     const char *before = "", *separator = "{";
     for (size_t i = 0; i < settings_count; i++) {
@@ -144,6 +146,12 @@ static void add_credentials(struct buf *out)
         buf_addf(out, "%s\"%s\":", separator, row->key);
         buf_add_json(out, slice_of(value));
         before = row->key;
+        separator = ",";
+    }
+    if (m->has_sse_c_key) {
+        buf_addf(out, "%s\"sse_c_key\":\"", separator);
+        text_hex(out, m->sse_c_key, sizeof m->sse_c_key);
+        buf_add_char(out, '"');
         separator = ",";
     }
     buf_add_str(out, *separator == '{' ? "{}" : "}");
@@ -175,7 +183,7 @@ static int format_request(struct mount_command *m, struct err *err)
     buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"options\":", (unsigned)getuid(), (unsigned)getgid());
     options_format(&m->options, out);
     buf_add_str(out, ",\"credentials\":");
-    add_credentials(out);
+    add_credentials(m, out);
     buf_add_char(out, '}');
     return buf_check(out, err);
 }
@@ -385,6 +393,9 @@ int cmd_mount(int argc, char **argv)
     if (rc == 0 && m.options.cache_key_file)
         rc = key_file_read(m.options.cache_key_file, m.key, &err);
     m.keyed = rc == 0 && m.options.cache_key_file;
+    if (rc == 0 && m.options.sse_c_key_file)
+        rc = key_file_read(m.options.sse_c_key_file, m.sse_c_key, &err);
+    m.has_sse_c_key = rc == 0 && m.options.sse_c_key_file;
     if (rc == 0)
         rc = format_request(&m, &err);
     if (rc == 0)
@@ -401,6 +412,7 @@ int cmd_mount(int argc, char **argv)
     if (m.request.data)
         explicit_bzero(m.request.data, m.request.len);
     explicit_bzero(m.key, sizeof m.key);
+    explicit_bzero(m.sse_c_key, sizeof m.sse_c_key);
     buf_done(&m.request);
     options_done(&m.options);
     free(m.mountpoint);

@@ -16,6 +16,10 @@ const struct setting settings[] = {
     ROW(region, NULL),
     ROW(ca_bundle, NULL),
     ROW(proxy_url, NULL),
+    ROW(addressing, NULL),
+    ROW(sse, NULL),
+    ROW(sse_kms_key_id, NULL),
+    ROW(sse_c_key, NULL),
     ROW(access_key_id, "AWS_ACCESS_KEY_ID"),
     ROW(secret_access_key, "AWS_SECRET_ACCESS_KEY"),
     ROW(session_token, "AWS_SESSION_TOKEN"),
@@ -63,7 +67,7 @@ static void wipe(const char **place)
 int settings_set(struct store_options *o, struct slice key, struct slice value, struct err *err)
 {
     for (size_t i = 0; i < settings_count; i++) {
-        if (!settings[i].variable || !slice_is(key, settings[i].key))
+        if (!slice_is(key, settings[i].key))
             continue;
         char *copy = strndup(value.n ? value.p : "", value.n);
         if (!copy)
@@ -73,6 +77,23 @@ int settings_set(struct store_options *o, struct slice key, struct slice value, 
         return 0;
     }
     return 0;
+}
+
+int settings_copy(struct store_options *to, const struct store_options *from)
+{
+    int rc = 0;
+    *to = *from;
+    for (size_t i = 0; i < settings_count; i++)
+        *place_of(to, &settings[i]) = NULL;
+    for (size_t i = 0; i < settings_count; i++) {
+        const char *value = setting_of(from, &settings[i]);
+        if (!value || *place_of(to, &settings[i]))
+            continue;
+        *place_of(to, &settings[i]) = strdup(value);
+        if (!*place_of(to, &settings[i]))
+            rc = -ENOMEM;
+    }
+    return rc;
 }
 
 void settings_done(struct store_options *o)

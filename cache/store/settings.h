@@ -11,8 +11,8 @@
 
 struct setting {
     const char *key;      /* in a mount request */
-    const char *variable; /* of the environment; NULL: an option of the mount, which does not travel
-                             here. Of two rows with one key, the first that is set counts */
+    const char *variable; /* of the environment; NULL: an option of the mount says it. Of two rows
+                             with one key, the first that is set counts */
     size_t offset;        /* in struct store_options, of a const char * */
 };
 
@@ -28,7 +28,11 @@ const char *setting_of(const struct store_options *o, const struct setting *row)
  */
 int settings_set(struct store_options *o, struct slice key, struct slice value, struct err *err);
 
-/* Wipes and frees every string: of options that settings_set alone has filled. */
+/* All of `from`, its strings copied, for settings_done. -ENOMEM; `to` is for settings_done also
+ * then. */
+int settings_copy(struct store_options *to, const struct store_options *from);
+
+/* Wipes and frees every string: of options that settings_set or settings_copy alone has filled. */
 void settings_done(struct store_options *o);
 
 #endif

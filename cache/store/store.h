@@ -143,6 +143,11 @@ struct store_options {
     const char *aws_container_token, *aws_container_token_file;
     const char *aws_metadata_disabled, *aws_metadata_url, *aws_metadata_mode;
     const char *aws_sts_url, *aws_sso_url, *aws_sso_oidc_url;
+    /* S3's special cases. */
+    const char *addressing;           /* "auto", "path", "virtual"; NULL: auto */
+    const char *sse, *sse_kms_key_id; /* encryption by the service of what is written */
+    const char *sse_c_key;            /* 64 hex digits: the key that objects are encrypted with */
+    bool requester_pays;
     bool aws_profile_chosen; /* by an option: credentials of the environment do not count */
     uint32_t uid, gid;       /* whose; what credential_process runs as */
 };
