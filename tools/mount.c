@@ -188,6 +188,18 @@ static int format_request(struct mount_command *m, struct err *err)
     return buf_check(out, err);
 }
 
+/*
+ * Credentials travel with each mount: a daemon has none in its environment, where /proc would go on
+ * showing them if they were only forgotten, and in no core.
+ */
+static void hide_secrets(void)
+{
+    for (char **at = environ; at && *at; at++)
+        explicit_bzero(*at, strlen(*at));
+    (void)clearenv();
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these arguments */
+}
+
 /* starting the daemon */
 
 static void tell_parent(void *arg, const struct err *err)
@@ -204,13 +216,6 @@ static void tell_parent(void *arg, const struct err *err)
     (void)close(fd);
 }
 
-/* Credentials travel with each mount: a daemon has none in its environment, and in no core. */
-static void hide_secrets(void)
-{
-    (void)clearenv();
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these arguments */
-}
-
 static void become_daemon(struct mount_command *m, int ready_fd)
 {
     struct err err = ERR_INIT;
@@ -220,7 +225,6 @@ static void become_daemon(struct mount_command *m, int ready_fd)
                                    .arg = &ready_fd};
     AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)setsid();
-    hide_secrets();
     if (null < 0 || chdir("/") < 0) /* allowed: chdir: a child, before it has threads */
         _exit(1);
     for (int fd = 0; fd <= 2; fd++)
@@ -360,7 +364,6 @@ static int mount_in_foreground(struct mount_command *m, struct err *err)
                                    .foreground = true,
                                    .ready = own_daemon_ready,
                                    .arg = &f};
-    hide_secrets();
     int rc = daemon_run(&config, err);
     if (rc == -EBUSY)
         return mount_and_wait(m, err);
@@ -398,6 +401,7 @@ int cmd_mount(int argc, char **argv)
     m.has_sse_c_key = rc == 0 && m.options.sse_c_key_file;
     if (rc == 0)
         rc = format_request(&m, &err);
+    hide_secrets(); /* for the daemon, too, which is forked from here */
     if (rc == 0)
         rc =
             m.options.foreground ? mount_in_foreground(&m, &err) : mount_with_daemon(&m, &fd, &err);

@@ -281,6 +281,10 @@ int options_check(struct options *o, struct err *err)
     if (rc == 0 && o->passthrough && strcmp(o->passthrough, "auto") != 0 &&
         strcmp(o->passthrough, "off") != 0)
         rc = err_set(err, EINVAL, "option passthrough: %s is neither auto nor off", o->passthrough);
+    if (rc == 0 && o->proxy && strchr(o->proxy, '@'))
+        rc = err_set(err, EINVAL,
+                     "option proxy: a password is seen by others there; give it in "
+                     "https_proxy or http_proxy");
     o->threads_count = (unsigned)threads;
     return rc;
 }

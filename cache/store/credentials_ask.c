@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cache/store/credentials_source.h"
+#include "cache/store/proxy.h"
 #include "cache/store/url.h"
 
 static bool ask_again(struct http_request *r)
@@ -18,7 +19,7 @@ int credentials_ask(const struct credentials_finder *f, const struct credentials
                              .fields = q->fields,
                              .fields_count = q->fields_count,
                              .ca_bundle = q->direct ? NULL : f->o.ca_bundle,
-                             .proxy_url = q->direct ? NULL : f->o.proxy_url,
+                             .proxy_url = q->direct ? NULL : proxy_for(&f->o, q->url),
                              .upload = q->upload,
                              .deadline_ms = q->deadline_ms,
                              .again = ask_again};

@@ -16,6 +16,7 @@
 /* Where it is, it is near; where it is not, nobody answers. */
 #define METADATA_DEADLINE_MS 3000
 #define METADATA_TOKEN_SECONDS "21600"
+#define METADATA_TOKEN_PATH "/latest/api/token"
 #define METADATA_PATH "/latest/meta-data/iam/security-credentials/"
 /* The instance's credentials may be handed out when they have ended: they are asked for again after
  * this. */
@@ -129,19 +130,19 @@ static int metadata_base(const struct credentials_finder *f, struct buf *out, st
 }
 
 /* One thing that it tells: a text of one line or JSON. */
-static int ask_metadata(const struct credentials_finder *f, const char *method, const char *base,
-                        const char *path, const struct http_field *field, struct buf *text,
-                        struct err *err)
+static int ask_metadata(const struct credentials_finder *f, const char *base, const char *path,
+                        const struct http_field *field, struct buf *text, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
     unsigned status = 0;
+    bool token = strcmp(path, METADATA_TOKEN_PATH) == 0;
     buf_init(&url, 4096);
     buf_addf(&url, "%s%s", base, path);
     int rc = buf_check(&url, err);
     if (rc == 0)
         rc = credentials_ask(f,
                              &(struct credentials_question){.whom = "the metadata service",
-                                                            .method = method,
+                                                            .method = token ? "PUT" : "GET",
                                                             .url = url.data,
                                                             .fields = field,
                                                             .fields_count = 1,
@@ -182,12 +183,12 @@ int credentials_from_metadata(const struct credentials_finder *f, struct credent
     int rc = metadata_base(f, &base, err);
     const struct http_field ttl = {"x-aws-ec2-metadata-token-ttl-seconds", METADATA_TOKEN_SECONDS};
     if (rc == 0)
-        rc = ask_metadata(f, "PUT", base.data, "/latest/api/token", &ttl, &token, err);
+        rc = ask_metadata(f, base.data, METADATA_TOKEN_PATH, &ttl, &token, err);
     if (rc == 0 && !first_line(&token))
         rc = err_set(err, EIO, "the metadata service gives no token");
     const struct http_field session = {"x-aws-ec2-metadata-token", token.data};
     if (rc == 0)
-        rc = ask_metadata(f, "GET", base.data, METADATA_PATH, &session, &role, err);
+        rc = ask_metadata(f, base.data, METADATA_PATH, &session, &role, err);
     if (rc == 0 && !first_line(&role))
         rc = err_set(err, ENOENT, "the instance has no role");
     if (rc < 0)
@@ -196,7 +197,7 @@ int credentials_from_metadata(const struct credentials_finder *f, struct credent
     text_percent_encode(&path, buf_slice(&role), "");
     rc = buf_check(&path, err);
     if (rc == 0)
-        rc = ask_metadata(f, "GET", base.data, path.data, &session, &text, err);
+        rc = ask_metadata(f, base.data, path.data, &session, &text, err);
     if (rc == 0)
         rc = credentials_parse_json(buf_slice(&text), out, err);
     if (rc < 0)

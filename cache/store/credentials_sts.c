@@ -53,23 +53,29 @@ static int sign(struct signature *s, const char *host, const char *region, struc
     return rc;
 }
 
-/* Signed where `source` is one. */
-static int ask_sts(const struct credentials_finder *f, const char *region,
-                   const struct sigv4_parameter *parameters, size_t count,
-                   const struct credentials *source, struct credentials *out, struct err *err)
+/* Signed where there is a source. */
+struct question {
+    const char *region;
+    const struct sigv4_parameter *parameters;
+    size_t count;
+    const struct credentials *source;
+};
+
+static int ask_sts(const struct credentials_finder *f, const struct question *q,
+                   struct credentials *out, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
     AUTO(wiped_buf) struct buf form = {0}, text = {0};
-    struct signature s = {.fields = {{"content-type", FORM}}, .count = source ? 0 : 1};
+    struct signature s = {.fields = {{"content-type", FORM}}, .count = q->source ? 0 : 1};
     unsigned status = 0;
     buf_init(&url, 1024);
     buf_init(&form, 4 * WEB_TOKEN_BYTES_MAX);
-    int rc = credentials_service_url(f->o.aws_sts_url, "sts", region, &url, err);
-    sigv4_query(&form, parameters, count);
+    int rc = credentials_service_url(f->o.aws_sts_url, "sts", q->region, &url, err);
+    sigv4_query(&form, q->parameters, q->count);
     if (rc == 0)
         rc = buf_check(&form, err);
-    if (rc == 0 && source)
-        rc = sign(&s, strstr(url.data, "://") + 3, region, buf_slice(&form), source, err);
+    if (rc == 0 && q->source)
+        rc = sign(&s, strstr(url.data, "://") + 3, q->region, buf_slice(&form), q->source, err);
     if (rc == 0) {
         buf_add_char(&url, '/');
         rc = buf_check(&url, err);
@@ -124,7 +130,7 @@ int credentials_from_role(const struct credentials_finder *f, const struct crede
         form[n++] = (struct sigv4_parameter){"ExternalId", p->external_id};
     if (p->duration_seconds[0])
         form[n++] = (struct sigv4_parameter){"DurationSeconds", p->duration_seconds};
-    int rc = ask_sts(f, region_of(f, p), form, n, source, out, err);
+    int rc = ask_sts(f, &(struct question){region_of(f, p), form, n, source}, out, err);
     return rc < 0 ? err_wrap(err, "role %.100s", p->role_arn) : 0;
 }
 
@@ -148,6 +154,6 @@ int credentials_from_web_identity(const struct credentials_finder *f,
         {"RoleSessionName", or_else(p->role_session_name, "tarn")},
         {"WebIdentityToken", token.data},
     };
-    rc = ask_sts(f, region_of(f, p), form, ARRAY_SIZE(form), NULL, out, err);
+    rc = ask_sts(f, &(struct question){region_of(f, p), form, ARRAY_SIZE(form), NULL}, out, err);
     return rc < 0 ? err_wrap(err, "role %.100s", p->role_arn) : 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cache/store/credentials.h"
+#include "cache/store/proxy.h"
 #include "cache/store/s3_get.h"
 #include "cache/store/s3_send.h"
 
@@ -308,6 +309,19 @@ static int set_sse_c_key(struct s3_bucket *b, const char *hex, struct err *err)
     return ok ? 0 : err_set(err, EINVAL, "an SSE-C key has 32 bytes");
 }
 
+/* The proxy of the environment may be told by the host that is asked. */
+static int set_proxy(struct s3_bucket *b, const struct store_options *o, struct err *err)
+{
+    AUTO(buf) struct buf host = {0};
+    buf_init(&host, 2 * URL_BYTES_MAX);
+    s3_bucket_origin(b, b->region, &host);
+    int rc = buf_check(&host, err);
+    const char *proxy = rc == 0 ? proxy_for(o, host.data) : NULL;
+    if (proxy && !(b->proxy_url = strdup(proxy)))
+        return err_set(err, ENOMEM, "out of memory");
+    return rc;
+}
+
 static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct store_options *o,
                        struct err *err)
 {
@@ -327,14 +341,13 @@ static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct 
         {&b->name, url->bucket},
         {&b->endpoint, url->endpoint},
         {&b->ca_bundle, o->ca_bundle},
-        {&b->proxy_url, o->proxy_url},
         {&b->sse, o->sse},
         {&b->sse_kms_key_id, o->sse_kms_key_id},
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         if (texts[i].from && !(*texts[i].to = strdup(texts[i].from)))
             return err_set(err, ENOMEM, "out of memory");
-    return 0;
+    return set_proxy(b, o, err);
 }
 
 static int fill(struct s3 *s, const struct url *url, const struct store_options *o, struct err *err)

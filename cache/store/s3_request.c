@@ -51,24 +51,21 @@ static void add_field(struct s3_request *q, const char *name, const char *value)
     q->fields[q->http.fields_count++] = (struct http_field){name, value};
 }
 
-/* "https://host" for the region that the request is for. */
-static void add_origin(struct s3_request *q)
+void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf *out)
 {
-    const struct s3_bucket *b = q->bucket;
     const char *dot = b->path_style ? "" : ".", *name = b->path_style ? "" : b->name;
     const char *host = b->endpoint ? strstr(b->endpoint, "://") + 3 : NULL;
-    buf_reset(&q->origin);
     if (host)
-        buf_addf(&q->origin, "%.*s%s%s%s", (int)(host - b->endpoint), b->endpoint, name, dot, host);
+        buf_addf(out, "%.*s%s%s%s", (int)(host - b->endpoint), b->endpoint, name, dot, host);
     else
-        buf_addf(&q->origin, "https://%s%ss3.%s.%s", name, dot, q->region,
-                 region_domain(q->region));
+        buf_addf(out, "https://%s%ss3.%s.%s", name, dot, region, region_domain(region));
 }
 
 static int add_url(struct s3_request *q, struct err *err)
 {
     buf_reset(&q->url);
-    add_origin(q);
+    buf_reset(&q->origin);
+    s3_bucket_origin(q->bucket, q->region, &q->origin);
     int rc = buf_check(&q->origin, err);
     if (rc < 0)
         return rc;

@@ -46,6 +46,9 @@ void s3_bucket_done(struct s3_bucket *b);
  */
 bool s3_bucket_move(struct s3_bucket *b, const char *region);
 
+/* "https://host" of the bucket in a region, appended. */
+void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf *out);
+
 #define S3_REQUEST_FIELDS_MAX 20
 /* Of an answer that should have none but an error's sentence. */
 #define S3_ERROR_BYTES_MAX (64 * KIB)

@@ -23,6 +23,11 @@ const struct setting settings[] = {
     ROW(access_key_id, "AWS_ACCESS_KEY_ID"),
     ROW(secret_access_key, "AWS_SECRET_ACCESS_KEY"),
     ROW(session_token, "AWS_SESSION_TOKEN"),
+    ROW(https_proxy, "https_proxy"),
+    ROW(https_proxy, "HTTPS_PROXY"),
+    ROW(http_proxy, "http_proxy"), /* the other spelling may come from a web request's header */
+    ROW(no_proxy, "no_proxy"),
+    ROW(no_proxy, "NO_PROXY"),
     ROW(home, "HOME"),
     ROW(path, "PATH"),
     ROW(aws_profile, "AWS_PROFILE"),
@@ -53,6 +58,13 @@ static const char **place_of(struct store_options *o, const struct setting *row)
 const char *setting_of(const struct store_options *o, const struct setting *row)
 {
     return *place_of((struct store_options *)(uintptr_t)o, row); /* only read */
+}
+
+bool setting_counts(const struct store_options *o, const struct setting *row)
+{
+    bool keys = o->access_key_id && o->secret_access_key && !o->aws_profile_chosen;
+    bool leads = strncmp(row->key, "aws_", 4) == 0 || strcmp(row->key, "home") == 0;
+    return strcmp(row->key, "path") != 0 && !(leads && (keys || o->no_sign_request));
 }
 
 static void wipe(const char **place)

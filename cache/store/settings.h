@@ -23,6 +23,12 @@ extern const size_t settings_count;
 const char *setting_of(const struct store_options *o, const struct setting *row);
 
 /*
+ * The setting has a part in who asks and how. Where keys are given, it does not matter what else
+ * the environment has; where a program is looked for never does.
+ */
+bool setting_counts(const struct store_options *o, const struct setting *row);
+
+/*
  * A copy of the value, for settings_done; the value before is wiped. A key that is not known (of a
  * newer or older tarn) changes nothing. -ENOMEM.
  */

@@ -132,8 +132,9 @@ struct store_options {
     bool no_sign_request;
     const char *access_key_id, *secret_access_key, *session_token; /* NULL where not given */
     const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
-    const char *proxy_url; /* NULL: none; the environment's is never used */
-    int64_t deadline_ms;   /* of one request with its retries; 0: STORE_DEADLINE_MS */
+    const char *proxy_url; /* "off": none; NULL: that of the mount's environment, if any */
+    const char *https_proxy, *http_proxy, *no_proxy;
+    int64_t deadline_ms; /* of one request with its retries; 0: STORE_DEADLINE_MS */
 
     /* Where AWS credentials are found if none are given: cache/store/credentials.h. */
     const char *home, *path; /* HOME; PATH, for credential_process */

@@ -2,20 +2,28 @@
 """Credentials are found where the AWS tools find them, renewed before they end, and shown nowhere."""
 import datetime
 import hashlib
+import http.server
 import json
 import os
+import resource
+import signal
 import stat
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake.aws import FakeAws                                        # noqa: E402
-from support.mounts import run_tarn, wait_for                       # noqa: E402
-from support.s3 import ACCESS_KEY, SECRET_KEY                       # noqa: E402
+from support.mounts import detach, run_tarn, wait_for              # noqa: E402
+from support.places import VERSITYGW                                # noqa: E402
+from support.s3 import ACCESS_KEY, SECRET_KEY, Server               # noqa: E402
 
 NO_METADATA = {'AWS_EC2_METADATA_DISABLED': 'true'}
 KEYS = 'aws_access_key_id = %s\naws_secret_access_key = %s\n' % (ACCESS_KEY, SECRET_KEY)
@@ -223,3 +231,260 @@ def test_no_credentials(s3, bucket, home, tmp_path):
                    {'AWS_CONTAINER_CREDENTIALS_FULL_URI': 'http://169.254.170.2.evil.example/x',
                     'AWS_CONFIG_FILE': '/nowhere'})
     assert 'neither https nor this machine' in said
+
+
+# What happens in the middle of a run.
+
+@pytest.fixture
+def users(tmp_path):
+    """A server with accounts that come and go: its Server, and admin(words...)."""
+    (tmp_path / 'iam').mkdir()
+    server = Server(tmp_path, more=['--iam-dir', str(tmp_path / 'iam'), '--iam-cache-disable'])
+
+    def admin(*words):
+        subprocess.run([str(VERSITYGW), 'admin', '--access', ACCESS_KEY, '--secret', SECRET_KEY,
+                        '--endpoint-url', server.url, *words], check=True, timeout=30,
+                       capture_output=True)
+    yield server, admin
+    server.stop()
+
+
+def container_env(aws, home):
+    return {'HOME': str(home), **NO_METADATA,
+            'AWS_CONTAINER_CREDENTIALS_FULL_URI': aws.url + '/container'}
+
+
+def test_renewed_before_they_end(mount, s3, bucket, home, aws):
+    """Credentials of a few seconds: they are renewed beside their use, and every read is right."""
+    aws.give(ACCESS_KEY, SECRET_KEY, life=5)
+    for i in range(100):
+        s3.put(bucket, 'files/%d' % i, b'the bytes of %d' % i)
+    m = mount('s3://' + bucket, endpoint_url=s3.url, env=container_env(aws, home))
+    until, i = time.monotonic() + 12, 0
+    while time.monotonic() < until and i < 100:
+        assert (m / ('files/%d' % i)).read_bytes() == b'the bytes of %d' % i
+        i += 1
+        time.sleep(0.12)
+    assert 3 <= len(aws.asked('container')) <= 8
+
+
+def test_refused_in_the_middle(mount, users, home, aws):
+    """
+    The server takes the credentials no more, before they should have ended: they are fetched anew,
+    and no reader sees it.
+    """
+    server, admin = users
+    admin('create-user', '--access', 'first', '--secret', 'first-secret', '--role', 'admin')
+    admin('create-user', '--access', 'second', '--secret', 'second-secret', '--role', 'admin')
+    server.make_bucket('bucket')
+    for i in range(40):
+        server.put('bucket', 'files/%d' % i, b'the bytes of %d' % i)
+    aws.give('first', 'first-secret')
+    m = mount('s3://bucket', endpoint_url=server.url, env=container_env(aws, home))
+    stop, seen = threading.Event(), []
+
+    def reader(of):
+        for i in of:
+            try:
+                seen.append((m / ('files/%d' % i)).read_bytes() == b'the bytes of %d' % i)
+            except OSError as e:
+                seen.append(e)
+            time.sleep(0.1)
+    threads = [threading.Thread(target=reader, args=(range(k, 40, 2),)) for k in (0, 1)]
+    for t in threads:
+        t.start()
+    time.sleep(1.5)                             # newer credentials would be given at once
+    aws.give('second', 'second-secret')
+    admin('delete-user', '--access', 'first')
+    for t in threads:
+        t.join()
+    assert seen == [True] * 40
+    assert len(aws.asked('container')) == 2
+
+
+def test_nobody_has_better_ones(mount, users, home, aws):
+    """Where the credentials are refused for good, it is EACCES, and the log says why."""
+    server, admin = users
+    admin('create-user', '--access', 'first', '--secret', 'first-secret', '--role', 'admin')
+    server.make_bucket('bucket')
+    server.put('bucket', 'files/a', b'a')
+    server.put('bucket', 'files/b', b'b')
+    aws.give('first', 'first-secret')
+    m = mount('s3://bucket', endpoint_url=server.url, env=container_env(aws, home))
+    assert (m / 'files/a').read_bytes() == b'a'
+    time.sleep(1.2)
+    admin('delete-user', '--access', 'first')
+    with pytest.raises(PermissionError):
+        (m / 'files/b').read_bytes()
+    aws.give(ACCESS_KEY, SECRET_KEY)
+    wait_for(lambda: (m / 'files/b').read_bytes() == b'b' if os.access(m / 'files/b', os.R_OK)
+             else False, 10, 'credentials that are right again are taken')
+
+
+# Where they are not.
+
+def everything_said(m):
+    return b''.join(p.read_bytes() for p in [m.log, *m.cache.glob('*.log')] if p.exists())
+
+
+def test_secrets_are_nowhere(mount, s3, bucket, home, aws):
+    """Not in /proc, not in the log, not in the cache directory, also where all goes wrong."""
+    s3.put(bucket, 'files/one', b'the bytes')
+    secrets = [SECRET_KEY.encode(), b'hunter2', b'basesecret']
+    config(home, '[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\n'
+                 'source_profile = base\n[profile base]\naws_access_key_id = AKBASE\n'
+                 'aws_secret_access_key = basesecret\n')
+    m = mount('s3://' + bucket, endpoint_url=s3.url, debug=True, env={
+        'HOME': str(home), 'AWS_PROFILE': 'work', 'AWS_ENDPOINT_URL_STS': aws.url,
+        'AWS_CONTAINER_AUTHORIZATION_TOKEN': 'hunter2', **NO_METADATA})
+    assert (m / 'files/one').read_bytes() == b'the bytes'
+    aws.give('wrong', SECRET_KEY + '-wrong')
+    aws.failing = 403
+    proc = Path('/proc/%d' % m.pid)
+    found = {'environ': (proc / 'environ').read_bytes(), 'cmdline': (proc / 'cmdline').read_bytes(),
+             'said': everything_said(m)}
+    for task in (proc / 'task').iterdir():
+        found['comm ' + task.name] = (task / 'comm').read_bytes()
+    for path in m.cache.rglob('*'):
+        if path.is_file():
+            found[str(path)] = path.read_bytes()
+    for where, data in found.items():
+        for secret in secrets:
+            assert secret not in data, where
+    assert found['environ'].strip(b'\0') == b''
+
+
+def test_no_core(mount, s3, bucket):
+    """A daemon that crashes leaves no core, also where the limits would let it."""
+    def unlimited():
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+    s3.put(bucket, 'files/one', b'the bytes')
+    control = subprocess.Popen(['sleep', '60'], preexec_fn=unlimited, cwd='/tmp')
+    os.kill(control.pid, signal.SIGSEGV)
+    _, status = os.waitpid(control.pid, 0)
+    control.returncode = -signal.SIGSEGV
+    for core in [Path('/tmp/core'), Path('/tmp/core.%d' % control.pid)]:
+        core.unlink(missing_ok=True)
+    m = mount('s3://' + bucket, endpoint_url=s3.url, env=s3.env, foreground=True,
+              preexec=unlimited)
+    assert (m / 'files/one').read_bytes() == b'the bytes'
+    os.kill(m.process.pid, signal.SIGSEGV)
+    _, mine = os.waitpid(m.process.pid, 0)
+    m.process.returncode = -signal.SIGSEGV
+    detach(m.path)
+    assert os.WTERMSIG(mine) == signal.SIGSEGV and not os.WCOREDUMP(mine)
+    if not os.WCOREDUMP(status):
+        pytest.skip('this machine makes no cores at all')
+
+
+def test_metadata_warning(mount, s3, bucket, home, aws, tmp_path):
+    """The log warns where an ordinary user could ask the metadata service, and only there."""
+    s3.put(bucket, 'files/one', b'the bytes')
+
+    def warned(env, seconds):
+        m = mount('s3://' + bucket, endpoint_url=s3.url, env={'HOME': str(home), **s3.env, **env})
+        try:
+            wait_for(lambda: b'metadata service' in everything_said(m), seconds, 'a warning')
+        except TimeoutError:
+            return False
+        return True
+    assert warned({'AWS_EC2_METADATA_SERVICE_ENDPOINT': aws.url}, 10)
+    assert not aws.requests                     # it was only tried whether it could be asked
+    assert not warned({'AWS_EC2_METADATA_SERVICE_ENDPOINT': 'http://127.0.0.1:1'}, 2)
+    assert not warned({'AWS_EC2_METADATA_SERVICE_ENDPOINT': aws.url, **NO_METADATA}, 2)
+
+
+# Addresses.
+
+def test_region_of_the_bucket(mount, tmp_path):
+    """A bucket of another region than was said: signed again for its own, at the same host."""
+    server = Server(tmp_path, more=['--region', 'eu-north-1'])
+    try:
+        server.client = boto3.client(
+            's3', endpoint_url=server.url, region_name='eu-north-1', aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY, config=Config(s3={'addressing_style': 'path'}))
+        server.make_bucket('bucket')
+        server.put('bucket', 'files/one', b'the bytes')
+        m = mount('s3://bucket', endpoint_url=server.url, env=server.env)
+        assert (m / 'files/one').read_bytes() == b'the bytes'
+    finally:
+        server.stop()
+
+
+def test_ipv6(mount, tmp_path):
+    server = Server(tmp_path, host='[::1]')
+    try:
+        server.make_bucket('bucket')
+        server.put('bucket', 'files/one', b'the bytes')
+        m = mount('s3://bucket', endpoint_url=server.url, env=server.env)
+        assert (m / 'files/one').read_bytes() == b'the bytes'
+    finally:
+        server.stop()
+
+
+class Recorder(http.server.ThreadingHTTPServer):
+    """An HTTP proxy or server that writes down what it is asked and answers with an empty bucket."""
+    daemon_threads = True
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+            body = (b'<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
+                    if 'list-type' in self.path else b'')
+            self.send_response(200 if body else 404)
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        do_HEAD = do_GET
+
+    def __init__(self):
+        super().__init__(('127.0.0.1', 0), self.Handler)
+        self.seen = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return 'http://127.0.0.1:%d' % self.server_address[1]
+
+
+@pytest.fixture
+def recorder():
+    with Recorder() as r:
+        yield r
+        r.shutdown()
+
+
+def test_virtual_hosts_and_proxies(mount, recorder):
+    """The bucket's name before the endpoint's; a proxy of the environment is asked for it."""
+    env = {'AWS_ACCESS_KEY_ID': 'k', 'AWS_SECRET_ACCESS_KEY': 's', 'http_proxy': recorder.url}
+    mount('s3://my-bucket', endpoint_url='http://s3.test.example:8000', addressing='virtual',
+          env=env)
+    assert recorder.seen and all(
+        path.startswith('http://my-bucket.s3.test.example:8000/?') and
+        headers['host'] == 'my-bucket.s3.test.example:8000' for path, headers in recorder.seen)
+
+
+def test_no_proxy(mount, recorder):
+    """no_proxy names the host, or --proxy another proxy, or off."""
+    env = {'AWS_ACCESS_KEY_ID': 'k', 'AWS_SECRET_ACCESS_KEY': 's',
+           'http_proxy': 'http://127.0.0.1:1', 'no_proxy': 'example.com, 127.0.0.1'}
+    mount('s3://my-bucket', endpoint_url=recorder.url, env=env)
+    assert recorder.seen[-1][0].startswith('/my-bucket/?')
+    mount('s3://my-bucket', endpoint_url='http://a.example', proxy=recorder.url, env=env)
+    assert recorder.seen[-1][0].startswith('http://a.example/my-bucket/?')
+    del env['no_proxy']
+    mount('s3://my-bucket', endpoint_url=recorder.url, proxy='off', env=env)
+    assert recorder.seen[-1][0].startswith('/my-bucket/?')
+
+
+def test_requester_pays(mount, recorder):
+    """Every request says who pays, and signs it."""
+    mount('s3://my-bucket', endpoint_url=recorder.url, requester_pays=True,
+          env={'AWS_ACCESS_KEY_ID': 'k', 'AWS_SECRET_ACCESS_KEY': 's'})
+    assert recorder.seen
+    for _, headers in recorder.seen:
+        assert headers['x-amz-request-payer'] == 'requester'
+        assert 'x-amz-request-payer' in headers['authorization']
