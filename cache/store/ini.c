@@ -87,8 +87,11 @@ bool ini_find(struct slice text, const char *kind, const char *name, const char 
 bool ini_has_section(struct slice text, const char *kind, const char *name)
 {
     struct ini r = ini_of(text);
-    while (r.rest.n)
-        if (enter_section(&r, trim(take_line(&r))) && section_is(r.section, kind, name))
+    while (r.rest.n) {
+        struct slice line = take_line(&r);
+        if (line.n && !is_blank(line.p[0]) && enter_section(&r, line) &&
+            section_is(r.section, kind, name))
             return true;
+    }
     return false;
 }
