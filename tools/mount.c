@@ -12,6 +12,7 @@
 #include "cache/store/settings.h"
 #include "tools/control.h"
 #include "tools/daemon.h"
+#include "tools/environment.h"
 #include "tools/key_file.h"
 #include "tools/tools.h"
 
@@ -33,8 +34,9 @@ static void help(void)
 {
     printf(
         "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
-        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the AWS environment\n"
-        "variables. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted already.\n\n");
+        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the credentials that\n"
+        "the AWS tools would use. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted "
+        "already.\n\n");
     options_help();
 }
 
@@ -108,30 +110,6 @@ static int parse(int argc, char **argv, struct mount_command *m, const char **mo
     if (!m->source || !*mountpoint)
         return err_set(err, EINVAL, "SOURCE and MOUNTPOINT are needed");
     return options_check(&m->options, err);
-}
-
-/* The AWS environment, where an option does not say it already. */
-static int take_environment(struct options *o, struct err *err)
-{
-    static const struct {
-        const char *variable, *option;
-        size_t offset;
-    } rows[] = {
-        {"AWS_REGION", "region", offsetof(struct options, region)},
-        {"AWS_DEFAULT_REGION", "region", offsetof(struct options, region)},
-        {"AWS_ENDPOINT_URL_S3", "endpoint-url", offsetof(struct options, endpoint_url)},
-        {"AWS_ENDPOINT_URL", "endpoint-url", offsetof(struct options, endpoint_url)},
-        {"AWS_CA_BUNDLE", "ca-bundle", offsetof(struct options, ca_bundle)},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        const char *value = getenv(rows[i].variable);
-        char *const *given = (char *const *)(void *)((char *)o + rows[i].offset);
-        int rc =
-            value && *value && !*given ? options_set(o, slice_of(rows[i].option), value, err) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
 }
 
 /* What the environment says of credentials (cache/store/settings.h). */
@@ -390,7 +368,7 @@ int cmd_mount(int argc, char **argv)
         options_done(&m.options);
         return usage_error("mount", "%s", err.msg);
     }
-    rc = take_environment(&m.options, &err);
+    rc = environment_take(&m.options, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
     if (rc == 0 && m.options.cache_key_file)

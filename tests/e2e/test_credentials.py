@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Credentials are found where the AWS tools find them, renewed before they end, and shown nowhere."""
+import base64
 import datetime
 import hashlib
 import http.server
@@ -22,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake.aws import FakeAws                                        # noqa: E402
 from support.mounts import detach, run_tarn, wait_for              # noqa: E402
-from support.places import VERSITYGW                                # noqa: E402
-from support.s3 import ACCESS_KEY, SECRET_KEY, Server               # noqa: E402
+from support.places import TOOLS, VERSITYGW                         # noqa: E402
+from support.s3 import ACCESS_KEY, SECRET_KEY, Server, free_port    # noqa: E402
 
+MINIO = TOOLS / 'bin/minio'
 NO_METADATA = {'AWS_EC2_METADATA_DISABLED': 'true'}
 KEYS = 'aws_access_key_id = %s\naws_secret_access_key = %s\n' % (ACCESS_KEY, SECRET_KEY)
 
@@ -488,3 +490,88 @@ def test_requester_pays(mount, recorder):
     for _, headers in recorder.seen:
         assert headers['x-amz-request-payer'] == 'requester'
         assert 'x-amz-request-payer' in headers['authorization']
+
+
+def test_region_of_the_profile(mount, recorder, home):
+    """Region and endpoint of ~/.aws/config count where nothing else names them."""
+    config(home, '[profile work]\nregion = ca-west-1\nendpoint_url = %s\n%s' % (recorder.url, KEYS))
+    mount('s3://my-bucket', profile='work', env={'HOME': str(home), **NO_METADATA})
+    assert '/ca-west-1/s3/aws4_request' in recorder.seen[-1][1]['authorization']
+
+
+@pytest.fixture
+def secure(tmp_path):
+    """MinIO with TLS on IPv6, which insists on it for SSE-C: endpoint, certificate, client."""
+    assert MINIO.is_file(), 'no MinIO at %s: run tests/tools/deps.sh check' % MINIO
+    certs = tmp_path / 'certs'
+    certs.mkdir()
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2',
+                    '-subj', '/CN=test', '-addext', 'subjectAltName=IP:::1',
+                    '-keyout', certs / 'private.key', '-out', certs / 'public.crt'],
+                   check=True, capture_output=True)
+    url = 'https://[::1]:%d' % free_port()
+    process = subprocess.Popen(
+        [str(MINIO), 'server', '--quiet', '--certs-dir', str(certs), '--address', url[8:],
+         str(tmp_path / 'data')], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={'HOME': str(tmp_path), 'MINIO_ROOT_USER': ACCESS_KEY, 'MINIO_ROOT_PASSWORD': SECRET_KEY})
+    client = boto3.client('s3', endpoint_url=url, region_name='us-east-1', verify=str(certs / 'public.crt'),
+                          aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY,
+                          config=Config(proxies={}, retries={'total_max_attempts': 1}))
+
+    def made():
+        try:
+            return client.create_bucket(Bucket='bucket')
+        except Exception:                       # it is only starting
+            return None
+    try:
+        wait_for(made, 30, 'MinIO')
+        yield url, certs / 'public.crt', client
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def test_sse_c(mount, secure, tmp_path):
+    """
+    Objects encrypted with a key of the customer's, over TLS with a certificate of one's own: read
+    with the key, refused with another one or none; the key is nowhere.
+    """
+    url, certificate, client = secure
+    right, wrong, data = os.urandom(32), os.urandom(32), os.urandom(3 << 20)
+    client.put_object(Bucket='bucket', Key='files/one', Body=data, SSECustomerAlgorithm='AES256',
+                      SSECustomerKey=right)
+    client.put_object(Bucket='bucket', Key='files/two', Body=data, SSECustomerAlgorithm='AES256',
+                      SSECustomerKey=right)
+    for name, key in (('right', right), ('wrong', wrong)):
+        (tmp_path / name).write_text(key.hex())
+        (tmp_path / name).chmod(0o600)
+    env = {'AWS_ACCESS_KEY_ID': ACCESS_KEY, 'AWS_SECRET_ACCESS_KEY': SECRET_KEY}
+
+    def with_key(**options):
+        return mount('s3://bucket', endpoint_url=url, env=env, **options)
+    m = with_key(ca_bundle=certificate, sse_c_key_file=tmp_path / 'right')
+    assert (m / 'files/one').read_bytes() == data
+    said = everything_said(m) + Path('/proc/%d/cmdline' % m.pid).read_bytes()
+    assert right.hex().encode() not in said and base64.b64encode(right) not in said
+    for options in ({'sse_c_key_file': tmp_path / 'wrong'}, {}):
+        m = with_key(ca_bundle=certificate, **options)
+        with pytest.raises(OSError):
+            (m / 'files/two').read_bytes()
+
+
+def test_sse_c_is_not_sent_in_the_clear(s3, bucket, home, tmp_path):
+    (tmp_path / 'key').write_bytes(os.urandom(32))
+    (tmp_path / 'key').chmod(0o600)
+    done = run_tarn('mount', 's3://' + bucket, tmp_path, '--endpoint-url', 'http://s3.test.example',
+                    '--cache-dir', tmp_path / 'c', '--sse-c-key-file', tmp_path / 'key', env=s3.env)
+    assert done.returncode == 1 and 'needs https' in done.stderr
+
+
+def test_certificates_are_checked(secure, home, tmp_path):
+    """Without the certificate there is no connection, and nothing is said to whoever answers."""
+    url, _, _ = secure
+    (tmp_path / 'mnt').mkdir()
+    done = run_tarn('mount', 's3://bucket', tmp_path / 'mnt', '--endpoint-url', url, '--cache-dir',
+                    tmp_path / 'c', env={'AWS_ACCESS_KEY_ID': 'k', 'AWS_SECRET_ACCESS_KEY': 's'})
+    assert done.returncode == 1 and 'certificate' in done.stderr
