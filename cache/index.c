@@ -4,11 +4,14 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/guard.h"
+#include "base/lock.h"
 #include "cache/index_check.h"
 
 #define FILE_NAME "cache.mdb"
@@ -18,6 +21,9 @@
 #define FLAG_DENSE 2
 #define FIXED_BYTES 32
 #define KEY_BYTES (SHA256_BYTES + 4)
+#define RECORD_BYTES_MAX                                                                           \
+    (FIXED_BYTES + ETAG_BYTES_MAX + SEGMENT_GRANULES / 8 +                                         \
+     (size_t)SEGMENT_GRANULES * CHECK_BYTES_MAX)
 #define MAP_BYTES_MIN (64 * MIB)
 /* The longest record, of a segment with one granule, takes half of what that takes. */
 #define MAP_BYTES_PER_BUDGET 2
@@ -25,7 +31,10 @@
 struct index {
     MDB_env *env; /* NULL: the disk has no room for one */
     MDB_dbi dbi;
-    MDB_txn *finder; /* of index_find and index_head: reset between calls */
+    MDB_txn *finder;     /* of index_find and index_head: reset between calls */
+    struct copy *found;  /* likewise */
+    atomic_bool dead;    /* its disk failed in the middle of LMDB, which is not called any more */
+    struct lock writing; /* LMDB's own lock stays taken where its disk fails */
 };
 
 static int lmdb_error(struct err *err, int rc)
@@ -146,21 +155,73 @@ struct present_sum present_sum(uint64_t size, uint32_t segment, const uint8_t *p
     return sum;
 }
 
-/* The record, pointing into the map: the caller resets the finder. */
+/* ---- reading: what the map has is copied before it is looked at, because its disk may die ---- */
+
+bool index_is_blind(const struct index *ix)
+{
+    return !ix->env || ix->dead;
+}
+
+/* Runs what touches the map. False: the disk failed, and LMDB is not called any more. */
+static bool touch(struct index *ix, void (*run)(void *arg), void *arg)
+{
+    if (guard_run(run, arg, NULL) == 0)
+        return true;
+    ix->dead = true;
+    return false;
+}
+
+/* A record's copy. */
+struct copy {
+    MDB_val key, value; /* in bytes */
+    uint8_t bytes[KEY_BYTES + RECORD_BYTES_MAX];
+};
+
+/* MDB_CORRUPTED: no record is so long. */
+static int copy_take(struct copy *to, const MDB_val *key, const MDB_val *value)
+{
+    if (key->mv_size > KEY_BYTES || value->mv_size > RECORD_BYTES_MAX)
+        return MDB_CORRUPTED;
+    memcpy(to->bytes, key->mv_data, key->mv_size);
+    memcpy(to->bytes + KEY_BYTES, value->mv_data, value->mv_size);
+    to->key = (MDB_val){key->mv_size, to->bytes};
+    to->value = (MDB_val){value->mv_size, to->bytes + KEY_BYTES};
+    return 0;
+}
+
+struct finding {
+    struct index *ix;
+    MDB_val key;
+    int rc;
+};
+
+static void find_run(void *arg)
+{
+    struct finding *f = arg;
+    MDB_val value;
+    f->rc = mdb_txn_renew(f->ix->finder);
+    if (f->rc)
+        return;
+    f->rc = mdb_get(f->ix->finder, f->ix->dbi, &f->key, &value);
+    if (f->rc == 0)
+        f->rc = copy_take(f->ix->found, &f->key, &value);
+    mdb_txn_reset(f->ix->finder);
+}
+
+/* The record, pointing into ix->found. */
 static int find(struct index *ix, const struct segment_id *id, struct index_record *out)
 {
     uint8_t key_bytes[KEY_BYTES];
-    format_key(key_bytes, id);
-    MDB_val key = {sizeof key_bytes, key_bytes}, value;
     struct segment_id same;
+    struct finding f = {.ix = ix, .key = {sizeof key_bytes, key_bytes}};
+    format_key(key_bytes, id);
     if (!ix->env)
         return -ENOENT;
-    if (mdb_txn_renew(ix->finder))
+    if (ix->dead || !touch(ix, find_run, &f))
         return -EIO;
-    int rc = mdb_get(ix->finder, ix->dbi, &key, &value);
-    if (rc == MDB_NOTFOUND)
+    if (f.rc == MDB_NOTFOUND)
         return -ENOENT;
-    return rc || !parse_record(&key, &value, &same, out) ? -EIO : 0;
+    return f.rc || !parse_record(&ix->found->key, &ix->found->value, &same, out) ? -EIO : 0;
 }
 
 int index_find(struct index *ix, const struct segment_id *id, struct index_record *out,
@@ -168,37 +229,70 @@ int index_find(struct index *ix, const struct segment_id *id, struct index_recor
 {
     struct index_record r;
     int rc = find(ix, id, &r);
-    if (rc == 0) {
-        unsigned granules = granules_of(r.size, id->number);
-        size_t bitmap = bitmap_bytes(granules), checks = (size_t)granules * r.check_bytes;
-        uint8_t *copy = malloc(bitmap + checks);
-        if (copy) {
-            memcpy(copy, r.present, bitmap);
-            memcpy(copy + bitmap, r.checks, checks);
-            r.present = copy;
-            r.checks = copy + bitmap;
-            *out = r;
-            *owned = copy;
-        } else {
-            rc = -ENOMEM;
-        }
-    }
-    if (ix->env)
-        mdb_txn_reset(ix->finder);
-    return rc;
+    if (rc < 0)
+        return rc;
+    unsigned granules = granules_of(r.size, id->number);
+    size_t bitmap = bitmap_bytes(granules), checks = (size_t)granules * r.check_bytes;
+    uint8_t *copy = malloc(bitmap + checks);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, r.present, bitmap);
+    memcpy(copy + bitmap, r.checks, checks);
+    r.present = copy;
+    r.checks = copy + bitmap;
+    *out = r;
+    *owned = copy;
+    return 0;
 }
 
 int index_head(struct index *ix, const struct segment_id *id, struct index_record *out)
 {
     struct index_record r;
     int rc = find(ix, id, &r);
-    if (ix->env)
-        mdb_txn_reset(ix->finder);
     if (rc < 0)
         return rc;
     r.present = r.checks = NULL;
     *out = r;
     return 0;
+}
+
+/* A walk over records, from MDB_FIRST or a key on. */
+struct stepping {
+    struct index *ix;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_cursor_op op;
+    MDB_val key;
+    struct copy *copy;
+    int rc;
+};
+
+static void begin_run(void *arg)
+{
+    struct stepping *s = arg;
+    s->rc = mdb_txn_begin(s->ix->env, NULL, MDB_RDONLY, &s->txn);
+    if (s->rc)
+        return;
+    s->rc = mdb_cursor_open(s->txn, s->ix->dbi, &s->cursor);
+    if (s->rc)
+        mdb_txn_abort(s->txn);
+}
+
+static void step_run(void *arg)
+{
+    struct stepping *s = arg;
+    MDB_val value;
+    s->rc = mdb_cursor_get(s->cursor, &s->key, &value, s->op);
+    if (s->rc == 0)
+        s->rc = copy_take(s->copy, &s->key, &value);
+    s->op = MDB_NEXT;
+}
+
+static void end_run(void *arg)
+{
+    struct stepping *s = arg;
+    mdb_cursor_close(s->cursor);
+    mdb_txn_abort(s->txn);
 }
 
 /* Who is shown records, and how many at most (0: all). */
@@ -208,51 +302,46 @@ struct visitor {
     unsigned count;
 };
 
-static int walk(MDB_cursor *cursor, MDB_cursor_op op, MDB_val *key, const struct visitor *v,
-                struct err *err)
+static int walk(struct stepping *s, const struct visitor *v, struct err *err)
 {
-    MDB_val value;
     for (unsigned seen = 0; v->count == 0 || seen < v->count; seen++) {
         struct segment_id id;
         struct index_record r;
-        int rc = mdb_cursor_get(cursor, key, &value, op);
-        if (rc)
-            return rc == MDB_NOTFOUND ? 0 : lmdb_error(err, rc);
-        if (!parse_record(key, &value, &id, &r))
+        if (!touch(s->ix, step_run, s))
+            return err_set(err, EIO, "%s: its disk failed", FILE_NAME);
+        if (s->rc)
+            return s->rc == MDB_NOTFOUND ? 0 : lmdb_error(err, s->rc);
+        if (!parse_record(&s->copy->key, &s->copy->value, &id, &r))
             return err_set(err, EBADMSG, "%s: damaged record", FILE_NAME);
-        rc = v->visit(v->arg, &id, &r);
+        int rc = v->visit(v->arg, &id, &r);
         if (rc)
             return rc;
-        op = MDB_NEXT;
     }
     return 0;
 }
 
-static int walk_from(struct index *ix, MDB_cursor_op op, MDB_val *key, const struct visitor *v,
+static int walk_from(struct index *ix, MDB_cursor_op op, MDB_val key, const struct visitor *v,
                      struct err *err)
 {
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    if (!ix->env)
+    if (index_is_blind(ix))
         return 0;
-    int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &txn);
-    if (rc)
-        return lmdb_error(err, rc);
-    rc = mdb_cursor_open(txn, ix->dbi, &cursor);
-    if (rc) {
-        rc = lmdb_error(err, rc);
-    } else {
-        rc = walk(cursor, op, key, v, err);
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
+    AUTO_FREE struct copy *copy = malloc(sizeof *copy);
+    struct stepping s = {.ix = ix, .op = op, .key = key, .copy = copy};
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    if (!touch(ix, begin_run, &s))
+        return err_set(err, EIO, "%s: its disk failed", FILE_NAME);
+    if (s.rc)
+        return lmdb_error(err, s.rc);
+    int rc = walk(&s, v, err);
+    if (!ix->dead)
+        (void)touch(ix, end_run, &s);
     return rc;
 }
 
 int index_each(struct index *ix, index_visit *visit, void *arg, struct err *err)
 {
-    MDB_val key;
-    return walk_from(ix, MDB_FIRST, &key, &(struct visitor){visit, arg, 0}, err);
+    return walk_from(ix, MDB_FIRST, (MDB_val){0}, &(struct visitor){visit, arg, 0}, err);
 }
 
 int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *visit, void *arg,
@@ -260,7 +349,7 @@ int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *vi
 {
     uint64_t bytes = htobe64(place);
     MDB_val key = {sizeof bytes, &bytes};
-    return walk_from(ix, MDB_SET_RANGE, &key, &(struct visitor){visit, arg, count}, err);
+    return walk_from(ix, MDB_SET_RANGE, key, &(struct visitor){visit, arg, count}, err);
 }
 
 uint64_t index_place(const struct segment_id *id)
@@ -289,21 +378,41 @@ static int write_change(struct index *ix, MDB_txn *txn, const struct index_chang
     return rc;
 }
 
-int index_write(struct index *ix, const struct index_change *changes, size_t count, struct err *err)
+struct writing {
+    struct index *ix;
+    const struct index_change *changes;
+    size_t count;
+    int rc;
+};
+
+static void write_run(void *arg)
 {
+    struct writing *w = arg;
     MDB_txn *txn;
-    if (!ix->env)
-        return err_set(err, ENOSPC, "%s: it could not be made", FILE_NAME);
-    int rc = count ? mdb_txn_begin(ix->env, NULL, 0, &txn) : 0;
-    if (rc || count == 0)
-        return rc ? lmdb_error(err, rc) : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = write_change(ix, txn, &changes[i]);
-    if (rc == 0)
-        rc = mdb_txn_commit(txn);
+    w->rc = mdb_txn_begin(w->ix->env, NULL, 0, &txn);
+    if (w->rc)
+        return;
+    for (size_t i = 0; w->rc == 0 && i < w->count; i++)
+        w->rc = write_change(w->ix, txn, &w->changes[i]);
+    if (w->rc == 0)
+        w->rc = mdb_txn_commit(txn);
     else
         mdb_txn_abort(txn);
-    return rc ? lmdb_error(err, rc) : 0;
+}
+
+int index_write(struct index *ix, const struct index_change *changes, size_t count, struct err *err)
+{
+    struct writing w = {.ix = ix, .changes = changes, .count = count};
+    bool failed = false;
+    if (!ix->env)
+        return err_set(err, ENOSPC, "%s: it could not be made", FILE_NAME);
+    if (count == 0)
+        return 0;
+    WITH_LOCK (&ix->writing)
+        failed = ix->dead || !touch(ix, write_run, &w);
+    if (failed)
+        return err_set(err, EIO, "%s: its disk failed", FILE_NAME);
+    return w.rc ? lmdb_error(err, w.rc) : 0;
 }
 
 static int pass(void *arg, const struct segment_id *id, const struct index_record *r)
@@ -343,16 +452,43 @@ static int open_env(struct index *ix, int dirfd, size_t map_bytes)
     return rc;
 }
 
+static struct index *index_new(struct err *err)
+{
+    struct index *ix = calloc(1, sizeof *ix);
+    struct copy *found = malloc(sizeof *found);
+    if (!ix || !found) {
+        free(ix);
+        free(found);
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    ix->found = found;
+    lock_init(&ix->writing);
+    return ix;
+}
+
+struct opening {
+    struct index *ix;
+    int dirfd;
+    size_t map_bytes;
+    int rc;
+};
+
+static void open_run(void *arg)
+{
+    struct opening *o = arg;
+    o->rc = open_env(o->ix, o->dirfd, o->map_bytes);
+}
+
 static struct index *try_open(int dirfd, size_t map_bytes, struct err *err)
 {
     if (index_check(dirfd, FILE_NAME, err) < 0)
         return NULL;
-    struct index *ix = calloc(1, sizeof *ix);
-    if (!ix) {
-        (void)err_set(err, ENOMEM, "out of memory");
+    struct index *ix = index_new(err);
+    if (!ix)
         return NULL;
-    }
-    int rc = open_env(ix, dirfd, map_bytes);
+    struct opening o = {.ix = ix, .dirfd = dirfd, .map_bytes = map_bytes};
+    int rc = touch(ix, open_run, &o) ? o.rc : EIO;
     if (rc)
         (void)lmdb_error(err, rc);
     else
@@ -376,19 +512,6 @@ static bool is_refusal(int code)
     return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO;
 }
 
-static struct index *blind(struct err *err)
-{
-    struct index *ix = calloc(1, sizeof *ix);
-    if (!ix)
-        (void)err_set(err, ENOMEM, "out of memory");
-    return ix;
-}
-
-bool index_is_blind(const struct index *ix)
-{
-    return !ix->env;
-}
-
 struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err)
 {
     struct err first = ERR_INIT;
@@ -407,7 +530,7 @@ struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err)
             return ix;
     }
     if (is_refusal(first.code))
-        return blind(err);
+        return index_new(err); /* it stays blind */
     (void)err_copy(err, &first);
     return NULL;
 }
@@ -416,9 +539,11 @@ void index_close(struct index *ix)
 {
     if (!ix)
         return;
-    if (ix->finder)
+    if (ix->finder && !ix->dead)
         mdb_txn_abort(ix->finder);
-    if (ix->env)
+    if (ix->env && !ix->dead)
         mdb_env_close(ix->env);
+    lock_done(&ix->writing);
+    free(ix->found);
     free(ix);
 }
