@@ -9,22 +9,15 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/bytes.h"
 #include "base/guard.h"
 #include "base/lock.h"
 #include "cache/index_check.h"
+#include "cache/index_record.h"
 
 #define FILE_NAME "cache.mdb"
 #define LOCK_NAME FILE_NAME "-lock"
-#define FORMAT 2
-#define FLAG_SEALED 1
-#define FLAG_DENSE 2
-#define FIXED_BYTES 32
-#define KEY_BYTES (SHA256_BYTES + 4)
-#define RECORD_BYTES_MAX                                                                           \
-    (FIXED_BYTES + ETAG_BYTES_MAX + SEGMENT_GRANULES / 8 +                                         \
-     (size_t)SEGMENT_GRANULES * CHECK_BYTES_MAX)
 #define MAP_BYTES_MIN (64 * MIB)
+#define SEARCH_RECORDS 64 /* looked at in one transaction */
 /* The longest record, of a segment with one granule, takes half of what that takes. */
 #define MAP_BYTES_PER_BUDGET 2
 
@@ -43,116 +36,6 @@ static int lmdb_error(struct err *err, int rc)
     if (rc == MDB_MAP_FULL)
         code = ENOSPC;
     return err_set(err, code, "%s: %s", FILE_NAME, mdb_strerror(rc));
-}
-
-/* Segment 0 is where its object's id says; the others are in the same half. */
-static uint64_t scatter(uint32_t segment)
-{
-    return segment * UINT64_C(0x9e3779b97f4a7c15) & ~htobe64(INDEX_PLACE_LARGE);
-}
-
-static void format_key(uint8_t to[KEY_BYTES], const struct segment_id *id)
-{
-    uint64_t first, mixed = scatter(id->number);
-    memcpy(to, id->object.bytes, SHA256_BYTES);
-    memcpy(&first, to, sizeof first);
-    first ^= mixed;
-    memcpy(to, &first, sizeof first);
-    memcpy(to + SHA256_BYTES, &id->number, sizeof id->number);
-}
-
-static bool parse_key(const MDB_val *key, struct segment_id *id)
-{
-    uint64_t first;
-    if (key->mv_size != KEY_BYTES)
-        return false;
-    const uint8_t *from = key->mv_data;
-    memcpy(id->object.bytes, from, SHA256_BYTES);
-    memcpy(&id->number, from + SHA256_BYTES, sizeof id->number);
-    memcpy(&first, from, sizeof first);
-    first ^= scatter(id->number);
-    memcpy(id->object.bytes, &first, sizeof first);
-    return true;
-}
-
-static uint32_t checksum(const MDB_val *key, const uint8_t *value, size_t n)
-{
-    return crc32c(crc32c(0, key->mv_data, key->mv_size), value + sizeof(uint32_t),
-                  n - sizeof(uint32_t));
-}
-
-static bool parse_record(const MDB_val *key, const MDB_val *value, struct segment_id *id,
-                         struct index_record *out)
-{
-    if (!parse_key(key, id) || value->mv_size < FIXED_BYTES)
-        return false;
-    struct bytes b = bytes_make(value->mv_data, value->mv_size);
-    uint32_t crc = bytes_le32(&b);
-    uint8_t format = bytes_u8(&b), flags = bytes_u8(&b);
-    struct index_record r = {.sealed = flags & FLAG_SEALED, .dense = flags & FLAG_DENSE};
-    size_t etag_length = bytes_u8(&b);
-    r.check_bytes = bytes_u8(&b);
-    r.size = bytes_le64(&b);
-    r.checked_ms = (int64_t)bytes_le64(&b);
-    r.frozen_bytes = bytes_le64(&b);
-    if (format != FORMAT || etag_length >= sizeof r.etag || r.check_bytes == 0 ||
-        r.check_bytes > CHECK_BYTES_MAX || r.size > OBJECT_BYTES_MAX ||
-        id->number >= segments_of(r.size) || crc != checksum(key, value->mv_data, value->mv_size))
-        return false;
-    unsigned granules = granules_of(r.size, id->number);
-    const uint8_t *etag = bytes_take(&b, etag_length);
-    if (!etag)
-        return false;
-    memcpy(r.etag, etag, etag_length);
-    r.present = bytes_take(&b, bitmap_bytes(granules));
-    r.checks = bytes_take(&b, (size_t)granules * r.check_bytes);
-    if (!r.present || !r.checks || bytes_left(&b) != 0)
-        return false;
-    *out = r;
-    return true;
-}
-
-static size_t record_bytes(const struct segment_id *id, const struct index_record *r)
-{
-    unsigned granules = granules_of(r->size, id->number);
-    return FIXED_BYTES + strlen(r->etag) + bitmap_bytes(granules) +
-           (size_t)granules * r->check_bytes;
-}
-
-static void format_record(const MDB_val *key, MDB_val *value, const struct segment_id *id,
-                          const struct index_record *r)
-{
-    uint8_t *to = value->mv_data;
-    unsigned granules = granules_of(r->size, id->number);
-    size_t etag_length = strlen(r->etag), bitmap = bitmap_bytes(granules);
-    memset(to, 0, FIXED_BYTES);
-    to[4] = FORMAT;
-    to[5] = (uint8_t)((r->sealed ? FLAG_SEALED : 0) | (r->dense ? FLAG_DENSE : 0));
-    to[6] = (uint8_t)etag_length;
-    to[7] = (uint8_t)r->check_bytes;
-    memcpy(to + 8, &r->size, sizeof r->size);
-    memcpy(to + 16, &r->checked_ms, sizeof r->checked_ms);
-    memcpy(to + 24, &r->frozen_bytes, sizeof r->frozen_bytes);
-    memcpy(to + FIXED_BYTES, r->etag, etag_length);
-    memcpy(to + FIXED_BYTES + etag_length, r->present, bitmap);
-    memcpy(to + FIXED_BYTES + etag_length + bitmap, r->checks, (size_t)granules * r->check_bytes);
-    uint32_t crc = checksum(key, to, value->mv_size);
-    memcpy(to, &crc, sizeof crc);
-}
-
-struct present_sum present_sum(uint64_t size, uint32_t segment, const uint8_t *present)
-{
-    struct present_sum sum = {0};
-    uint64_t first = (uint64_t)segment * SEGMENT_GRANULES;
-    for (unsigned i = 0, n = granules_of(size, segment); i < n; i++) {
-        if (!bitmap_has(present, i))
-            continue;
-        size_t length = granule_length(size, first + i);
-        sum.disk += disk_bytes(length);
-        sum.bytes += length;
-        sum.granules++;
-    }
-    return sum;
 }
 
 /* ---- reading: what the map has is copied before it is looked at, because its disk may die ---- */
@@ -174,18 +57,18 @@ static bool touch(struct index *ix, void (*run)(void *arg), void *arg)
 /* A record's copy. */
 struct copy {
     MDB_val key, value; /* in bytes */
-    uint8_t bytes[KEY_BYTES + RECORD_BYTES_MAX];
+    uint8_t bytes[RECORD_KEY_BYTES + RECORD_BYTES_MAX];
 };
 
 /* MDB_CORRUPTED: no record is so long. */
 static int copy_take(struct copy *to, const MDB_val *key, const MDB_val *value)
 {
-    if (key->mv_size > KEY_BYTES || value->mv_size > RECORD_BYTES_MAX)
+    if (key->mv_size > RECORD_KEY_BYTES || value->mv_size > RECORD_BYTES_MAX)
         return MDB_CORRUPTED;
     memcpy(to->bytes, key->mv_data, key->mv_size);
-    memcpy(to->bytes + KEY_BYTES, value->mv_data, value->mv_size);
+    memcpy(to->bytes + RECORD_KEY_BYTES, value->mv_data, value->mv_size);
     to->key = (MDB_val){key->mv_size, to->bytes};
-    to->value = (MDB_val){value->mv_size, to->bytes + KEY_BYTES};
+    to->value = (MDB_val){value->mv_size, to->bytes + RECORD_KEY_BYTES};
     return 0;
 }
 
@@ -211,17 +94,17 @@ static void find_run(void *arg)
 /* The record, pointing into ix->found. */
 static int find(struct index *ix, const struct segment_id *id, struct index_record *out)
 {
-    uint8_t key_bytes[KEY_BYTES];
+    uint8_t key_bytes[RECORD_KEY_BYTES];
     struct segment_id same;
     struct finding f = {.ix = ix, .key = {sizeof key_bytes, key_bytes}};
-    format_key(key_bytes, id);
+    record_format_key(key_bytes, id);
     if (!ix->env)
         return -ENOENT;
     if (ix->dead || !touch(ix, find_run, &f))
         return -EIO;
     if (f.rc == MDB_NOTFOUND)
         return -ENOENT;
-    return f.rc || !parse_record(&ix->found->key, &ix->found->value, &same, out) ? -EIO : 0;
+    return f.rc || !record_parse(&ix->found->key, &ix->found->value, &same, out) ? -EIO : 0;
 }
 
 int index_find(struct index *ix, const struct segment_id *id, struct index_record *out,
@@ -311,7 +194,7 @@ static int walk(struct stepping *s, const struct visitor *v, struct err *err)
             return err_set(err, EIO, "%s: its disk failed", FILE_NAME);
         if (s->rc)
             return s->rc == MDB_NOTFOUND ? 0 : lmdb_error(err, s->rc);
-        if (!parse_record(&s->copy->key, &s->copy->value, &id, &r))
+        if (!record_parse(&s->copy->key, &s->copy->value, &id, &r))
             return err_set(err, EBADMSG, "%s: damaged record", FILE_NAME);
         int rc = v->visit(v->arg, &id, &r);
         if (rc)
@@ -352,20 +235,41 @@ int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *vi
     return walk_from(ix, MDB_SET_RANGE, key, &(struct visitor){visit, arg, count}, err);
 }
 
-uint64_t index_place(const struct segment_id *id)
+struct search {
+    index_match *match;
+    void *arg;
+    unsigned seen;
+    uint64_t place; /* of the last one that was seen */
+    struct segment_id *found;
+};
+
+static int search_visit(void *arg, const struct segment_id *id, const struct index_record *r)
 {
-    uint8_t key[KEY_BYTES];
-    uint64_t first;
-    format_key(key, id);
-    memcpy(&first, key, sizeof first);
-    return be64toh(first);
+    struct search *s = arg;
+    s->seen++;
+    s->place = index_place(id);
+    *s->found = *id;
+    return s->match(s->arg, id, r);
+}
+
+bool index_search(struct index *ix, uint64_t *place, index_match *match, void *arg,
+                  struct segment_id *found)
+{
+    struct search s = {.match = match, .arg = arg, .found = found};
+    int rc;
+    do {
+        s.seen = 0;
+        rc = index_from(ix, *place, SEARCH_RECORDS, search_visit, &s, NULL);
+        *place = s.seen ? s.place + 1 : 0;
+    } while (rc == 0 && s.seen == SEARCH_RECORDS && *place != 0);
+    return rc == 1;
 }
 
 static int write_change(struct index *ix, MDB_txn *txn, const struct index_change *change)
 {
-    uint8_t key_bytes[KEY_BYTES];
+    uint8_t key_bytes[RECORD_KEY_BYTES];
     const struct index_record *r = change->record;
-    format_key(key_bytes, &change->id);
+    record_format_key(key_bytes, &change->id);
     MDB_val key = {sizeof key_bytes, key_bytes};
     if (!r) {
         int rc = mdb_del(txn, ix->dbi, &key, NULL);
@@ -374,7 +278,7 @@ static int write_change(struct index *ix, MDB_txn *txn, const struct index_chang
     MDB_val value = {record_bytes(&change->id, r), NULL};
     int rc = mdb_put(txn, ix->dbi, &key, &value, MDB_RESERVE);
     if (rc == 0)
-        format_record(&key, &value, &change->id, r);
+        record_format(&key, &value, &change->id, r);
     return rc;
 }
 
