@@ -13,11 +13,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -126,11 +130,13 @@ def test_role_with_source_profile(read, home, aws):
                  '[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\n'
                  'source_profile = base\nexternal_id = x/y\nregion = eu-central-1\n')
     read({'AWS_PROFILE': 'work', 'AWS_ENDPOINT_URL_STS': aws.url})
-    (_, method, _, headers, form, _), = aws.asked('sts')
+    (_, method, _, headers, form, body), = aws.asked('sts')
     assert method == 'POST' and form['Action'] == 'AssumeRole'
     assert form['RoleArn'] == 'arn:aws:iam::123456789012:role/r' and form['ExternalId'] == 'x/y'
     said = {k.lower(): v for k, v in headers.items()}['authorization']
     assert 'Credential=AKBASE/' in said and '/eu-central-1/sts/aws4_request' in said
+    assert said.endswith(signature_of('POST', aws.url + '/', headers, body, 'sts', 'eu-central-1',
+                                      'AKBASE', 'basesecret'))
 
 
 def test_role_with_credential_source(read, home, aws):
@@ -434,8 +440,15 @@ class Recorder(http.server.ThreadingHTTPServer):
 
         def do_GET(self):
             self.server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
-            body = (b'<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
-                    if 'list-type' in self.path else b'')
+            query = dict(urllib.parse.parse_qsl(self.path.partition('?')[2]))
+            keys = ''.join('<Contents><Key>%s</Key><Size>9</Size></Contents>'
+                           % urllib.parse.quote(k) for k in self.server.keys)
+            if keys and 'delimiter' in query and 'prefix' not in query:
+                keys = '<CommonPrefixes><Prefix>files/</Prefix></CommonPrefixes>'
+            body = ('<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false'
+                    '</IsTruncated>%s</ListBucketResult>' % keys).encode()
+            if 'list-type' not in self.path:
+                body = b''
             self.send_response(200 if body else 404)
             self.send_header('Content-Length', str(len(body)))
             self.end_headers()
@@ -444,7 +457,7 @@ class Recorder(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(('127.0.0.1', 0), self.Handler)
-        self.seen = []
+        self.seen, self.keys = [], []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -457,6 +470,38 @@ def recorder():
     with Recorder() as r:
         yield r
         r.shutdown()
+
+
+def signature_of(method, url, headers, body, service, region, key, secret):
+    """What botocore would have signed: the value of Authorization."""
+    told = {k.lower(): v for k, v in headers.items()}
+    names = told['authorization'].split('SignedHeaders=')[1].split(',')[0].split(';')
+    request = AWSRequest(method=method, url=url, data=body,
+                         headers={n: told[n] for n in names if n != 'host'})
+    request.context['timestamp'] = told['x-amz-date']
+    auth = (S3SigV4Auth if service == 's3' else SigV4Auth)(Credentials(key, secret), service, region)
+    canonical = auth.canonical_request(request)
+    to_sign = auth.string_to_sign(request, canonical)
+    return auth.signature(to_sign, request)
+
+
+def test_signatures_are_those_of_botocore(mount, recorder):
+    """Listings and ranges of keys with strange names, each signed as botocore signs it."""
+    recorder.keys = ['files/' + n for n in (
+        'plain', 'a b', 'plus+', 'per%20cent', 'ünï', 'q?a=b&c', "'(*)!", '~tilde', 'semi;colon',
+        '@:,', 'ser=1')]
+    m = mount('s3://my-bucket', endpoint_url=recorder.url, requester_pays=True,
+              env={'AWS_ACCESS_KEY_ID': 'k', 'AWS_SECRET_ACCESS_KEY': 'the/secret+'})
+    for name in os.listdir(m / 'files'):
+        with pytest.raises(OSError):
+            (m / 'files' / name).read_bytes()
+    kinds = set()
+    for path, headers in recorder.seen:
+        signed = signature_of('GET', recorder.url + path, headers, b'', 's3', 'us-east-1', 'k',
+                              'the/secret+')
+        assert headers['authorization'].endswith('Signature=' + signed), path
+        kinds.add('list' if '?' in path else 'get')
+    assert kinds == {'list', 'get'} and len(recorder.seen) > len(recorder.keys)
 
 
 def test_virtual_hosts_and_proxies(mount, recorder):
