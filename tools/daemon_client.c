@@ -171,6 +171,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .secret_access_key = m->secret_access_key,
         .session_token = m->session_token,
         .ca_bundle = o->ca_bundle,
+        .deadline_ms = o->deadline_ms,
     };
     struct store_runtime runtime = {.http = d->http, .workers = d->disk, .shares = d->shares};
     struct daemon_session *s = calloc(1, sizeof *s);
