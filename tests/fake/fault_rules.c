@@ -238,6 +238,14 @@ static const char *add_rule(struct faults *f, struct order *o, struct buf *out)
     return NULL;
 }
 
+static const char *end_rule(struct faults *f, int64_t number)
+{
+    if (number < 1 || number > (int64_t)f->rules.n)
+        return "no such rule";
+    f->rules.at[number - 1].times = 0;
+    return NULL;
+}
+
 static void list_requests(const struct faults *f, struct buf *out)
 {
     buf_add_str(out, "\"requests\":[");
@@ -291,6 +299,8 @@ static const char *obey(struct faults *f, struct order *o, struct buf *out)
         f->chance = (uint64_t)o->seed | 1;
     else if (strcmp(o->what, "heal") == 0)
         f->rules.n = 0;
+    else if (strcmp(o->what, "off") == 0)
+        return end_rule(f, o->rule.number);
     else if (strcmp(o->what, "forget") == 0)
         forget_requests(f);
     else if (strcmp(o->what, "requests") == 0)

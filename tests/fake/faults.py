@@ -46,6 +46,10 @@ class Rule:
     def __init__(self, proxy, number):
         self.proxy, self.number = proxy, number
 
+    def end(self):
+        """It takes no more."""
+        self.proxy.ask('off', number=self.number)
+
     @property
     def hits(self):
         return self.proxy.ask('hits')['hits'][self.number - 1]
