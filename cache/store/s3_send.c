@@ -129,12 +129,11 @@ static bool refuses_credentials(const struct s3_request *q)
 static void on_answer(struct http_request *http)
 {
     struct s3_request *q = CONTAINER_OF(http, struct s3_request, http);
-    if (q->corrections == CORRECTIONS_MAX) {
-        q->done(q);
-    } else if (moved(q)) {
+    bool may = q->corrections < CORRECTIONS_MAX;
+    if (may && moved(q)) {
         q->corrections++;
         submit(q);
-    } else if (refuses_credentials(q)) {
+    } else if (may && refuses_credentials(q)) {
         q->corrections++;
         q->refused = true;
         renewed_reject(q->bucket->credentials, &q->credentials);
