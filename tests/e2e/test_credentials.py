@@ -390,7 +390,8 @@ def test_metadata_warning(mount, s3, bucket, home, aws, tmp_path):
     s3.put(bucket, 'files/one', b'the bytes')
 
     def warned(env, seconds):
-        m = mount('s3://' + bucket, endpoint_url=s3.url, env={'HOME': str(home), **s3.env, **env})
+        m = mount('s3://' + bucket, endpoint_url=s3.url, env={
+            'HOME': str(home), 'AWS_EC2_METADATA_DISABLED': 'false', **s3.env, **env})
         try:
             wait_for(lambda: b'metadata service' in everything_said(m), seconds, 'a warning')
         except TimeoutError:
