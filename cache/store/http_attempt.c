@@ -23,7 +23,8 @@ void http_forget_answer(struct http_request *r)
     buf_reset(&r->text);
 }
 
-struct attempt *attempt_other(const struct attempt *a)
+/* The other one of the same request, or NULL. */
+static struct attempt *other_of(const struct attempt *a)
 {
     struct attempt *const *tries = a->request->tries;
     return tries[0] == a ? tries[1] : tries[0];
@@ -55,7 +56,7 @@ static void note_first_byte(struct attempt *a)
 static void win(struct attempt *a)
 {
     struct http_request *r = a->request;
-    struct attempt *other = attempt_other(a);
+    struct attempt *other = other_of(a);
     r->winner = a;
     r->answer = a->answer;
     if (a->hedge)
@@ -74,7 +75,7 @@ static bool begin_body(struct attempt *a)
     a->began = true;
     read_status(a);
     note_first_byte(a);
-    if (attempt_other(a) && attempt_may_pass(a, CURLE_OK))
+    if (other_of(a) && attempt_may_pass(a, CURLE_OK))
         return false;
     win(a);
     r->body_accepted = r->accept && r->accept(r);
@@ -322,7 +323,7 @@ bool attempt_end(struct attempt *a, CURLcode code)
 {
     struct http_request *r = a->request;
     read_status(a);
-    if (a->dropped || (attempt_other(a) && (code || attempt_may_pass(a, code))))
+    if (a->dropped || (other_of(a) && (code || attempt_may_pass(a, code))))
         return false;
     if (r->winner != a)
         win(a);
