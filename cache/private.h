@@ -46,7 +46,7 @@ struct piece {
     struct object_read *read;
     struct piece *next;     /* in a flight's waiters (the object's lock), or in the read's lists */
     struct piece *next_all; /* in read->pieces */
-    struct flight *flight;  /* that has landed, until the piece is served from it: a reference */
+    struct flight *flight;  /* that brings it; a reference where it has landed */
     uint64_t offset;        /* in the object */
     size_t length;
     char *to;
@@ -56,6 +56,9 @@ enum flight_state {
     FLIGHT_ALOFT,  /* waits for a buffer or the store: waiters may join */
     FLIGHT_LANDED, /* all bytes in the buffer, which does not change any more */
 };
+
+/* Flights of one request: blocks, the first and last of which may be parts of one. */
+#define TRAIN_FLIGHTS_MAX (TRAIN_BYTES / BLOCK_BYTES + 1)
 
 /* Granules of one block on their way from the store to the waiters and into the file. */
 struct flight {
@@ -68,11 +71,13 @@ struct flight {
     struct piece *waiters;    /* object lock */
     struct flight *next;      /* object lock: in object.flights */
     struct flight *made_next; /* in the list of who made it, until it is started */
+    struct flight *car;       /* the next one of its train: fetched by the same request */
     struct pool_wait wait;
-    struct job job; /* writes the granules; before that, reads the frozen file */
-    bool frozen;    /* they come from the frozen file first */
-    bool reserved;  /* the job's: the budget has counted it */
-    struct store_get get;
+    struct job job;       /* writes the granules; before that, reads the frozen file */
+    bool frozen;          /* they come from the frozen file first */
+    bool reserved;        /* the job's: the budget has counted it */
+    struct store_get get; /* the first one's of a train */
+    struct iovec rooms[TRAIN_FLIGHTS_MAX];
     char if_match[ETAG_BYTES_MAX];
 };
 

@@ -17,7 +17,8 @@ void http_forget_answer(struct http_request *r)
     r->rc = 0;
     r->err = (struct err)ERR_INIT;
     r->answer = (struct http_answer){0};
-    r->got = 0;
+    r->got = r->room_got = 0;
+    r->room_now = r->rooms;
     r->winner = NULL;
     r->body_accepted = r->body_too_long = false;
     buf_reset(&r->text);
@@ -99,6 +100,25 @@ static size_t on_field(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* There is room for them. */
+static void take_bytes(struct http_request *r, const char *data, size_t n)
+{
+    if (!r->rooms)
+        memcpy(r->to + r->got, data, n);
+    r->got += n;
+    while (r->rooms && n) {
+        size_t left = r->room_now->iov_len - r->room_got, some = n < left ? n : left;
+        memcpy((char *)r->room_now->iov_base + r->room_got, data, some);
+        data += some;
+        n -= some;
+        r->room_got += some;
+        if (some == left) {
+            r->room_now++;
+            r->room_got = 0;
+        }
+    }
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct attempt *a = arg;
@@ -116,8 +136,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         r->body_too_long = true;
         return 0;
     }
-    memcpy(r->to + r->got, data, n);
-    r->got += n;
+    take_bytes(r, data, n);
     hear(a);
     return n;
 }

@@ -18,6 +18,8 @@
 #ifndef CACHE_STORE_STORE_H
 #define CACHE_STORE_STORE_H
 
+#include <sys/uio.h>
+
 #include "base/buf.h"
 #include "base/limits.h"
 
@@ -38,7 +40,13 @@ struct store_get {
     const char *if_match; /* ETag that the object must have, or NULL */
     char *to;             /* room for length bytes */
     /*
-     * May be NULL. Bytes [0, got) of `to` have arrived and are right unless done says otherwise
+     * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
+     * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
+     */
+    const struct iovec *rooms;
+    unsigned rooms_count;
+    /*
+     * May be NULL. Bytes [0, got) have arrived and are right unless done says otherwise
      * later (a retry starts from 0 again, and may tell another info). On the store's thread; must
      * not block. `info` is set as far as the answer has told it.
      */
@@ -82,6 +90,8 @@ struct store_file {
 
 struct store_ops {
     const char *scheme; /* "s3", "file" */
+    /* So much is worth asking for at once into several rooms; 0: the store knows none. */
+    size_t rooms_bytes;
 
     void (*get)(struct store *s, struct store_get *req);
 
