@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from support.mounts import wait_for
-from support.places import SLOWNESS
+from support.mounts import clean_env, run_tarn, wait_for
+from support.places import SLOWNESS, TARN
 
 MIB, GRANULE = 1 << 20, 64 << 10
 DELAY_S = 0.1
@@ -288,3 +288,22 @@ def test_unmount_while_much_is_planned(m, proxy, shuffled):
     started = time.monotonic()
     m.unmount_and_wait_for_the_daemon()
     assert time.monotonic() - started < 10 * SLOWNESS
+
+
+@pytest.mark.parametrize('way', ['file', 'stdin'])
+def test_warm_follow(m, proxy, shuffled, tmp_path, way):
+    """tarn warm --follow hands a list over, and says what is wrong with where to."""
+    text = lines(shuffled[:30])
+    (tmp_path / 'list').write_text(text)
+    words = ['warm', '--follow', str(tmp_path / 'list') if way == 'file' else '-']
+    done = subprocess.run([TARN, *words, m / SMALL], input=text, text=True, capture_output=True,
+                          env=clean_env(), timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, 'handed over: 30 lines\n')
+    quiet(proxy)
+    assert sorted(names(proxy)) == sorted('%04d.bin' % i for i in shuffled[:30])
+    for where, why in ((m / 'bronze', 'neither a table nor the root'),
+                       (tmp_path, 'neither a table nor the root')):
+        wrong = run_tarn('warm', '--follow', tmp_path / 'list', where)
+        assert wrong.returncode == 1 and why in wrong.stderr
+    assert run_tarn('warm', '--follow', tmp_path / 'list').returncode == 2
+    assert 'No such file' in run_tarn('warm', '--follow', tmp_path / 'x', m / SMALL).stderr
