@@ -54,7 +54,7 @@ BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/be
 BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough
 # The proxy that plays a network and its faults.
 FAULT_PROXY := build/fake/fault_proxy
-FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c lake/format/json.c
+FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c
 
 .PHONY: all help
 all: $(BUILD)/tarn ## build build/tarn (the default)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fake/fault_rules.h"
 
+#include "base/json.h"
 #include "base/text.h"
-#include "lake/format/json.h"
 
 #include <ctype.h>
 #include <fnmatch.h>
