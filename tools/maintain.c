@@ -37,6 +37,7 @@ static const struct field stat_fields[] = {
     FIELD("flights", flights),
     FIELD("prefetchBytes", prefetch_bytes),
     FIELD("prefetchWaiting", prefetch_waiting),
+    FIELD("buffers", buffers),
     FIELD("evictedBytes", evicted_bytes),
     FIELD("scrubbedBytes", scrubbed_bytes),
     FIELD("damaged", damaged),

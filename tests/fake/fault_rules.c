@@ -108,13 +108,18 @@ static bool over_the_limit(struct faults *f, int64_t now)
     return ++f->window_count > f->network.requests_per_s;
 }
 
-static void choose_rule(struct faults *f, struct seen *s, const char *words[3], struct rule *rule)
+/* What of a request patterns match. */
+struct words {
+    const char *kind, *method, *key, *query;
+};
+
+static void choose_rule(struct faults *f, struct seen *s, const struct words *w, struct rule *rule)
 {
     for (size_t i = 0; i < f->rules.n; i++) {
         struct rule *r = &f->rules.at[i];
         if ((r->number && r->number != (int64_t)(f->first + f->seen.n)) ||
-            !matches(r->kind, words[0]) || !matches(r->method, words[1]) ||
-            !matches(r->key, words[2]) || r->seen++ < r->skip ||
+            !matches(r->kind, w->kind) || !matches(r->method, w->method) ||
+            !matches(r->key, w->key) || !matches(r->query, w->query) || r->seen++ < r->skip ||
             (r->times >= 0 && r->hits >= r->times))
             continue;
         r->hits++;
@@ -131,12 +136,12 @@ size_t faults_note(struct faults *f, const struct head *h, struct rule *rule)
     struct slice path = slice_make(h->target.p, n);
     struct slice query = mark ? slice_make(mark + 1, h->target.n - n - 1) : SLICE_NONE;
     enum kind kind = kind_of(h->method, path, query);
-    AUTO(buf) struct buf key, asked, method;
+    AUTO(buf) struct buf key, asked;
+    AUTO_FREE char *method = strndup(h->method.p, h->method.n);
+    AUTO_FREE char *query_text = strndup(query.n ? query.p : "", query.n);
     buf_init(&key, 1 << 16);
     buf_init(&asked, 1 << 20);
-    buf_init(&method, 64);
     text_percent_decode(&key, n && path.p[0] == '/' ? slice_make(path.p + 1, n - 1) : path);
-    buf_add_slice(&method, h->method);
     add_field(&asked, "method", h->method);
     add_field(&asked, "key", buf_slice(&key));
     add_field(&asked, "kind", slice_of(kinds[kind]));
@@ -145,13 +150,10 @@ size_t faults_note(struct faults *f, const struct head *h, struct rule *rule)
     add_field(&asked, "if_match", h->if_match);
     struct seen s = {.started_us = now_us(), .kind = kind, .asked = buf_steal_str(&asked)};
     *rule = (struct rule){.action = ACTION_NONE, .keep = -1};
-    if (vec_push(&f->seen, s) < 0)
+    if (!s.asked || !method || !query_text || vec_push(&f->seen, s) < 0)
         abort(); /* a test that asks millions of times */
-    struct seen *made = &f->seen.at[f->seen.n - 1];
-    choose_rule(
-        f, made,
-        (const char *[3]){kinds[kind], method.data ? method.data : "", key.data ? key.data : ""},
-        rule);
+    struct words words = {kinds[kind], method, key.data ? key.data : "", query_text};
+    choose_rule(f, &f->seen.at[f->seen.n - 1], &words, rule);
     if (rule->action == ACTION_NONE && over_the_limit(f, s.started_us)) {
         rule->action = ACTION_STATUS;
         rule->status = 503;
@@ -191,6 +193,7 @@ static bool read_member(struct json *j, struct slice key, struct order *o, struc
         {"kind", o->rule.kind, NULL},
         {"method", o->rule.method, NULL},
         {"key", o->rule.key, NULL},
+        {"query", o->rule.query, NULL},
         {"code", o->rule.code, NULL},
         {"field", o->rule.field, NULL},
         {"value", o->rule.value, NULL},
@@ -232,6 +235,14 @@ static const char *add_rule(struct faults *f, struct order *o, struct buf *out)
     if (vec_push(&f->rules, o->rule) < 0)
         return "too many rules";
     buf_addf(out, "\"rule\":%zu,", f->rules.n);
+    return NULL;
+}
+
+static const char *end_rule(struct faults *f, int64_t number)
+{
+    if (number < 1 || number > (int64_t)f->rules.n)
+        return "no such rule";
+    f->rules.at[number - 1].times = 0;
     return NULL;
 }
 
@@ -288,6 +299,8 @@ static const char *obey(struct faults *f, struct order *o, struct buf *out)
         f->chance = (uint64_t)o->seed | 1;
     else if (strcmp(o->what, "heal") == 0)
         f->rules.n = 0;
+    else if (strcmp(o->what, "off") == 0)
+        return end_rule(f, o->rule.number);
     else if (strcmp(o->what, "forget") == 0)
         forget_requests(f);
     else if (strcmp(o->what, "requests") == 0)
@@ -303,9 +316,14 @@ static const char *obey(struct faults *f, struct order *o, struct buf *out)
 
 void faults_control(struct faults *f, struct slice line, struct buf *out)
 {
-    struct order o = {
-        .rule = {.kind = "*", .method = "*", .key = "*", .times = -1, .keep = -1, .status = 503},
-        .network = f->network};
+    struct order o = {.rule = {.kind = "*",
+                               .method = "*",
+                               .key = "*",
+                               .query = "*",
+                               .times = -1,
+                               .keep = -1,
+                               .status = 503},
+                      .network = f->network};
     AUTO(buf) struct buf scratch;
     buf_init(&scratch, 1 << 16);
     struct json j;

@@ -31,7 +31,8 @@ enum kind { KIND_DATA, KIND_LOG, KIND_LIST, KIND_HEAD, KIND_WRITE, KINDS };
 /* A rule takes requests that match, but for the first `skip` of them, and at most `times`. */
 struct rule {
     enum action action;
-    char kind[NAME_MAX_BYTES], method[NAME_MAX_BYTES], key[NAME_MAX_BYTES]; /* patterns */
+    /* patterns */
+    char kind[NAME_MAX_BYTES], method[NAME_MAX_BYTES], key[NAME_MAX_BYTES], query[NAME_MAX_BYTES];
     int64_t number; /* of the request, from 1 on; 0: any */
     int64_t skip, times, seen, hits;
     int64_t status, keep, ms, rate; /* keep -1: before anything is answered */

@@ -8,8 +8,8 @@ The fault proxy (fault_proxy.c) for tests and benchmarks, a process of its own.
         p.rule('status', kind='log', times=1, status=503)
         p.network(latency_ms=100)
 
-Actions of rules, on requests that match kind (data, log, list, head, write), method and key (shell
-patterns; the key is the path without its first slash, decoded) or that have a number (from 1 on),
+Actions of rules, on requests that match kind (data, log, list, head, write), method, key and query
+(shell patterns; the key is the path without its first slash, decoded) or that have a number (from 1 on),
 but for the first `skip`, and at most `times` (None: all):
 
     status    answered with `status` and an S3 error of `code`; `field: value` is added to the head
@@ -45,6 +45,10 @@ class Rule:
 
     def __init__(self, proxy, number):
         self.proxy, self.number = proxy, number
+
+    def end(self):
+        """It takes no more."""
+        self.proxy.ask('off', number=self.number)
 
     @property
     def hits(self):
@@ -118,7 +122,7 @@ class FaultProxy:
     # rules
 
     def rule(self, action, seconds=None, rate=None, times=None, **more):
-        """See above; method, kind, key, number, skip, status, code, keep, field and value."""
+        """See above; kind, method, key, query, number, skip, status, code, keep, field and value."""
         if seconds is not None:
             more['ms'] = int(seconds * 1000)
         if rate is not None:
