@@ -230,6 +230,7 @@ static void get(struct flight *f)
                                 .offset = f->offset,
                                 .length = f->length,
                                 .if_match = f->if_match[0] ? f->if_match : NULL,
+                                .ahead = f->ahead,
                                 .to = f->buffer,
                                 .progress = flight_progress,
                                 .done = flight_done};

@@ -21,7 +21,7 @@ struct queue {
 struct origin {
     struct origin *next;
     struct host host;
-    struct queue waiting;
+    struct queue waiting[2]; /* by http_request.ahead: the first one is served first */
     unsigned requests; /* that refer to it */
     size_t name_bytes;
     char name[];
