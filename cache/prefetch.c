@@ -85,11 +85,11 @@ static struct want *take_all_locked(struct prefetcher *a, struct prefetch *p) RE
     return list;
 }
 
-/* What one turn sends: a fill, or a piece of a range of a block at most. */
+/* What one turn sends: a block at most. */
 struct turn {
-    struct want *want;     /* a whole object */
     struct object *object; /* a reference */
     uint64_t offset, end;
+    struct want *want;  /* all of an object, to be sealed */
     struct want *spent; /* to be freed */
 };
 
@@ -151,20 +151,17 @@ static void whole_done(struct object_fill *fill)
     struct want *w = CONTAINER_OF(fill, struct want, fill);
     struct cache *c = w->object->cache;
     want_free(w);
-    prefetch_landed(c);
-    prefetch_go_on(c);
     cache_end(c, false);
 }
 
-static void send_whole(struct cache *c, struct want *w)
+/* The flight has been made: what is left is to sync and seal it. */
+static void seal(struct cache *c, struct want *w)
 {
     cache_begin(c, false);
     w->fill.done = whole_done;
-    w->fill.rc = object_fill(w->object, &w->fill, NULL);
-    if (w->fill.rc == -EINPROGRESS)
+    if (object_fill(w->object, &w->fill, NULL) == -EINPROGRESS)
         return;
     want_free(w);
-    prefetch_landed(c);
     cache_end(c, false);
 }
 
@@ -172,12 +169,10 @@ void prefetch_go_on(struct cache *c)
 {
     struct turn t;
     while (c->prefetcher.waiting && pool_has_spare(&c->pool) && take_turn(c, &t)) {
-        if (t.want) {
-            send_whole(c, t.want);
-        } else {
-            flights_ahead(t.object, t.offset, t.end - t.offset); /* each counts itself */
-            prefetch_landed(c);
-        }
+        flights_ahead(t.object, t.offset, t.end - t.offset); /* each counts itself */
+        prefetch_landed(c);
+        if (t.want)
+            seal(c, t.want);
         want_free(t.spent);
         object_unref(t.object);
     }

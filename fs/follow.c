@@ -259,7 +259,7 @@ static int keep_entry(struct follow *f, struct follow_list *l, struct entry_of_l
 /* Makes an entry of the next line. -EINPROGRESS: parked. */
 static int read_line(struct follow *f, struct follow_list *l)
 {
-    struct slice line;
+    struct slice line = SLICE_NONE;
     struct entry_of_list e;
     int rc = next_line(l, &line);
     if (rc > 0 && line.n) {

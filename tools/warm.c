@@ -62,17 +62,18 @@ struct part {
 
 static void help(void)
 {
-    printf("usage: tarn warm [OPTION]... PATH...\n"
-           "       tarn warm --follow LIST PATH\n\n"
-           "Reads the files at and below each PATH of a mount into the cache. What is cached is\n"
-           "not read again: after an interruption the same command goes on.\n\n"
-           "  --jobs N   files and parts of files read side by side (%d)\n"
-           "  --check    only tell what is cached; exit status 1 where something is missing\n"
-           "  --json     with --check: one JSON object a PATH\n"
-           "  --quiet    show no progress\n\n"
-           "With --follow, files are fetched shortly before they are read, in the order of LIST: a\n"
-           "path a line, relative to PATH (a table, or the mount's root); - is standard input.\n",
-           JOBS_DEFAULT);
+    printf(
+        "usage: tarn warm [OPTION]... PATH...\n"
+        "       tarn warm --follow LIST PATH\n\n"
+        "Reads the files at and below each PATH of a mount into the cache. What is cached is\n"
+        "not read again: after an interruption the same command goes on.\n\n"
+        "  --jobs N   files and parts of files read side by side (%d)\n"
+        "  --check    only tell what is cached; exit status 1 where something is missing\n"
+        "  --json     with --check: one JSON object a PATH\n"
+        "  --quiet    show no progress\n\n"
+        "With --follow, files are fetched shortly before they are read, in the order of LIST: a\n"
+        "path a line, relative to PATH (a table, or the mount's root); - is standard input.\n",
+        JOBS_DEFAULT);
 }
 
 static void tell_failure(void *arg, const char *path, const char *why)

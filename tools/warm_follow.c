@@ -46,7 +46,8 @@ int warm_follow(const char *list, const char *dir, struct err *err)
     uint64_t lines = 0;
     char last = '\n';
     AUTO_FREE char *bytes = malloc(MIB);
-    AUTO_FD int from = strcmp(list, "-") == 0 ? dup(STDIN_FILENO) : open(list, O_RDONLY | O_CLOEXEC);
+    AUTO_FD int from =
+        strcmp(list, "-") == 0 ? dup(STDIN_FILENO) : open(list, O_RDONLY | O_CLOEXEC);
     if (!bytes)
         return err_set(err, ENOMEM, "out of memory");
     if (from < 0)

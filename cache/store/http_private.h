@@ -22,7 +22,7 @@ struct origin {
     struct origin *next;
     struct host host;
     struct queue waiting[2]; /* by http_request.ahead: the first one is served first */
-    unsigned requests; /* that refer to it */
+    unsigned requests;       /* that refer to it */
     size_t name_bytes;
     char name[];
 };
