@@ -208,16 +208,3 @@ void fill_repair(struct object *o)
         repaired(&r->fill);
     }
 }
-
-void object_want(struct object *o, uint64_t offset, uint64_t length)
-{
-    struct cache *c = o->cache;
-    if (o->in_place || o->sealed || offset >= o->size)
-        return;
-    uint64_t end = length < o->size - offset ? offset + length : o->size;
-    while (pool_has_spare(&c->pool) && find_missing(o, &offset, end)) {
-        uint64_t left = end - offset;
-        flights_join(o, NULL, offset, left < TRAIN_BYTES ? left : TRAIN_BYTES, BLOCK_BYTES);
-        offset += 1;
-    }
-}

@@ -50,8 +50,11 @@ static void flight_unref(struct flight *f) EXCLUDES(f->object->lock)
         return;
     assert(!f->waiters);
     pool_put(&c->pool, f->buffer);
+    if (f->ahead)
+        prefetch_landed(c);
     free(f);
     object_unref(o);
+    prefetch_go_on(c);
     cache_end(c, true);
 }
 
@@ -252,6 +255,7 @@ static void get(struct flight *first)
                                     .offset = first->offset,
                                     .length = length,
                                     .if_match = first->if_match[0] ? first->if_match : NULL,
+                                    .ahead = first->ahead,
                                     .to = first->buffer,
                                     .rooms = count > 1 ? first->rooms : NULL,
                                     .rooms_count = count,
@@ -303,6 +307,8 @@ static bool start(struct flight *f)
 {
     struct cache *c = f->object->cache;
     cache_begin(c, true);
+    if (f->ahead)
+        prefetch_launched(c);
     char *buffer = pool_take(&c->pool, &f->wait);
     if (!buffer)
         return false;
@@ -349,6 +355,7 @@ struct joining {
     struct object_read *read;
     uint64_t end;
     size_t fetch_bytes;
+    bool ahead;          /* for prefetch */
     struct flight *made; /* by made_next, in order of their bytes */
     struct flight *made_last;
     struct piece *landed; /* each with a reference to its flight */
@@ -360,39 +367,60 @@ static bool missing_locked(struct object *o, uint64_t granule) REQUIRES(o->lock)
     return !present_locked(o, granule) && !flight_at_locked(o, granule * GRANULE_BYTES);
 }
 
+/* The granules of a flight that would begin here: what it may bring, whatever is there already. */
+struct reach {
+    uint64_t first, last;
+    bool frozen; /* they come from the frozen file first */
+};
+
 /*
- * A flight from the granule on: as far as it is wanted, and so much as one fetch brings, but not
- * over the end of its block or what is there already. An object of one block comes whole, and so
- * does a block that is frozen.
+ * From the granule on: as far as it is wanted, and so much as one fetch brings. An object of one
+ * block comes whole, and so does a block that is frozen. A flight is of one segment.
  */
+static struct reach reach_locked(struct object *o, const struct joining *j, uint64_t granule)
+    REQUIRES(o->lock)
+{
+    const struct segment *s = segment_of_locked(o, granule);
+    bool frozen = s && s->frozen_bytes;
+    uint64_t of_object = (o->size - 1) / GRANULE_BYTES;
+    uint64_t of_segment = granule / SEGMENT_GRANULES * SEGMENT_GRANULES + SEGMENT_GRANULES - 1;
+    uint64_t want = (j->end - 1) / GRANULE_BYTES;
+    uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
+    struct reach r = {.first = granule, .last = granule + BLOCK_GRANULES - 1, .frozen = frozen};
+    if (frozen || o->size <= BLOCK_BYTES) {
+        r.first = granule / BLOCK_GRANULES * BLOCK_GRANULES;
+        r.last = r.first + BLOCK_GRANULES - 1;
+    } else if ((want > fetch ? want : fetch) < r.last) {
+        r.last = want > fetch ? want : fetch;
+    }
+    if (r.last > of_segment)
+        r.last = of_segment;
+    if (r.last > of_object)
+        r.last = of_object;
+    return r;
+}
+
+/* A flight from the granule on, up to what is there already or on its way. */
 static struct flight *flight_new_locked(struct object *o, struct joining *j, uint64_t granule)
     REQUIRES(o->lock)
 {
     struct flight *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    uint64_t begin = granule / BLOCK_GRANULES * BLOCK_GRANULES, first = granule;
-    uint64_t last = (o->size - 1) / GRANULE_BYTES, most = begin + BLOCK_GRANULES - 1;
-    const struct segment *s = segment_of_locked(o, granule);
-    bool frozen = s && s->frozen_bytes, whole = frozen || o->size <= BLOCK_BYTES;
-    uint64_t want = (j->end - 1) / GRANULE_BYTES;
-    uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
-    if (most > last)
-        most = last;
-    if (!whole && (want > fetch ? want : fetch) < most)
-        most = want > fetch ? want : fetch;
-    while (whole && first > begin && missing_locked(o, first - 1))
+    struct reach r = reach_locked(o, j, granule);
+    uint64_t first = granule, last = granule;
+    while (first > r.first && missing_locked(o, first - 1))
         first--;
-    uint64_t end = granule;
-    while (end < most && missing_locked(o, end + 1))
-        end++;
+    while (last < r.last && missing_locked(o, last + 1))
+        last++;
     f->object = object_ref(o);
     f->offset = first * GRANULE_BYTES;
-    f->length = (size_t)((end - first) * GRANULE_BYTES + granule_length(o->size, end));
+    f->length = (size_t)((last - first) * GRANULE_BYTES + granule_length(o->size, last));
     f->refs = 1;
     f->wait.job.run = launch_run;
-    f->frozen = frozen;
-    f->job.run = frozen ? flight_thaw : flight_write;
+    f->frozen = r.frozen;
+    f->ahead = j->ahead;
+    f->job.run = r.frozen ? flight_thaw : flight_write;
     f->next = o->flights;
     o->flights = f;
     if (j->made_last)
@@ -503,10 +531,21 @@ static void settle(struct joining *j)
         read_finish(j->read, err_set(&err, ENOMEM, "%s: out of memory", j->object->key), &err);
 }
 
-/* Who reads much at once reads on: the kernel's readahead, say. */
+/* Who reads much at once knows what he wants; who reads little reads more of it soon. */
 static size_t usual_fetch(uint64_t length)
 {
-    return length >= FETCH_RANDOM_BYTES / 2 ? BLOCK_BYTES : FETCH_RANDOM_BYTES;
+    return length >= FETCH_RANDOM_BYTES / 2 ? GRANULE_BYTES : FETCH_RANDOM_BYTES;
+}
+
+static void join(struct joining *j, uint64_t offset)
+{
+    struct object *o = j->object;
+    object_load_range(o, offset, j->end - offset);
+    WITH_LOCK (&o->lock) {
+        while (offset < j->end)
+            offset = join_some_locked(o, j, offset);
+    }
+    settle(j);
 }
 
 void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,
@@ -516,10 +555,12 @@ void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint
                         .read = r,
                         .end = offset + length,
                         .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length)};
-    object_load_range(o, offset, length);
-    WITH_LOCK (&o->lock) {
-        while (offset < j.end)
-            offset = join_some_locked(o, &j, offset);
-    }
-    settle(&j);
+    join(&j, offset);
+}
+
+void flights_ahead(struct object *o, uint64_t offset, uint64_t length)
+{
+    struct joining j = {
+        .object = o, .end = offset + length, .fetch_bytes = GRANULE_BYTES, .ahead = true};
+    join(&j, offset);
 }

@@ -35,6 +35,8 @@ static const struct field stat_fields[] = {
     FIELD("fetchedBytes", fetched_bytes),
     FIELD("requests", requests),
     FIELD("flights", flights),
+    FIELD("prefetchBytes", prefetch_bytes),
+    FIELD("prefetchWaiting", prefetch_waiting),
     FIELD("buffers", buffers),
     FIELD("evictedBytes", evicted_bytes),
     FIELD("scrubbedBytes", scrubbed_bytes),

@@ -53,6 +53,7 @@ struct http_request {
     const char *ca_bundle, *proxy_url; /* as in struct store_options */
     struct slice upload;               /* the body of PUT and POST */
     int64_t deadline_ms;               /* from http_submit on, with all attempts */
+    bool ahead; /* nobody waits for it: sent when no other request waits for the host */
 
     char *to; /* may be NULL: where the body goes if accept says so */
     size_t room;

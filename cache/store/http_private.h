@@ -21,8 +21,8 @@ struct queue {
 struct origin {
     struct origin *next;
     struct host host;
-    struct queue waiting;
-    unsigned requests; /* that refer to it */
+    struct queue waiting[2]; /* by http_request.ahead: the first one is served first */
+    unsigned requests;       /* that refer to it */
     size_t name_bytes;
     char name[];
 };

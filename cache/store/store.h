@@ -38,6 +38,7 @@ struct store_get {
     uint64_t offset;
     size_t length;        /* bytes wanted, at least 1; fewer come only where the object ends */
     const char *if_match; /* ETag that the object must have, or NULL */
+    bool ahead;           /* nobody waits for it: behind the others of its host */
     char *to;             /* room for length bytes */
     /*
      * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in

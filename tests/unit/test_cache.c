@@ -33,7 +33,7 @@ static void test_early_bytes(void **state)
     p->fake.tells_early = true;
     p->fake.halt_half = true;
     struct reading *front = reading_start(o, 100, 1000);
-    struct reading *back = reading_start(o, MIB - 1000, 1000);
+    struct reading *back = reading_start(o, 2 * MIB - 1000, 1000);
     assert_int_equal(reading_end(front, 1, "a", NULL), 0);
     wait_halted(&p->fake, 1);
     WITH_LOCK (&back->lock)
