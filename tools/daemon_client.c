@@ -289,7 +289,7 @@ static int do_maintenance(struct client *c, enum maintenance what, struct err *e
     struct daemon *d = c->daemon;
     bool busy;
     if (what == MAINTENANCE_STAT)
-        return maintain(d->cache, what, send_line, c, err);
+        return maintain(d->cache, d->http, what, send_line, c, err);
     WITH_LOCK (&d->lock) {
         busy = d->maintaining;
         d->maintaining = true;
@@ -297,7 +297,7 @@ static int do_maintenance(struct client *c, enum maintenance what, struct err *e
     if (busy)
         return err_set(err, EBUSY, "another `tarn cache` command is at work");
     log_info("cache %s: begun", maintenance_name(what));
-    int rc = maintain(d->cache, what, send_line, c, err);
+    int rc = maintain(d->cache, d->http, what, send_line, c, err);
     log_info("cache %s: %s", maintenance_name(what), rc < 0 ? err->msg : "ended");
     WITH_LOCK (&d->lock)
         d->maintaining = false;

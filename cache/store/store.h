@@ -18,6 +18,8 @@
 #ifndef CACHE_STORE_STORE_H
 #define CACHE_STORE_STORE_H
 
+#include <sys/uio.h>
+
 #include "base/buf.h"
 #include "base/limits.h"
 
@@ -36,9 +38,16 @@ struct store_get {
     uint64_t offset;
     size_t length;        /* bytes wanted, at least 1; fewer come only where the object ends */
     const char *if_match; /* ETag that the object must have, or NULL */
+    bool ahead;           /* nobody waits for it: behind the others of its host */
     char *to;             /* room for length bytes */
     /*
-     * May be NULL. Bytes [0, got) of `to` have arrived and are right unless done says otherwise
+     * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
+     * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
+     */
+    const struct iovec *rooms;
+    unsigned rooms_count;
+    /*
+     * May be NULL. Bytes [0, got) have arrived and are right unless done says otherwise
      * later (a retry starts from 0 again, and may tell another info). On the store's thread; must
      * not block. `info` is set as far as the answer has told it.
      */
@@ -82,6 +91,8 @@ struct store_file {
 
 struct store_ops {
     const char *scheme; /* "s3", "file" */
+    /* So much is worth asking for at once into several rooms; 0: the store knows none. */
+    size_t rooms_bytes;
 
     void (*get)(struct store *s, struct store_get *req);
 
