@@ -2,7 +2,7 @@
 /*
  * A store: bytes far away, named by keys.
  *
- * One interface for S3 and the local disk (Azure and GCS come). Wrappers (faults, tiers) implement
+ * One interface for S3, Azure and the local disk (GCS comes). Wrappers (faults, tiers) implement
  * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`), have
  * no `/` in front, and are any bytes but zero; a store never resolves `.` or `..` in them and never
  * leaves its root: such a key is -ENOENT.
@@ -81,7 +81,7 @@ struct store_file {
 };
 
 struct store_ops {
-    const char *scheme; /* "s3", "file" */
+    const char *scheme; /* "s3", "abfss", "file" */
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -134,6 +134,12 @@ struct store_options {
     const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
     const char *proxy_url; /* NULL: none; the environment's is never used */
     int64_t deadline_ms;   /* of one request with its retries; 0: STORE_DEADLINE_MS */
+
+    /* Azure's, NULL where not given: cache/store/azure_auth.h. */
+    const char *azure_connection_string, *azure_account_key, *azure_sas_token, *azure_token;
+    const char *azure_tenant_id, *azure_client_id, *azure_client_secret, *azure_token_file;
+    const char *azure_authority_host;
+    const char *azure_identity_endpoint, *azure_identity_header, *azure_metadata_url;
 };
 
 /* Threads shared by all stores of a process. */
@@ -146,8 +152,8 @@ struct store_runtime {
 };
 
 /*
- * Opens the store of a URL: `s3://bucket/prefix`, `file:///dir`, or a directory's path. It is not
- * asked for anything yet, but a local directory must exist. NULL and err for a URL that is not
+ * Opens the store of a URL (cache/store/url.h), or of a directory's path. It is not asked for
+ * anything yet, but a local directory must exist. NULL and err for a URL that is not
  * understood (-EINVAL) or a missing directory (-ENOENT).
  */
 struct store *store_open(const char *url, const struct store_options *options,

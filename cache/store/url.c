@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "cache/store/azure_url.h"
 
 #define BUCKET_BYTES_MIN 3
 #define BUCKET_BYTES_MAX 255
@@ -16,6 +17,8 @@ void url_done(struct url *u)
     free(u->endpoint);
     free(u->bucket);
     free(u->prefix);
+    free(u->account);
+    free(u->host);
     *u = (struct url){0};
 }
 
@@ -202,12 +205,19 @@ int url_parse(struct slice text, struct url *out, struct err *err)
         return parse_file(slice_from(text, sizeof "file:" - 1), out, err);
     if (slice_is(scheme, "s3") || slice_is(scheme, "s3+http") || slice_is(scheme, "s3+https"))
         return parse_s3(text, scheme, out, err);
-    return err_set(err, EINVAL, "scheme %.*s is not known: s3://, file:// or a directory",
+    if (azure_url_is(scheme))
+        return azure_url_parse(text, scheme, out, err);
+    return err_set(err, EINVAL,
+                   "scheme %.*s is not known: s3://, abfss://, az://, file:// or a directory",
                    scheme.n > 20 ? 20 : (int)scheme.n, scheme.p);
 }
 
 void url_format(const struct url *u, struct buf *out)
 {
+    if (u->kind == URL_AZURE) {
+        azure_url_format(u, out);
+        return;
+    }
     if (u->endpoint)
         buf_addf(out, "s3+%s/%s", u->endpoint, u->bucket);
     else
