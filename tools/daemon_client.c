@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cache/store/settings.h"
+#include "cache/store/url.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
 #include "lake/unread/unread.h"
@@ -251,7 +252,8 @@ static void serve_mount(struct client *c, struct mount_request *m, int passed)
         return;
     }
     if (check_key(d, m, &err) < 0 || start_session(d, m, &fuse_fd, &s, &err) < 0) {
-        log_error("mount of %s: %s", m->source, err.msg);
+        struct slice shown = url_shown(slice_of(m->source));
+        log_error("mount of %.*s: %s", SLICE_FMT(shown), err.msg);
         answer_error(c->fd, &err);
         return;
     }

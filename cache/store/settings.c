@@ -38,6 +38,19 @@ const struct setting settings[] = {
     ROW(aws_sts_url, "AWS_ENDPOINT_URL_STS"),
     ROW(aws_sso_url, "AWS_ENDPOINT_URL_SSO"),
     ROW(aws_sso_oidc_url, "AWS_ENDPOINT_URL_SSO_OIDC"),
+    ROW(azure_connection_string, "AZURE_STORAGE_CONNECTION_STRING"),
+    ROW(azure_account_key, "AZURE_STORAGE_ACCOUNT_KEY"),
+    ROW(azure_account_key, "AZURE_STORAGE_KEY"),
+    ROW(azure_sas_token, "AZURE_STORAGE_SAS_TOKEN"),
+    ROW(azure_token, "AZURE_STORAGE_TOKEN"),
+    ROW(azure_tenant_id, "AZURE_TENANT_ID"),
+    ROW(azure_client_id, "AZURE_CLIENT_ID"),
+    ROW(azure_client_secret, "AZURE_CLIENT_SECRET"),
+    ROW(azure_token_file, "AZURE_FEDERATED_TOKEN_FILE"),
+    ROW(azure_authority_host, "AZURE_AUTHORITY_HOST"),
+    ROW(azure_identity_endpoint, "IDENTITY_ENDPOINT"),
+    ROW(azure_identity_header, "IDENTITY_HEADER"),
+    ROW(azure_metadata_url, "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
 };
 const size_t settings_count = ARRAY_SIZE(settings);
 

@@ -212,6 +212,12 @@ int url_parse(struct slice text, struct url *out, struct err *err)
                    scheme.n > 20 ? 20 : (int)scheme.n, scheme.p);
 }
 
+struct slice url_shown(struct slice text)
+{
+    AUTO(url) struct url u = {0};
+    return url_parse(text, &u, NULL) == 0 ? text : scheme_of(text);
+}
+
 void url_format(const struct url *u, struct buf *out)
 {
     if (u->kind == URL_AZURE) {

@@ -35,6 +35,12 @@ DEFINE_AUTO_DONE(url, struct url, url_done)
 /* -EINVAL with a reason for what is none of the above; *out is untouched then. */
 int url_parse(struct slice text, struct url *out, struct err *err);
 
+/*
+ * What messages and logs may repeat of a text that was given as a URL: all of what url_parse takes,
+ * the scheme of what it refuses, which may hold a secret.
+ */
+struct slice url_shown(struct slice text);
+
 /* An endpoint in canonical spelling, appended: scheme and host in lower case, no default port, no
  * final `/`. -EINVAL for anything but http or https and a host. */
 int url_endpoint(struct slice text, struct buf *out, struct err *err);

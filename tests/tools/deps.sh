@@ -4,7 +4,7 @@
 # usage: deps.sh build|demo|check ...
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
-#   check   linters, tools, engines that read, and a real S3 server, for the tests
+#   check   linters, tools, engines that read, and servers of stores, for the tests
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
 
@@ -21,6 +21,7 @@ CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclan
 
 VERSITYGW_VERSION=v1.8.0
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw
+AZURITE_VERSION=3.35.0
 # The Go that builds it where the machine's own is older; a module as well, checked by Go's sums.
 GO_VERSION=1.25.0
 
@@ -123,6 +124,21 @@ need_versitygw() {
     echo "$VERSITYGW_VERSION" >"$bin.version"
 }
 
+# Azure's own emulator of Blob, a package of npm's.
+need_azurite() {
+    local dir="$TOOLS/azurite"
+    [ "$(cat "$dir/.version" 2>/dev/null || :)" = "$AZURITE_VERSION" ] && return 0
+    command -v npm >/dev/null || need_packages nodejs npm
+    say "installing Azurite $AZURITE_VERSION"
+    mkdir -p "$dir"
+    nice npm install --prefix "$dir" --no-audit --no-fund --loglevel=error \
+        "azurite@$AZURITE_VERSION" >"$TOOLS/azurite.log" 2>&1 || {
+        tail -20 "$TOOLS/azurite.log" >&2
+        die "Azurite $AZURITE_VERSION could not be installed"
+    }
+    echo "$AZURITE_VERSION" >"$dir/.version"
+}
+
 [ $# -gt 0 ] || { sed -n '3,7s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$TOOLS"
 for what in "$@"; do
@@ -143,6 +159,7 @@ for what in "$@"; do
         # Debian's PyTorch is seen by Debian's python3 only.
         need_venv venv-torch requirements-torch.txt --system-site-packages
         need_versitygw
+        need_azurite
         ;;
     *)
         die "what is '$what'? build, demo or check"

@@ -115,7 +115,10 @@ static void test_azure_refused(void **state)
         assert_int_equal(parse(bad[i], &u, &err), -EINVAL);
         assert_null(u.bucket);
         assert_null(strstr(err.msg, "hunter2"));
+        struct slice shown = url_shown(slice_of(bad[i]));
+        assert_int_equal(slice_find(shown, ':'), -1);
     }
+    assert_true(slice_is(url_shown(SLICE_LIT("az://acc/c-1")), "az://acc/c-1"));
 }
 
 static void check_local(const char *text, const char *path)
