@@ -29,10 +29,10 @@ struct mount_command {
 
 static void help(void)
 {
-    printf(
-        "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
-        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the AWS environment\n"
-        "variables. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted already.\n\n");
+    printf("usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
+           "Mounts a lake: a directory, file:///DIR, s3://BUCKET/PREFIX with the AWS environment\n"
+           "variables, or az://ACCOUNT/CONTAINER/PREFIX (abfss://, too) with Azure's. MOUNTPOINT\n"
+           "/dev/fd/N takes an open /dev/fuse that is mounted already.\n\n");
     options_help();
 }
 

@@ -54,28 +54,33 @@ static void azure_get(struct store *store, struct store_get *get)
 
 /* What blocks. */
 
-/* Sends with a token that counts, where one is needed, and waits. 0: any success. */
-static int run(struct azure *s, struct azure_request *q, struct azure_parts *parts, struct err *err)
+/* Sends with a token that counts, where one is needed, and waits. */
+static int send_once(struct azure *s, struct azure_request *q, const struct azure_parts *parts,
+                     struct err *err)
 {
     struct oauth_token token;
-    for (bool refused = false;; refused = true) {
-        int rc = 0;
-        if (s->container.auth.tokens) {
-            parts->token = &token;
-            rc = renewed_get(s->container.auth.tokens, &token, err);
-            if (rc < 0)
-                return err_wrap(err, "account %s", s->container.account);
-        }
-        rc = azure_request_init(q, &s->container, parts, err);
-        if (parts->token)
-            OPENSSL_cleanse(&token, sizeof token);
-        if (rc < 0)
-            return rc;
+    struct renewed *tokens = s->container.auth.tokens;
+    int rc = tokens ? renewed_get(tokens, &token, err) : 0;
+    if (rc < 0)
+        return err_wrap(err, "account %s", s->container.account);
+    rc = azure_request_init(q, &s->container, parts, tokens ? &token : NULL, err);
+    if (tokens)
+        OPENSSL_cleanse(&token, sizeof token);
+    if (rc == 0)
         http_run(s->http, &q->http);
-        if (refused || !azure_request_token_refused(q))
-            return azure_request_check(q, err);
+    return rc;
+}
+
+/* Sends and waits; again where the token had ended. 0: any answer that is a success. */
+static int run(struct azure *s, struct azure_request *q, const struct azure_parts *parts,
+               struct err *err)
+{
+    int rc = send_once(s, q, parts, err);
+    if (rc == 0 && azure_request_token_refused(q)) {
         azure_request_done(q);
+        rc = send_once(s, q, parts, err);
     }
+    return rc < 0 ? rc : azure_request_check(q, err);
 }
 
 static int azure_head(struct store *store, const char *key, struct store_info *out, struct err *err)

@@ -142,9 +142,8 @@ static void send(struct azure_get *g, const struct oauth_token *token)
                                 .offset = get->offset,
                                 .length = get->length,
                                 .if_match = get->if_match,
-                                .text_max = AZURE_ERROR_BYTES_MAX,
-                                .token = token};
-    int rc = azure_request_init(&g->request, g->container, &parts, &get->err);
+                                .text_max = AZURE_ERROR_BYTES_MAX};
+    int rc = azure_request_init(&g->request, g->container, &parts, token, &get->err);
     if (rc < 0) {
         finish(g, rc);
         return;

@@ -94,11 +94,12 @@ static void add_fields(struct azure_request *q, const struct azure_parts *parts)
     }
 }
 
-static void authorize(struct azure_request *q, const struct azure_parts *parts, size_t path_end)
+static void authorize(struct azure_request *q, const struct azure_parts *parts, size_t path_end,
+                      const struct oauth_token *token)
 {
     const struct azure_container *c = q->container;
     if (c->auth.how == AZURE_TOKEN) {
-        buf_addf(&q->authorization, BEARER "%s", parts->token->text);
+        buf_addf(&q->authorization, BEARER "%s", token->text);
     } else if (c->auth.how == AZURE_SHARED_KEY && !q->url.failed) {
         const char *host = strstr(q->url.data, "://") + 3, *path = strchr(host, '/');
         struct azure_signed r = {.method = parts->method,
@@ -121,14 +122,15 @@ static bool again(struct http_request *http)
 }
 
 int azure_request_init(struct azure_request *q, const struct azure_container *container,
-                       const struct azure_parts *parts, struct err *err)
+                       const struct azure_parts *parts, const struct oauth_token *token,
+                       struct err *err)
 {
     AUTO(buf) struct buf date = {0};
     size_t path_end = 0;
     *q = (struct azure_request){.container = container, .key = parts->key};
     buf_init(&date, sizeof q->date - 1);
     buf_init(&q->url, REQUEST_URL_BYTES_MAX);
-    buf_init(&q->authorization, sizeof *parts->token + KIB);
+    buf_init(&q->authorization, sizeof *token + KIB);
     buf_init(&q->http.text, parts->text_max);
     q->http.method = parts->method;
     if (leads_elsewhere(slice_of(parts->key)))
@@ -140,7 +142,7 @@ int azure_request_init(struct azure_request *q, const struct azure_container *co
     memcpy(q->date, date.data, date.len + 1);
     add_url(q, parts, &path_end);
     add_fields(q, parts);
-    authorize(q, parts, path_end);
+    authorize(q, parts, path_end, token);
     rc = buf_check(&q->url, err);
     if (rc == 0)
         rc = buf_check(&q->authorization, err);

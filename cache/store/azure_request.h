@@ -47,17 +47,17 @@ struct azure_parts {
     uint64_t offset, length; /* range; length 0: none. Their sum must not overflow */
     const char *if_match;    /* must live as long as the request */
     bool if_absent;
-    struct slice upload;             /* likewise */
-    size_t text_max;                 /* of the answer's body */
-    const struct oauth_token *token; /* where the container's auth is AZURE_TOKEN */
+    struct slice upload; /* likewise */
+    size_t text_max;     /* of the answer's body */
 };
 
 /*
- * Addresses and signs at this moment. -ENOENT for a key that no request can name.
- * azure_request_done also where it failed.
+ * Addresses and signs at this moment. `token`: where the container's auth is AZURE_TOKEN. -ENOENT
+ * for a key that no request can name. azure_request_done also where it failed.
  */
 int azure_request_init(struct azure_request *q, const struct azure_container *container,
-                       const struct azure_parts *parts, struct err *err);
+                       const struct azure_parts *parts, const struct oauth_token *token,
+                       struct err *err);
 void azure_request_done(struct azure_request *q);
 DEFINE_AUTO_DONE(azure_request, struct azure_request, azure_request_done)
 

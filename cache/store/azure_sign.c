@@ -54,7 +54,7 @@ static int compare_parameters(const void *a, const void *b)
 
 static void add_fields(const struct azure_signed *r, struct buf *out)
 {
-    struct http_field sorted[AZURE_FIELDS_MAX];
+    struct http_field sorted[AZURE_FIELDS_MAX] = {{0}};
     assert(r->fields_count <= AZURE_FIELDS_MAX);
     if (r->fields_count)
         memcpy(sorted, r->fields, r->fields_count * sizeof sorted[0]);
@@ -66,7 +66,7 @@ static void add_fields(const struct azure_signed *r, struct buf *out)
 
 static void add_resource(const struct azure_signed *r, struct buf *out)
 {
-    struct azure_parameter sorted[AZURE_PARAMETERS_MAX];
+    struct azure_parameter sorted[AZURE_PARAMETERS_MAX] = {{0}};
     struct slice account = slice_of(r->account);
     assert(r->parameters_count <= AZURE_PARAMETERS_MAX);
     if (slice_ends(account, SLICE_LIT(SECONDARY)))
