@@ -387,7 +387,7 @@ def test_identity_endpoint(mount, tls_server):
     def right(request, form):
         return (request.path.startswith('/msi/token?api-version=2019-08-01&resource=https%3A')
                 and request.headers['X-IDENTITY-HEADER'] == 'h-1')
-    with TokenGiver(right) as giver:
+    with TokenGiver(right, absolute=True) as giver:
         m = tls_mount(mount, tls_server, {'IDENTITY_ENDPOINT': giver.url + '/msi/token',
                                           'IDENTITY_HEADER': 'h-1'})
         read_all(m)

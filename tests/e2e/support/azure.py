@@ -177,8 +177,8 @@ class TokenGiver:
     endpoint. Takes the requests that `check` says are right, and counts them.
     """
 
-    def __init__(self, check, life_s=3600, expires_in=None, tls=None):
-        self.check, self.life_s, self.expires_in = check, life_s, expires_in
+    def __init__(self, check, life_s=3600, expires_in=None, tls=None, absolute=False):
+        self.check, self.life_s, self.expires_in, self.absolute = check, life_s, expires_in, absolute
         self.asked, self.refused, self.given = [], 0, []
         giver = self
 
@@ -218,7 +218,9 @@ class TokenGiver:
     def token(self):
         self.given.append(jwt(self.life_s))
         expires = self.life_s if self.expires_in is None else self.expires_in
-        return {'token_type': 'Bearer', 'expires_in': expires, 'access_token': self.given[-1]}
+        when = ({'expires_on': str(int(time.time()) + expires)} if self.absolute
+                else {'expires_in': expires})
+        return dict(when, token_type='Bearer', access_token=self.given[-1])
 
     def __enter__(self):
         return self
