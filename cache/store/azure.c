@@ -8,6 +8,7 @@
 #include "cache/store/azure_list.h"
 #include "cache/store/azure_request.h"
 #include "cache/store/azure_url.h"
+#include "cache/store/proxy.h"
 
 /* Pages without an entry, which Azure sends where partitions meet, one after the other. */
 #define EMPTY_PAGES_MAX 1000
@@ -269,15 +270,16 @@ static int fill(struct azure *s, const struct url *url, const struct store_optio
     azure_url_format_home(url, &home);
     c->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
     c->base = buf_steal_str(&base);
+    const char *proxy = c->base ? proxy_for(o, c->base) : NULL;
+    c->proxy_url = copy_or_null(proxy);
     c->account = strdup(url->account);
     c->name = strdup(url->bucket);
     c->ca_bundle = copy_or_null(o->ca_bundle);
-    c->proxy_url = copy_or_null(o->proxy_url);
     s->prefix = strdup(url->prefix);
     s->store.url = buf_steal_str(&canonical);
     s->store.home = buf_steal_str(&home);
     bool whole = c->base && c->account && c->name && s->prefix && s->store.url && s->store.home &&
-                 (c->ca_bundle || !o->ca_bundle) && (c->proxy_url || !o->proxy_url);
+                 (c->ca_bundle || !o->ca_bundle) && (c->proxy_url || !proxy);
     return whole ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "cache/store/oauth.h"
+#include "cache/store/proxy.h"
 
 #define PUBLIC_AUTHORITY "https://login.microsoftonline.com"
 #define METADATA_SERVICE "http://169.254.169.254"
@@ -218,10 +219,11 @@ static int fill(struct tokens *t, const struct store_options *o, struct err *err
     t->secret = copy_or_null(secret);
     t->token_file = copy_or_null(o->azure_token_file);
     t->ca_bundle = copy_or_null(o->ca_bundle);
-    t->proxy_url = copy_or_null(o->proxy_url);
+    const char *proxy = t->url ? proxy_for(o, t->url) : NULL;
+    t->proxy_url = copy_or_null(proxy);
     bool whole = t->url && (t->client_id || !o->azure_client_id) && (t->secret || !secret) &&
                  (t->token_file || !o->azure_token_file) && (t->ca_bundle || !o->ca_bundle) &&
-                 (t->proxy_url || !o->proxy_url);
+                 (t->proxy_url || !proxy);
     return whole ? check_secret(t, err) : err_set(err, ENOMEM, "out of memory");
 }
 
