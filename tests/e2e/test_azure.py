@@ -3,11 +3,13 @@
 import errno
 import filecmp
 import os
+import random
 import time
 from pathlib import Path
 
 import pytest
 
+from fake.faults import FaultProxy
 from support import azure, bad_logs, lakes
 from support.azure import ACCOUNT, KEY, TokenGiver
 from support.mounts import run_tarn
@@ -266,6 +268,58 @@ def test_replaced_object_is_stale(mount, server, container, tmp_path):
             for at in range(0, size, 1 << 20):
                 assert set(os.pread(f.fileno(), 1 << 20, at)) == {ord('a')}
     assert e.value.errno == errno.ESTALE
+
+
+PASSING = {
+    '429': dict(action='status', status=429), '500': dict(action='status', status=500),
+    '503': dict(action='status', status=503, code='ServerBusy'), 'reset': dict(action='reset'),
+    'close': dict(action='close'), 'truncate': dict(action='truncate', keep=40),
+    'reset in the body': dict(action='reset', keep=40),
+    'another range': dict(action='header', field='Content-Range', value='bytes 1-2/3'),
+}
+
+
+def read_daily(mount, server, proxy, lake):
+    """Mounts, and reads a table whole, through the proxy."""
+    m = mount('az://%s/lakes/a b/gold' % ACCOUNT, endpoint_url=proxy.url, env=server.env)
+    for name in lake.versions('gold/daily')[-1].files:
+        assert (m / 'daily' / name).read_bytes() == (lake / 'gold/daily' / name).read_bytes()
+    m.unmount()
+
+
+@pytest.mark.timeout(200)
+def test_faults_that_pass_are_not_seen(mount, server, lake, lake_container):
+    """Each kind of fault, at requests here and there, the first try only: all bytes are right."""
+    seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
+    print('SEED', seed)
+    chance = random.Random(seed)
+    with FaultProxy(server.port) as proxy:
+        read_daily(mount, server, proxy, lake)
+        count = len(proxy.requests())
+        assert count >= 6
+        for name, fault in PASSING.items():
+            for skip in chance.sample(range(count), 2):
+                proxy.clear()
+                rule = proxy.rule(**fault, skip=skip, times=1)
+                read_daily(mount, server, proxy, lake)
+                assert rule.hits == 1 or name in ('truncate', 'reset in the body', 'another range')
+
+
+def test_a_server_that_stays_busy(mount, server, lake, lake_container):
+    """503 for ever is EIO by the deadline, never ENOENT; when it passes the mount goes on."""
+    with FaultProxy(server.port) as proxy:
+        m = mount('az://%s/lakes/a b' % ACCOUNT, endpoint_url=proxy.url, env=server.env, deadline=2)
+        path = m / 'bronze/images/image-4.bin'
+        size = os.stat(path).st_size
+        rule = proxy.rule('status', status=503, code='ServerBusy')
+        with pytest.raises(OSError) as e:
+            path.read_bytes()
+        assert e.value.errno == errno.EIO and rule.hits >= 2
+        said = (m.cache / 'tarn.log').read_text()
+        assert 'account ' + ACCOUNT in said and 'HTTP 503' in said
+        proxy.heal()
+        time.sleep(1.5)
+        assert len(path.read_bytes()) == size
 
 
 def test_archived(mount, server, container):
