@@ -437,6 +437,13 @@ def test_managed_identity_of_a_machine(mount, tls_server):
         assert len(giver.asked) == 1 and giver.refused == 0
 
 
+def test_no_credentials_at_all(tls_server, tmp_path):
+    """Where nothing is given and no service gives tokens, the failure says what could be given."""
+    said = refused(tls_server, 'lake', tmp_path, ca_bundle=tls_server.tls[0],
+                   env={'AZURE_POD_IDENTITY_AUTHORITY_HOST': 'http://127.0.0.1:9'})
+    assert 'no key, SAS or secret is given' in said and 'account ' + ACCOUNT in said
+
+
 def test_identity_endpoint(mount, tls_server):
     """App Service's identity endpoint gives it as well."""
     def right(request, form):
