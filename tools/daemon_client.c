@@ -3,10 +3,10 @@
 
 #include <sys/socket.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
-#include "lake/format/json.h"
 #include "lake/unread/unread.h"
 #include "tools/maintain.h"
 #include "tools/options.h"

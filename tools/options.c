@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/instant.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "fs/session.h"
-#include "lake/format/json.h"
 
 #define DEFAULT_CACHE_BYTES (20 * GIB)
 /* What others on the disk can count on; of a small disk less. */

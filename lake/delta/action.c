@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/action.h"
 
+#include "base/json.h"
 #include "base/limits.h"
-#include "lake/format/json.h"
 
 /* Items of one list or map: columns, features, configuration. */
 #define ITEMS_MAX 100000

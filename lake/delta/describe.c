@@ -2,9 +2,9 @@
 #include "lake/delta/describe.h"
 
 #include "base/instant.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "lake/delta/object.h"
-#include "lake/format/json.h"
 
 /* Commits that are read for one answer, and up to which size their files are counted. */
 #define COMMITS_MAX 1000

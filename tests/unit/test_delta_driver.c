@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/workers.h"
 #include "lake/delta/delta.h"
 #include "lake/delta/runs.h"
-#include "lake/format/json.h"
 
 #define PROTOCOL "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
 #define METADATA                                                                                   \
