@@ -172,7 +172,8 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .session_token = m->session_token,
         .ca_bundle = o->ca_bundle,
     };
-    struct store_runtime runtime = {.http = d->http, .workers = d->disk, .shares = d->shares};
+    struct store_runtime runtime = {
+        .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");

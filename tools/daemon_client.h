@@ -27,7 +27,7 @@ struct daemon {
     int indexes_dirfd, listen_fd, event_fd, signal_fd, log_fd;
     char
         cache_key[KEY_FINGERPRINT_BYTES]; /* of the key that objects are encrypted with; "": none */
-    struct workers *disk, *metadata;
+    struct workers *disk, *metadata, *secrets;
     struct http *http;
     struct cache *cache;
     struct registry *registry;

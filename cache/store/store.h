@@ -141,6 +141,8 @@ struct store_runtime {
     struct http *http;           /* the engine: cache/store/http.h */
     struct workers *workers;     /* what blocks on the local disk */
     struct store_shares *shares; /* NULL: every store is its opener's own */
+    /* Fetch credentials (cache/store/renewed.h). Nothing that waits for one may run on them. */
+    struct workers *secrets;
 };
 
 /*
