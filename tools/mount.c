@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/text.h"
+#include "cache/store/settings.h"
 #include "tools/control.h"
 #include "tools/daemon.h"
 #include "tools/key_file.h"
@@ -131,13 +132,21 @@ static int take_environment(struct options *o, struct err *err)
     return 0;
 }
 
-static void add_secret(struct buf *out, const char *key, const char *variable)
+/* What the environment says of credentials (cache/store/settings.h). */
+static void add_credentials(struct buf *out)
 {
-    const char *value = getenv(variable);
-    if (!value || !*value)
-        return;
-    buf_addf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",", key);
-    buf_add_json(out, slice_of(value));
+    const char *before = "", *separator = "{";
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *row = &settings[i];
+        const char *value = row->variable ? getenv(row->variable) : NULL;
+        if (!value || !*value || strcmp(row->key, before) == 0)
+            continue;
+        buf_addf(out, "%s\"%s\":", separator, row->key);
+        buf_add_json(out, slice_of(value));
+        before = row->key;
+        separator = ",";
+    }
+    buf_add_str(out, *separator == '{' ? "{}" : "}");
 }
 
 /* Relative directories are the caller's, not the daemon's. */
@@ -165,11 +174,9 @@ static int format_request(struct mount_command *m, struct err *err)
     }
     buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"options\":", (unsigned)getuid(), (unsigned)getgid());
     options_format(&m->options, out);
-    buf_add_str(out, ",\"credentials\":{");
-    add_secret(out, "access_key_id", "AWS_ACCESS_KEY_ID");
-    add_secret(out, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
-    add_secret(out, "session_token", "AWS_SESSION_TOKEN");
-    buf_add_str(out, "}}");
+    buf_add_str(out, ",\"credentials\":");
+    add_credentials(out);
+    buf_add_char(out, '}');
     return buf_check(out, err);
 }
 

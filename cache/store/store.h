@@ -134,6 +134,17 @@ struct store_options {
     const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
     const char *proxy_url; /* NULL: none; the environment's is never used */
     int64_t deadline_ms;   /* of one request with its retries; 0: STORE_DEADLINE_MS */
+
+    /* Where AWS credentials are found if none are given: cache/store/credentials.h. */
+    const char *home, *path; /* HOME; PATH, for credential_process */
+    const char *aws_profile, *aws_config_file, *aws_credentials_file;
+    const char *aws_role_arn, *aws_role_session_name, *aws_token_file;
+    const char *aws_container_path, *aws_container_url;
+    const char *aws_container_token, *aws_container_token_file;
+    const char *aws_metadata_disabled, *aws_metadata_url, *aws_metadata_mode;
+    const char *aws_sts_url, *aws_sso_url, *aws_sso_oidc_url;
+    bool aws_profile_chosen; /* by an option: credentials of the environment do not count */
+    uint32_t uid, gid;       /* whose; what credential_process runs as */
 };
 
 /* Threads shared by all stores of a process. */
