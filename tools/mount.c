@@ -29,10 +29,10 @@ struct mount_command {
 
 static void help(void)
 {
-    printf(
-        "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
-        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the AWS environment\n"
-        "variables. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted already.\n\n");
+    printf("usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
+           "Mounts a lake: a directory, file:///DIR, s3://BUCKET/PREFIX with the AWS environment\n"
+           "variables, or gs://BUCKET/PREFIX with Google's. MOUNTPOINT /dev/fd/N takes an open\n"
+           "/dev/fuse that is mounted already.\n\n");
     options_help();
 }
 
@@ -108,8 +108,8 @@ static int parse(int argc, char **argv, struct mount_command *m, const char **mo
     return options_check(&m->options, err);
 }
 
-/* The AWS environment, where an option does not say it already. */
-static int take_environment(struct options *o, struct err *err)
+/* The AWS environment, which is S3's alone, where an option does not say it already. */
+static int take_environment(struct options *o, const char *source, struct err *err)
 {
     static const struct {
         const char *variable, *option;
@@ -121,6 +121,8 @@ static int take_environment(struct options *o, struct err *err)
         {"AWS_ENDPOINT_URL", "endpoint-url", offsetof(struct options, endpoint_url)},
         {"AWS_CA_BUNDLE", "ca-bundle", offsetof(struct options, ca_bundle)},
     };
+    if (!slice_starts(slice_of(source), SLICE_LIT("s3")))
+        return 0;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         const char *value = getenv(rows[i].variable);
         char *const *given = (char *const *)(void *)((char *)o + rows[i].offset);
@@ -379,7 +381,7 @@ int cmd_mount(int argc, char **argv)
         options_done(&m.options);
         return usage_error("mount", "%s", err.msg);
     }
-    rc = take_environment(&m.options, &err);
+    rc = take_environment(&m.options, m.source, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
     if (rc == 0 && m.options.cache_key_file)

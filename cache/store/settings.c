@@ -38,6 +38,16 @@ const struct setting settings[] = {
     ROW(aws_sts_url, "AWS_ENDPOINT_URL_STS"),
     ROW(aws_sso_url, "AWS_ENDPOINT_URL_SSO"),
     ROW(aws_sso_oidc_url, "AWS_ENDPOINT_URL_SSO_OIDC"),
+    ROW(gcs_access_key_id, "GS_ACCESS_KEY_ID"),
+    ROW(gcs_secret_access_key, "GS_SECRET_ACCESS_KEY"),
+    ROW(gcs_access_token, "GOOGLE_OAUTH_ACCESS_TOKEN"),
+    ROW(gcs_access_token, "CLOUDSDK_AUTH_ACCESS_TOKEN"),
+    ROW(gcs_credentials_file, "GOOGLE_APPLICATION_CREDENTIALS"),
+    ROW(gcs_config_dir, "CLOUDSDK_CONFIG"),
+    ROW(gcs_metadata_host, "GCE_METADATA_HOST"),
+    ROW(gcs_no_metadata, "NO_GCE_CHECK"),
+    ROW(gcs_user_project, "GOOGLE_CLOUD_QUOTA_PROJECT"),
+    ROW(gcs_endpoint_url, "STORAGE_EMULATOR_HOST"),
 };
 const size_t settings_count = ARRAY_SIZE(settings);
 

@@ -4,6 +4,7 @@
  *
  *   s3://bucket/prefix                   AWS's own, or the endpoint that the options name
  *   s3+https://host:port/bucket/prefix   with its endpoint: the canonical form where there is one
+ *   gs://bucket/prefix                   Google's own; gs+https://host:port/bucket/prefix likewise
  *   file:///dir                          percent-decoded once
  *   /dir, dir                            a directory's path, as it is
  *
@@ -16,14 +17,14 @@
 
 #include "base/buf.h"
 
-enum url_kind { URL_LOCAL, URL_S3 };
+enum url_kind { URL_LOCAL, URL_S3, URL_GCS };
 
 struct url {
     enum url_kind kind;
     char *path;     /* local: as given, not empty */
-    char *endpoint; /* S3: "http://host:port" in canonical spelling, or NULL */
-    char *bucket;   /* S3 */
-    char *prefix;   /* S3: what stands before every key: empty, or ends in `/` */
+    char *endpoint; /* not local: "http://host:port" in canonical spelling, or NULL */
+    char *bucket;   /* not local */
+    char *prefix;   /* not local: what stands before every key: empty, or ends in `/` */
 };
 
 void url_done(struct url *u);
@@ -36,7 +37,7 @@ int url_parse(struct slice text, struct url *out, struct err *err);
  * final `/`. -EINVAL for anything but http or https and a host. */
 int url_endpoint(struct slice text, struct buf *out, struct err *err);
 
-/* The canonical form, of S3 only: parsed again it is the same store. */
+/* The canonical form, of what is not local: parsed again it is the same store. */
 void url_format(const struct url *u, struct buf *out);
 
 #endif
