@@ -174,6 +174,7 @@ static int choose_metadata(struct source *s, const struct store_options *o, stru
 /* 0: *s says where tokens come from, or nothing where nobody asks. */
 static int choose(struct source *s, const struct store_options *o, bool googles, struct err *err)
 {
+    bool metadata = googles || has(o->gcs_metadata_host);
     struct oauth_token probe;
     int rc = 0;
     if (has(o->gcs_access_token)) {
@@ -182,7 +183,7 @@ static int choose(struct source *s, const struct store_options *o, bool googles,
         return rc < 0 ? rc : copy(&s->given, o->gcs_access_token, err);
     }
     rc = choose_file(s, o, err);
-    if (rc == 0 && !s->file && googles)
+    if (rc == 0 && !s->file && metadata)
         rc = choose_metadata(s, o, err);
     return rc;
 }

@@ -15,6 +15,7 @@ static const struct {
     {"ExpiredToken", EACCES, false},        /* 400 */
     {"InvalidToken", EACCES, false},        /* 400 */
     {"TokenRefreshRequired", EACCES, false},
+    {"UserProjectMissing", EACCES, false},     /* 400, GCS: who asks has to pay, and says not who */
     {"RequestTimeout", EIO, true},             /* 400: our bytes came too slowly */
     {"ConditionalRequestConflict", EIO, true}, /* 409: two conditional writes met */
     {"OperationAborted", EIO, true},           /* 409 */
