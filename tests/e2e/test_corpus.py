@@ -71,6 +71,18 @@ def test_corpus_from_s3(mount, corpus, s3, bucket, tables, expected_without_time
     assert passed >= (150 if tables == 'delta/*' else 1)
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize('tables', ['delta/*', 'files/*'])
+def test_corpus_from_gcs(mount, corpus, gcs, tables, expected_without_times):
+    """The same tables give the same answers from a real GCS server."""
+    top = tables.split('/')[0]
+    bucket = gcs.make_bucket('corpus-' + top)
+    gcs.copy_tree(corpus / top, bucket, 'lake/' + top)
+    m = mount('gs://%s/lake' % bucket, endpoint_url=gcs.url, no_sign_request=True)
+    passed = check(m, corpus, tables, '--no-time', expected=expected_without_times)
+    assert passed >= (150 if tables == 'delta/*' else 1)
+
+
 def test_refused_lines_name_tables(corpus):
     """No line of the list of refused tables is left over from a table that is not there."""
     for line in REFUSED.read_text().splitlines():

@@ -12,24 +12,16 @@ import pyarrow.dataset as ds
 import pytest
 
 from fake.gcs import METADATA, FakeGcs
-from support import gcs as gcs_support
 from support.mounts import run_tarn
 
 NO_CONFIG = {'CLOUDSDK_CONFIG': '/nonexistent'}      # the developer's own gcloud is not asked
 
 
 @pytest.fixture(scope='module')
-def server(tmp_path_factory):
-    s = gcs_support.Server(tmp_path_factory.mktemp('gcs'))
-    yield s
-    s.stop()
-
-
-@pytest.fixture(scope='module')
-def lake_bucket(server, lake):
+def lake_bucket(gcs, lake):
     """A bucket with the lake of real Delta tables below a prefix."""
-    server.make_bucket('lake-bucket')
-    server.copy_tree(lake.root, 'lake-bucket', 'some/lake')
+    gcs.make_bucket('lake-bucket')
+    gcs.copy_tree(lake.root, 'lake-bucket', 'some/lake')
     return 'gs://lake-bucket/some/lake'
 
 
@@ -43,9 +35,9 @@ def amounts(path):
     return table.num_rows, sum(table['amount'].to_pylist())
 
 
-def test_tables_at_every_version(mount, server, lake, lake_bucket):
+def test_tables_at_every_version(mount, gcs, lake, lake_bucket):
     """Every version of every table of a bucket has the rows and the files that it must have."""
-    m = mount(lake_bucket, endpoint_url=server.url, env=NO_CONFIG)
+    m = mount(lake_bucket, endpoint_url=gcs.url, env=NO_CONFIG)
     for table, versions in lake.tables.items():
         for v in versions:
             below = m / ('%s@%d' % (table, v.number))
@@ -55,9 +47,9 @@ def test_tables_at_every_version(mount, server, lake, lake_bucket):
         assert amounts(m / table) == (versions[-1].rows, versions[-1].total)
 
 
-def test_raw_files_to_the_byte(mount, server, lake, lake_bucket):
+def test_raw_files_to_the_byte(mount, gcs, lake, lake_bucket):
     """Plain objects, empty and larger than a block ones too, are read to the byte."""
-    m = mount(lake_bucket, endpoint_url=server.url, env=NO_CONFIG)
+    m = mount(lake_bucket, endpoint_url=gcs.url, env=NO_CONFIG)
     wanted = files_below(lake / 'bronze')
     found = files_below(m / 'bronze')
     assert found.keys() == wanted.keys()
@@ -66,15 +58,15 @@ def test_raw_files_to_the_byte(mount, server, lake, lake_bucket):
             assert f.read() == g.read(), path
 
 
-def test_replaced_object_of_the_real_server(mount, server, tmp_path):
+def test_replaced_object_of_the_real_server(mount, gcs, tmp_path):
     """What replaced an object is never mixed with it, though this server knows no preconditions."""
     old, new = b'a' * (9 << 20), b'b' * (9 << 20)
-    server.make_bucket('replaced')
-    server.put('replaced', 'raw/blob.bin', old)
-    m = mount('gs://replaced', endpoint_url=server.url, env=NO_CONFIG)
+    gcs.make_bucket('replaced')
+    gcs.put('replaced', 'raw/blob.bin', old)
+    m = mount('gs://replaced', endpoint_url=gcs.url, env=NO_CONFIG)
     with open(m / 'raw/blob.bin', 'rb', buffering=0) as f:
         assert f.read(4096) == old[:4096]
-        server.put('replaced', 'raw/blob.bin', new)
+        gcs.put('replaced', 'raw/blob.bin', new)
         with pytest.raises(OSError) as e:
             os.pread(f.fileno(), 4096, 8 << 20)
     assert e.value.errno == errno.ESTALE
