@@ -59,6 +59,7 @@ static int take_action(struct summary *s, const struct delta_action *action, str
         return keep_info(s, &action->info, err);
     case DELTA_METADATA:
     case DELTA_PROTOCOL:
+    case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;
     }
