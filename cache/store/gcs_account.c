@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/gcs_account.h"
 
+#include <inttypes.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -148,8 +149,9 @@ static void add_base64url(struct buf *out, struct slice data)
     }
 }
 
-/* A key under a passphrase is none: nobody is there to be asked for it. */
-static int no_passphrase(char *to, int size, int for_writing, void *arg)
+/* A key under a passphrase is none: nobody is there to be asked for it. The type is OpenSSL's. */
+static int no_passphrase(char *to, /* NOLINT(readability-non-const-parameter) */
+                         int size, int for_writing, void *arg)
 {
     (void)to, (void)size, (void)for_writing, (void)arg;
     return -1;
@@ -192,8 +194,8 @@ static int add_assertion(const struct gcs_account *a, int64_t now_ms, struct buf
     buf_add_json(&claims, slice_of(a->client_email));
     buf_add_str(&claims, ",\"scope\":\"" SCOPE "\",\"aud\":");
     buf_add_json(&claims, slice_of(a->token_uri));
-    buf_addf(&claims, ",\"iat\":%lld,\"exp\":%lld}", (long long)(now_ms / 1000),
-             (long long)(now_ms / 1000 + ASSERTION_S));
+    int64_t now_s = now_ms / 1000, until_s = now_s + ASSERTION_S;
+    buf_addf(&claims, ",\"iat\":%" PRId64 ",\"exp\":%" PRId64 "}", now_s, until_s);
     int rc = buf_check(&header, err);
     if (rc == 0)
         rc = buf_check(&claims, err);
