@@ -177,6 +177,7 @@ void cache_stat(struct cache *c, struct cache_stat *out)
                            .scrubbed_bytes = c->scrubbed_bytes,
                            .damaged = c->damaged,
                            .write_errors = c->write_errors,
+                           .buffers = pool_taken(&c->pool),
                            .off = cache_is_off(c)};
     WITH_LOCK (&c->lock) {
         s.objects = c->objects;

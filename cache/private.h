@@ -131,6 +131,8 @@ struct object {
     int64_t checked_ms; /* lock: as the records say */
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
     struct flight *flights;    /* lock */
+    bool writing;              /* lock: one of them is being written to the file */
+    struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
     struct object_fill *fills; /* lock: who waits until it is sealed */
     enum fill_state filling;   /* lock: of fill_job */

@@ -10,6 +10,7 @@
 #include "lake/files/files.h"
 #include "lake/unread/unread.h"
 #include "tools/maintain.h"
+#include "tools/metadata_warning.h"
 #include "tools/options.h"
 
 #define SEND_PATIENCE_S 30
@@ -162,8 +163,19 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     store.region = o->region;
     store.no_sign_request = o->no_sign_request;
     store.ca_bundle = o->ca_bundle;
+    store.addressing = o->addressing;
+    store.proxy_url = o->proxy;
+    store.deadline_ms = o->deadline_ms;
+    store.requester_pays = o->requester_pays;
+    store.sse = o->sse;
+    store.sse_kms_key_id = o->sse_kms_key_id;
+    store.aws_profile_chosen = o->profile != NULL;
+    if (o->profile)
+        store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
+    if (strncmp(m->source, "s3", 2) == 0 && !atomic_exchange(&d->metadata_tried, true))
+        metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
     struct daemon_session *s = calloc(1, sizeof *s);

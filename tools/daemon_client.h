@@ -36,10 +36,11 @@ struct daemon {
     struct lock lock; /* guards below and the sessions in the list */
     struct cond changed;
     struct daemon_session *sessions;
-    unsigned clients;   /* threads */
-    bool served;        /* a request has come */
-    bool maintaining;   /* a client verifies, drops or collects */
-    atomic_bool ending; /* a signal came: what takes long is given up */
+    unsigned clients;           /* threads */
+    bool served;                /* a request has come */
+    bool maintaining;           /* a client verifies, drops or collects */
+    atomic_bool ending;         /* a signal came: what takes long is given up */
+    atomic_bool metadata_tried; /* whether users can reach the instance's metadata service */
 };
 
 /* A thread of its own for the connection, which it takes. */

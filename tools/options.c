@@ -18,6 +18,7 @@
 #define DEFAULT_HOLD_MS 60000
 #define DEFAULT_KEEP_MS 86400000
 #define DEFAULT_THREADS 2
+#define DEADLINE_MS_MIN 100 /* below it nothing would ever be answered */
 #define OPTION_BYTES_MAX (64 * KIB)
 
 static const struct option_row {
@@ -47,6 +48,14 @@ static const struct option_row {
     VALUE("endpoint-url", endpoint_url, "URL   another server of S3's or GCS's protocol"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
+    VALUE("deadline", deadline, "S   a request to the store ends by then, with its retries (60)"),
+    VALUE("profile", profile, "NAME   profile of the AWS configuration (AWS_PROFILE, default)"),
+    VALUE("addressing", addressing, "auto|path|virtual   where the bucket's name stands (auto)"),
+    VALUE("proxy", proxy, "URL   HTTP proxy (HTTPS_PROXY, http_proxy, NO_PROXY; off: none)"),
+    VALUE("sse", sse, "aws:kms|AES256   encryption of what is written"),
+    VALUE("sse-kms-key-id", sse_kms_key_id, "ID   key of sse"),
+    VALUE("sse-c-key-file", sse_c_key_file, "FILE   key that objects were written with"),
+    FLAG("requester-pays", requester_pays, "   the requests are paid by who asks"),
     VALUE("passthrough", passthrough, "auto|off   the kernel reads cached files itself (auto)"),
     VALUE("threads", threads, "N   threads that take requests (2)"),
     VALUE("uid", uid, "UID   owner of all files (the caller)"),
@@ -250,6 +259,8 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->ca_bundle, err);
     if (rc == 0 && o->cache_key_file)
         rc = make_absolute(&o->cache_key_file, err);
+    if (rc == 0 && o->sse_c_key_file)
+        rc = make_absolute(&o->sse_c_key_file, err);
     if (rc == 0)
         rc = check_free(o, err);
     if (rc == 0)
@@ -262,6 +273,11 @@ int options_check(struct options *o, struct err *err)
     if (rc == 0)
         rc = check_duration("keep", o->keep, DEFAULT_KEEP_MS, &o->keep_ms, err);
     if (rc == 0)
+        rc = check_duration("deadline", o->deadline, STORE_DEADLINE_MS, &o->deadline_ms, err);
+    if (rc == 0 && (o->deadline_ms < DEADLINE_MS_MIN || o->deadline_ms > REQUEST_DEADLINE_MS))
+        rc = err_set(err, EINVAL, "option deadline: %s is not from 0.1 to %d seconds", o->deadline,
+                     REQUEST_DEADLINE_MS / 1000);
+    if (rc == 0)
         rc = check_number("threads", o->threads, SESSION_THREADS_MAX, &threads, err);
     if (rc == 0)
         rc = check_number("uid", o->uid, UINT32_MAX - 1, &o->owner_uid, err);
@@ -272,6 +288,10 @@ int options_check(struct options *o, struct err *err)
     if (rc == 0 && o->passthrough && strcmp(o->passthrough, "auto") != 0 &&
         strcmp(o->passthrough, "off") != 0)
         rc = err_set(err, EINVAL, "option passthrough: %s is neither auto nor off", o->passthrough);
+    if (rc == 0 && o->proxy && strchr(o->proxy, '@'))
+        rc = err_set(err, EINVAL,
+                     "option proxy: a password is seen by others there; give it in "
+                     "https_proxy or http_proxy");
     o->threads_count = (unsigned)threads;
     return rc;
 }

@@ -6,6 +6,7 @@
 #include "cache/store/gcs_get.h"
 #include "cache/store/gcs_request.h"
 #include "cache/store/listing.h"
+#include "cache/store/proxy.h"
 
 #define ORIGIN "https://storage.googleapis.com"
 
@@ -249,13 +250,14 @@ static int fill(struct gcs *g, const struct url *url, const struct store_options
     b->name = strdup(url->bucket);
     b->user_project = copy_or_null(o->gcs_user_project);
     b->ca_bundle = copy_or_null(o->ca_bundle);
-    b->proxy_url = copy_or_null(o->proxy_url);
+    const char *proxy = b->origin ? proxy_for(o, b->origin) : NULL;
+    b->proxy_url = copy_or_null(proxy);
     g->prefix = strdup(url->prefix);
     g->store.url = buf_steal_str(&canonical);
     g->store.home = buf_steal_str(&home);
     bool whole = b->origin && b->name && g->prefix && g->store.url && g->store.home &&
                  (b->user_project || !o->gcs_user_project) && (b->ca_bundle || !o->ca_bundle) &&
-                 (b->proxy_url || !o->proxy_url);
+                 (b->proxy_url || !proxy);
     return whole ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 

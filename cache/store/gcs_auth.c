@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cache/store/gcs_account.h"
+#include "cache/store/proxy.h"
 #include "cache/store/url.h"
 
 #define METADATA_HOST "metadata.google.internal"
@@ -150,7 +151,9 @@ static int choose_file(struct source *s, const struct store_options *o, struct e
                        o->gcs_credentials_file);
     int rc = has(o->gcs_credentials_file) ? copy(&s->file, o->gcs_credentials_file, err)
                                           : find_default_file(o, &s->file, err);
-    return rc == 0 && s->file ? read_account(s->file, EINVAL, &account, err) : rc;
+    if (rc == 0 && s->file)
+        rc = read_account(s->file, EINVAL, &account, err);
+    return rc == 0 && s->file ? copy(&s->proxy_url, proxy_for(o, account.token_uri), err) : rc;
 }
 
 static int choose_metadata(struct source *s, const struct store_options *o, struct err *err)
@@ -215,8 +218,6 @@ int gcs_auth_init(struct gcs_auth *auth, const struct store_options *o, bool goo
     int rc = choose(s, o, googles, err);
     if (rc == 0)
         rc = copy(&s->ca_bundle, o->ca_bundle, err);
-    if (rc == 0)
-        rc = copy(&s->proxy_url, o->proxy_url, err);
     if (rc < 0 || !(s->given || s->file || s->url))
         return rc;
     struct renewed_source tokens = {

@@ -16,9 +16,18 @@ const struct setting settings[] = {
     ROW(region, NULL),
     ROW(ca_bundle, NULL),
     ROW(proxy_url, NULL),
+    ROW(addressing, NULL),
+    ROW(sse, NULL),
+    ROW(sse_kms_key_id, NULL),
+    ROW(sse_c_key, NULL),
     ROW(access_key_id, "AWS_ACCESS_KEY_ID"),
     ROW(secret_access_key, "AWS_SECRET_ACCESS_KEY"),
     ROW(session_token, "AWS_SESSION_TOKEN"),
+    ROW(https_proxy, "https_proxy"),
+    ROW(https_proxy, "HTTPS_PROXY"),
+    ROW(http_proxy, "http_proxy"), /* the other spelling may come from a web request's header */
+    ROW(no_proxy, "no_proxy"),
+    ROW(no_proxy, "NO_PROXY"),
     ROW(home, "HOME"),
     ROW(path, "PATH"),
     ROW(aws_profile, "AWS_PROFILE"),
@@ -61,6 +70,13 @@ const char *setting_of(const struct store_options *o, const struct setting *row)
     return *place_of((struct store_options *)(uintptr_t)o, row); /* only read */
 }
 
+bool setting_counts(const struct store_options *o, const struct setting *row)
+{
+    bool keys = o->access_key_id && o->secret_access_key && !o->aws_profile_chosen;
+    bool leads = strncmp(row->key, "aws_", 4) == 0 || strcmp(row->key, "home") == 0;
+    return strcmp(row->key, "path") != 0 && !(leads && (keys || o->no_sign_request));
+}
+
 static void wipe(const char **place)
 {
     char *value = (char *)(uintptr_t)*place; /* settings_set's copy */
@@ -73,7 +89,7 @@ static void wipe(const char **place)
 int settings_set(struct store_options *o, struct slice key, struct slice value, struct err *err)
 {
     for (size_t i = 0; i < settings_count; i++) {
-        if (!settings[i].variable || !slice_is(key, settings[i].key))
+        if (!slice_is(key, settings[i].key))
             continue;
         char *copy = strndup(value.n ? value.p : "", value.n);
         if (!copy)
@@ -83,6 +99,23 @@ int settings_set(struct store_options *o, struct slice key, struct slice value, 
         return 0;
     }
     return 0;
+}
+
+int settings_copy(struct store_options *to, const struct store_options *from)
+{
+    int rc = 0;
+    *to = *from;
+    for (size_t i = 0; i < settings_count; i++)
+        *place_of(to, &settings[i]) = NULL;
+    for (size_t i = 0; i < settings_count; i++) {
+        const char *value = setting_of(from, &settings[i]);
+        if (!value || *place_of(to, &settings[i]))
+            continue;
+        *place_of(to, &settings[i]) = strdup(value);
+        if (!*place_of(to, &settings[i]))
+            rc = -ENOMEM;
+    }
+    return rc;
 }
 
 void settings_done(struct store_options *o)

@@ -46,7 +46,7 @@ static int digest(const struct store_options *o, uint8_t out[SHA256_BYTES], stru
     buf_addf(&all, "%d %lld %d %u %u", o->no_sign_request, (long long)o->deadline_ms,
              o->aws_profile_chosen, (unsigned)o->uid, (unsigned)o->gid);
     for (size_t i = 0; i < settings_count; i++) {
-        const char *text = setting_of(o, &settings[i]);
+        const char *text = setting_counts(o, &settings[i]) ? setting_of(o, &settings[i]) : NULL;
         buf_addf(&all, "\n%zu %s", text ? strlen(text) : 0, text ? text : "-");
     }
     int rc = buf_check(&all, err);

@@ -24,15 +24,15 @@ def free_port():
 class Server:
     """Buckets are directories below `root`: files copied there are objects."""
 
-    def __init__(self, below):
+    def __init__(self, below, host='127.0.0.1', more=()):
         assert VERSITYGW.is_file(), 'no S3 server at %s: run tests/tools/deps.sh check' % VERSITYGW
         self.root = below / 'buckets'
         self.root.mkdir()
         self.log = open(below / 'versitygw.log', 'wb')
-        self.port = free_port()
+        self.host, self.port = host, free_port()
         self.process = subprocess.Popen(
-            [str(VERSITYGW), '--port', '127.0.0.1:%d' % self.port, '--access', ACCESS_KEY,
-             '--secret', SECRET_KEY, '--quiet', 'posix', str(self.root)],
+            [str(VERSITYGW), '--port', '%s:%d' % (host, self.port), '--access', ACCESS_KEY,
+             '--secret', SECRET_KEY, '--quiet', *more, 'posix', str(self.root)],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._wait()
         self.client = boto3.client(
@@ -42,7 +42,7 @@ class Server:
 
     @property
     def url(self):
-        return 'http://127.0.0.1:%d' % self.port
+        return 'http://%s:%d' % (self.host, self.port)
 
     @property
     def env(self):
@@ -55,7 +55,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                socket.create_connection(('127.0.0.1', self.port), 1).close()
+                socket.create_connection((self.host.strip('[]'), self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
