@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "cache/store/gcs_get.h"
-#include "cache/store/gcs_request.h"
+#include "cache/store/gcs_send.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
 
@@ -57,38 +57,11 @@ static void gcs_get(struct store *store, struct store_get *get)
 
 /* What blocks. */
 
-/* Waits for a token where none is good. */
-static int make(struct gcs *g, struct gcs_request *q, const struct gcs_parts *parts,
-                struct err *err)
-{
-    int rc = gcs_request_init(q, &g->bucket, parts, err);
-    if (rc != -EAGAIN)
-        return rc;
-    struct oauth_token token; /* taken by the request itself */
-    rc = renewed_get(g->bucket.auth.tokens, &token, err);
-    explicit_bzero(&token, sizeof token);
-    gcs_request_done(q);
-    if (rc == 0)
-        rc = gcs_request_init(q, &g->bucket, parts, err);
-    return rc == -EAGAIN
-               ? err_set(err, EACCES, "bucket %s: the token ended as it came", g->bucket.name)
-               : rc;
-}
-
-/* Sends and waits; once more where the token is refused. 0: any answer that is a success. */
+/* Sends and waits. 0: any answer that is a success. */
 static int run(struct gcs *g, struct gcs_request *q, const struct gcs_parts *parts, struct err *err)
 {
-    int rc = make(g, q, parts, err);
-    if (rc < 0)
-        return rc;
-    http_run(g->http, &q->http);
-    if (gcs_request_token_refused(q)) {
-        gcs_request_done(q);
-        if ((rc = make(g, q, parts, err)) < 0)
-            return rc;
-        http_run(g->http, &q->http);
-    }
-    return gcs_request_check(q, err);
+    int rc = gcs_request_init(q, &g->bucket, parts, err);
+    return rc < 0 ? rc : gcs_run(q, g->http, err);
 }
 
 static int gcs_head(struct store *store, const char *key, struct store_info *out, struct err *err)

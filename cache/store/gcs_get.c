@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/gcs_get.h"
 
-#include "base/clock.h"
+#include "cache/store/gcs_send.h"
 #include "cache/store/ranged.h"
 
 /* An answer that cannot be right is asked for again, but not for a whole deadline. */
 #define BROKEN_ANSWERS_MAX 3
-/* A token may end, or be refused, between its coming and its use. */
-#define TOKEN_TRIES_MAX 3
-
 struct reading {
     struct gcs_request request;
-    struct http *http;
-    const struct gcs_bucket *bucket;
     struct store_get *get;
-    char *key;        /* whole */
-    int64_t until_ms; /* clock_mono_ms: with all requests */
-    unsigned tries;   /* for a token */
-    bool refused;     /* a token was, once */
-    struct renewed_wait wait;
+    char *key; /* whole */
 };
 
 static struct reading *reading_of(struct http_request *http)
@@ -84,7 +75,9 @@ static int judge_get(const struct reading *r, struct store_info *info, struct er
     const struct http_request *http = &r->request.http;
     struct ranged_promise promise = {0};
     int rc;
-    if (http->rc == 0 && http->answer.status == 416) {
+    if (r->request.unsent.code) {
+        rc = gcs_request_check(&r->request, err);
+    } else if (http->rc == 0 && http->answer.status == 416) {
         const char *wrong = ranged_past_end(&http->answer, r->get->offset, NULL, &promise.size);
         rc = wrong ? gcs_request_refuse(&r->request, EIO, wrong, err) : 0;
     } else {
@@ -119,103 +112,45 @@ static void reading_free(struct reading *r)
     free(r);
 }
 
-static void end(struct reading *r, int rc)
+static void get_done(struct gcs_request *q)
 {
+    struct reading *r = CONTAINER_OF(q, struct reading, request);
     struct store_get *get = r->get;
-    get->rc = rc;
-    get->got = rc == 0 ? r->request.http.got : 0;
+    get->rc = judge_get(r, &get->info, &get->err);
+    get->got = get->rc == 0 ? q->http.got : 0;
     reading_free(r);
     get->done(get);
-}
-
-static int start(struct reading *r);
-
-static void get_done(struct http_request *http)
-{
-    struct reading *r = reading_of(http);
-    if (!r->refused && gcs_request_token_refused(&r->request)) {
-        r->refused = true;
-        int rc = start(r);
-        if (rc < 0 && rc != -EINPROGRESS)
-            end(r, rc);
-        return;
-    }
-    end(r, judge_get(r, &r->get->info, &r->get->err));
-}
-
-/* There is a token, or a reason why there is none. */
-static void on_token(struct renewed_wait *w)
-{
-    struct reading *r = CONTAINER_OF(w, struct reading, wait);
-    int rc = w->rc < 0 ? err_copy(&r->get->err, &w->err) : start(r);
-    if (rc < 0 && rc != -EINPROGRESS)
-        end(r, rc);
-}
-
-/* 0: the request is made; -EAGAIN: it needs a token that is not there. */
-static int make(struct reading *r)
-{
-    struct store_get *get = r->get;
-    int64_t left_ms = r->until_ms - clock_mono_ms();
-    struct gcs_parts parts = {.method = "GET",
-                              .key = r->key,
-                              .offset = get->offset,
-                              .length = get->length,
-                              .identity = get->if_match,
-                              .text_max = GCS_ERROR_BYTES_MAX,
-                              .deadline_ms = left_ms > 0 ? left_ms : 1};
-    gcs_request_done(&r->request);
-    int rc = gcs_request_init(&r->request, r->bucket, &parts, &get->err);
-    if (rc < 0)
-        return rc;
-    r->request.http.to = get->to;
-    r->request.http.room = get->length;
-    r->request.http.accept = get_accept;
-    r->request.http.arrived = get_arrived;
-    r->request.http.again = get_again;
-    r->request.http.done = get_done;
-    return 0;
-}
-
-/* -EINPROGRESS: it is on its way, or waits for a token, and may be another thread's already. */
-static int start(struct reading *r)
-{
-    int rc;
-    while ((rc = make(r)) == -EAGAIN) {
-        if (r->tries++ == TOKEN_TRIES_MAX)
-            return err_set(&r->get->err, EACCES,
-                           "bucket %.63s: tokens end as soon as they are fetched", r->bucket->name);
-        r->wait = (struct renewed_wait){.done = on_token};
-        if (renewed_want(r->bucket->auth.tokens, &r->wait) == -EINPROGRESS)
-            return -EINPROGRESS;
-    }
-    if (rc < 0)
-        return rc;
-    http_submit(r->http, &r->request.http);
-    return -EINPROGRESS;
 }
 
 int gcs_get_start(struct http *http, const struct gcs_bucket *bucket, char *key,
                   struct store_get *get)
 {
-    if (get->offset > INT64_MAX - get->length) {
-        int rc = err_set(&get->err, EIO, "bucket %s, key %.160s: no object is that long",
-                         bucket->name, key);
-        free(key);
-        return rc;
-    }
     struct reading *r = calloc(1, sizeof *r);
     if (!r) {
         free(key);
         return err_set(&get->err, ENOMEM, "out of memory");
     }
-    r->http = http;
-    r->bucket = bucket;
     r->get = get;
     r->key = key;
-    r->until_ms = clock_mono_ms() + bucket->deadline_ms;
-    int rc = start(r);
-    if (rc != -EINPROGRESS)
+    struct gcs_parts parts = {.method = "GET",
+                              .key = key,
+                              .offset = get->offset,
+                              .length = get->length,
+                              .identity = get->if_match,
+                              .text_max = GCS_ERROR_BYTES_MAX};
+    int rc = get->offset > INT64_MAX - get->length
+                 ? err_set(&get->err, EIO, "bucket %s, key %.160s: no object is that long",
+                           bucket->name, key)
+                 : gcs_request_init(&r->request, bucket, &parts, &get->err);
+    if (rc < 0) {
         reading_free(r);
-    return rc;
+        return rc;
+    }
+    r->request.http.to = get->to;
+    r->request.http.room = get->length;
+    r->request.http.accept = get_accept;
+    r->request.http.arrived = get_arrived;
+    r->request.http.again = get_again;
+    gcs_send(&r->request, http, get_done);
+    return -EINPROGRESS;
 }

@@ -2,8 +2,7 @@
 /*
  * Ranged reads of Cloud Storage. An answer counts only where it is what was asked for: the range
  * and the length to the byte, and the generation; it is checked before its first byte goes to the
- * caller. A read that has no token waits for one, and on no thread; one whose token is refused is
- * sent once more with another.
+ * caller.
  */
 #ifndef CACHE_STORE_GCS_GET_H
 #define CACHE_STORE_GCS_GET_H

@@ -66,8 +66,7 @@ static void add_field(struct gcs_request *q, const char *name, const char *value
     q->fields[q->http.fields_count++] = (struct http_field){name, value};
 }
 
-static int add_url(struct gcs_request *q, const struct gcs_parts *parts, struct slice *path,
-                   struct slice *query, struct err *err)
+static int add_url(struct gcs_request *q, const struct gcs_parts *parts, struct err *err)
 {
     buf_add_str(&q->url, q->bucket->origin);
     size_t path_at = q->url.len;
@@ -84,13 +83,20 @@ static int add_url(struct gcs_request *q, const struct gcs_parts *parts, struct 
     int rc = buf_check(&q->url, err);
     if (rc < 0)
         return rc;
-    *path = slice_make(q->url.data + path_at, path_end - path_at);
-    *query = slice_make(q->url.data + query_at, q->url.len - query_at);
+    q->path = slice_make(q->url.data + path_at, path_end - path_at);
+    q->query = slice_make(q->url.data + query_at, q->url.len - query_at);
     return 0;
 }
 
+/*
+ * The first one is not signed: Google's front end changes it. Without it an object that is stored
+ * as gzip would be served decompressed, and in no ranges.
+ */
+#define UNSIGNED_FIELDS 1
+
 static int add_fields(struct gcs_request *q, const struct gcs_parts *parts, struct err *err)
 {
+    add_field(q, "accept-encoding", "gzip");
     add_field(q, "host", strstr(q->bucket->origin, "://") + 3);
     if (parts->length) {
         (void)snprintf(q->range, sizeof q->range, "bytes=%" PRIu64 "-%" PRIu64, parts->offset,
@@ -112,8 +118,7 @@ static int add_fields(struct gcs_request *q, const struct gcs_parts *parts, stru
 }
 
 /* By an HMAC key: V4 in the Authorization field, with Google's words. */
-static int sign(struct gcs_request *q, const struct gcs_parts *parts, struct slice path,
-                struct slice query, struct err *err)
+static int sign(struct gcs_request *q, struct err *err)
 {
     const struct gcs_auth *auth = &q->bucket->auth;
     int64_t now_ms = clock_real_ms();
@@ -124,15 +129,15 @@ static int sign(struct gcs_request *q, const struct gcs_parts *parts, struct sli
     if (rc < 0)
         return rc;
     memcpy(q->date, date.data, date.len + 1);
-    sha256_hex(parts->upload, q->payload_sha256);
+    sha256_hex(q->http.upload, q->payload_sha256);
     add_field(q, "x-goog-content-sha256", q->payload_sha256);
     add_field(q, "x-goog-date", q->date);
     struct sigv4_request r = {.scheme = &goog4,
-                              .method = parts->method,
-                              .path = path,
-                              .query = query,
-                              .fields = q->fields,
-                              .fields_count = q->http.fields_count,
+                              .method = q->http.method,
+                              .path = q->path,
+                              .query = q->query,
+                              .fields = q->fields + UNSIGNED_FIELDS,
+                              .fields_count = q->http.fields_count - UNSIGNED_FIELDS,
                               .payload_sha256 = q->payload_sha256,
                               .time_ms = now_ms,
                               .region = "auto",
@@ -158,14 +163,20 @@ static bool again(struct http_request *http)
     return gcs_request_retryable(CONTAINER_OF(http, struct gcs_request, http));
 }
 
-static int add_who(struct gcs_request *q, const struct gcs_parts *parts, struct slice path,
-                   struct slice query, struct err *err)
+static void wipe(struct buf *b)
+{
+    if (b->data)
+        OPENSSL_cleanse(b->data, b->cap);
+    buf_reset(b);
+}
+
+int gcs_request_sign(struct gcs_request *q, struct err *err)
 {
     const struct gcs_auth *auth = &q->bucket->auth;
-    int rc = auth->access_key_id ? sign(q, parts, path, query, err)
-             : auth->tokens      ? bear(q, err)
-                                 : 0;
-    if (rc == 0 && q->authorization.data)
+    wipe(&q->authorization);
+    q->http.fields_count = q->plain_count;
+    int rc = auth->access_key_id ? sign(q, err) : auth->tokens ? bear(q, err) : 0;
+    if (rc == 0 && q->authorization.len)
         add_field(q, "authorization", q->authorization.data);
     return rc;
 }
@@ -177,34 +188,26 @@ int gcs_request_init(struct gcs_request *q, const struct gcs_bucket *bucket,
     buf_init(&q->url, REQUEST_URL_BYTES_MAX);
     buf_init(&q->authorization, AUTHORIZATION_BYTES_MAX);
     buf_init(&q->http.text, parts->text_max);
-    struct slice path = SLICE_NONE, query = SLICE_NONE;
-    int rc = add_url(q, parts, &path, &query, err);
+    int rc = add_url(q, parts, err);
     if (rc == 0)
         rc = add_fields(q, parts, err);
-    if (rc == 0)
-        rc = add_who(q, parts, path, query, err);
     if (rc < 0)
         return rc;
-    /*
-     * An object that is stored as gzip is served as it is stored, and in ranges, only to who takes
-     * gzip. Not signed: Google's front end changes this field.
-     */
-    add_field(q, "accept-encoding", "gzip");
+    q->plain_count = q->http.fields_count;
     q->http.method = parts->method;
     q->http.url = q->url.data;
     q->http.fields = q->fields;
     q->http.ca_bundle = bucket->ca_bundle;
     q->http.proxy_url = bucket->proxy_url;
     q->http.upload = parts->upload;
-    q->http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : bucket->deadline_ms;
+    q->http.deadline_ms = bucket->deadline_ms;
     q->http.again = again;
     return 0;
 }
 
 void gcs_request_done(struct gcs_request *q)
 {
-    if (q->authorization.data)
-        OPENSSL_cleanse(q->authorization.data, q->authorization.cap);
+    wipe(&q->authorization);
     buf_done(&q->url);
     buf_done(&q->authorization);
     buf_done(&q->http.text);
@@ -249,6 +252,8 @@ int gcs_request_refuse(const struct gcs_request *q, int code, const char *why, s
 int gcs_request_check(const struct gcs_request *q, struct err *err)
 {
     const struct http_answer *a = &q->http.answer;
+    if (q->unsent.code)
+        return err_copy(err, &q->unsent);
     if (q->http.rc < 0 && a->status < 300)
         return gcs_request_refuse(q, -q->http.rc, q->http.err.msg, err);
     if (a->status >= 200 && a->status < 300)

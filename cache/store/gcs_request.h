@@ -39,12 +39,24 @@ void gcs_bucket_done(struct gcs_bucket *b);
 struct gcs_request {
     struct http_request http; /* its `text` holds the body of a listing or an error */
     const struct gcs_bucket *bucket;
-    const char *key; /* whole, for messages; borrowed */
+    const char *key;   /* whole, for messages; borrowed */
+    struct err unsent; /* code 0: it was sent; else why not */
 
     /* What http points to. */
     struct http_field fields[GCS_REQUEST_FIELDS_MAX];
+    size_t plain_count; /* of them: those that do not say who asks */
     struct buf url, authorization;
+    struct slice path, query; /* of url */
     char range[64], date[24], payload_sha256[65], generation[GCS_GENERATION_BYTES];
+
+    /* gcs_send's. */
+    struct http *engine;
+    void (*done)(struct gcs_request *q);
+    struct renewed_wait wait;
+    struct event *ended; /* gcs_run's */
+    int64_t until_ms;    /* clock_mono_ms: with all that is sent */
+    unsigned token_tries;
+    bool token_refused;
 };
 
 struct gcs_parts {
@@ -57,18 +69,22 @@ struct gcs_parts {
     bool if_absent;
     struct slice upload; /* must live as long as the request */
     size_t text_max;     /* of the answer's body */
-    int64_t deadline_ms; /* 0: the bucket's */
 };
 
 /*
- * Addresses it and says who asks, at this moment. -EAGAIN, without a message: there is no token
- * that is good now (bucket->auth.tokens). -ESTALE for an identity that no generation has.
- * gcs_request_done also where it failed.
+ * Addresses it. -ESTALE for an identity that no generation has. gcs_request_done also where it
+ * failed.
  */
 int gcs_request_init(struct gcs_request *q, const struct gcs_bucket *bucket,
                      const struct gcs_parts *parts, struct err *err);
 void gcs_request_done(struct gcs_request *q);
 DEFINE_AUTO_DONE(gcs_request, struct gcs_request, gcs_request_done)
+
+/*
+ * Says who asks, at this moment, in place of what was said before. -EAGAIN, without a message:
+ * there is no token that is good now (bucket->auth.tokens).
+ */
+int gcs_request_sign(struct gcs_request *q, struct err *err);
 
 /*
  * The server refused the token (401): it is given up, and true: another may be taken. False for

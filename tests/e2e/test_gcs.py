@@ -347,6 +347,16 @@ def test_token_that_is_refused(mount, fake, tmp_path):
     assert (m / 'raw/x').read_bytes() == b'data'
 
 
+def test_token_endpoint_that_fails_for_a_moment(mount, fake, tmp_path):
+    """A token endpoint that is overloaded is asked again, and no reader sees it."""
+    fake.put('bucket', 'lake/raw/x', b'data')
+    keys = service_account(fake, tmp_path / 'key.json')
+    fake.refuse(503, path='/token', times=2)
+    m = mount_fake(mount, fake, {'GOOGLE_APPLICATION_CREDENTIALS': str(keys)})
+    assert (m / 'raw/x').read_bytes() == b'data'
+    assert len(fake.requests('POST', '/token')) == 3
+
+
 def test_no_metadata_service(fake, tmp_path):
     """Where nothing is configured and no metadata service answers, the mount says so."""
     said = refused_mount(fake, tmp_path, {'GCE_METADATA_HOST': '127.0.0.1:9'})
