@@ -175,8 +175,8 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
-    bool local = !strstr(m->source, "://") || strncmp(m->source, "file", 4) == 0;
-    if (!local && !atomic_exchange(&d->metadata_tried, true))
+    bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
+    if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};

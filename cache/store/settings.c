@@ -47,6 +47,16 @@ const struct setting settings[] = {
     ROW(aws_sts_url, "AWS_ENDPOINT_URL_STS"),
     ROW(aws_sso_url, "AWS_ENDPOINT_URL_SSO"),
     ROW(aws_sso_oidc_url, "AWS_ENDPOINT_URL_SSO_OIDC"),
+    ROW(gcs_access_key_id, "GS_ACCESS_KEY_ID"),
+    ROW(gcs_secret_access_key, "GS_SECRET_ACCESS_KEY"),
+    ROW(gcs_access_token, "GOOGLE_OAUTH_ACCESS_TOKEN"),
+    ROW(gcs_access_token, "CLOUDSDK_AUTH_ACCESS_TOKEN"),
+    ROW(gcs_credentials_file, "GOOGLE_APPLICATION_CREDENTIALS"),
+    ROW(gcs_config_dir, "CLOUDSDK_CONFIG"),
+    ROW(gcs_metadata_host, "GCE_METADATA_HOST"),
+    ROW(gcs_no_metadata, "NO_GCE_CHECK"),
+    ROW(gcs_user_project, "GOOGLE_CLOUD_QUOTA_PROJECT"),
+    ROW(gcs_endpoint_url, "STORAGE_EMULATOR_HOST"),
     ROW(azure_connection_string, "AZURE_STORAGE_CONNECTION_STRING"),
     ROW(azure_account_key, "AZURE_STORAGE_ACCOUNT_KEY"),
     ROW(azure_account_key, "AZURE_STORAGE_KEY"),
@@ -77,7 +87,7 @@ bool setting_counts(const struct store_options *o, const struct setting *row, co
 {
     static const struct {
         const char *prefix, *scheme;
-    } owners[] = {{"aws_", "s3"}, {"azure_", "abfss"}};
+    } owners[] = {{"aws_", "s3"}, {"gcs_", "gs"}, {"azure_", "abfss"}};
     for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
         if (strncmp(row->key, owners[i].prefix, strlen(owners[i].prefix)) == 0 &&
             strcmp(scheme, owners[i].scheme) != 0)

@@ -4,6 +4,7 @@
  *
  *   s3://bucket/prefix                   AWS's own, or the endpoint that the options name
  *   s3+https://host:port/bucket/prefix   with its endpoint: the canonical form where there is one
+ *   gs://bucket/prefix                   Google's own; gs+https://host:port/bucket/prefix likewise
  *   abfss://c@account.dfs.core.windows.net/prefix   Azure, see azure_url.h
  *   file:///dir                          percent-decoded once
  *   /dir, dir                            a directory's path, as it is
@@ -17,7 +18,7 @@
 
 #include "base/buf.h"
 
-enum url_kind { URL_LOCAL, URL_S3, URL_AZURE };
+enum url_kind { URL_LOCAL, URL_S3, URL_GCS, URL_AZURE };
 
 struct url {
     enum url_kind kind;

@@ -13,13 +13,13 @@ static int parse(const char *text, struct url *out, struct err *err)
     return url_parse(slice_of(text), out, err);
 }
 
-static void check_s3(const char *text, const char *endpoint, const char *bucket, const char *prefix,
-                     const char *canonical)
+static void check_bucket(enum url_kind kind, const char *text, const char *endpoint,
+                         const char *bucket, const char *prefix, const char *canonical)
 {
     struct err err = ERR_INIT;
     AUTO(url) struct url u = {0};
     assert_int_equal(parse(text, &u, &err), 0);
-    assert_int_equal(u.kind, URL_S3);
+    assert_int_equal(u.kind, kind);
     assert_string_equal(u.bucket, bucket);
     assert_string_equal(u.prefix, prefix);
     if (endpoint)
@@ -30,6 +30,23 @@ static void check_s3(const char *text, const char *endpoint, const char *bucket,
     buf_init(&out, 4096);
     url_format(&u, &out);
     assert_string_equal(out.data, canonical);
+}
+
+static void check_s3(const char *text, const char *endpoint, const char *bucket, const char *prefix,
+                     const char *canonical)
+{
+    check_bucket(URL_S3, text, endpoint, bucket, prefix, canonical);
+}
+
+/* Google's URLs are taken as S3's are, and are never the same store. */
+static void test_gcs(void **state)
+{
+    (void)state;
+    check_bucket(URL_GCS, "gs://bucket", NULL, "bucket", "", "gs://bucket");
+    check_bucket(URL_GCS, "gs://my_bucket.example.com/a%20b/", NULL, "my_bucket.example.com",
+                 "a%20b/", "gs://my_bucket.example.com/a%20b/");
+    check_bucket(URL_GCS, "gs+http://LOCALHOST:4443/bucket/x", "http://localhost:4443", "bucket",
+                 "x/", "gs+http://localhost:4443/bucket/x/");
 }
 
 /* Spellings of one S3 store have one canonical form; bytes of a prefix stay as they are. */
@@ -157,7 +174,9 @@ static void test_refused(void **state)
         "s3+http://host:99999/bucket",
         "s3+http:///bucket",
         "s3+ftp://host/bucket",
-        "gs://bucket",
+        "gs://",
+        "gs://hunter2@bucket/x",
+        "gs+ftp://host/bucket",
         "https://bucket.s3.amazonaws.com/x",
         "file://otherhost/x",
         "file://",
@@ -194,11 +213,9 @@ static void test_endpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_s3),
-        cmocka_unit_test(test_azure),
-        cmocka_unit_test(test_azure_refused),
-        cmocka_unit_test(test_local),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_s3),       cmocka_unit_test(test_gcs),
+        cmocka_unit_test(test_azure),    cmocka_unit_test(test_azure_refused),
+        cmocka_unit_test(test_local),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ TARN = _place('TARN', 'build/tarn')
 TOOLS = _place('TOOLS', 'build/tools')
 TABLES = _place('TABLES', '../shared/tables')
 VERSITYGW = TOOLS / 'bin' / 'versitygw'
+FAKE_GCS_SERVER = TOOLS / 'bin' / 'fake-gcs-server'
 AZURITE = TOOLS / 'azurite' / 'node_modules' / 'azurite' / 'dist' / 'src' / 'blob' / 'main.js'
 PYTHON = sys.executable
 SUPPORT = Path(__file__).resolve().parent
