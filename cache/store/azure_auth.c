@@ -88,6 +88,24 @@ int azure_auth_endpoint(struct url *url, const struct store_options *o, struct e
     return rc < 0 ? rc : azure_url_set_endpoint(url, buf_slice(&endpoint), err);
 }
 
+/* Who is sent a SAS or a token has it: a host of Azure's clouds, or one that is named as endpoint.
+ */
+static int check_host(const struct url *url, struct err *err)
+{
+    static const char *const clouds[] = {".core.windows.net", ".core.usgovcloudapi.net",
+                                         ".core.chinacloudapi.cn", ".storage.azure.net",
+                                         ".fabric.microsoft.com"};
+    if (url->endpoint)
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(clouds); i++)
+        if (slice_ends(slice_of(url->host), slice_of(clouds[i])))
+            return 0;
+    return err_set(err, EINVAL,
+                   "%.200s is no host of Azure's clouds: a SAS or a token is sent to it only where "
+                   "endpoint-url names it",
+                   url->host);
+}
+
 static int use_key(struct azure_auth *a, struct slice text, struct err *err)
 {
     a->how = AZURE_SHARED_KEY;
@@ -96,8 +114,11 @@ static int use_key(struct azure_auth *a, struct slice text, struct err *err)
                : err_set(err, EINVAL, "the account key of %zu characters is no base64", text.n);
 }
 
-static int use_sas(struct azure_auth *a, struct slice text, struct err *err)
+static int use_sas(struct azure_auth *a, const struct url *url, struct slice text, struct err *err)
 {
+    int rc = check_host(url, err);
+    if (rc < 0)
+        return rc;
     a->how = AZURE_SAS;
     if (text.n && text.p[0] == '?')
         text = slice_from(text, 1); /* as the portal shows it */
@@ -113,6 +134,9 @@ static int use_sas(struct azure_auth *a, struct slice text, struct err *err)
 static int use_tokens(struct azure_auth *a, const struct url *url, const struct store_options *o,
                       const struct store_runtime *runtime, struct err *err)
 {
+    int rc = check_host(url, err);
+    if (rc < 0)
+        return rc;
     a->how = AZURE_TOKEN;
     if (url->endpoint && strncmp(url->endpoint, "https://", 8) != 0)
         return err_set(err, EINVAL,
@@ -134,11 +158,11 @@ int azure_auth_init(struct azure_auth *a, const struct url *url,
     if (c.key.n)
         return use_key(a, c.key, err);
     if (c.sas.n)
-        return use_sas(a, c.sas, err);
+        return use_sas(a, url, c.sas, err);
     if (options->azure_account_key)
         return use_key(a, slice_of(options->azure_account_key), err);
     if (options->azure_sas_token)
-        return use_sas(a, slice_of(options->azure_sas_token), err);
+        return use_sas(a, url, slice_of(options->azure_sas_token), err);
     return use_tokens(a, url, options, runtime, err);
 }
 

@@ -13,7 +13,7 @@
  *                           service; AZURE_CLIENT_ID chooses among several
  *
  * Tokens of the last three are fetched by workers and renewed beside their use. A token is sent
- * over TLS alone.
+ * over TLS alone; it and a SAS only to hosts of Azure's clouds, or to an endpoint that is named.
  */
 #ifndef CACHE_STORE_AZURE_AUTH_H
 #define CACHE_STORE_AZURE_AUTH_H

@@ -370,6 +370,35 @@ static void test_settings_refused(void **state)
     }
 }
 
+/* A SAS or a token goes to no host that merely stands in a URL; Shared Key tells it nothing. */
+static void test_secrets_stay_in_azure(void **state)
+{
+    (void)state;
+    static const char other[] = "abfss://con@acc.dfs.core.windows.net.example.org/x";
+    static const struct store_options secrets_of[] = {{.azure_sas_token = SAS},
+                                                      {.azure_token = "hunter2"}};
+    struct err err = ERR_INIT;
+    AUTO(workers) struct workers *secrets = workers_new("secret", 1, &err);
+    struct store_runtime runtime = {.secrets = secrets};
+    for (size_t i = 0; i < ARRAY_SIZE(secrets_of); i++) {
+        struct store_options named = secrets_of[i];
+        assert_null(store_open(other, &secrets_of[i], &runtime, &err));
+        assert_int_equal(err.code, EINVAL);
+        assert_null(strstr(err.msg, "hunter2"));
+        named.endpoint_url = "https://storage.example.org";
+        AUTO(store) struct store *s = store_open(other, &named, &runtime, &err);
+        assert_non_null(s);
+        AUTO(store)
+        struct store *cloud = store_open("wasbs://con@acc.blob.core.usgovcloudapi.net/x",
+                                         &secrets_of[i], &runtime, &err);
+        assert_non_null(cloud);
+    }
+    AUTO(store)
+    struct store *keyed =
+        store_open(other, &(struct store_options){.azure_account_key = KEY}, &runtime, &err);
+    assert_non_null(keyed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_connection_strings),
         cmocka_unit_test(test_settings_refused),
+        cmocka_unit_test(test_secrets_stay_in_azure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
