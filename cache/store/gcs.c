@@ -201,6 +201,13 @@ static int find_endpoint(const struct url *url, const struct store_options *o, s
     return rc < 0 ? rc : url_endpoint(buf_slice(&text), out, err);
 }
 
+/* By its name, which only Google has certificates for: also regional and private endpoints. */
+static bool is_googles(struct slice endpoint)
+{
+    return endpoint.n == 0 || (slice_starts(endpoint, SLICE_LIT("https://")) &&
+                               slice_ends(endpoint, SLICE_LIT(".googleapis.com")));
+}
+
 static char *copy_or_null(const char *text)
 {
     return text ? strdup(text) : NULL;
@@ -242,8 +249,8 @@ struct store *gcs_new(const struct url *url, const struct store_options *options
     if (check_options(options, err) < 0 || find_endpoint(url, options, &endpoint, err) < 0)
         return NULL;
     struct url whole = *url; /* borrows its texts */
-    bool googles = !endpoint.len || slice_is(buf_slice(&endpoint), ORIGIN);
-    whole.endpoint = googles ? NULL : endpoint.data;
+    bool googles = is_googles(buf_slice(&endpoint));
+    whole.endpoint = slice_is(buf_slice(&endpoint), ORIGIN) ? NULL : endpoint.data;
     struct gcs *g = calloc(1, sizeof *g);
     if (!g) {
         (void)err_set(err, ENOMEM, "out of memory");

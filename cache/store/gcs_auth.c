@@ -178,6 +178,7 @@ static int choose_metadata(struct source *s, const struct store_options *o, stru
 static int choose(struct source *s, const struct store_options *o, bool googles, struct err *err)
 {
     bool metadata = googles || has(o->gcs_metadata_host);
+    bool default_file = googles || has(o->gcs_config_dir);
     struct oauth_token probe;
     int rc = 0;
     if (has(o->gcs_access_token)) {
@@ -185,7 +186,8 @@ static int choose(struct source *s, const struct store_options *o, bool googles,
         OPENSSL_cleanse(&probe, sizeof probe);
         return rc < 0 ? rc : copy(&s->given, o->gcs_access_token, err);
     }
-    rc = choose_file(s, o, err);
+    if (default_file || has(o->gcs_credentials_file))
+        rc = choose_file(s, o, err);
     if (rc == 0 && !s->file && metadata)
         rc = choose_metadata(s, o, err);
     return rc;

@@ -7,8 +7,10 @@
  *   gcs_access_token         a bearer token as it is; nobody renews it
  *   gcs_credentials_file     an account (cache/store/gcs_account.h), which asks for tokens
  *   gcloud's own file        the same: CONFIG/application_default_credentials.json, where it is
- *   the metadata service     of Google's machines, but only where Google's own address is asked, or
- *                            the service's is named; another server is asked by nobody
+ *   the metadata service     of Google's machines
+ *
+ * The last two are what a machine has for Google: another server (an emulator) gets nothing of
+ * them, and is asked by nobody, unless gcloud's directory or the service's address is named.
  *
  * Files are read again for every token. Tokens are renewed beside their use; the metadata service
  * is never asked through a proxy.

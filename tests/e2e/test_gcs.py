@@ -184,7 +184,7 @@ def test_revoked_token_is_replaced_unseen(mount, fake, tmp_path):
 
 
 def test_gcloud_user(mount, fake, tmp_path):
-    """gcloud's own file of a user is found below CLOUDSDK_CONFIG and below HOME."""
+    """gcloud's own file of a user is found below CLOUDSDK_CONFIG; one that is not named is Google's."""
     fake.refresh_tokens.add(('id', 'se&cret', '1//refresh'))
     fake.put('bucket', 'lake/raw/x', b'data')
     home = tmp_path / 'home/.config/gcloud'
@@ -192,10 +192,10 @@ def test_gcloud_user(mount, fake, tmp_path):
     (home / 'application_default_credentials.json').write_text(json.dumps({
         'type': 'authorized_user', 'client_id': 'id', 'client_secret': 'se&cret',
         'refresh_token': '1//refresh', 'token_uri': fake.url + '/token'}))
-    for env in ({'CLOUDSDK_CONFIG': str(home)},
-                {'CLOUDSDK_CONFIG': '', 'HOME': str(tmp_path / 'home')}):
-        m = mount_fake(mount, fake, env)
-        assert (m / 'raw/x').read_bytes() == b'data'
+    m = mount_fake(mount, fake, {'CLOUDSDK_CONFIG': str(home)})
+    assert (m / 'raw/x').read_bytes() == b'data'
+    said = refused_mount(fake, tmp_path, {'CLOUDSDK_CONFIG': '', 'HOME': str(tmp_path / 'home')})
+    assert 'HTTP 401' in said and len(fake.requests('POST', '/token')) == 1
 
 
 def test_metadata_service(mount, fake):

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "base/file.h"
 #include "base/lock.h"
 #include "base/workers.h"
 #include "cache/store/http.h"
@@ -258,6 +259,47 @@ static void test_a_listing_tells_generations(void **state)
     end(&f);
 }
 
+/* gcloud's own file below HOME is for Google's own servers, whatever they are called. */
+static void test_the_file_of_the_machine_is_for_google(void **state)
+{
+    (void)state;
+    char home[] = "/tmp/test_gcs.XXXXXX", path[128];
+    assert_non_null(mkdtemp(home));
+    (void)snprintf(path, sizeof path, "%s/.config/gcloud", home); /* it fits */
+    assert_int_equal(file_mkdirs(path, 0700, NULL), 0);
+    (void)snprintf(path, sizeof path, "%s/.config/gcloud/application_default_credentials.json",
+                   home); /* likewise */
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    static const struct {
+        const char *endpoint;
+        bool googles;
+    } cases[] = {{NULL, true},
+                 {"https://storage.googleapis.com", true},
+                 {"https://storage.europe-west4.rep.googleapis.com", true},
+                 {"http://storage.googleapis.com", false},
+                 {"https://storage.googleapis.com.example.com", false},
+                 {"http://127.0.0.1:9", false}};
+    struct err err = ERR_INIT;
+    AUTO(http) struct http *http = http_new(&err);
+    AUTO(workers) struct workers *secrets = workers_new("secret", 1, &err);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct store_options options = {.endpoint_url = cases[i].endpoint, .home = home};
+        struct store_runtime runtime = {.http = http, .secrets = secrets};
+        AUTO(store) struct store *s = store_open("gs://bucket", &options, &runtime, &err);
+        /* the file is empty: who takes it refuses it */
+        assert_true((s == NULL) == cases[i].googles);
+        if (!s)
+            assert_non_null(strstr(err.msg, path));
+    }
+    (void)unlink(path);
+    while (strlen(path) > strlen(home)) {
+        *strrchr(path, '/') = '\0';
+        (void)rmdir(path); /* our own, empty */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_put_if_absent),
         cmocka_unit_test(test_a_refused_token),
         cmocka_unit_test(test_a_listing_tells_generations),
+        cmocka_unit_test(test_the_file_of_the_machine_is_for_google),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
