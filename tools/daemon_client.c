@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cache/store/settings.h"
+#include "cache/store/url.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
 #include "lake/unread/unread.h"
@@ -174,7 +175,8 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
-    if (strncmp(m->source, "s3", 2) == 0 && !atomic_exchange(&d->metadata_tried, true))
+    bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
+    if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
@@ -263,7 +265,8 @@ static void serve_mount(struct client *c, struct mount_request *m, int passed)
         return;
     }
     if (check_key(d, m, &err) < 0 || start_session(d, m, &fuse_fd, &s, &err) < 0) {
-        log_error("mount of %s: %s", m->source, err.msg);
+        struct slice shown = url_shown(slice_of(m->source));
+        log_error("mount of %.*s: %s", SLICE_FMT(shown), err.msg);
         answer_error(c->fd, &err);
         return;
     }
