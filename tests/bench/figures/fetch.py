@@ -33,6 +33,7 @@ print(time.monotonic() - t, rows)
 ''', 'duckdb': '''
 import sys, time, duckdb
 words = ', '.join('sum(%s)' % c for c in sys.argv[2:])
+duckdb.sql('set enable_progress_bar = false')
 t = time.monotonic()
 duckdb.sql("select %s, count(*) from read_parquet('%s/*.parquet')" % (words, sys.argv[1])).fetchall()
 print(time.monotonic() - t, 0)
