@@ -32,12 +32,12 @@ struct mount_command {
 
 static void help(void)
 {
-    printf(
-        "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
-        "Mounts a lake: a directory, file:///DIR, s3://BUCKET/PREFIX with the credentials that "
-        "the\n"
-        "AWS tools would use, or gs://BUCKET/PREFIX with those of Google's. MOUNTPOINT /dev/fd/N\n"
-        "takes an open /dev/fuse that is mounted already.\n\n");
+    printf("usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
+           "Mounts a lake: a directory, file:///DIR, s3://BUCKET/PREFIX with the credentials that\n"
+           "the AWS tools would use, gs://BUCKET/PREFIX with those of Google's environment, or\n"
+           "az://ACCOUNT/CONTAINER/PREFIX (abfss://, too) with those of Azure's. MOUNTPOINT "
+           "/dev/fd/N\n"
+           "takes an open /dev/fuse that is mounted already.\n\n");
     options_help();
 }
 

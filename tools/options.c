@@ -45,7 +45,7 @@ static const struct option_row {
     VALUE("hold", hold, "S   a live path that is walked holds still this long (60)"),
     VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
     VALUE("as-of", as_of, "TIME   bare paths show this time; later refs do not exist"),
-    VALUE("endpoint-url", endpoint_url, "URL   another server of S3's or GCS's protocol"),
+    VALUE("endpoint-url", endpoint_url, "URL   another server than the store's own"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
     VALUE("deadline", deadline, "S   a request to the store ends by then, with its retries (60)"),

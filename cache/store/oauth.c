@@ -42,7 +42,7 @@ int oauth_parse(struct slice json, int64_t now_ms, struct oauth_token *out, int6
     struct json j;
     struct slice key, text;
     AUTO(buf) struct buf scratch = {0};
-    int64_t seconds = 0;
+    int64_t seconds = 0, ends_s = 0;
     bool has_token = false, ok = true;
     buf_init(&scratch, OAUTH_TOKEN_BYTES_MAX);
     json_init(&j, json);
@@ -54,6 +54,8 @@ int oauth_parse(struct slice json, int64_t now_ms, struct oauth_token *out, int6
                 json_string(&j, &scratch, &text) && oauth_token_set(out, text, NULL) == 0;
         else if (slice_is(key, "expires_in"))
             ok = read_seconds(&j, &seconds) && seconds >= 0 && seconds <= EXPIRES_S_MAX;
+        else if (slice_is(key, "expires_on")) /* some tell it in words, besides */
+            ok = read_seconds(&j, &ends_s) || !json_failed(&j);
         else
             ok = json_skip(&j, NULL);
     }
@@ -63,6 +65,8 @@ int oauth_parse(struct slice json, int64_t now_ms, struct oauth_token *out, int6
         explicit_bzero(out, sizeof *out);
         return err_set(err, EIO, "the answer has no access_token, or one that is none");
     }
+    if (!seconds && ends_s > now_ms / 1000 && ends_s - now_ms / 1000 <= EXPIRES_S_MAX)
+        seconds = ends_s - now_ms / 1000;
     *expires_ms = seconds ? now_ms + seconds * 1000 : 0;
     return 0;
 }

@@ -33,7 +33,8 @@ int oauth_fetch(struct http *http, const struct oauth_request *request, struct o
                 int64_t *expires_ms, struct err *err);
 
 /*
- * A successful answer's JSON: `access_token`, `expires_in` (a number, or one in quotes).
+ * A successful answer's JSON: `access_token`, `expires_in` (a number, or one in quotes), or Azure's
+ * `expires_on`, in seconds since 1970.
  * *expires_ms is 0 where it is not told. -EIO for what is none, or a token that may stand in no
  * field.
  */

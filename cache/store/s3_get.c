@@ -146,8 +146,10 @@ int s3_get_start(struct http *http, struct s3_bucket *bucket, char *key, struct 
     }
     g->request.http.to = get->to;
     g->request.http.room = get->length;
+    g->request.http.rooms = get->rooms;
     g->request.http.accept = get_accept;
     g->request.http.arrived = get_arrived;
+    g->request.http.ahead = get->ahead;
     g->request.http.again = get_again;
     s3_send(&g->request, http, get_done);
     return -EINPROGRESS;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/store.h"
 
+#include "cache/store/azure.h"
 #include "cache/store/event.h"
 #include "cache/store/gcs.h"
 #include "cache/store/local.h"
@@ -22,6 +23,8 @@ static struct store *open_own(const char *text, const struct store_options *opti
         return local_new(url.path, runtime->workers, err);
     case URL_S3:
         return s3_new(&url, options, runtime, err);
+    case URL_AZURE:
+        return azure_new(&url, options, runtime, err);
     case URL_GCS:
         return gcs_new(&url, options, runtime, err);
     }

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "cache/store/azure_url.h"
 
 #define BUCKET_BYTES_MIN 3
 #define BUCKET_BYTES_MAX 255
@@ -16,6 +17,8 @@ void url_done(struct url *u)
     free(u->endpoint);
     free(u->bucket);
     free(u->prefix);
+    free(u->account);
+    free(u->host);
     *u = (struct url){0};
 }
 
@@ -206,12 +209,26 @@ int url_parse(struct slice text, struct url *out, struct err *err)
     for (size_t i = 0; i < ARRAY_SIZE(buckets); i++)
         if (slice_is(scheme, buckets[i]))
             return parse_bucket(text, scheme, out, err);
-    return err_set(err, EINVAL, "scheme %.*s is not known: s3://, gs://, file:// or a directory",
-                   scheme.n > 20 ? 20 : (int)scheme.n, scheme.p);
+    if (azure_url_is(scheme))
+        return azure_url_parse(text, scheme, out, err);
+    return err_set(
+        err, EINVAL,
+        "scheme %.*s is not known: s3://, gs://, abfss://, az://, file:// or a directory",
+        scheme.n > 20 ? 20 : (int)scheme.n, scheme.p);
+}
+
+struct slice url_shown(struct slice text)
+{
+    AUTO(url) struct url u = {0};
+    return url_parse(text, &u, NULL) == 0 ? text : scheme_of(text);
 }
 
 void url_format(const struct url *u, struct buf *out)
 {
+    if (u->kind == URL_AZURE) {
+        azure_url_format(u, out);
+        return;
+    }
     const char *scheme = u->kind == URL_GCS ? "gs" : "s3";
     if (u->endpoint)
         buf_addf(out, "%s+%s/%s", scheme, u->endpoint, u->bucket);

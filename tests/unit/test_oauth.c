@@ -34,6 +34,13 @@ static void test_a_token_and_its_end(void **state)
     assert_int_equal(expires_ms, 65000);
     assert_int_equal(parse("{\"access_token\":\"t\"}", &token, &expires_ms), 0);
     assert_int_equal(expires_ms, 0);
+    assert_int_equal(parse("{\"expires_on\":\"65\",\"access_token\":\"t\"}", &token, &expires_ms),
+                     0);
+    assert_int_equal(expires_ms, 65000);
+    assert_int_equal(parse("{\"expires_on\":\"1/1/2027 0:00:00 AM +00:00\",\"access_token\":\"t\"}",
+                           &token, &expires_ms),
+                     0);
+    assert_int_equal(expires_ms, 0);
 }
 
 static void test_what_is_no_token_is_refused(void **state)

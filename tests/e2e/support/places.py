@@ -17,6 +17,7 @@ TOOLS = _place('TOOLS', 'build/tools')
 TABLES = _place('TABLES', '../shared/tables')
 VERSITYGW = TOOLS / 'bin' / 'versitygw'
 FAKE_GCS_SERVER = TOOLS / 'bin' / 'fake-gcs-server'
+AZURITE = TOOLS / 'azurite' / 'node_modules' / 'azurite' / 'dist' / 'src' / 'blob' / 'main.js'
 PYTHON = sys.executable
 SUPPORT = Path(__file__).resolve().parent
 FAKE = ROOT / 'tests' / 'fake'
