@@ -4,6 +4,9 @@
 #include "cache/private.h"
 
 #define PREFETCH_BLOCKS_MAX (PREFETCH_BYTES_MAX / BLOCK_BYTES)
+/* Objects on their way to be sealed: an open that waits for the disk has no more syncs before it.
+ */
+#define PREFETCH_SEALS_MAX 24
 
 /* Something of one object. While it is in a list the prefetch has it; then whoever sends it. */
 struct want {
@@ -50,16 +53,6 @@ static void enqueue_locked(struct prefetcher *a, struct prefetch *p) REQUIRES(a-
     else
         a->first = p;
     a->last = p;
-}
-
-static struct prefetch *dequeue_locked(struct prefetcher *a) REQUIRES(a->lock)
-{
-    struct prefetch *p = a->first;
-    a->first = p->next;
-    if (!a->first)
-        a->last = NULL;
-    p->queued = false;
-    return p;
 }
 
 static void unqueue_locked(struct prefetcher *a, struct prefetch *p) REQUIRES(a->lock)
@@ -113,15 +106,26 @@ static void cut_locked(struct prefetcher *a, struct prefetch *p, struct turn *t)
         t->spent = w;
 }
 
+/* Whose turn it is, or NULL. */
+static struct prefetch *next_locked(struct prefetcher *a) REQUIRES(a->lock)
+{
+    struct prefetch *p = a->blocks < PREFETCH_BLOCKS_MAX ? a->first : NULL;
+    while (p && p->first->whole && a->seals >= PREFETCH_SEALS_MAX)
+        p = p->next;
+    return p;
+}
+
 /* False: nothing is to be sent now. */
 static bool take_turn(struct cache *c, struct turn *t)
 {
     struct prefetcher *a = &c->prefetcher;
     bool taken = false;
     WITH_LOCK (&a->lock) {
-        if (a->first && a->blocks < PREFETCH_BLOCKS_MAX) {
-            struct prefetch *p = dequeue_locked(a);
+        struct prefetch *p = next_locked(a);
+        if (p) {
+            unqueue_locked(a, p);
             cut_locked(a, p, t);
+            a->seals += t->want != NULL;
             if (p->first)
                 enqueue_locked(a, p);
             a->blocks++;
@@ -145,12 +149,21 @@ void prefetch_landed(struct cache *c)
         a->blocks--;
 }
 
+static void sealed(struct cache *c, struct want *w)
+{
+    struct prefetcher *a = &c->prefetcher;
+    want_free(w);
+    WITH_LOCK (&a->lock)
+        a->seals--;
+}
+
 /* What cannot be filled now is left to who opens it. */
 static void whole_done(struct object_fill *fill)
 {
     struct want *w = CONTAINER_OF(fill, struct want, fill);
     struct cache *c = w->object->cache;
-    want_free(w);
+    sealed(c, w);
+    prefetch_go_on(c);
     cache_end(c, false);
 }
 
@@ -161,7 +174,7 @@ static void seal(struct cache *c, struct want *w)
     w->fill.done = whole_done;
     if (object_fill(w->object, &w->fill, NULL) == -EINPROGRESS)
         return;
-    want_free(w);
+    sealed(c, w);
     cache_end(c, false);
 }
 

@@ -181,6 +181,7 @@ struct prefetcher {
     struct prefetch *first, *last; /* lock: that have wants, in the order of their turns */
     _Atomic size_t waiting;        /* wants that have not been sent; changes under the lock */
     unsigned blocks;               /* lock: buffers that prefetch has, or is about to take */
+    unsigned seals;                /* lock: whole objects that were sent and are not sealed */
 };
 
 struct cache {

@@ -55,7 +55,7 @@ int op_file_object(struct session *s, const struct node *node, struct task *task
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
-    struct entry entry;
+    struct entry entry = {.path = SLICE_NONE};
     struct object_location where;
     int rc = lake_run_find(s->lake, node->number, task, table, &run, err);
     if (rc < 0)
@@ -63,8 +63,11 @@ int op_file_object(struct session *s, const struct node *node, struct task *task
     buf_init(&scratch, ACTION_BYTES_MAX);
     buf_init(&where.key, KEY_BYTES_MAX);
     buf_init(&where.etag, ETAG_BYTES_MAX);
-    rc = lake_heal_run(s->lake, *table, run,
-                       run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
+    if (node->ordinal >= run_files(run))
+        rc = err_set(err, ENOENT, "no file %u of %u", node->ordinal, run_files(run));
+    else
+        rc = lake_heal_run(s->lake, *table, run,
+                           run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     if (rc == 0)
         rc = table_ops(*table)->locate(table_driver(*table), &entry, &where, err);
     if (rc == 0) {

@@ -45,17 +45,27 @@ struct sequence_ahead {
     bool jumped;             /* what was asked for before is of no use */
 };
 
-static inline uint64_t sequence_window(const struct sequence *s, uint64_t length)
+/* Where a run that may go on for ever is fetched to: in pieces that are worth a request each,
+ * however small the reads are. */
+static inline uint64_t sequence_reach(uint64_t end, uint64_t run)
 {
-    uint64_t run = s->end - s->start, twice = 2 * run;
+    uint64_t window = 2 * run < SEQUENCE_MAX ? 2 * run : SEQUENCE_MAX, unit = FETCH_RANDOM_BYTES;
+    while ((unit < BLOCK_BYTES && 2 * unit <= window) || (unit < TRAIN_BYTES && 8 * unit <= window))
+        unit *= 2;
+    return (end + window + unit - 1) / unit * unit;
+}
+
+/* How far is worth fetching now: an offset; s->end: no further. */
+static inline uint64_t sequence_target(const struct sequence *s, uint64_t length)
+{
+    uint64_t run = s->end - s->start;
     if (s->before >= run && (s->on || length >= SEQUENCE_FIRST)) {
-        uint64_t most = s->on && twice > SEQUENCE_TRUST ? twice : SEQUENCE_TRUST;
+        uint64_t most = s->on && 2 * run > SEQUENCE_TRUST ? 2 * run : SEQUENCE_TRUST;
         uint64_t rest = s->before - run;
-        twice = rest < most ? rest : most;
-    } else if (!s->on) {
-        return 0;
+        most = most < SEQUENCE_MAX ? most : SEQUENCE_MAX;
+        return s->end + (rest < most ? rest : most);
     }
-    return twice < SEQUENCE_MAX ? twice : SEQUENCE_MAX;
+    return s->on ? sequence_reach(s->end, run) : s->end;
 }
 
 /* Notes a read. */
@@ -76,13 +86,8 @@ static inline struct sequence_ahead sequence_note(struct sequence *s, uint64_t o
     }
     if (s->planned < s->end)
         s->planned = s->end;
-    uint64_t window = sequence_window(s, length), unit = window / 4;
-    unit = unit > TRAIN_BYTES     ? TRAIN_BYTES
-           : unit > BLOCK_BYTES   ? BLOCK_BYTES
-           : unit > GRANULE_BYTES ? GRANULE_BYTES
-                                  : 1;
-    uint64_t to = (s->end + window) / unit * unit; /* not a sliver for each small read */
-    if (window && to > s->planned) {
+    uint64_t to = sequence_target(s, length);
+    if (to > s->planned) {
         a.offset = s->planned;
         a.length = to - s->planned;
         s->planned = to;

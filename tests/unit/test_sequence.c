@@ -13,8 +13,8 @@ static uint64_t note(struct sequence *s, uint64_t offset, uint64_t length)
     return sequence_note(s, offset, length).length;
 }
 
-/* Aim: of who reads on and on everything is asked for once, in order, twice as far as he has read
- * and never further than the maximum. */
+/* Aim: of who reads on and on everything is asked for once, in order, in pieces that are worth a
+ * request, not much further than twice as far as he has read, and never than the maximum. */
 static void test_grows(void **state)
 {
     (void)state;
@@ -27,10 +27,24 @@ static void test_grows(void **state)
         if (a.length)
             assert_int_equal(a.offset, asked);
         asked += a.length;
-        assert_true(asked <= end + 2 * end && asked <= end + SEQUENCE_MAX);
+        assert_true(asked <= end + 4 * end && asked <= end + SEQUENCE_MAX + MIB);
         furthest = asked - end > furthest ? asked - end : furthest;
     }
     assert_true(furthest > SEQUENCE_MAX - 2 * BLOCK_BYTES);
+}
+
+/* Aim: small reads are no reason for small requests. */
+static void test_small_reads(void **state)
+{
+    (void)state;
+    struct sequence s = {0};
+    unsigned pieces = 0;
+    for (uint64_t at = 0; at < 5 * MIB; at += 10000) {
+        struct sequence_ahead a = sequence_note(&s, at, 10000);
+        pieces += a.length > 0;
+        assert_true(a.length == 0 || pieces == 1 || a.length >= FETCH_RANDOM_BYTES);
+    }
+    assert_true(pieces <= 24);
 }
 
 /* Aim: a file's head or tail, and reads here and there, are not in sequence; two that follow each
@@ -42,7 +56,7 @@ static void test_random(void **state)
     assert_int_equal(note(&s, 0, 4), 0);
     assert_int_equal(note(&s, 900 * MIB, 64 * KIB), 0);
     assert_int_equal(note(&s, 5 * MIB, 64 * KIB), 0);
-    assert_int_equal(note(&s, 5 * MIB + 64 * KIB, 64 * KIB), 256 * KIB);
+    assert_int_equal(note(&s, 5 * MIB + 64 * KIB, 64 * KIB), 384 * KIB);
     assert_true(sequence_note(&s, 300 * MIB, 64 * KIB).jumped);
     assert_int_equal(note(&s, 400 * MIB, 64 * KIB), 0);
     for (uint64_t i = 1; i < 1000; i++)
@@ -85,9 +99,8 @@ static void test_large_at_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grows),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_grows),           cmocka_unit_test(test_small_reads),
+        cmocka_unit_test(test_random),          cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_large_at_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
