@@ -89,7 +89,7 @@ struct turn {
 static void cut_locked(struct prefetcher *a, struct prefetch *p, struct turn *t) REQUIRES(a->lock)
 {
     struct want *w = p->first;
-    uint64_t full = w->offset / GRANULE_BYTES * GRANULE_BYTES + BLOCK_BYTES;
+    uint64_t full = w->offset / GRANULE_BYTES * GRANULE_BYTES + TRAIN_BYTES;
     uint64_t end = full < w->end ? full : w->end;
     *t = (struct turn){.object = object_ref(w->object), .offset = w->offset, .end = end};
     w->offset = end;

@@ -47,7 +47,7 @@ DEFINE_AUTO(prefetch, struct prefetch *, prefetch_free)
 void prefetch_cancel(struct prefetch *p);
 
 /*
- * Wants a range of an object, which is fetched in as few requests as blocks allow and to granules;
+ * Wants a range of an object, which is fetched in as few requests as trains allow and to granules;
  * what is there or on its way is not fetched again. False where it is not taken (too many wants, no
  * memory): a lost guess, no more.
  */

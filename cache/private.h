@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "cache/cache.h"
@@ -46,7 +47,7 @@ struct piece {
     struct object_read *read;
     struct piece *next;     /* in a flight's waiters (the object's lock), or in the read's lists */
     struct piece *next_all; /* in read->pieces */
-    struct flight *flight;  /* that has landed, until the piece is served from it: a reference */
+    struct flight *flight;  /* that brings it; a reference where it has landed */
     uint64_t offset;        /* in the object */
     size_t length;
     char *to;
@@ -56,6 +57,9 @@ enum flight_state {
     FLIGHT_ALOFT,  /* waits for a buffer or the store: waiters may join */
     FLIGHT_LANDED, /* all bytes in the buffer, which does not change any more */
 };
+
+/* Flights of one request: blocks, the first and last of which may be parts of one. */
+#define TRAIN_FLIGHTS_MAX (TRAIN_BYTES / BLOCK_BYTES + 1)
 
 /* Granules of one block on their way from the store to the waiters and into the file. */
 struct flight {
@@ -68,12 +72,14 @@ struct flight {
     struct piece *waiters;    /* object lock */
     struct flight *next;      /* object lock: in object.flights */
     struct flight *made_next; /* in the list of who made it, until it is started */
+    struct flight *car;       /* the next one of its train: fetched by the same request */
     struct pool_wait wait;
-    struct job job; /* writes the granules; before that, reads the frozen file */
-    bool frozen;    /* they come from the frozen file first */
-    bool reserved;  /* the job's: the budget has counted it */
-    bool ahead;     /* made for prefetch, whose budget counts it */
-    struct store_get get;
+    struct job job;       /* writes the granules; before that, reads the frozen file */
+    bool frozen;          /* they come from the frozen file first */
+    bool reserved;        /* the job's: the budget has counted it */
+    bool ahead;           /* made for prefetch, whose budget counts it */
+    struct store_get get; /* the first one's of a train */
+    struct iovec rooms[TRAIN_FLIGHTS_MAX];
     char if_match[ETAG_BYTES_MAX];
 };
 
@@ -140,7 +146,7 @@ struct object {
     struct job fill_job;
 };
 
-/* Sealed objects that were opened and not checked lately; more than these wait for their turn. */
+/* Sealed objects that were opened and not checked since the daemon began. */
 #define OPENED_QUEUE_MAX 1024
 
 struct opened_queue {
@@ -149,6 +155,7 @@ struct opened_queue {
         uint64_t size;
     } at[OPENED_QUEUE_MAX];
     size_t first, count;
+    bool missed; /* some found no room: they are looked for in the index */
 };
 
 /*
@@ -183,7 +190,8 @@ struct cache {
     int64_t freeze_after_ms; /* 0: nothing is frozen */
     struct cipher *cipher;   /* NULL: objects are not encrypted */
     unsigned check_bytes;
-    int64_t started_ms;
+    int64_t opened_s;   /* wall time of cache_open */
+    int64_t started_ms; /* wall time, but later than each record's checked_ms */
     struct workers *workers;
     struct index *index;
     struct uses *uses;
@@ -225,6 +233,13 @@ struct cache {
 static inline struct slice id_slice(const struct object_id *id)
 {
     return slice_make(id->bytes, sizeof id->bytes);
+}
+
+/* Wall time as records tell it: never before the daemon's start, whatever the clock does. */
+static inline int64_t checked_now(const struct cache *c)
+{
+    int64_t now = clock_real_ms();
+    return now > c->started_ms ? now : c->started_ms;
 }
 
 /* cache.c */
@@ -474,10 +489,10 @@ struct walk {
  * False: something was wrong with it. */
 bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
 /*
- * Checks the next sealed object from *place on, which moves behind it, that was not checked since
- * before_ms (wall clock). False: there is none up to the end.
+ * Checks the next object of whose records one is due, from *place on, which moves behind it; 0 at
+ * the end. False: there is none up to there.
  */
-bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms);
+bool maintain_next(struct walk *w, uint64_t *place, index_match *due, void *arg);
 /* Deletes files that no record names, and holes' worth of bytes that none names. */
 void maintain_files(struct walk *w);
 

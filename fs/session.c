@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/store/url.h"
 #include "fs/connection.h"
 #include "fs/ops.h"
 
@@ -149,7 +150,8 @@ struct session *session_start(const struct session_config *config, struct err *e
     }
     s->lake = lake_open(&config->lake, err);
     if (!s->lake) {
-        (void)err_wrap(err, "%s", s->source);
+        struct slice shown = url_shown(slice_of(s->source));
+        (void)err_wrap(err, "%.*s", SLICE_FMT(shown));
         return NULL;
     }
     if (check_mountpoint(s, err) < 0)

@@ -270,7 +270,7 @@ static void look_at_times(struct http *h)
 
 static void take_submitted(struct http *h, bool *ending)
 {
-    struct queue taken;
+    struct queue taken = {0};
     WITH_LOCK (&h->lock) {
         taken = h->submitted;
         h->submitted = (struct queue){0};

@@ -93,9 +93,6 @@ void attempt_release(struct http *h, struct attempt *a, enum host_verdict verdic
  */
 bool attempt_end(struct attempt *a, CURLcode code);
 
-/* The other one of the same request, or NULL. */
-struct attempt *attempt_other(const struct attempt *a);
-
 /* The same may go better: of an answer that is a refusal, and of a transfer that failed. */
 bool attempt_refused(const struct attempt *a);
 bool attempt_may_pass(const struct attempt *a, CURLcode code);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "cache/store/credentials.h"
@@ -219,6 +220,7 @@ static void s3_free(struct store *store)
 
 static const struct store_ops s3_ops = {
     .scheme = "s3",
+    .rooms_bytes = TRAIN_BYTES,
     .get = s3_get,
     .head = s3_head,
     .list = s3_list,
@@ -334,6 +336,7 @@ static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct 
     memcpy(b->region, region, strlen(region) + 1); /* checked */
     b->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
     b->requester_pays = o->requester_pays;
+    b->dualstack = o->aws_dualstack && strcasecmp(o->aws_dualstack, "true") == 0;
     const struct {
         char **to;
         const char *from;

@@ -53,6 +53,8 @@ static int read_field(struct page_reader *r, const struct xml_element *e, struct
             return bad("LastModified", e->text, err);
     } else if (contents && slice_is(e->name, "ETag")) {
         return keep(r->page, e->text, &r->line.etag, err);
+    } else if (contents && slice_is(e->name, "Generation")) {
+        return keep(r->page, e->text, &r->line.generation, err);
     } else if (slice_is(e->name, contents ? "Key" : "Prefix")) {
         if (r->has_key || e->text.n == 0)
             return bad("a key", e->text, err);

@@ -20,6 +20,7 @@ struct s3_line {
     uint64_t size;
     int64_t mtime_ms; /* 0: not told */
     struct slice etag;
+    struct slice generation; /* Google's; empty: not told */
 };
 
 /* One page; everything lives in its arena. */

@@ -176,6 +176,19 @@ static int zero_start(const char *path, const struct stat *st, int type, struct 
     return close(fd);
 }
 
+/* Aim: neighbouring blocks come with one request, each into its own buffer, with its own bytes. */
+static void test_trains(void **state)
+{
+    (void)state;
+    struct place *p = place_open(2 * TRAIN_BYTES + 5, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    assert_int_equal(fill_wait(o), 0);
+    check_file_bytes(backing_of(o), "a", 2 * TRAIN_BYTES + 5);
+    assert_int_equal(stat_of(p).requests, 3);
+    object_unref(o);
+    place_free(p);
+}
+
 /* Aim: what the kernel has mapped keeps its bytes, though it was closed and others need the room.
  */
 static void test_mapped(void **state)
@@ -234,8 +247,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fill),       cmocka_unit_test(test_fill_together),
         cmocka_unit_test(test_fill_fails), cmocka_unit_test(test_fetch_bytes),
-        cmocka_unit_test(test_segments),   cmocka_unit_test(test_mapped),
-        cmocka_unit_test(test_old_bytes),
+        cmocka_unit_test(test_segments),   cmocka_unit_test(test_trains),
+        cmocka_unit_test(test_mapped),     cmocka_unit_test(test_old_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,10 +27,10 @@ static void test_grows(void **state)
         if (a.length)
             assert_int_equal(a.offset, asked);
         asked += a.length;
-        assert_true(asked <= end + 4 * end && asked <= end + SEQUENCE_MAX + MIB);
+        assert_true(asked <= end + 4 * end && asked <= end + SEQUENCE_MAX + TRAIN_BYTES);
         furthest = asked - end > furthest ? asked - end : furthest;
     }
-    assert_true(furthest > SEQUENCE_MAX - 2 * BLOCK_BYTES);
+    assert_true(furthest > SEQUENCE_MAX - 2 * TRAIN_BYTES);
 }
 
 /* Aim: small reads are no reason for small requests. */
