@@ -50,7 +50,7 @@ struct sequence_ahead {
 static inline uint64_t sequence_reach(uint64_t end, uint64_t run)
 {
     uint64_t window = 2 * run < SEQUENCE_MAX ? 2 * run : SEQUENCE_MAX, unit = FETCH_RANDOM_BYTES;
-    while (unit < TRAIN_BYTES && (unit < BLOCK_BYTES ? 2 : 8) * unit <= window)
+    while ((unit < BLOCK_BYTES && 2 * unit <= window) || (unit < TRAIN_BYTES && 8 * unit <= window))
         unit *= 2;
     return (end + window + unit - 1) / unit * unit;
 }
