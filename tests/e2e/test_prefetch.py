@@ -71,7 +71,7 @@ def test_sequential_reader_has_a_growing_window(m, proxy, source):
             assert data == same.read(len(data))
             most = max(most, len(proxy.flying('data')))
     assert proxy.sent('data') == 64 * MIB
-    assert most > 4
+    assert most > 3      # trains of several blocks each
     assert proxy.counts('data') < 80
 
 

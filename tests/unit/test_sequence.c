@@ -30,7 +30,7 @@ static void test_grows(void **state)
         assert_true(asked <= end + 4 * end && asked <= end + SEQUENCE_MAX + TRAIN_BYTES);
         furthest = asked - end > furthest ? asked - end : furthest;
     }
-    assert_true(furthest > SEQUENCE_MAX - 2 * BLOCK_BYTES);
+    assert_true(furthest > SEQUENCE_MAX - 2 * TRAIN_BYTES);
 }
 
 /* Aim: small reads are no reason for small requests. */
