@@ -197,12 +197,15 @@ static void flight_done(struct store_get *get)
 static void get(struct flight *f)
 {
     struct object *o = f->object;
-    WITH_LOCK (&o->lock)
+    WITH_LOCK (&o->lock) {
         memcpy(f->if_match, o->etag, sizeof f->if_match);
+        (void)snprintf(f->version, sizeof f->version, "%s", o->version ? o->version : "");
+    }
     f->get = (struct store_get){.key = o->key,
                                 .offset = f->offset,
                                 .length = f->length,
                                 .if_match = f->if_match[0] ? f->if_match : NULL,
+                                .version = f->version[0] ? f->version : NULL,
                                 .to = f->buffer,
                                 .progress = flight_progress,
                                 .done = flight_done};

@@ -73,6 +73,7 @@ struct flight {
     bool reserved;  /* the job's: the budget has counted it */
     struct store_get get;
     char if_match[ETAG_BYTES_MAX];
+    char version[VERSION_ID_BYTES_MAX];
 };
 
 enum keeping {
@@ -129,6 +130,7 @@ struct object {
     bool syncing;       /* lock: fdatasync is under way */
     int64_t checked_ms; /* lock: as the records say */
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
+    char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
 
     struct object_fill *fills; /* lock: who waits until it is sealed */

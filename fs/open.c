@@ -54,15 +54,14 @@ static int open_file(struct request *r, const struct node *node, struct opened *
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
+    AUTO(object_location) struct object_location where;
     struct entry entry;
-    struct object_location where;
     struct session *s = r->session;
+    object_location_init(&where);
     int rc = lake_run_find(s->lake, node->number, &r->task, &h->table, &run, err);
     if (rc < 0)
         return rc;
     buf_init(&scratch, ACTION_BYTES_MAX);
-    buf_init(&where.key, KEY_BYTES_MAX);
-    buf_init(&where.etag, ETAG_BYTES_MAX);
     table_touch(h->table);
     rc = lake_heal_run(s->lake, h->table, run,
                        run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
@@ -72,14 +71,13 @@ static int open_file(struct request *r, const struct node *node, struct opened *
         struct object_name name = {.store = s->lake->store,
                                    .key = buf_slice(&where.key),
                                    .size = entry.size,
-                                   .etag = buf_slice(&where.etag)};
+                                   .etag = buf_slice(&where.etag),
+                                   .version = buf_slice(&where.version)};
         rc = open_object(r, &name, h, err);
     }
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(h->table)),
                        SLICE_FMT(entry.path));
-    buf_done(&where.key);
-    buf_done(&where.etag);
     return rc;
 }
 
@@ -95,7 +93,7 @@ static int open_place(struct request *r, struct opened *h, struct err *err)
     if (w.kind != WHERE_OBJECT)
         return err_set(err, EISDIR, "not a file");
     struct object_name name = {.store = r->session->lake->store,
-                               .key = buf_slice(&w.path),
+                               .key = buf_slice(&w.key),
                                .size = w.size,
                                .etag = buf_slice(&w.etag)};
     h->identity = w.identity;

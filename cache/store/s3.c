@@ -39,11 +39,12 @@ static void s3_get(struct store *store, struct store_get *get)
     get->got = 0;
     get->info = (struct store_info){0};
     get->err = (struct err)ERR_INIT;
-    char *key = get->key[0] ? whole_key(s, get->key) : NULL;
+    bool named = get->key[0] || s->prefix[0];
+    char *key = named ? whole_key(s, get->key) : NULL;
     int rc;
     if (key)
         rc = s3_get_start(s->http, &s->bucket, key, get);
-    else if (get->key[0])
+    else if (named)
         rc = err_set(&get->err, ENOMEM, "out of memory");
     else
         rc = err_set(&get->err, ENOENT, "bucket %s: no key", s->bucket.name);
@@ -100,7 +101,7 @@ static int emit_line(const struct s3 *s, const struct store_list *req, const str
     if (line->is_prefix && (!slash || key.n == prefix.n))
         return err_set(err, EIO, "bucket %s: a common prefix that is no directory", s->bucket.name);
     /* A directory's marker: made by tools, no object of anybody's. */
-    if (!line->is_prefix && (key.n == prefix.n || (slash && line->size == 0)))
+    if (!line->is_prefix && line->size == 0 && (key.n == 0 || slash))
         return 0;
     if (!line->is_prefix && req->start_after && slice_cmp(key, slice_of(req->start_after)) <= 0)
         return 0; /* some servers do not know start-after */

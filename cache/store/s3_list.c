@@ -139,8 +139,6 @@ int s3_page_parse(struct slice xml, struct s3_page *page, struct err *err)
         struct s3_line *line = &page->lines.at[i];
         if (r.encoded && (rc = decode_key(page, &line->key, err)) < 0)
             return rc;
-        if (memchr(line->key.p, '\0', line->key.n))
-            return err_set(err, EIO, "listing: a key with a zero byte");
     }
     return 0;
 }

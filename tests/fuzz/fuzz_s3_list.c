@@ -16,10 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(rc == -err.code);
     if (rc == 0) {
         assert(!page.truncated || page.token);
-        for (size_t i = 0; i < page.lines.n; i++) {
-            struct slice key = page.lines.at[i].key;
-            assert(key.n && !memchr(key.p, '\0', key.n));
-        }
+        for (size_t i = 0; i < page.lines.n; i++)
+            assert(page.lines.at[i].key.n);
     }
     struct s3_problem problem;
     s3_problem_parse(slice_make(data, size), &problem);
