@@ -43,13 +43,14 @@ class Bucket:
 
 
 class AnyKeyServer:
-    def __init__(self, page=1000):
-        self.buckets, self.page, self.number = {}, page, 0
+    def __init__(self, page=1000, ordered=True):
+        self.buckets, self.page, self.number, self.ordered = {}, page, 0, ordered
         self.requests = []                      # (method, bucket, key, query)
         self.lock = threading.Lock()
         handler = type('Handler', (Handler,), {'fake': self})
         self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
         self.server.daemon_threads = True
+        self.server.socket.listen(128)
         self.port = self.server.server_address[1]
         self.url = 'http://127.0.0.1:%d' % self.port
 
@@ -156,31 +157,39 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def bytes_of(query, name):
         return query.get(name, '').encode('utf-8', 'surrogateescape')
 
+    @staticmethod
+    def token(query):
+        return bytes.fromhex(query.get('continuation-token', ''))
+
     def groups(self, b, query, after):
-        """(key, is a common prefix), each once, in order, behind `after`."""
+        """(key, is a common prefix, the key that shows it), each once, in order, behind `after`."""
         prefix, delimiter = self.bytes_of(query, 'prefix'), self.bytes_of(query, 'delimiter')
-        last = None
-        for key in b.keys[bisect.bisect_left(b.keys, prefix):]:
-            if not key.startswith(prefix):
+        last, keys = None, b.keys[bisect.bisect_left(b.keys, prefix):]
+        if not self.fake.ordered:               # as by a hash, and start-after is not known
+            keys, after = sorted(b.keys, key=lambda k: hashlib.md5(k).digest()), b''
+            keys = keys[keys.index(self.token(query)) + 1 if self.token(query) else 0:]
+        for key in keys:
+            if not key.startswith(prefix) and self.fake.ordered:
                 break
+            if not key.startswith(prefix):
+                continue
             end = key.find(delimiter, len(prefix)) if delimiter else -1
             group = key[:end + 1] if end >= 0 else key
             if group != last and group > after and not (end >= 0 and after.startswith(group)):
-                yield group, end >= 0
+                yield group, end >= 0, key
             last = group
 
     def list_objects(self, b, query):
-        after = max(self.bytes_of(query, 'start-after'),
-                    bytes.fromhex(query.get('continuation-token', '')))
+        after = max(self.bytes_of(query, 'start-after'), self.token(query))
         limit, lines, more, last = min(int(query.get('max-keys', 1000)), self.fake.page), [], False, b''
-        for key, is_prefix in self.groups(b, query, after):
+        for key, is_prefix, at in self.groups(b, query, after):
             found = None if is_prefix else b.newest(key)
             if not is_prefix and found is None:
                 continue
             if len(lines) == limit:
                 more = True
                 break
-            last = key
+            last = at
             if is_prefix:
                 lines.append('<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>' % shown(key))
             else:
@@ -195,7 +204,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         after, after_id = self.bytes_of(query, 'key-marker'), query.get('version-id-marker')
         limit, lines, more, at = min(int(query.get('max-keys', 1000)), self.fake.page), [], False, ('', '')
         start = after[:-1] if after_id else after
-        for key, is_prefix in self.groups(b, query, start):
+        for key, is_prefix, _ in self.groups(b, query, start):
             entries = [None] if is_prefix else b.versions[key]
             if key < after or (key == after and not after_id):
                 continue

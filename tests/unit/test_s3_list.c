@@ -21,7 +21,7 @@ static int parse(const char *xml, struct s3_page *page)
 {
     struct err err = ERR_INIT;
     s3_page_init(page);
-    int rc = s3_page_parse(slice_of(xml), page, &err);
+    int rc = s3_page_parse(slice_of(xml), false, page, &err);
     assert_int_equal(rc < 0, err.code != 0);
     return rc;
 }
