@@ -222,6 +222,15 @@ static int keep_names(struct table *t, const struct table_version *from,
     return rc;
 }
 
+/* With --as-of, a table of moments shows that one; NULL where its store does not know it. Blocks.
+ */
+static struct table_version *as_of(struct table *t)
+{
+    int64_t as_of_ms = t->lake->config.as_of_ms;
+    struct version moment = table_moment(as_of_ms);
+    return as_of_ms && t->ops->moment ? load(t, NULL, &moment, NULL) : NULL;
+}
+
 /* Moves the live path to what the history says. Blocks. */
 static void move_live(struct table *t, const struct history *h)
 {
@@ -231,11 +240,12 @@ static void move_live(struct table *t, const struct history *h)
     AUTO(table_version) struct table_version *next = NULL;
     WITH_LOCK (&t->lock)
         before = t->live ? table_version_ref(t->live) : NULL;
-    if (h->n)
+    next = as_of(t);
+    if (!next && h->n)
         next = load(t, h, &h->at[h->n - 1], &err);
-    else if (!t->lake->config.as_of_ms)
+    else if (!next && !t->lake->config.as_of_ms)
         next = version_new(t, &none, NULL, &err);
-    else
+    else if (!next)
         (void)err_set(&err, ENOENT, "table %s has no version at that time", t->path);
     bool moved = next && before && next != before;
     if (moved && keep_names(t, before, next, &err) < 0)
