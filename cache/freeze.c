@@ -25,7 +25,6 @@
 
 #define ASIDE "freezing"
 #define FROZEN_PERCENT_MAX 80
-#define STEP_RECORDS 64 /* looked at in one transaction of the index */
 
 struct freezing {
     struct cache *cache;
@@ -46,9 +45,6 @@ DEFINE_AUTO_DONE(freezing, struct freezing, freezing_done)
 struct search {
     struct cache *cache;
     int64_t before_ms; /* what was used later stays */
-    unsigned seen;
-    uint64_t place; /* of the last one that was seen */
-    struct segment_id found;
 };
 
 static bool used_before(const struct search *s, const struct segment_id *id, uint32_t segment,
@@ -59,9 +55,9 @@ static bool used_before(const struct search *s, const struct segment_id *id, uin
 }
 
 /* Of a large object also the ends are looked at: who reads a Parquet file reads its last bytes. */
-static bool is_due(const struct search *s, const struct segment_id *id,
-                   const struct index_record *r)
+static bool is_due(void *arg, const struct segment_id *id, const struct index_record *r)
 {
+    const struct search *s = arg;
     unsigned granules = granules_of(r->size, id->number);
     return !r->frozen_bytes && !r->dense && r->check_bytes == s->cache->check_bytes &&
            used_before(s, id, id->number, r) && used_before(s, id, 0, r) &&
@@ -69,28 +65,11 @@ static bool is_due(const struct search *s, const struct segment_id *id,
            present_sum(r->size, id->number, r->present).granules == granules;
 }
 
-static int look_at(void *arg, const struct segment_id *id, const struct index_record *r)
-{
-    struct search *s = arg;
-    s->seen++;
-    s->place = index_place(id);
-    s->found = *id;
-    return is_due(s, id, r);
-}
-
 /* From *place on, which moves behind it. False: none is due up to the end. */
 static bool find_due(struct cache *c, uint64_t *place, struct segment_id *out)
 {
     struct search s = {.cache = c, .before_ms = clock_real_ms() - c->freeze_after_ms};
-    int rc;
-    do {
-        s.seen = 0;
-        rc = index_from(c->index, *place, STEP_RECORDS, look_at, &s, NULL);
-        *place = s.seen ? s.place + 1 : 0;
-    } while (rc == 0 && s.seen == STEP_RECORDS && *place != 0);
-    if (rc == 1)
-        *out = s.found;
-    return rc == 1;
+    return index_search(c->index, place, is_due, &s, out);
 }
 
 /* ---- writing ---- */

@@ -85,6 +85,14 @@ int index_each(struct index *ix, index_visit *visit, void *arg, struct err *err)
 int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *visit, void *arg,
                struct err *err);
 
+/*
+ * The next record that match says true of, from *place on, which moves behind it; 0 where the end
+ * was reached. False: there is none up to the end.
+ */
+typedef bool index_match(void *arg, const struct segment_id *id, const struct index_record *r);
+bool index_search(struct index *ix, uint64_t *place, index_match *match, void *arg,
+                  struct segment_id *found);
+
 /* The place from which on objects of LARGE_BYTES and more are. */
 #define INDEX_PLACE_LARGE (UINT64_C(1) << 63)
 

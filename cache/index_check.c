@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/guard.h"
 
 #define LMDB_MAGIC 0xBEEFC0DEU
 #define LMDB_VERSION 1
@@ -220,7 +221,11 @@ int index_check(int dirfd, const char *name, struct err *err)
     void *data = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED)
         return err_set(err, errno, "%s: %s", name, strerror(errno));
-    bool good = check_file(data, length);
+    int guard = guard_map_add(data, length);
+    bool good = check_file(data, length), lost = guard_map_lost(guard);
+    guard_map_remove(guard);
     (void)munmap(data, length); /* our own mapping, whole */
+    if (lost)
+        return err_set(err, EIO, "%s: its disk failed", name);
     return good ? 0 : err_set(err, EBADMSG, "%s: damaged", name);
 }

@@ -168,18 +168,12 @@ bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
 
 struct search {
     int64_t before_ms;
-    unsigned seen;
-    uint64_t place; /* of the last one that was seen */
-    struct object_id found;
-    uint64_t size;
+    uint64_t size; /* of the last one that was looked at */
 };
 
-static int is_due(void *arg, const struct segment_id *id, const struct index_record *r)
+static bool is_due(void *arg, const struct segment_id *id, const struct index_record *r)
 {
     struct search *s = arg;
-    s->seen++;
-    s->place = index_place(id);
-    s->found = id->object;
     s->size = r->size;
     return id->number == 0 && r->sealed && r->checked_ms < s->before_ms;
 }
@@ -187,15 +181,11 @@ static int is_due(void *arg, const struct segment_id *id, const struct index_rec
 bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms)
 {
     struct search s = {.before_ms = before_ms};
-    int rc;
-    do {
-        s.seen = 0;
-        rc = index_from(w->cache->index, *place, STEP_RECORDS, is_due, &s, NULL);
-        *place = s.seen ? s.place + 1 : 0;
-    } while (rc == 0 && s.seen == STEP_RECORDS && *place != 0);
-    if (rc == 1)
-        (void)maintain_verify(w, &s.found, s.size); /* what is wrong is dropped */
-    return rc == 1;
+    struct segment_id found;
+    if (!index_search(w->cache->index, place, is_due, &s, &found))
+        return false;
+    (void)maintain_verify(w, &found.object, s.size); /* what is wrong is dropped */
+    return true;
 }
 
 static void verify(struct walk *w, const struct object_id *id, uint64_t size)

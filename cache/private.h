@@ -3,9 +3,10 @@
  * What the files of cache/ share: the cache, its objects, their segments and flights.
  *
  * Locks: cache.lock (the table and its counters), object.lock (one object), pool.lock, the lock of
- * the workers. No two of the first three are ever held at once; jobs may be submitted under any.
- * The index is read under cache.lock (memory that is mapped), so that a record and the table agree.
- * Stores, done callbacks, reads and writes of files and commits run under no lock.
+ * the workers; the index's own, which stands alone. No two of the first three are ever held at
+ * once; jobs may be submitted under any. The index is read under cache.lock (memory that is
+ * mapped), so that a record and the table agree. Stores, done callbacks, reads and writes of files
+ * and commits run under no lock.
  *
  * An object is in the table while anybody refers to it: handles, reads that wait, flights, fills,
  * the scrubber, and the list of dirty ones. So who is not in the table is closed, and LMDB knows

@@ -305,7 +305,7 @@ static int damaged(struct table *table, struct err *err)
 
 int lake_heal_run(struct lake *lake, struct table *table, struct run *run, int rc, struct err *err)
 {
-    if (rc != -EUCLEAN)
+    if (rc != -EUCLEAN && !run_lost(run))
         return rc;
     remove_run(lake, table, run);
     table_forget(table, run_name(run));
@@ -315,9 +315,9 @@ int lake_heal_run(struct lake *lake, struct table *table, struct run *run, int r
 int lake_heal_version(struct lake *lake, struct table *table, const struct table_version *version,
                       int rc, struct err *err)
 {
-    if (rc != -EUCLEAN)
-        return rc;
     struct run *base = snapshot_base(version->snapshot), *patch = snapshot_patch(version->snapshot);
+    if (rc != -EUCLEAN && !run_lost(base) && !(patch && run_lost(patch)))
+        return rc;
     remove_run(lake, table, base); /* which of the two it was is not known; both can be made */
     if (patch)
         remove_run(lake, table, patch);

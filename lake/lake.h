@@ -90,10 +90,10 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
 struct table_version;
 
 /*
- * After a call on a run or a version's snapshot has answered `rc`: where that is -EUCLEAN, the
- * index is damaged on disk. It is removed, so that it is made again when it is wanted next, and the
- * answer becomes -ESTALE, upon which the kernel looks the path up anew. Every other rc is returned
- * as it is.
+ * After a call on a run or a version's snapshot has answered `rc`: where that is -EUCLEAN, or the
+ * disk has failed under the index whatever was answered, it is damaged. It is removed, so that it
+ * is made again when it is wanted next, and the answer becomes -ESTALE, upon which the kernel looks
+ * the path up anew. Every other rc is returned as it is.
  */
 int lake_heal_run(struct lake *lake, struct table *table, struct run *run, int rc, struct err *err)
     EXCLUDES(lake->lock);

@@ -281,8 +281,9 @@ static int file_of(const struct where *parent, const struct snapshot_node *node,
     const struct table_version *v = parent->version;
     buf_init(&scratch, ACTION_BYTES_MAX);
     int rc = snapshot_file(v->snapshot, node, &scratch, &entry, err);
+    rc = lake_heal_version(table_lake(parent->table), parent->table, v, rc, err);
     if (rc < 0)
-        return lake_heal_version(table_lake(parent->table), parent->table, v, rc, err);
+        return rc;
     where_set_file(out, parent->table, node->in_patch ? v->patch_number : v->base_number,
                    node->ordinal, &entry);
     return 0;
@@ -342,6 +343,8 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
     struct snapshot *snapshot = parent->version->snapshot;
     int rc =
         snapshot ? snapshot_find(snapshot, parent->dir, name, &node, err) : no_entry(err, name);
+    if (snapshot)
+        rc = lake_heal_version(lake, parent->table, parent->version, rc, err);
     if (rc == -ENOENT && parent->dir == SNAPSHOT_ROOT)
         rc = root_child(parent, name, task, out, err);
     else if (rc == 0 && !node.is_dir)

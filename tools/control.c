@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "lake/format/json.h"
+#include "base/json.h"
 
 static int address_of(const char *dir, struct sockaddr_un *out, struct err *err)
 {

@@ -17,6 +17,7 @@
 
 #define METADATA_WORKERS 16 /* they wait for the network: LIST, logs, checkpoints */
 #define DISK_WORKERS 4
+#define SECRET_WORKERS 4
 #define CLIENTLESS_MS 10000 /* a daemon that nobody has come to ends */
 #define LOG_BYTES_MAX (16 * (off_t)MIB)
 #define DESCRIPTORS_MAX 65536 /* one for each open object */
@@ -78,7 +79,8 @@ static int open_services(struct daemon *d, const struct daemon_config *config, s
 {
     d->disk = workers_new("tarn-disk", DISK_WORKERS, err);
     d->metadata = d->disk ? workers_new("tarn-meta", METADATA_WORKERS, err) : NULL;
-    d->http = d->metadata ? http_new(err) : NULL;
+    d->secrets = d->metadata ? workers_new("tarn-secret", SECRET_WORKERS, err) : NULL;
+    d->http = d->secrets ? http_new(err) : NULL;
     if (!d->http)
         return -err->code;
     if (open_cache(d, config, err) < 0)
@@ -202,6 +204,8 @@ static void close_all(struct daemon *d, const char *cache_dir)
         store_shares_free(d->shares);
     if (d->http)
         http_free(d->http);
+    if (d->secrets)
+        workers_free(d->secrets);
     if (d->metadata)
         workers_free(d->metadata);
     if (d->disk)

@@ -3,12 +3,14 @@
 
 #include <sys/socket.h>
 
+#include "base/json.h"
 #include "base/log.h"
+#include "cache/store/settings.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
-#include "lake/format/json.h"
 #include "lake/unread/unread.h"
 #include "tools/maintain.h"
+#include "tools/metadata_warning.h"
 #include "tools/options.h"
 
 #define SEND_PATIENCE_S 30
@@ -31,17 +33,10 @@ struct mount_request {
     char *source, *mountpoint;
     char *action;    /* of "cache" */
     char *cache_key; /* fingerprint of the key that the cache is to have; NULL: none is asked for */
-    char *access_key_id, *secret_access_key, *session_token;
+    struct store_options credentials; /* of its environment */
     int64_t uid, gid;
     struct options options;
 };
-
-static void free_secret(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
 
 static void mount_request_done(struct mount_request *m)
 {
@@ -49,9 +44,7 @@ static void mount_request_done(struct mount_request *m)
     free(m->mountpoint);
     free(m->cache_key);
     free(m->action);
-    free_secret(m->access_key_id);
-    free_secret(m->secret_access_key);
-    free_secret(m->session_token);
+    settings_done(&m->credentials);
     options_done(&m->options);
 }
 DEFINE_AUTO_DONE(mount_request, struct mount_request, mount_request_done)
@@ -75,15 +68,17 @@ static bool take_credentials(struct json *j, struct mount_request *m)
     struct slice key;
     if (!json_enter_object(j))
         return false;
-    while (json_next_key(j, &key)) {
-        char **to = slice_is(key, "access_key_id")       ? &m->access_key_id
-                    : slice_is(key, "secret_access_key") ? &m->secret_access_key
-                    : slice_is(key, "session_token")     ? &m->session_token
-                                                         : NULL;
-        if (!(to ? take_string(j, to) : json_skip(j, NULL)))
-            return false;
+    AUTO(buf) struct buf scratch = {0};
+    buf_init(&scratch, CONTROL_MESSAGE_MAX);
+    bool ok = true;
+    while (ok && json_next_key(j, &key)) {
+        struct slice value;
+        ok = json_string(j, &scratch, &value) &&
+             settings_set(&m->credentials, key, value, NULL) == 0;
     }
-    return !json_failed(j);
+    if (scratch.data)
+        explicit_bzero(scratch.data, scratch.cap);
+    return ok && !json_failed(j);
 }
 
 /* One request; *op is "mount", "cache" or "ping". */
@@ -163,16 +158,25 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     int rc = options_check(o, err);
     if (rc < 0)
         return rc;
-    struct store_options store = {
-        .endpoint_url = o->endpoint_url,
-        .region = o->region,
-        .no_sign_request = o->no_sign_request,
-        .access_key_id = m->access_key_id,
-        .secret_access_key = m->secret_access_key,
-        .session_token = m->session_token,
-        .ca_bundle = o->ca_bundle,
-    };
-    struct store_runtime runtime = {.http = d->http, .workers = d->disk, .shares = d->shares};
+    struct store_options store = m->credentials; /* borrowed */
+    store.endpoint_url = o->endpoint_url;
+    store.region = o->region;
+    store.no_sign_request = o->no_sign_request;
+    store.ca_bundle = o->ca_bundle;
+    store.addressing = o->addressing;
+    store.proxy_url = o->proxy;
+    store.requester_pays = o->requester_pays;
+    store.sse = o->sse;
+    store.sse_kms_key_id = o->sse_kms_key_id;
+    store.aws_profile_chosen = o->profile != NULL;
+    if (o->profile)
+        store.aws_profile = o->profile;
+    store.uid = (uint32_t)m->uid;
+    store.gid = (uint32_t)m->gid;
+    if (strncmp(m->source, "s3", 2) == 0 && !atomic_exchange(&d->metadata_tried, true))
+        metadata_warning_start(d->secrets, &store);
+    struct store_runtime runtime = {
+        .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");

@@ -27,7 +27,7 @@ struct daemon {
     int indexes_dirfd, listen_fd, event_fd, signal_fd, log_fd;
     char
         cache_key[KEY_FINGERPRINT_BYTES]; /* of the key that objects are encrypted with; "": none */
-    struct workers *disk, *metadata;
+    struct workers *disk, *metadata, *secrets;
     struct http *http;
     struct cache *cache;
     struct registry *registry;
@@ -36,10 +36,11 @@ struct daemon {
     struct lock lock; /* guards below and the sessions in the list */
     struct cond changed;
     struct daemon_session *sessions;
-    unsigned clients;   /* threads */
-    bool served;        /* a request has come */
-    bool maintaining;   /* a client verifies, drops or collects */
-    atomic_bool ending; /* a signal came: what takes long is given up */
+    unsigned clients;           /* threads */
+    bool served;                /* a request has come */
+    bool maintaining;           /* a client verifies, drops or collects */
+    atomic_bool ending;         /* a signal came: what takes long is given up */
+    atomic_bool metadata_tried; /* whether users can reach the instance's metadata service */
 };
 
 /* A thread of its own for the connection, which it takes. */

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
-#include "lake/format/json.h"
+#include "base/json.h"
 
 #define LINE_BYTES_MAX (64 * KIB)
 #define PROGRESS_MS 200

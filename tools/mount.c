@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 
 #include "base/text.h"
+#include "cache/store/settings.h"
 #include "tools/control.h"
 #include "tools/daemon.h"
+#include "tools/environment.h"
 #include "tools/key_file.h"
 #include "tools/tools.h"
 
@@ -24,14 +26,17 @@ struct mount_command {
     struct buf request;
     bool keyed;
     uint8_t key[KEY_BYTES]; /* of --cache-key-file; wiped at the end, and by the daemon */
+    bool has_sse_c_key;
+    uint8_t sse_c_key[KEY_BYTES]; /* of --sse-c-key-file; likewise */
 };
 
 static void help(void)
 {
     printf(
         "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
-        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the AWS environment\n"
-        "variables. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted already.\n\n");
+        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the credentials that\n"
+        "the AWS tools would use. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted "
+        "already.\n\n");
     options_help();
 }
 
@@ -107,37 +112,27 @@ static int parse(int argc, char **argv, struct mount_command *m, const char **mo
     return options_check(&m->options, err);
 }
 
-/* The AWS environment, where an option does not say it already. */
-static int take_environment(struct options *o, struct err *err)
+/* What the environment says of credentials (cache/store/settings.h). */
+static void add_credentials(const struct mount_command *m, struct buf *out)
 {
-    static const struct {
-        const char *variable, *option;
-        size_t offset;
-    } rows[] = {
-        {"AWS_REGION", "region", offsetof(struct options, region)},
-        {"AWS_DEFAULT_REGION", "region", offsetof(struct options, region)},
-        {"AWS_ENDPOINT_URL_S3", "endpoint-url", offsetof(struct options, endpoint_url)},
-        {"AWS_ENDPOINT_URL", "endpoint-url", offsetof(struct options, endpoint_url)},
-        {"AWS_CA_BUNDLE", "ca-bundle", offsetof(struct options, ca_bundle)},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        const char *value = getenv(rows[i].variable);
-        char *const *given = (char *const *)(void *)((char *)o + rows[i].offset);
-        int rc =
-            value && *value && !*given ? options_set(o, slice_of(rows[i].option), value, err) : 0;
-        if (rc < 0)
-            return rc;
+    const char *before = "", *separator = "{";
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *row = &settings[i];
+        const char *value = row->variable ? getenv(row->variable) : NULL;
+        if (!value || !*value || strcmp(row->key, before) == 0)
+            continue;
+        buf_addf(out, "%s\"%s\":", separator, row->key);
+        buf_add_json(out, slice_of(value));
+        before = row->key;
+        separator = ",";
     }
-    return 0;
-}
-
-static void add_secret(struct buf *out, const char *key, const char *variable)
-{
-    const char *value = getenv(variable);
-    if (!value || !*value)
-        return;
-    buf_addf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",", key);
-    buf_add_json(out, slice_of(value));
+    if (m->has_sse_c_key) {
+        buf_addf(out, "%s\"sse_c_key\":\"", separator);
+        text_hex(out, m->sse_c_key, sizeof m->sse_c_key);
+        buf_add_char(out, '"');
+        separator = ",";
+    }
+    buf_add_str(out, *separator == '{' ? "{}" : "}");
 }
 
 /* Relative directories are the caller's, not the daemon's. */
@@ -165,12 +160,22 @@ static int format_request(struct mount_command *m, struct err *err)
     }
     buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"options\":", (unsigned)getuid(), (unsigned)getgid());
     options_format(&m->options, out);
-    buf_add_str(out, ",\"credentials\":{");
-    add_secret(out, "access_key_id", "AWS_ACCESS_KEY_ID");
-    add_secret(out, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
-    add_secret(out, "session_token", "AWS_SESSION_TOKEN");
-    buf_add_str(out, "}}");
+    buf_add_str(out, ",\"credentials\":");
+    add_credentials(m, out);
+    buf_add_char(out, '}');
     return buf_check(out, err);
+}
+
+/*
+ * Credentials travel with each mount: a daemon has none in its environment, where /proc would go on
+ * showing them if they were only forgotten, and in no core.
+ */
+static void hide_secrets(void)
+{
+    for (char **at = environ; at && *at; at++)
+        explicit_bzero(*at, strlen(*at));
+    (void)clearenv();
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these arguments */
 }
 
 /* starting the daemon */
@@ -189,13 +194,6 @@ static void tell_parent(void *arg, const struct err *err)
     (void)close(fd);
 }
 
-/* Credentials travel with each mount: a daemon has none in its environment, and in no core. */
-static void hide_secrets(void)
-{
-    (void)clearenv();
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these arguments */
-}
-
 static void become_daemon(struct mount_command *m, int ready_fd)
 {
     struct err err = ERR_INIT;
@@ -205,7 +203,6 @@ static void become_daemon(struct mount_command *m, int ready_fd)
                                    .arg = &ready_fd};
     AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)setsid();
-    hide_secrets();
     if (null < 0 || chdir("/") < 0) /* allowed: chdir: a child, before it has threads */
         _exit(1);
     for (int fd = 0; fd <= 2; fd++)
@@ -345,7 +342,6 @@ static int mount_in_foreground(struct mount_command *m, struct err *err)
                                    .foreground = true,
                                    .ready = own_daemon_ready,
                                    .arg = &f};
-    hide_secrets();
     int rc = daemon_run(&config, err);
     if (rc == -EBUSY)
         return mount_and_wait(m, err);
@@ -372,14 +368,18 @@ int cmd_mount(int argc, char **argv)
         options_done(&m.options);
         return usage_error("mount", "%s", err.msg);
     }
-    rc = take_environment(&m.options, &err);
+    rc = environment_take(&m.options, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
     if (rc == 0 && m.options.cache_key_file)
         rc = key_file_read(m.options.cache_key_file, m.key, &err);
     m.keyed = rc == 0 && m.options.cache_key_file;
+    if (rc == 0 && m.options.sse_c_key_file)
+        rc = key_file_read(m.options.sse_c_key_file, m.sse_c_key, &err);
+    m.has_sse_c_key = rc == 0 && m.options.sse_c_key_file;
     if (rc == 0)
         rc = format_request(&m, &err);
+    hide_secrets(); /* for the daemon, too, which is forked from here */
     if (rc == 0)
         rc =
             m.options.foreground ? mount_in_foreground(&m, &err) : mount_with_daemon(&m, &fd, &err);
@@ -394,6 +394,7 @@ int cmd_mount(int argc, char **argv)
     if (m.request.data)
         explicit_bzero(m.request.data, m.request.len);
     explicit_bzero(m.key, sizeof m.key);
+    explicit_bzero(m.sse_c_key, sizeof m.sse_c_key);
     buf_done(&m.request);
     options_done(&m.options);
     free(m.mountpoint);

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/instant.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "fs/session.h"
-#include "lake/format/json.h"
 
 #define DEFAULT_CACHE_BYTES (20 * GIB)
 /* What others on the disk can count on; of a small disk less. */
@@ -47,6 +47,13 @@ static const struct option_row {
     VALUE("endpoint-url", endpoint_url, "URL   S3 server other than AWS"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
+    VALUE("profile", profile, "NAME   profile of the AWS configuration (AWS_PROFILE, default)"),
+    VALUE("addressing", addressing, "auto|path|virtual   where the bucket's name stands (auto)"),
+    VALUE("proxy", proxy, "URL   HTTP proxy (HTTPS_PROXY, http_proxy, NO_PROXY; off: none)"),
+    VALUE("sse", sse, "aws:kms|AES256   encryption of what is written"),
+    VALUE("sse-kms-key-id", sse_kms_key_id, "ID   key of sse"),
+    VALUE("sse-c-key-file", sse_c_key_file, "FILE   key that objects were written with"),
+    FLAG("requester-pays", requester_pays, "   the requests are paid by who asks"),
     VALUE("passthrough", passthrough, "auto|off   the kernel reads cached files itself (auto)"),
     VALUE("threads", threads, "N   threads that take requests (2)"),
     VALUE("uid", uid, "UID   owner of all files (the caller)"),
@@ -250,6 +257,8 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->ca_bundle, err);
     if (rc == 0 && o->cache_key_file)
         rc = make_absolute(&o->cache_key_file, err);
+    if (rc == 0 && o->sse_c_key_file)
+        rc = make_absolute(&o->sse_c_key_file, err);
     if (rc == 0)
         rc = check_free(o, err);
     if (rc == 0)
@@ -272,6 +281,10 @@ int options_check(struct options *o, struct err *err)
     if (rc == 0 && o->passthrough && strcmp(o->passthrough, "auto") != 0 &&
         strcmp(o->passthrough, "off") != 0)
         rc = err_set(err, EINVAL, "option passthrough: %s is neither auto nor off", o->passthrough);
+    if (rc == 0 && o->proxy && strchr(o->proxy, '@'))
+        rc = err_set(err, EINVAL,
+                     "option proxy: a password is seen by others there; give it in "
+                     "https_proxy or http_proxy");
     o->threads_count = (unsigned)threads;
     return rc;
 }

@@ -13,7 +13,8 @@ struct options {
     char *cache_dir, *cache_size, *cache_free, *cache_key_file, *cache_compress_after;
     char *refresh, *hold, *keep, *as_of;
     char *endpoint_url, *region, *ca_bundle, *threads, *uid, *gid, *passthrough;
-    bool no_sign_request, allow_other, foreground, debug;
+    char *profile, *addressing, *proxy, *sse, *sse_kms_key_id, *sse_c_key_file;
+    bool requester_pays, no_sign_request, allow_other, foreground, debug;
 
     /* set by options_check */
     uint64_t cache_size_bytes;

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "lake/format/json.h"
 #include "tools/tools.h"
 
 #define HISTORY_BYTES_MAX ((size_t)1 << 30)

@@ -178,10 +178,10 @@ static CURLcode set_options(struct http *h, struct http_request *r, int64_t left
     SET(CURLOPT_TIMEOUT_MS, (long)left_ms);
     if (strcmp(r->method, "HEAD") == 0) {
         SET(CURLOPT_NOBODY, 1L);
-    } else if (strcmp(r->method, "PUT") == 0) {
+    } else if (strcmp(r->method, "GET") != 0) {
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->upload.n);
         SET(CURLOPT_POSTFIELDS, r->upload.p ? r->upload.p : "");
-        SET(CURLOPT_CUSTOMREQUEST, "PUT");
+        SET(CURLOPT_CUSTOMREQUEST, r->method);
     }
     return rc;
 }

@@ -35,12 +35,12 @@ struct http_field {
 
 /* One request. The caller owns it and what it points to until done has run. */
 struct http_request {
-    const char *method; /* "GET", "HEAD", "PUT" */
+    const char *method; /* "GET", "HEAD", "PUT", "POST" */
     const char *url;    /* percent-encoded, sent as it is */
     const struct http_field *fields;
     size_t fields_count;
     const char *ca_bundle, *proxy_url; /* as in struct store_options */
-    struct slice upload;               /* PUT's body */
+    struct slice upload;               /* the body of PUT and POST */
     int64_t deadline_ms;               /* from http_submit on, with all attempts */
 
     char *to; /* may be NULL: where the body goes if accept says so */

@@ -2,8 +2,13 @@
 #include "cache/store/s3.h"
 
 #include <assert.h>
+#include <openssl/evp.h>
 
+#include "base/text.h"
+#include "cache/store/credentials.h"
+#include "cache/store/proxy.h"
 #include "cache/store/s3_get.h"
+#include "cache/store/s3_send.h"
 #include "cache/store/s3_versions.h"
 #include "cache/store/s3_walk.h"
 
@@ -60,8 +65,7 @@ static int run(struct s3 *s, struct s3_request *q, const struct s3_parts *parts,
     int rc = s3_request_init(q, &s->bucket, parts, err);
     if (rc < 0)
         return rc;
-    http_run(s->http, &q->http);
-    return s3_request_check(q, err);
+    return s3_run(q, s->http, err);
 }
 
 static int s3_head(struct store *store, const char *key, struct store_info *out, struct err *err)
@@ -114,7 +118,7 @@ static int emit_line(const struct s3 *s, const struct store_list *req, const str
 
 /* One listing: whose it is, and of what. */
 struct s3_listing {
-    const struct s3 *store;
+    struct s3 *store;
     const struct store_list *req;
 };
 
@@ -130,8 +134,7 @@ static int emit_page(void *arg, unsigned part, const struct s3_page *page, bool 
 }
 
 /* Walks what a listing asks for; fields of `w` that say what is done with it are set. */
-static int walk(const struct s3 *s, const struct store_list *req, struct s3_walk *w,
-                struct err *err)
+static int walk(struct s3 *s, const struct store_list *req, struct s3_walk *w, struct err *err)
 {
     struct slice prefix = slice_of(req->prefix);
     if (prefix.n && prefix.p[prefix.n - 1] != '/')
@@ -264,12 +267,6 @@ static const struct store_ops s3_ops = {
 
 /* Making one. */
 
-static bool region_valid(const char *region)
-{
-    size_t n = strlen(region);
-    return n && n < 40 && strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
-}
-
 /* No control characters, which would end a field and begin another. */
 static bool secret_valid(const char *text)
 {
@@ -279,33 +276,31 @@ static bool secret_valid(const char *text)
     return true;
 }
 
-static int check_options(const struct store_options *o, struct err *err)
+/* An SSE-C key travels with every request: not past anybody who listens. */
+static bool may_carry_key(const char *endpoint)
+{
+    struct slice s = slice_of(endpoint);
+    return !endpoint || slice_starts(s, SLICE_LIT("https://")) ||
+           slice_starts(s, SLICE_LIT("http://127.0.0.1")) ||
+           slice_starts(s, SLICE_LIT("http://[::1]"));
+}
+
+static int check_options(const struct store_options *o, const char *endpoint, struct err *err)
 {
     if (o->region && !region_valid(o->region))
         return err_set(err, EINVAL, "the region has other than lower-case letters, digits and `-`");
-    if (!o->no_sign_request && (!o->access_key_id || !o->secret_access_key))
-        return err_set(
-            err, EINVAL,
-            "no credentials for S3: an access key id with its secret, or no-sign-request");
+    if (!o->no_sign_request && !o->access_key_id != !o->secret_access_key)
+        return err_set(err, EINVAL, "half of a key pair: an access key id needs its secret");
     if (!secret_valid(o->access_key_id) || !secret_valid(o->session_token))
         return err_set(err, EINVAL, "the credentials contain control characters");
+    if (!secret_valid(o->sse) || !secret_valid(o->sse_kms_key_id))
+        return err_set(err, EINVAL, "sse or sse-kms-key-id contain control characters");
+    if (o->sse_c_key && !may_carry_key(endpoint))
+        return err_set(err, EINVAL, "sse-c-key-file needs https: the key travels");
     if (o->deadline_ms < 0 || o->deadline_ms > REQUEST_DEADLINE_MS)
         return err_set(err, EINVAL, "a store's deadline of %lld ms; at most %d",
                        (long long)o->deadline_ms, REQUEST_DEADLINE_MS);
     return 0;
-}
-
-static char *copy_or_null(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
-/* AWS's own address of the bucket. */
-static void add_aws_origin(struct buf *out, const char *bucket, const char *region, bool path_style)
-{
-    const char *domain = strncmp(region, "cn-", 3) == 0 ? "amazonaws.com.cn" : "amazonaws.com";
-    buf_addf(out, "https://%s%ss3.%s.%s", path_style ? "" : bucket, path_style ? "" : ".", region,
-             domain);
 }
 
 /* Names that are no part of a host name, or not below the wildcard of the certificate. */
@@ -314,48 +309,126 @@ static bool needs_path_style(const char *bucket)
     return bucket[strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0';
 }
 
+/* The style that a host's address has room for. */
+static int choose_style(const struct url *url, const struct store_options *o, bool *path_style,
+                        struct err *err)
+{
+    struct slice wanted = slice_of(o->addressing ? o->addressing : "auto");
+    if (slice_is(wanted, "virtual") && needs_path_style(url->bucket))
+        return err_set(err, EINVAL, "bucket %.63s cannot be part of a host's name: addressing path",
+                       url->bucket);
+    if (slice_is(wanted, "virtual") && url->endpoint && strchr(url->endpoint, '['))
+        return err_set(err, EINVAL, "an address has no host names below it: addressing path");
+    if (slice_is(wanted, "path") || slice_is(wanted, "virtual"))
+        *path_style = slice_is(wanted, "path");
+    else if (slice_is(wanted, "auto"))
+        *path_style = url->endpoint || needs_path_style(url->bucket);
+    else
+        return err_set(err, EINVAL, "addressing %.20s: it is auto, path or virtual", o->addressing);
+    return 0;
+}
+
+/* The key as the fields have it: base64, and its MD5 (RFC 1864), as S3 wants it. */
+static int set_sse_c_key(struct s3_bucket *b, const char *hex, struct err *err)
+{
+    uint8_t key[32], md5[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    bool ok = strlen(hex) == 2 * sizeof key;
+    for (size_t i = 0; ok && i < sizeof key; i++) {
+        int high = text_hex_digit(hex[2 * i]), low = text_hex_digit(hex[2 * i + 1]);
+        ok = high >= 0 && low >= 0;
+        key[i] = (uint8_t)(high << 4 | low);
+    }
+    ok = ok && EVP_Digest(key, sizeof key, md5, &n, EVP_md5(), NULL) == 1;
+    if (ok) {
+        (void)EVP_EncodeBlock((unsigned char *)b->sse_c_key, key, sizeof key);
+        (void)EVP_EncodeBlock((unsigned char *)b->sse_c_key_md5, md5, (int)n);
+    }
+    explicit_bzero(key, sizeof key);
+    return ok ? 0 : err_set(err, EINVAL, "an SSE-C key has 32 bytes");
+}
+
+/* The proxy of the environment may be told by the host that is asked. */
+static int set_proxy(struct s3_bucket *b, const struct store_options *o, struct err *err)
+{
+    AUTO(buf) struct buf host = {0};
+    buf_init(&host, 2 * URL_BYTES_MAX);
+    s3_bucket_origin(b, b->region, &host);
+    int rc = buf_check(&host, err);
+    const char *proxy = rc == 0 ? proxy_for(o, host.data) : NULL;
+    if (proxy && !(b->proxy_url = strdup(proxy)))
+        return err_set(err, ENOMEM, "out of memory");
+    return rc;
+}
+
+static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct store_options *o,
+                       struct err *err)
+{
+    const char *region = o->region ? o->region : "us-east-1";
+    int rc = choose_style(url, o, &b->path_style, err);
+    if (rc == 0 && o->sse_c_key)
+        rc = set_sse_c_key(b, o->sse_c_key, err);
+    if (rc < 0)
+        return rc;
+    memcpy(b->region, region, strlen(region) + 1); /* checked */
+    b->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
+    b->requester_pays = o->requester_pays;
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {
+        {&b->name, url->bucket},
+        {&b->endpoint, url->endpoint},
+        {&b->ca_bundle, o->ca_bundle},
+        {&b->sse, o->sse},
+        {&b->sse_kms_key_id, o->sse_kms_key_id},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (texts[i].from && !(*texts[i].to = strdup(texts[i].from)))
+            return err_set(err, ENOMEM, "out of memory");
+    return set_proxy(b, o, err);
+}
+
 static int fill(struct s3 *s, const struct url *url, const struct store_options *o, struct err *err)
 {
-    struct s3_bucket *b = &s->bucket;
-    const char *region = o->region ? o->region : "us-east-1";
-    AUTO(buf) struct buf origin = {0}, canonical = {0}, home = {0};
+    AUTO(buf) struct buf canonical = {0}, home = {0};
     size_t prefix = strlen(url->prefix);
-    buf_init(&origin, URL_BYTES_MAX);
     buf_init(&canonical, 2 * URL_BYTES_MAX);
     buf_init(&home, 2 * URL_BYTES_MAX);
     buf_addf(&home, "s3://%s%s%.*s", url->bucket, prefix ? "/" : "", (int)(prefix ? prefix - 1 : 0),
              url->prefix);
-    b->path_style = url->endpoint || needs_path_style(url->bucket);
-    if (url->endpoint)
-        buf_add_str(&origin, url->endpoint);
-    else
-        add_aws_origin(&origin, url->bucket, region, b->path_style);
     url_format(url, &canonical);
-    b->sign = !o->no_sign_request;
-    b->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
-    b->origin = buf_steal_str(&origin);
-    b->name = strdup(url->bucket);
-    b->region = strdup(region);
-    b->access_key_id = b->sign ? strdup(o->access_key_id) : NULL;
-    b->secret_access_key = b->sign ? strdup(o->secret_access_key) : NULL;
-    b->session_token = copy_or_null(o->session_token);
-    b->ca_bundle = copy_or_null(o->ca_bundle);
-    b->proxy_url = copy_or_null(o->proxy_url);
+    int rc = fill_bucket(&s->bucket, url, o, err);
+    if (rc < 0)
+        return rc;
     s->prefix = strdup(url->prefix);
     s->store.url = buf_steal_str(&canonical);
     s->store.home = buf_steal_str(&home);
-    bool whole = b->origin && b->name && b->region && s->prefix && s->store.url && s->store.home &&
-                 (!b->sign || (b->access_key_id && b->secret_access_key)) &&
-                 (b->session_token || !o->session_token) && (b->ca_bundle || !o->ca_bundle) &&
-                 (b->proxy_url || !o->proxy_url);
-    return whole ? 0 : err_set(err, ENOMEM, "out of memory");
+    return s->prefix && s->store.url && s->store.home ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
-struct store *s3_new(const struct url *url, const struct store_options *options, struct http *http,
-                     struct err *err)
+/*
+ * Credentials are looked for at once, so that who mounts is told that there are none. That nobody
+ * answers is no reason not to mount.
+ */
+static int find_credentials(struct s3 *s, const struct store_options *o,
+                            const struct store_runtime *runtime, struct err *err)
 {
-    if (check_options(options, err) < 0)
-        return NULL;
+    struct credentials first = {0};
+    struct err why = ERR_INIT;
+    if (o->no_sign_request)
+        return 0;
+    s->bucket.credentials = credentials_new(o, s->http, runtime->secrets, err);
+    if (!s->bucket.credentials)
+        return -err->code;
+    int rc = renewed_get(s->bucket.credentials, &first, &why);
+    explicit_bzero(&first, sizeof first);
+    return rc == -EACCES ? err_copy(err, &why) : 0;
+}
+
+struct store *s3_new(const struct url *url, const struct store_options *options,
+                     const struct store_runtime *runtime, struct err *err)
+{
     AUTO(buf) struct buf endpoint = {0};
     buf_init(&endpoint, URL_BYTES_MAX);
     struct url whole = *url; /* borrows its texts */
@@ -365,14 +438,17 @@ struct store *s3_new(const struct url *url, const struct store_options *options,
             return NULL;
         whole.endpoint = endpoint.data;
     }
+    if (check_options(options, whole.endpoint, err) < 0)
+        return NULL;
     struct s3 *s = calloc(1, sizeof *s);
     if (!s) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
     s->store.ops = &s3_ops;
-    s->http = http;
-    if (fill(s, &whole, options, err) < 0) {
+    s->http = runtime->http;
+    s3_bucket_init(&s->bucket);
+    if (fill(s, &whole, options, err) < 0 || find_credentials(s, options, runtime, err) < 0) {
         s3_free(&s->store);
         return NULL;
     }

@@ -9,10 +9,11 @@
 
 /*
  * Its url is `s3://bucket/prefix`, or `s3+ENDPOINT/bucket/prefix` where an endpoint was named. The
- * engine is borrowed. -EINVAL for options that fit no request: half of a key pair, a region with
+ * runtime's parts are borrowed. Blocks until credentials were found or nobody answers: -EACCES
+ * where there are none. -EINVAL for options that fit no request: half of a key pair, a region with
  * strange characters.
  */
-struct store *s3_new(const struct url *url, const struct store_options *options, struct http *http,
-                     struct err *err);
+struct store *s3_new(const struct url *url, const struct store_options *options,
+                     const struct store_runtime *runtime, struct err *err);
 
 #endif

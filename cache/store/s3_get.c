@@ -2,7 +2,7 @@
 #include "cache/store/s3_get.h"
 
 #include "base/text.h"
-#include "cache/store/s3_request.h"
+#include "cache/store/s3_send.h"
 
 /* An answer that cannot be right is asked for again, but not for a whole deadline. */
 #define BROKEN_ANSWERS_MAX 3
@@ -184,18 +184,17 @@ static void ranged_free(struct ranged *g)
     free(g);
 }
 
-static void get_done(struct http_request *http)
+static void get_done(struct s3_request *q)
 {
-    struct ranged *g = get_of(http);
+    struct ranged *g = CONTAINER_OF(q, struct ranged, request);
     struct store_get *get = g->get;
     get->rc = judge_get(g, &get->info, &get->err);
-    get->got = get->rc == 0 ? http->got : 0;
+    get->got = get->rc == 0 ? q->http.got : 0;
     ranged_free(g);
     get->done(get);
 }
 
-int s3_get_start(struct http *http, const struct s3_bucket *bucket, char *key,
-                 struct store_get *get)
+int s3_get_start(struct http *http, struct s3_bucket *bucket, char *key, struct store_get *get)
 {
     struct ranged *g = calloc(1, sizeof *g);
     if (!g) {
@@ -226,7 +225,6 @@ int s3_get_start(struct http *http, const struct s3_bucket *bucket, char *key,
     g->request.http.accept = get_accept;
     g->request.http.arrived = get_arrived;
     g->request.http.again = get_again;
-    g->request.http.done = get_done;
-    http_submit(http, &g->request.http);
+    s3_send(&g->request, http, get_done);
     return -EINPROGRESS;
 }

@@ -14,7 +14,6 @@
  * this returns; what get holds belongs to the engine's thread then. Else -errno, get->err is set
  * and done will not run. A range at or after the end is no error: nothing is got.
  */
-int s3_get_start(struct http *http, const struct s3_bucket *bucket, char *key,
-                 struct store_get *get);
+int s3_get_start(struct http *http, struct s3_bucket *bucket, char *key, struct store_get *get);
 
 #endif

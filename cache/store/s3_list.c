@@ -217,6 +217,8 @@ static int on_problem_element(void *arg, const struct xml_element *e, struct err
         copy_cut(p->code, sizeof p->code, e->text);
     else if (slice_is(e->name, "Message"))
         copy_cut(p->message, sizeof p->message, e->text);
+    else if (slice_is(e->name, "Region"))
+        copy_cut(p->region, sizeof p->region, e->text);
     else if (slice_is(e->name, "ActualObjectSize"))
         p->has_size = text_parse_u64(e->text, INT64_MAX, &p->size);
     return 0;

@@ -52,7 +52,8 @@ int s3_versioning_parse(struct slice xml, bool *keeps, struct err *err);
 struct s3_problem {
     char code[64];
     char message[160];
-    bool has_size; /* InvalidRange tells the object's size */
+    char region[48]; /* where the bucket is, or the signature should be for */
+    bool has_size;   /* InvalidRange tells the object's size */
     uint64_t size;
 };
 

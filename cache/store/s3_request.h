@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request to a bucket: its address, its signature, and what its answer means.
+ * One request to a bucket: its address, its signature, and what its answer means. Sending is
+ * s3_send.h's.
  *
  *   https://bucket.s3.REGION.amazonaws.com/KEY   AWS's own
  *   ENDPOINT/bucket/KEY                          path style: endpoints, and buckets with dots, for
@@ -11,36 +12,72 @@
 #ifndef CACHE_STORE_S3_REQUEST_H
 #define CACHE_STORE_S3_REQUEST_H
 
+#include "base/lock.h"
+#include "cache/store/credentials.h"
+#include "cache/store/region.h"
 #include "cache/store/s3_list.h"
 #include "cache/store/sigv4.h"
 
-/* Where a bucket is and who asks. Immutable. */
+/* Where a bucket is and who asks. Immutable, but for what has a lock. */
 struct s3_bucket {
-    char *origin; /* "https://host:port" */
     char *name;
+    char *endpoint; /* "https://host:port", before which a virtual host's name comes; NULL: AWS's */
     bool path_style;
-    bool sign;
     int64_t deadline_ms;
-    char *region;
-    char *access_key_id, *secret_access_key;     /* where it signs */
-    char *session_token, *ca_bundle, *proxy_url; /* may be NULL */
+    struct renewed *credentials; /* of struct credentials; NULL: nothing is signed */
+    char *ca_bundle, *proxy_url; /* may be NULL */
+
+    bool requester_pays;
+    char *sse, *sse_kms_key_id; /* of what is written; may be NULL */
+    char sse_c_key[48];         /* base64, as is the MD5 of the key; empty: none */
+    char sse_c_key_md5[28];
+
+    struct lock lock;
+    char region[REGION_BYTES_MAX]; /* lock: the bucket's may turn out to be another */
 };
 
+/* Before anything else is done with a zeroed one. */
+void s3_bucket_init(struct s3_bucket *b);
 void s3_bucket_done(struct s3_bucket *b);
 
-#define S3_REQUEST_FIELDS_MAX 12
+/*
+ * The bucket is in that region, says a server. True where requests now go, or are signed, for it:
+ * AWS's own only ever within the domain that they went to before.
+ */
+bool s3_bucket_move(struct s3_bucket *b, const char *region);
+
+/* "https://host" of the bucket in a region, appended. */
+void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf *out);
+
+#define S3_REQUEST_FIELDS_MAX 20
 /* Of an answer that should have none but an error's sentence. */
 #define S3_ERROR_BYTES_MAX (64 * KIB)
 
 struct s3_request {
     struct http_request http; /* its `text` holds the body of a listing or an error */
-    const struct s3_bucket *bucket;
+    struct s3_bucket *bucket;
     const char *key; /* whole, for messages; borrowed */
+    const char *if_match;
+    bool if_absent;
+
+    /* What it was signed for. */
+    struct credentials credentials;
+    char region[REGION_BYTES_MAX];
 
     /* What http points to. */
     struct http_field fields[S3_REQUEST_FIELDS_MAX];
-    struct buf url, authorization;
+    struct buf path, query; /* as sent */
+    struct buf origin, url, authorization;
     char range[64], date[24], payload_sha256[65];
+
+    /* s3_send's. */
+    struct http *engine;
+    void (*done)(struct s3_request *q);
+    struct event *ended;
+    struct renewed_wait wait;
+    int64_t until_ms;
+    unsigned corrections, fetches;
+    bool refused; /* with the credentials that it has */
 };
 
 struct s3_parts {
@@ -55,11 +92,17 @@ struct s3_parts {
     size_t text_max;     /* of the answer's body */
 };
 
-/* Addresses and signs at this moment. s3_request_done also where it failed. */
-int s3_request_init(struct s3_request *q, const struct s3_bucket *bucket,
-                    const struct s3_parts *parts, struct err *err);
+/* s3_request_done also where it failed. */
+int s3_request_init(struct s3_request *q, struct s3_bucket *bucket, const struct s3_parts *parts,
+                    struct err *err);
 void s3_request_done(struct s3_request *q);
 DEFINE_AUTO_DONE(s3_request, struct s3_request, s3_request_done)
+
+/* Addresses it to the bucket's region and signs it at this moment, with its credentials. */
+int s3_request_address(struct s3_request *q, struct err *err);
+
+/* What the answer says where it is not a success. */
+struct s3_problem s3_request_problem(const struct s3_request *q);
 
 /*
  * 0 where the answer is a success. Else the errno of the table in status.h, and a message that

@@ -3,6 +3,7 @@
 
 #include "base/lock.h"
 #include "base/text.h"
+#include "cache/store/s3_send.h"
 
 /* Pages without an entry, which a server may send, one after the other. */
 #define EMPTY_PAGES_MAX 100
@@ -93,9 +94,9 @@ static unsigned free_count(const struct walk *w)
     return count;
 }
 
-static void on_answer(struct http_request *http)
+static void on_answer(struct s3_request *q)
 {
-    struct ask *a = CONTAINER_OF(http, struct ask, request.http);
+    struct ask *a = CONTAINER_OF(q, struct ask, request);
     struct walk *w = a->part->walk;
     WITH_LOCK (&w->lock) {
         a->next = w->answered;
@@ -116,9 +117,8 @@ static int send(struct ask *a, const struct sigv4_parameter *parameters, size_t 
     int rc = s3_request_init(&a->request, w->what->bucket, &parts, w->err);
     if (rc < 0)
         return rc;
-    a->request.http.done = on_answer;
     w->under_way++;
-    http_submit(w->what->http, &a->request.http);
+    s3_send(&a->request, w->what->http, on_answer);
     return 0;
 }
 

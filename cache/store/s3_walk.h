@@ -27,7 +27,7 @@
 
 struct s3_walk {
     struct http *http;
-    const struct s3_bucket *bucket;
+    struct s3_bucket *bucket;
     const char *prefix;      /* whole, as all keys here */
     const char *start_after; /* or NULL */
     bool recursive;

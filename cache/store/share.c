@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/lock.h"
+#include "cache/store/settings.h"
 
 /* One store and those who have it. */
 struct store_share {
@@ -40,13 +41,14 @@ void store_shares_free(struct store_shares *s)
 
 static int digest(const struct store_options *o, uint8_t out[SHA256_BYTES], struct err *err)
 {
-    const char *texts[] = {o->endpoint_url,  o->region,    o->access_key_id, o->secret_access_key,
-                           o->session_token, o->ca_bundle, o->proxy_url};
     AUTO(buf) struct buf all = {0};
     buf_init(&all, 64 * KIB);
-    buf_addf(&all, "%d %lld", o->no_sign_request, (long long)o->deadline_ms);
-    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        buf_addf(&all, "\n%zu %s", texts[i] ? strlen(texts[i]) : 0, texts[i] ? texts[i] : "-");
+    buf_addf(&all, "%d %lld %d %u %u", o->no_sign_request, (long long)o->deadline_ms,
+             o->aws_profile_chosen, (unsigned)o->uid, (unsigned)o->gid);
+    for (size_t i = 0; i < settings_count; i++) {
+        const char *text = setting_counts(o, &settings[i]) ? setting_of(o, &settings[i]) : NULL;
+        buf_addf(&all, "\n%zu %s", text ? strlen(text) : 0, text ? text : "-");
+    }
     int rc = buf_check(&all, err);
     if (rc == 0)
         sha256(buf_slice(&all), out);

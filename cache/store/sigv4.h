@@ -9,7 +9,7 @@
 #include "cache/store/http.h"
 
 #define SIGV4_EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define SIGV4_FIELDS_MAX 16
+#define SIGV4_FIELDS_MAX 24
 #define SIGV4_PARAMETERS_MAX 16
 
 struct sigv4_credentials {

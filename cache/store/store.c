@@ -20,7 +20,7 @@ static struct store *open_own(const char *text, const struct store_options *opti
     case URL_LOCAL:
         return local_new(url.path, runtime->workers, err);
     case URL_S3:
-        return s3_new(&url, options, runtime->http, err);
+        return s3_new(&url, options, runtime, err);
     }
     (void)err_set(err, EINVAL, "no store for this kind of URL");
     return NULL;

@@ -142,8 +142,25 @@ struct store_options {
     bool no_sign_request;
     const char *access_key_id, *secret_access_key, *session_token; /* NULL where not given */
     const char *ca_bundle; /* file of PEM certificates, NULL: the system's */
-    const char *proxy_url; /* NULL: none; the environment's is never used */
-    int64_t deadline_ms;   /* of one request with its retries; 0: STORE_DEADLINE_MS */
+    const char *proxy_url; /* "off": none; NULL: that of the mount's environment, if any */
+    const char *https_proxy, *http_proxy, *no_proxy;
+    int64_t deadline_ms; /* of one request with its retries; 0: STORE_DEADLINE_MS */
+
+    /* Where AWS credentials are found if none are given: cache/store/credentials.h. */
+    const char *home, *path; /* HOME; PATH, for credential_process */
+    const char *aws_profile, *aws_config_file, *aws_credentials_file;
+    const char *aws_role_arn, *aws_role_session_name, *aws_token_file;
+    const char *aws_container_path, *aws_container_url;
+    const char *aws_container_token, *aws_container_token_file;
+    const char *aws_metadata_disabled, *aws_metadata_url, *aws_metadata_mode;
+    const char *aws_sts_url, *aws_sso_url, *aws_sso_oidc_url;
+    /* S3's special cases. */
+    const char *addressing;           /* "auto", "path", "virtual"; NULL: auto */
+    const char *sse, *sse_kms_key_id; /* encryption by the service of what is written */
+    const char *sse_c_key;            /* 64 hex digits: the key that objects are encrypted with */
+    bool requester_pays;
+    bool aws_profile_chosen; /* by an option: credentials of the environment do not count */
+    uint32_t uid, gid;       /* whose; what credential_process runs as */
 };
 
 /* Threads shared by all stores of a process. */
@@ -151,6 +168,8 @@ struct store_runtime {
     struct http *http;           /* the engine: cache/store/http.h */
     struct workers *workers;     /* what blocks on the local disk */
     struct store_shares *shares; /* NULL: every store is its opener's own */
+    /* Fetch credentials (cache/store/renewed.h). Nothing that waits for one may run on them. */
+    struct workers *secrets;
 };
 
 /*

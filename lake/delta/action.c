@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/action.h"
 
+#include "base/json.h"
 #include "base/limits.h"
-#include "lake/format/json.h"
 
 /* Items of one list or map: columns, features, configuration. */
 #define ITEMS_MAX 100000
@@ -286,6 +286,33 @@ static bool read_info(struct parse *p, struct delta_commit_info *out)
     return !json_failed(&p->j);
 }
 
+static bool read_sidecar(struct parse *p, struct delta_sidecar *out)
+{
+    struct slice key;
+    bool has_size = false;
+    *out = (struct delta_sidecar){0};
+    if (!json_enter_object(&p->j))
+        return false;
+    while (json_next_key(&p->j, &key)) {
+        bool ok = true;
+        if (json_null(&p->j))
+            continue;
+        if (slice_is(key, "path"))
+            ok = text(p, &out->path);
+        else if (slice_is(key, "sizeInBytes"))
+            has_size = ok = json_int64(&p->j, &out->size);
+        else
+            ok = json_skip(&p->j, NULL);
+        if (!ok)
+            return false;
+    }
+    if (json_failed(&p->j))
+        return false;
+    if (out->path.n == 0)
+        return wrong(p, "sidecar.path is missing");
+    return has_size && out->size >= 0 ? true : wrong(p, "sidecar.sizeInBytes is missing");
+}
+
 static bool read_value(struct parse *p, struct slice key, struct delta_action *out)
 {
     static const struct {
@@ -295,7 +322,8 @@ static bool read_value(struct parse *p, struct slice key, struct delta_action *o
                  {"remove", DELTA_REMOVE},
                  {"metaData", DELTA_METADATA},
                  {"protocol", DELTA_PROTOCOL},
-                 {"commitInfo", DELTA_COMMIT_INFO}};
+                 {"commitInfo", DELTA_COMMIT_INFO},
+                 {"sidecar", DELTA_SIDECAR}};
     enum delta_kind kind = DELTA_OTHER;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (slice_is(key, names[i].name))
@@ -316,6 +344,8 @@ static bool read_value(struct parse *p, struct slice key, struct delta_action *o
         return read_protocol(p, &out->protocol);
     case DELTA_COMMIT_INFO:
         return read_info(p, &out->info);
+    case DELTA_SIDECAR:
+        return read_sidecar(p, &out->sidecar);
     case DELTA_OTHER:
         break;
     }

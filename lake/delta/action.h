@@ -12,12 +12,13 @@
 #include "base/err.h"
 
 enum delta_kind {
-    DELTA_OTHER, /* cdc, txn, domainMetadata, sidecar, ...: of no effect on the files */
+    DELTA_OTHER, /* cdc, txn, domainMetadata, ...: of no effect on the files */
     DELTA_ADD,
     DELTA_REMOVE,
     DELTA_METADATA,
     DELTA_PROTOCOL,
     DELTA_COMMIT_INFO,
+    DELTA_SIDECAR, /* of checkpoints */
 };
 
 /* A list of texts, or of pairs. */
@@ -69,6 +70,12 @@ struct delta_commit_info {
     int64_t in_commit_timestamp;
 };
 
+/* A file of a checkpoint that holds its adds. */
+struct delta_sidecar {
+    struct slice path; /* a URI reference */
+    int64_t size;
+};
+
 struct delta_action {
     enum delta_kind kind;
     union {
@@ -76,6 +83,7 @@ struct delta_action {
         struct delta_metadata metadata;
         struct delta_protocol protocol;
         struct delta_commit_info info;
+        struct delta_sidecar sidecar;
     };
 };
 

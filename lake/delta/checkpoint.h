@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoints: a version's live files, metadata and protocol as Parquet, in one file or in parts.
- * Rows become the same actions that commits have. Tombstones are not read: what a checkpoint adds
- * is live. Blocks; bounded memory.
+ * Checkpoints: a version's live files, metadata and protocol, as Parquet in one file or in parts,
+ * or as a first file (Parquet or JSON lines) and sidecars (Parquet) that hold the files
+ * (PROTOCOL.md, "Checkpoints"). Rows become the same actions that commits have. Tombstones are not
+ * read: what a checkpoint adds is live. Blocks; bounded memory.
  */
 #ifndef LAKE_DELTA_CHECKPOINT_H
 #define LAKE_DELTA_CHECKPOINT_H
@@ -19,14 +20,14 @@ struct delta_sink {
 
 enum delta_checkpoint_part {
     DELTA_CHECKPOINT_STATE, /* metaData and protocol */
-    DELTA_CHECKPOINT_FILES, /* adds */
+    DELTA_CHECKPOINT_FILES, /* adds, in whatever file */
 };
 
 /*
  * Reads one half of a checkpoint, whose first file (with its parts behind it) comes from
  * delta_log_checkpoint. What the protocol requires must be there, as a column and in each row.
- * -EOPNOTSUPP (v2Checkpoint) where files stand in sidecars, -EBADMSG where the file is damaged:
- * the same version may be had from an older start. The store's and the sink's errors otherwise.
+ * -EBADMSG where a file is damaged or a sidecar missing: the same version may be had from an older
+ * start. The store's and the sink's errors otherwise.
  */
 int delta_checkpoint_read(struct store *store, const char *prefix,
                           const struct delta_log_file *file, enum delta_checkpoint_part part,

@@ -2,9 +2,9 @@
 #include "lake/delta/describe.h"
 
 #include "base/instant.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "lake/delta/object.h"
-#include "lake/format/json.h"
 
 /* Commits that are read for one answer, and up to which size their files are counted. */
 #define COMMITS_MAX 1000
@@ -59,6 +59,7 @@ static int take_action(struct summary *s, const struct delta_action *action, str
         return keep_info(s, &action->info, err);
     case DELTA_METADATA:
     case DELTA_PROTOCOL:
+    case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;
     }

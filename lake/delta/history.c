@@ -222,7 +222,7 @@ static int go_on(const struct delta_table *table, struct history *previous, stru
     if (rc < 0)
         return rc;
     const struct delta_files *c = &log.commits;
-    if (log.v2.n || c->n == 0 || c->at[0].fingerprint != last->fingerprint)
+    if (c->n == 0 || c->at[0].fingerprint != last->fingerprint)
         return 1;
     for (size_t i = 0; i < c->n; i++)
         if (c->at[i].name.version != last->number + (int64_t)i)

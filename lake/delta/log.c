@@ -10,6 +10,7 @@
 
 /* Files that a log may hold: each version with its commit, and checkpoints in parts. */
 #define LOG_FILES_MAX (2 * VERSIONS_MAX)
+#define UUIDS_BYTES_MAX (VERSIONS_MAX * 64)
 
 /* Takes exactly `digits` decimal digits off the front. */
 static bool take_digits(struct slice *s, size_t digits, uint64_t max, uint64_t *out)
@@ -40,6 +41,16 @@ static bool parse_parts(struct slice rest, struct delta_name *out)
     return true;
 }
 
+static bool is_uuid_name(struct slice name)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    struct slice ending = slice_from(name, sizeof form - 1);
+    for (size_t i = 0; i < sizeof form - 1; i++)
+        if (i >= name.n || (form[i] == '-' ? name.p[i] != '-' : text_hex_digit(name.p[i]) < 0))
+            return false;
+    return slice_is(ending, ".json") || slice_is(ending, ".parquet");
+}
+
 struct delta_name delta_name_parse(struct slice name)
 {
     struct delta_name out = {.kind = DELTA_NAME_OTHER};
@@ -55,24 +66,30 @@ struct delta_name delta_name_parse(struct slice name)
         return out;
     else if (parse_parts(name, &out))
         out.kind = DELTA_NAME_CHECKPOINT;
-    else if (name.n > 36 && name.p[8] == '-' &&
-             (slice_is(slice_from(name, 36), ".json") ||
-              slice_is(slice_from(name, 36), ".parquet")))
-        out.kind = DELTA_NAME_V2;
+    else if (is_uuid_name(name)) {
+        out.kind = DELTA_NAME_CHECKPOINT;
+        out.uuid = name;
+    }
     return out;
+}
+
+bool delta_name_is_json(const struct delta_name *name)
+{
+    return name->kind == DELTA_NAME_CHECKPOINT && slice_ends(name->uuid, SLICE_LIT(".json"));
 }
 
 void delta_log_init(struct delta_log *log)
 {
-    *log = (struct delta_log){
-        {NULL, 0, 0, VERSIONS_MAX}, {NULL, 0, 0, LOG_FILES_MAX}, {NULL, 0, 0, VERSIONS_MAX}};
+    *log =
+        (struct delta_log){.commits = {.max = VERSIONS_MAX}, .checkpoints = {.max = LOG_FILES_MAX}};
+    arena_init(&log->uuids, UUIDS_BYTES_MAX);
 }
 
 void delta_log_done(struct delta_log *log)
 {
     vec_done(&log->commits);
     vec_done(&log->checkpoints);
-    vec_done(&log->v2);
+    arena_done(&log->uuids);
 }
 
 /* Of what a listing tells about a file: another one of that name is told apart. */
@@ -96,9 +113,11 @@ int delta_log_add(struct delta_log *log, struct slice name, const struct store_e
     case DELTA_NAME_CHECKPOINT:
         to = &log->checkpoints;
         break;
-    case DELTA_NAME_V2:
-        to = &log->v2;
-        break;
+    }
+    if (file.name.uuid.n) {
+        file.name.uuid = arena_slice(&log->uuids, file.name.uuid);
+        if (!file.name.uuid.p)
+            return arena_failed(&log->uuids, "the names of checkpoints", err);
     }
     file.fingerprint = fingerprint_of(entry);
     int rc = vec_push(to, file);
@@ -113,7 +132,9 @@ static int compare_files(const void *a, const void *b)
         return x->version < y->version ? -1 : 1;
     if (x->parts != y->parts)
         return x->parts < y->parts ? -1 : 1;
-    return (x->part > y->part) - (x->part < y->part);
+    if (x->part != y->part)
+        return x->part < y->part ? -1 : 1;
+    return slice_cmp(x->uuid, y->uuid);
 }
 
 static void sort_files(struct delta_files *files)
@@ -141,7 +162,7 @@ static void keep_complete(struct delta_files *files)
         size_t n = group_at(files, i);
         uint32_t parts = files->at[i].name.parts;
         bool complete = parts == 0 || n == parts;
-        for (size_t k = 1; complete && k < n; k++)
+        for (size_t k = 1; parts && complete && k < n; k++)
             complete = files->at[i + k].name.part != files->at[i + k - 1].name.part;
         if (kept && files->at[kept - 1].name.version == files->at[i].name.version)
             complete = false;
@@ -159,7 +180,6 @@ void delta_log_finish(struct delta_log *log)
 {
     sort_files(&log->commits);
     sort_files(&log->checkpoints);
-    sort_files(&log->v2);
     keep_complete(&log->checkpoints);
 }
 
@@ -239,10 +259,6 @@ static int unreachable(const struct delta_log *log, int64_t newest, struct err *
     int64_t first = newest;
     while (first > 0 && delta_log_commit(log, first - 1))
         first--;
-    if (log->v2.n && log->v2.at[log->v2.n - 1].name.version >= first - 1)
-        return err_set(err, EOPNOTSUPP,
-                       "v2Checkpoint: version %lld needs a checkpoint of version 2",
-                       (long long)newest);
     return err_set(err, EBADMSG, "commits before %lld are missing", (long long)first);
 }
 
@@ -273,8 +289,6 @@ int delta_log_versions(const struct delta_log *log, struct delta_files *out, str
         commit += c != NULL;
         checkpoint += k ? (k->name.parts ? k->name.parts : 1) : 0;
     }
-    if (log->v2.n && log->v2.at[log->v2.n - 1].name.version > newest)
-        newest = log->v2.at[log->v2.n - 1].name.version;
     return newest != last ? unreachable(log, newest, err) : 0;
 }
 
@@ -284,6 +298,9 @@ void delta_log_key(struct buf *out, const char *prefix, const struct delta_name 
     buf_reset(out);
     if (name->kind == DELTA_NAME_COMMIT)
         buf_addf(out, "%s_delta_log/%020lld.json", prefix, version);
+    else if (name->uuid.n)
+        buf_addf(out, "%s_delta_log/%020lld.checkpoint.%.*s", prefix, version,
+                 SLICE_FMT(name->uuid));
     else if (name->parts == 0)
         buf_addf(out, "%s_delta_log/%020lld.checkpoint.parquet", prefix, version);
     else

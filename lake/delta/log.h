@@ -6,10 +6,10 @@
  *   00000000000000000012.json                                     a commit
  *   00000000000000000010.checkpoint.parquet                       a checkpoint
  *   00000000000000000010.checkpoint.0000000001.0000000002.parquet one part of two
- *   00000000000000000010.checkpoint.<uuid>.json, .parquet         version 2: not usable yet
+ *   00000000000000000010.checkpoint.<uuid>.json, .parquet         of version 2, named by a UUID
  *
  * Everything else is of no interest: checksums, compacted commits, `_last_checkpoint` (a hint, not
- * needed where there is a listing), staged commits, sidecars.
+ * needed where there is a listing), staged commits; sidecars are named by their checkpoint.
  *
  * A version can be made where it has a complete checkpoint, or a commit and the version before it
  * can be made; version 0 needs its commit only. Not thread-safe.
@@ -17,20 +17,25 @@
 #ifndef LAKE_DELTA_LOG_H
 #define LAKE_DELTA_LOG_H
 
+#include "base/arena.h"
 #include "base/limits.h"
 #include "base/vec.h"
 #include "cache/store/store.h"
 
-enum delta_name_kind { DELTA_NAME_OTHER, DELTA_NAME_COMMIT, DELTA_NAME_CHECKPOINT, DELTA_NAME_V2 };
+enum delta_name_kind { DELTA_NAME_OTHER, DELTA_NAME_COMMIT, DELTA_NAME_CHECKPOINT };
 
 struct delta_name {
     enum delta_name_kind kind;
     int64_t version;
     uint32_t part, parts; /* of a checkpoint in parts, from 1; 0 of 0: in one file */
+    struct slice uuid;    /* of a checkpoint named by a UUID, with its ending; borrowed */
 };
 
-/* What a name in the log means. Pure. */
+/* What a name in the log means. Pure; the answer points into the name. */
 struct delta_name delta_name_parse(struct slice name);
+
+/* A checkpoint whose first file is JSON: it names metadata, and sidecars with the files. */
+bool delta_name_is_json(const struct delta_name *name);
 
 struct delta_log_file {
     struct delta_name name;
@@ -48,7 +53,7 @@ struct delta_files {
 struct delta_log {
     struct delta_files commits;     /* by version */
     struct delta_files checkpoints; /* of complete ones only, by version and part */
-    struct delta_files v2;          /* checkpoints of version 2, by version */
+    struct arena uuids;
 };
 
 void delta_log_init(struct delta_log *log);
@@ -78,8 +83,7 @@ const struct delta_log_file *delta_log_checkpoint(const struct delta_log *log, i
 
 /*
  * The versions that can be made, each by its commit (or the checkpoint that is left of it), into
- * out. -EIO where the newest one cannot (names the gap), -EOPNOTSUPP where it could by a checkpoint
- * of version 2.
+ * out. -EBADMSG where the newest one cannot (names the gap).
  */
 int delta_log_versions(const struct delta_log *log, struct delta_files *out, struct err *err);
 

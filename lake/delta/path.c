@@ -3,9 +3,9 @@
 
 #include <strings.h>
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "lake/format/json.h"
 
 #define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
 

@@ -96,6 +96,7 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_PROTOCOL:
         return delta_state_protocol(r->state, &action->protocol, err);
     case DELTA_COMMIT_INFO:
+    case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
         break;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/state.h"
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "lake/format/json.h"
 
 /* Metadata with its lists; text decoded from JSON is no longer than the line it came in. */
 #define STATE_BYTES_MAX (2 * JSON_LINE_BYTES_MAX)

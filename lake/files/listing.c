@@ -2,7 +2,7 @@
 #include "lake/files/listing.h"
 
 #include "base/hash.h"
-#include "lake/format/json.h"
+#include "base/json.h"
 #include "lake/index/sort.h"
 #include "lake/left_out.h"
 

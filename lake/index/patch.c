@@ -161,5 +161,7 @@ int patch_check_path(struct patch *p, struct slice path, struct err *err)
         return rc;
     struct slice name = text_basename(path);
     rc = check_no_file(p, p->dir, name, path, err);
-    return rc < 0 ? rc : check_no_dir(p, p->dir, name, path, err);
+    if (rc == 0)
+        rc = check_no_dir(p, p->dir, name, path, err);
+    return rc == 0 && run_lost(p->removals.base) ? run_damaged("its disk failed", 0, err) : rc;
 }

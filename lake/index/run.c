@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a run and its tables. The map would raise SIGBUS if the file were cut short under it: it
- * is ours alone (0600, in a directory of 0700), is never written again once it has its name, and a
- * new one replaces it by a rename, which leaves the old one whole to those that have it mapped.
+ * Opening a run and its tables. The file is ours alone (0600, in a directory of 0700), is never
+ * written again once it has its name, and a new one replaces it by a rename, which leaves the old
+ * one whole to those that have it mapped. Its disk may die: then the run is lost (base/guard.h).
  */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/guard.h"
 #include "base/hash.h"
 #include "lake/index/run_private.h"
 
@@ -28,6 +29,8 @@ static int check_page(const struct run *r, uint64_t page, struct err *err)
 int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err)
 {
     const struct run_section *s = &r->head.sections[place.section];
+    if (run_lost(r))
+        return err_set(err, EUCLEAN, "the index cannot be read any more: its disk failed");
     if (place.offset > s->bytes || place.bytes > s->bytes - place.offset)
         return run_damaged("a place outside of section", place.section, err);
     uint64_t at = s->page * RUN_PAGE_BYTES + place.offset;
@@ -150,6 +153,7 @@ int run_open(int dirfd, const char *name, struct run **out, struct err *err)
         return err_set(err, errno, "%s: mmap: %s", name, strerror(errno));
     r->map = map;
     r->map_bytes = (size_t)st.st_size;
+    r->guard = guard_map_add(map, r->map_bytes);
     int rc = check_header(r, err);
     if (rc == 0)
         rc = check_tables(r, err);
@@ -169,11 +173,18 @@ void run_unref(struct run *r)
 {
     if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (r->map)
+    if (r->map) {
+        guard_map_remove(r->guard);
         (void)munmap((void *)(uintptr_t)r->map, r->map_bytes); /* it was mapped so */
+    }
     free((void *)r->checked);
     free(r->name);
     free(r);
+}
+
+bool run_lost(const struct run *r)
+{
+    return guard_map_lost(r->guard);
 }
 
 const char *run_name(const struct run *r)

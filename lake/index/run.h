@@ -31,6 +31,9 @@ struct run;
 int run_open(int dirfd, const char *name, struct run **out, struct err *err);
 struct run *run_ref(struct run *r);
 void run_unref(struct run *r);
+/* Its disk has failed under it: what was read lately, and is read from now on, may be wrong. Who
+ * has used functions that cannot fail asks this before he believes them. */
+bool run_lost(const struct run *r);
 DEFINE_AUTO(run, struct run *, run_unref)
 
 /* The name that it was opened by; borrowed while the run lives. */

@@ -265,6 +265,8 @@ int run_cursor_next(struct run_cursor *c, struct entry *out, struct err *err)
         rc = enter_block(c, c->block, err);
     if (rc == 0)
         rc = decode(c, out, err);
+    if (rc == 0 && run_lost(c->run))
+        rc = run_damaged("its disk failed at file", c->ordinal, err);
     return rc < 0 ? rc : 1;
 }
 

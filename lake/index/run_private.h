@@ -13,6 +13,7 @@ struct run {
     char *name; /* that it was opened by */
     const uint8_t *map;
     size_t map_bytes;
+    int guard; /* of the map: base/guard.h */
     struct run_header head;
     const uint32_t *sums;      /* in the map; checked on open */
     size_t pages;              /* that have a sum */
@@ -33,7 +34,6 @@ struct run_place {
 
 /* The bytes, their pages checked. *out points into the map. -EUCLEAN. */
 int run_touch(const struct run *r, struct run_place place, const uint8_t **out, struct err *err);
-
 
 /* The key at a position of the key table, which run_check_keys has checked. */
 struct run_key run_key_at(const struct run *r, uint32_t position);

@@ -2,8 +2,8 @@
 /* What json_skip takes, a walk takes too, and both end at the same byte. */
 #include <assert.h>
 
+#include "base/json.h"
 #include "base/limits.h"
-#include "lake/format/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/workers.h"
 #include "lake/delta/delta.h"
 #include "lake/delta/runs.h"
-#include "lake/format/json.h"
 
 #define PROTOCOL "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
 #define METADATA                                                                                   \
@@ -296,7 +296,7 @@ static void test_wrong_checkpoints(void **state)
         {"no_minWriterVersion", "protocol.minWriterVersion is missing"},
         {"null_minWriterVersion", "protocol.minWriterVersion is null"},
         {"features_text", "protocol.readerFeatures.*.* is missing"},
-        {"two_actions", "two of metaData, protocol and sidecar in one row"},
+        {"two_actions", "two of add, metaData, protocol and sidecar in one row"},
         {"no_protocol", "no protocol action"},
         {"no_metadata", "no metaData action"},
     };

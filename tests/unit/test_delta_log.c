@@ -56,8 +56,8 @@ static void test_names(void **state)
         {PART(3, 1, 2), DELTA_NAME_CHECKPOINT},
         {PART(3, 3, 2), DELTA_NAME_OTHER},
         {PART(3, 0, 2), DELTA_NAME_OTHER},
-        {V2(3), DELTA_NAME_V2},
-        {"00000000000000000003.checkpoint." UUID ".json", DELTA_NAME_V2},
+        {V2(3), DELTA_NAME_CHECKPOINT},
+        {"00000000000000000003.checkpoint." UUID ".json", DELTA_NAME_CHECKPOINT},
         {"00000000000000000003.checkpoint." UUID ".crc", DELTA_NAME_OTHER},
         {"00000000000000000003.crc", DELTA_NAME_OTHER},
         {"00000000000000000003.json.tmp", DELTA_NAME_OTHER},
@@ -103,10 +103,11 @@ static void test_versions(void **state)
         {{PART(3, 1, 2), COMMIT(4)}, "", -EBADMSG},
         {{PART(3, 1, 2), PART(3, 2, 2), COMMIT(4)}, "3c 4", 0},
         {{PART(3, 1, 3), PART(3, 1, 2), PART(3, 2, 2), COMMIT(4)}, "3c 4", 0},
-        {{V2(3), COMMIT(4)}, "", -EOPNOTSUPP},
-        {{V2(3)}, "", -EOPNOTSUPP},
+        {{V2(3), COMMIT(4)}, "3c 4", 0},
+        {{V2(3)}, "3c", 0},
         {{COMMIT(0), COMMIT(1), V2(1)}, "0 1", 0},
-        {{COMMIT(0), V2(2)}, "0", -EOPNOTSUPP},
+        {{COMMIT(0), V2(2)}, "0 2c", 0},
+        {{V2(3), CHECKPOINT(3), V2(3), COMMIT(4)}, "3c 4", 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char text[256];
@@ -124,13 +125,10 @@ static void test_reasons(void **state)
 {
     (void)state;
     static const char *const gap[] = {COMMIT(0), COMMIT(5), COMMIT(6)};
-    static const char *const v2[] = {V2(4), COMMIT(5)};
     char text[256];
     struct err err = ERR_INIT;
     assert_int_equal(versions(gap, 3, text, &err), -EBADMSG);
     assert_string_equal(err.msg, "commits before 5 are missing");
-    assert_int_equal(versions(v2, 2, text, &err), -EOPNOTSUPP);
-    assert_non_null(strstr(err.msg, "v2Checkpoint"));
 }
 
 /* Aim: the checkpoint that a version starts from is complete and not later. */

@@ -1,44 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files on the local disk: read within a maximum, replaced whole, made with their directories. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "tests/unit/temp_dir.h"
 
-struct fixture {
-    char path[64];
-    int dir;
-};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    (void)snprintf(f.path, sizeof f.path, "/tmp/tarn-file-XXXXXX");
-    assert_non_null(mkdtemp(f.path));
-    f.dir = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(f.dir >= 0);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    char command[128];
-    (void)close(f->dir);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->path);
-    return system(command);
-}
-
-static unsigned names_in(const struct fixture *f)
+static unsigned names_in(const struct temp_dir *f)
 {
     unsigned n = 0;
     DIR *d = opendir(f->path);
@@ -52,7 +22,7 @@ static unsigned names_in(const struct fixture *f)
 /* A file is read whole behind what the buffer holds; an empty one adds nothing. */
 static void test_read_appends(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     AUTO(buf) struct buf big = {0}, out = {0};
     buf_init(&big, MIB);
@@ -71,7 +41,7 @@ static void test_read_appends(void **state)
 /* A file of exactly the maximum is read; one byte more is too much and told as such. */
 static void test_read_within_the_maximum(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     static char data[200001];
     static const size_t maxima[] = {0, 1, 65535, 65536, 65537, 200000};
     for (size_t i = 0; i < ARRAY_SIZE(maxima); i++) {
@@ -91,7 +61,7 @@ static void test_read_within_the_maximum(void **state)
 /* An absent file is told as such, with its name. */
 static void test_absent(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     AUTO(buf) struct buf out = {0};
     buf_init(&out, 100);
@@ -102,7 +72,7 @@ static void test_absent(void **state)
 /* A replaced file has the new bytes alone, and nothing is left beside it. */
 static void test_replace(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     AUTO(buf) struct buf out = {0};
     buf_init(&out, 100);
@@ -120,7 +90,7 @@ static void test_replace(void **state)
 /* Where it cannot be replaced, what was there stays and nothing is left beside it. */
 static void test_replace_that_fails(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     assert_int_equal(mkdirat(f->dir, "d", 0700), 0);
     unsigned before = names_in(f);
@@ -136,7 +106,7 @@ static void test_replace_that_fails(void **state)
 /* Bytes at an offset come back, and a file that ends before is an error, not zeros. */
 static void test_positions(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     char data[6] = "";
     int fd = -1;
@@ -155,7 +125,7 @@ static void test_positions(void **state)
  * directory. */
 static void test_make_directories(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     char path[128];
     struct stat st;
@@ -191,7 +161,7 @@ static struct timespec atime_after_read(int dir)
 /* Who reads through a quiet directory leaves no trace in access times, and meets the same files. */
 static void test_quiet_directory(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     assert_int_equal(file_replace(f->dir, "read", SLICE_LIT("x"), 0600, &err), 0);
     AUTO_FD int quiet = file_quiet_dir(f->dir);
@@ -218,5 +188,5 @@ int main(void)
         cmocka_unit_test(test_make_directories),
         cmocka_unit_test(test_quiet_directory),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_dir_set_up, temp_dir_tear_down);
 }

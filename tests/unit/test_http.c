@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/lock.h"
 #include "base/text.h"
+#include "base/workers.h"
 #include "cache/store/http.h"
 #include "cache/store/store.h"
 
@@ -88,6 +89,7 @@ static void *serve(void *arg)
 }
 
 struct fixture {
+    struct workers *secrets;
     struct server server;
     struct http *http;
     struct store *store;
@@ -117,7 +119,8 @@ static void begin(struct fixture *f, const char *const *script, size_t script_n,
                                     .secret_access_key = "hunter2",
                                     .session_token = "tokentoken",
                                     .deadline_ms = deadline_ms};
-    struct store_runtime runtime = {.http = f->http};
+    f->secrets = workers_new("secrets", 1, NULL);
+    struct store_runtime runtime = {.http = f->http, .secrets = f->secrets};
     f->store = store_open("s3://bucket/lake", &options, &runtime, &f->err);
     assert_non_null(f->store);
 }
@@ -131,6 +134,7 @@ static void end(struct fixture *f)
     assert_null(strstr(f->err.msg, "hunter2"));
     assert_null(strstr(f->err.msg, "tokentoken"));
     store_free(f->store);
+    workers_free(f->secrets);
     http_free(f->http);
     assert_int_equal(eventfd_write(f->server.ending, 1), 0);
     assert_int_equal(pthread_join(f->server.thread, NULL), 0);
@@ -299,21 +303,56 @@ static void test_past_end(void **state)
     end(&f);
 }
 
-/* Refusals have their errno and are not tried again; redirects are not followed. */
+/* Refusals have their errno and are not tried again. */
 static void test_refusals(void **state)
 {
     (void)state;
     struct fixture f;
     char to[6];
-    BEGIN(&f, 10000, PLAIN("404 Not Found"), PLAIN("403 Forbidden"), PLAIN("401 Unauthorized"),
-          "HTTP/1.1 301 Moved\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\n"
-          "x-amz-bucket-region: eu-west-1\r\nContent-Length: 0\r\n\r\n");
+    BEGIN(&f, 10000, PLAIN("404 Not Found"), PLAIN("403 Forbidden"), PLAIN("401 Unauthorized"));
     assert_int_equal(get(&f, NULL, to, NULL), -ENOENT);
     assert_int_equal(get(&f, NULL, to, NULL), -EACCES);
     assert_int_equal(get(&f, NULL, to, NULL), -EACCES);
+    assert_int_equal(served(&f), 3);
+    end(&f);
+}
+
+#define ELSEWHERE(region)                                                                          \
+    "HTTP/1.1 301 Moved\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\n"                 \
+    "x-amz-bucket-region: " region "\r\nContent-Length: 0\r\n\r\n"
+
+/* Another region is signed for at the same host, once, and remembered; no host is followed. */
+static void test_region(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char to[6];
+    BEGIN(&f, 10000, ELSEWHERE("eu-west-1"), ELSEWHERE("eu-west-1"), ELSEWHERE("evil.example/"),
+          "HTTP/1.1 400 Bad\r\nConnection: close\r\n\r\n<Error><Code>AuthorizationHeaderMalformed"
+          "</Code><Region>ap-south-2</Region></Error>",
+          PLAIN("404 Not Found"));
     assert_int_equal(get(&f, NULL, to, NULL), -EIO);
-    assert_non_null(strstr(f.err.msg, "eu-west-1"));
-    assert_int_equal(served(&f), 4);
+    assert_int_equal(served(&f), 2);
+    assert_non_null(strstr(f.server.last, "/eu-west-1/s3/aws4_request"));
+    assert_int_equal(get(&f, NULL, to, NULL), -EIO);
+    assert_int_equal(served(&f), 3);
+    assert_int_equal(get(&f, NULL, to, NULL), -ENOENT);
+    assert_int_equal(served(&f), 5);
+    assert_non_null(strstr(f.server.last, "/ap-south-2/s3/aws4_request"));
+    end(&f);
+}
+
+/* Credentials that are refused, and that nobody has others for, are refused: one request. */
+static void test_refused_credentials(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char to[6];
+    BEGIN(&f, 10000,
+          "HTTP/1.1 400 Bad\r\nConnection: close\r\n\r\n<Error><Code>ExpiredToken</Code></Error>");
+    assert_int_equal(get(&f, NULL, to, NULL), -EACCES);
+    assert_non_null(strstr(f.err.msg, "ExpiredToken"));
+    assert_int_equal(served(&f), 1);
     end(&f);
 }
 
@@ -456,7 +495,6 @@ static void test_options(void **state)
     struct err err = ERR_INIT;
     struct store_runtime runtime = {0};
     const struct store_options bad[] = {
-        {.no_sign_request = false},
         {.access_key_id = "only-half"},
         {.no_sign_request = true, .region = "evil.example.com/"},
         {.no_sign_request = true, .endpoint_url = "http://user:hunter2@host"},
@@ -482,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_wrong_range), cmocka_unit_test(test_whole_instead),
         cmocka_unit_test(test_other_etag),  cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_past_end),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_region),      cmocka_unit_test(test_refused_credentials),
         cmocka_unit_test(test_list),        cmocka_unit_test(test_put_if_absent),
         cmocka_unit_test(test_many),        cmocka_unit_test(test_end_with_requests),
         cmocka_unit_test(test_options),

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "base/limits.h"
-#include "lake/format/json.h"
 
 static struct slice decode(const char *text, struct buf *scratch, bool *ok)
 {

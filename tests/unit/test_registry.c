@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The registry of numbers: stable over reopening, anew after a boot, one a name under threads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,33 +7,9 @@
 
 #include "base/file.h"
 #include "lake/registry.h"
+#include "tests/unit/temp_dir.h"
 
-struct fixture {
-    char path[64];
-    int dir;
-};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    (void)snprintf(f.path, sizeof f.path, "/tmp/tarn-registry-XXXXXX");
-    assert_non_null(mkdtemp(f.path));
-    f.dir = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(f.dir >= 0);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    char command[128];
-    (void)close(f->dir);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->path);
-    return system(command);
-}
-
-static struct registry *opened(const struct fixture *f)
+static struct registry *opened(const struct temp_dir *f)
 {
     struct err err = ERR_INIT;
     struct registry *r = registry_open(f->dir, f->path, &err);
@@ -103,7 +73,7 @@ static void test_stable_over_reopening(void **state)
 /* After another boot of the machine nothing of before is known, and it lasts from then on. */
 static void test_another_boot_begins_anew(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     struct registry *r = opened(f);
     assert_int_equal(number_of(r, "a"), 1);
@@ -122,7 +92,7 @@ static void test_another_boot_begins_anew(void **state)
 /* A file that is no database is replaced by an empty one. */
 static void test_damage_begins_anew(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     static char noise[8192];
     memset(noise, 'x', sizeof noise);
@@ -218,7 +188,7 @@ static void limit_files(rlim_t bytes)
 /* Names that the disk does not take have numbers too, told apart from those on it. */
 static void test_full_disk(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     uint32_t before, after[500];
     char name[32];
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -266,14 +236,18 @@ static void test_no_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_numbers_and_names, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_stable_over_reopening, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_another_boot_begins_anew, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damage_begins_anew, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_long_names, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers_and_names, temp_dir_set_up,
+                                        temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_stable_over_reopening, temp_dir_set_up,
+                                        temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_another_boot_begins_anew, temp_dir_set_up,
+                                        temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_begins_anew, temp_dir_set_up,
+                                        temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_long_names, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_threads, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_no_disk, temp_dir_set_up, temp_dir_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is kept and what goes: the eviction's score on a model of the cache, and its file. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -13,34 +7,10 @@
 
 #include "base/file.h"
 #include "tests/unit/evict_model.h"
+#include "tests/unit/temp_dir.h"
 
 #define SEED 20260321
 #define LOOP 1000 /* objects of 1 MiB that are read again and again */
-
-struct fixture {
-    char path[64];
-    int dir;
-};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    (void)snprintf(f.path, sizeof f.path, "/tmp/tarn-uses-XXXXXX");
-    assert_non_null(mkdtemp(f.path));
-    f.dir = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(f.dir >= 0);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    (void)unlinkat(f->dir, "uses", 0);
-    (void)unlinkat(f->dir, "other", 0);
-    (void)close(f->dir);
-    return rmdir(f->path);
-}
 
 static struct uses *open_uses(int dir, uint64_t budget_bytes)
 {
@@ -204,7 +174,7 @@ static void use_some(struct uses *u)
 /* Aim: after a restart it is known what was used when. */
 static void test_saved(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     struct uses *u = open_uses(f->dir, 100 * MIB);
     assert_int_equal(uses_last_s(u, model_key(1)), 0);
@@ -223,7 +193,7 @@ static void test_saved(void **state)
 /* Aim: a daemon that was killed between two savings goes on with the older state. */
 static void test_killed(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct uses *u = open_uses(f->dir, 100 * MIB);
     use_some(u);
     assert_int_equal(uses_save(u, NULL), 0);
@@ -235,7 +205,7 @@ static void test_killed(void **state)
     uses_close(u);
 }
 
-static void write_some(struct fixture *f, const char *name, off_t at, const void *p, size_t n)
+static void write_some(struct temp_dir *f, const char *name, off_t at, const void *p, size_t n)
 {
     AUTO_FD int fd = openat(f->dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -246,7 +216,7 @@ static void write_some(struct fixture *f, const char *name, off_t at, const void
  * they are taken for fresh, not for ancient. */
 static void test_killed_while_saving(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     char header[64];
     struct uses *u = open_uses(f->dir, 100 * MIB);
     use_some(u);
@@ -266,7 +236,7 @@ static void test_killed_while_saving(void **state)
 }
 
 /* Whatever it knows, it works: scores are numbers, uses are kept and saved. */
-static void check_works(struct fixture *f, uint64_t budget_bytes)
+static void check_works(struct temp_dir *f, uint64_t budget_bytes)
 {
     struct uses *u = open_uses(f->dir, budget_bytes);
     for (size_t i = 0; i < 1000; i++)
@@ -285,7 +255,7 @@ static void check_works(struct fixture *f, uint64_t budget_bytes)
 /* Aim: a file that is foreign, of another size, cut or full of noise is no worse than none. */
 static void test_damaged(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct model noise = {.seed = SEED};
     (void)printf("seed %d\n", SEED);
     write_some(f, "uses", 0, "something else", 14);
@@ -314,7 +284,7 @@ static void test_damaged(void **state)
 /* Aim: noise where the times of a slot stood gives a score all the same, and is got over. */
 static void test_damaged_times(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     static const uint64_t patterns[] = {UINT64_MAX, 0x7f8000, 0xff8000, 0x7fc000, 1, 0x800001};
     uint64_t words[16 * KIB];
     for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
@@ -338,7 +308,7 @@ static void test_damaged_times(void **state)
  * so, and what was to be saved is saved once that is over. */
 static void test_cannot_be_saved(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct err err = ERR_INIT;
     struct stat st;
     struct uses *u = open_uses(f->dir, 100 * MIB);
@@ -389,7 +359,7 @@ static void *use_in_thread(void *arg)
 /* Aim: many threads use, judge and save at once, and none is in the way of another. */
 static void test_threads(void **state)
 {
-    struct fixture *f = *state;
+    struct temp_dir *f = *state;
     struct uses *u = open_uses(f->dir, GIB);
     struct user users[4];
     pthread_t threads[4];
@@ -419,13 +389,14 @@ int main(void)
         cmocka_unit_test(test_small_beside_huge),
         cmocka_unit_test(test_quick_succession),
         cmocka_unit_test(test_table_overflows),
-        cmocka_unit_test_setup_teardown(test_saved, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_killed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_killed_while_saving, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damaged_times, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_cannot_be_saved, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_saved, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_killed, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_killed_while_saving, temp_dir_set_up,
+                                        temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_times, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_cannot_be_saved, temp_dir_set_up, temp_dir_tear_down),
+        cmocka_unit_test_setup_teardown(test_threads, temp_dir_set_up, temp_dir_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -326,16 +326,69 @@ def _part_cut(table):
     path.write_bytes(path.read_bytes()[:-20])
 
 
-@case('checkpoint-v2', 'the checkpoint is of the second kind', UNREADABLE)
-def _v2(table):
-    listed = rows_of(1)
-    schema = pa.schema([f if f.name != 'protocol' else pa.field('protocol', pa.struct(
+# Checkpoints of version 2: a first file, named by a UUID, and sidecars with the files.
+
+UUID = '80a083e8-7026-4e79-81be-64bd76c43a11'
+V2 = {'minReaderVersion': 3, 'minWriterVersion': 7, 'readerFeatures': ['v2Checkpoint'],
+      'writerFeatures': ['v2Checkpoint']}
+V2_SCHEMA = pa.schema([
+    f if f.name != 'protocol' else pa.field('protocol', pa.struct(
         [*f.type, ('readerFeatures', pa.list_(pa.string())),
-         ('writerFeatures', pa.list_(pa.string()))])) for f in CHECKPOINT_SCHEMA])
-    listed[1]['protocol'] = {'minReaderVersion': 3, 'minWriterVersion': 7,
-                             'readerFeatures': ['v2Checkpoint'], 'writerFeatures': ['v2Checkpoint']}
-    put_checkpoint(table, listed, schema,
-                   part='.80a083e8-7026-4e79-81be-64bd76c43a11')
+         ('writerFeatures', pa.list_(pa.string()))])) for f in CHECKPOINT_SCHEMA]
+    + [pa.field('sidecar', pa.struct([('path', pa.string()), ('sizeInBytes', pa.int64())]))])
+
+
+def put_sidecar(table, name, listed):
+    below = table / '_delta_log' / '_sidecars'
+    below.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(listed, schema=V2_SCHEMA), below / name)
+    return {'path': name, 'sizeInBytes': (below / name).stat().st_size}
+
+
+def v2_case(name, wrong, as_json, change=lambda table, sidecars: None, errnos=DAMAGED, into=REFUSED):
+    """A case whose files of version 1 stand in two sidecars; change(table, sidecars) spoils them."""
+    @case(name, wrong, errnos, into)
+    def build(table):
+        state, files = rows_of(1)[:2], rows_of(1)[2:]
+        state[1]['protocol'] = V2
+        sidecars = [put_sidecar(table, '%d.parquet' % i, [row]) for i, row in enumerate(files)]
+        change(table, sidecars)
+        if not as_json:
+            listed = state + [{'sidecar': s} for s in sidecars]
+            put_checkpoint(table, listed, V2_SCHEMA, part='.' + UUID)
+            return
+        path = put_checkpoint(table)
+        path.unlink()
+        path = table / '_delta_log' / ('%020d.checkpoint.%s.json' % (1, UUID))
+        path.write_text(line({'checkpointMetadata': {'version': 1}}, {'protocol': V2}, metadata(),
+                             *[{'sidecar': s} for s in sidecars]))
+
+
+def lose_sidecar(table, sidecars):
+    (table / '_delta_log' / '_sidecars' / sidecars[1]['path']).unlink()
+
+
+def lead_out(table, sidecars):
+    sidecars[1]['path'] = '..%2f' + file_name(0)
+
+
+for ending in ('json', 'parquet'):
+    as_json = ending == 'json'
+    v2_case('v2-sidecar-gone-' + ending, 'a sidecar is gone, named by ' + ending, as_json,
+            lose_sidecar)
+    v2_case('v2-sidecar-size-' + ending, 'a sidecar has another size than its %s says' % ending,
+            as_json, lambda table, sidecars: sidecars[0].update(sizeInBytes=12), EITHER)
+    v2_case('v2-sidecar-outside-' + ending, 'a sidecar elsewhere, named by ' + ending, as_json,
+            lead_out)
+
+
+@case('v2-sidecar-nested', 'a sidecar that names a sidecar')
+def _nested(table):
+    inner = put_sidecar(table, 'inner.parquet', rows_of(1)[2:])
+    outer = put_sidecar(table, 'outer.parquet', [{'sidecar': inner}])
+    state = rows_of(1)[:2]
+    state[1]['protocol'] = V2
+    put_checkpoint(table, state + [{'sidecar': outer}], V2_SCHEMA, part='.' + UUID)
 
 
 # Odd, and still exactly readable.
@@ -410,3 +463,33 @@ def main():
 
 if __name__ == '__main__':
     main()
+
+
+# Checkpoints of version 2 that are whole.
+
+for ending in ('json', 'parquet'):
+    v2_case('odd-v2-' + ending, 'sidecars, named by ' + ending, ending == 'json', errnos=(),
+            into=HARMLESS)
+
+
+def whole_path(table, sidecars):
+    for s in sidecars:
+        s['path'] = 'file:%s/_delta_log/_sidecars/%s' % (table, s['path'])
+
+
+v2_case('odd-v2-whole-paths', 'sidecars with whole paths', True, whole_path, (), HARMLESS)
+
+
+@case('odd-v2-no-sidecars', 'a checkpoint named by a UUID that has the files itself', (), HARMLESS)
+def _no_sidecars(table):
+    listed = rows_of(1)
+    listed[1]['protocol'] = V2
+    put_checkpoint(table, listed, V2_SCHEMA, part='.' + UUID)
+
+
+@case('odd-v2-classic-name', 'sidecars of a checkpoint of the old name', (), HARMLESS)
+def _classic_name(table):
+    listed = rows_of(1)
+    listed[1]['protocol'] = V2
+    sidecar = put_sidecar(table, 'a.parquet', listed[2:])
+    put_checkpoint(table, listed[:2] + [{'sidecar': sidecar}], V2_SCHEMA)

@@ -26,13 +26,13 @@ class Server:
 
     program = VERSITYGW
 
-    def __init__(self, below):
+    def __init__(self, below, host='127.0.0.1', more=()):
         assert self.program.is_file(), ('no S3 server at %s: run tests/tools/deps.sh check'
                                         % self.program)
         self.root = below / 'buckets'
         self.root.mkdir()
         self.log = open(below / 'server.log', 'wb')
-        self.port = free_port()
+        self.host, self.port, self.more = host, free_port(), more
         self.process = subprocess.Popen(self.command(below), env=self.server_env(),
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._wait()
@@ -43,16 +43,16 @@ class Server:
 
     def command(self, below):
         (below / 'versions').mkdir()
-        return [str(self.program), '--port', '127.0.0.1:%d' % self.port, '--access', ACCESS_KEY,
-                '--secret', SECRET_KEY, '--quiet', 'posix', '--versioning-dir',
-                str(below / 'versions'), str(self.root)]
+        return [str(self.program), '--port', '%s:%d' % (self.host, self.port), '--access',
+                ACCESS_KEY, '--secret', SECRET_KEY, '--quiet', *self.more, 'posix',
+                '--versioning-dir', str(below / 'versions'), str(self.root)]
 
     def server_env(self):
         return None
 
     @property
     def url(self):
-        return 'http://127.0.0.1:%d' % self.port
+        return 'http://%s:%d' % (self.host, self.port)
 
     @property
     def env(self):
@@ -65,7 +65,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                socket.create_connection(('127.0.0.1', self.port), 1).close()
+                socket.create_connection((self.host.strip('[]'), self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)

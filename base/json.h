@@ -17,8 +17,8 @@
  * Errors stick: after the first one every call is false and moves nothing. Nesting is bounded by
  * JSON_DEPTH_MAX. Depth of the caller's own recursion is the caller's to bound.
  */
-#ifndef LAKE_FORMAT_JSON_H
-#define LAKE_FORMAT_JSON_H
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
 
 #include "base/buf.h"
 

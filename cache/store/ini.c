@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/store/ini.h"
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
+
+static struct slice trim(struct slice s)
+{
+    while (s.n && is_blank(s.p[0]))
+        s = slice_from(s, 1);
+    while (s.n && is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+/* The next line without its end. */
+static struct slice take_line(struct ini *r)
+{
+    ptrdiff_t end = slice_find(r->rest, '\n');
+    struct slice line = end < 0 ? r->rest : slice_make(r->rest.p, (size_t)end);
+    r->rest = slice_from(r->rest, end < 0 ? r->rest.n : (size_t)end + 1);
+    return line;
+}
+
+/* A line that is a section's: true, and the reader is in it. */
+static bool enter_section(struct ini *r, struct slice line)
+{
+    ptrdiff_t end = slice_find(line, ']');
+    if (!slice_starts(line, SLICE_LIT("[")) || end < 0)
+        return false;
+    r->section = trim(slice_make(line.p + 1, (size_t)end - 1));
+    return true;
+}
+
+bool ini_next(struct ini *r, struct slice *key, struct slice *value)
+{
+    while (r->rest.n) {
+        struct slice line = take_line(r), bare = trim(line);
+        bool comment = bare.n == 0 || bare.p[0] == '#' || bare.p[0] == ';';
+        if (comment || is_blank(line.p[0]) || enter_section(r, bare))
+            continue;
+        ptrdiff_t equals = slice_find(bare, '=');
+        if (equals <= 0)
+            continue;
+        *key = trim(slice_make(bare.p, (size_t)equals));
+        *value = trim(slice_from(bare, (size_t)equals + 1));
+        return true;
+    }
+    return false;
+}
+
+static struct slice unquote(struct slice s)
+{
+    bool quoted = s.n >= 2 && (s.p[0] == '"' || s.p[0] == '\'') && s.p[s.n - 1] == s.p[0];
+    return quoted ? slice_make(s.p + 1, s.n - 2) : s;
+}
+
+static bool section_is(struct slice section, const char *kind, const char *name)
+{
+    struct slice before = slice_of(kind);
+    if (before.n) {
+        bool of_kind =
+            slice_starts(section, before) && section.n > before.n && is_blank(section.p[before.n]);
+        if (!of_kind)
+            return false;
+        section = trim(slice_from(section, before.n));
+    }
+    return slice_is(unquote(section), name);
+}
+
+bool ini_find(struct slice text, const char *kind, const char *name, const char *key,
+              struct slice *value)
+{
+    struct ini r = ini_of(text);
+    struct slice k, v;
+    bool found = false;
+    while (ini_next(&r, &k, &v))
+        if (section_is(r.section, kind, name) && slice_is(k, key)) {
+            *value = v;
+            found = true;
+        }
+    return found;
+}
+
+bool ini_has_section(struct slice text, const char *kind, const char *name)
+{
+    struct ini r = ini_of(text);
+    while (r.rest.n) {
+        struct slice line = take_line(&r);
+        if (line.n && !is_blank(line.p[0]) && enter_section(&r, line) &&
+            section_is(r.section, kind, name))
+            return true;
+    }
+    return false;
+}
