@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/s3_walk.h"
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/text.h"
 #include "cache/store/s3_send.h"
@@ -9,6 +10,9 @@
 #define EMPTY_PAGES_MAX 100
 /* Guesses at a time: most of them miss, where names begin with the same characters. */
 #define PROBES 4
+/* A page that takes longer comes from a server that has enough to do: more at once would only make
+ * all of them late. */
+#define SLOW_PAGE_MS 2000
 
 struct walk;
 struct part;
@@ -19,6 +23,7 @@ struct ask {
     struct part *part;
     struct ask *next; /* among the answered */
     bool cuts;
+    int64_t sent_ms;
 };
 
 struct part {
@@ -33,6 +38,7 @@ struct part {
     struct buf token,
         next_version; /* of the next page: token or key marker, and version id marker */
     struct buf last;  /* the last key that was told; empty: none */
+    size_t coarse;    /* bytes of `last`: a cut within them leaves more than a page */
     size_t level;     /* bytes of `last`: the directory whose directories may be bounds */
 };
 
@@ -118,6 +124,7 @@ static int send(struct ask *a, const struct sigv4_parameter *parameters, size_t 
     if (rc < 0)
         return rc;
     w->under_way++;
+    a->sent_ms = clock_mono_ms();
     s3_send(&a->request, w->what->http, on_answer);
     return 0;
 }
@@ -210,7 +217,7 @@ static int probe(struct part *p, bool *found)
     AUTO(buf) struct buf key = {0};
     struct slice last = buf_slice(&p->last);
     buf_init(&key, URL_BYTES_MAX + 4 * KEY_BYTES_MAX);
-    for (size_t at = p->level; at < last.n && last.p[at] != '/'; at++) {
+    for (size_t at = p->level; at < p->coarse && last.p[at] != '/'; at++) {
         unsigned char next = (unsigned char)last.p[at] + 1;
         next = next == '/' ? '0' : next; /* a bound within a directory is none of a level */
         if (next < 0x20 || next > 0x7e)
@@ -336,6 +343,19 @@ static int sort_lines(struct s3_page *page, struct err *err)
 }
 
 /*
+ * Where a page's keys differ, a character has its keys on one page or a few; before that it has
+ * several pages, unless the page has most of what may follow it.
+ */
+static size_t coarse_part(struct slice first, struct slice last)
+{
+    size_t same = 0;
+    while (same < first.n && same < last.n && first.p[same] == last.p[same])
+        same++;
+    bool few = same < first.n && same < last.n && last.p[same] - first.p[same] <= 3;
+    return same && !few ? same - 1 : same;
+}
+
+/*
  * Leaves a page the lines that are the part's. *past: some were behind it, so nothing more is to
  * come.
  */
@@ -365,7 +385,11 @@ static int filter(struct part *p, struct s3_page *page, bool *past)
     if (p->walk->unordered)
         return err_set(p->walk->err, EIO, "bucket %s: the listing is in no order",
                        what->bucket->name);
-    return kept ? set(&p->last, page->lines.at[kept - 1].key, p->walk->err) : 0;
+    if (kept == 0)
+        return 0;
+    last = page->lines.at[kept - 1].key;
+    p->coarse = coarse_part(page->lines.at[0].key, last);
+    return set(&p->last, last, p->walk->err);
 }
 
 /* Remembers where the next page begins. */
@@ -391,7 +415,7 @@ static int take_page(struct part *p)
 {
     struct walk *w = p->walk;
     AUTO(s3_page) struct s3_page page;
-    bool past = false;
+    bool past = false, slow = clock_mono_ms() - p->page.sent_ms > SLOW_PAGE_MS;
     s3_page_init(&page);
     p->listing = false;
     int rc = parse(&p->page, w->what->versions, &page);
@@ -404,7 +428,7 @@ static int take_page(struct part *p)
         rc = set_next(p, &page);
     if (rc == 0 && more)
         rc = ask_page(p);
-    return rc == 0 && more ? consider_cut(p) : rc;
+    return rc == 0 && more && !slow ? consider_cut(p) : rc;
 }
 
 static int take_cut(struct part *p)

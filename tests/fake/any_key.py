@@ -12,6 +12,7 @@ import collections
 import datetime
 import hashlib
 import http.server
+import itertools
 import threading
 import urllib.parse
 from xml.sax.saxutils import escape
@@ -164,7 +165,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def groups(self, b, query, after):
         """(key, is a common prefix, the key that shows it), each once, in order, behind `after`."""
         prefix, delimiter = self.bytes_of(query, 'prefix'), self.bytes_of(query, 'delimiter')
-        last, keys = None, b.keys[bisect.bisect_left(b.keys, prefix):]
+        last, start = None, bisect.bisect_left(b.keys, max(prefix, after))
+        keys = itertools.islice(b.keys, start, None)
         if not self.fake.ordered:               # as by a hash, and start-after is not known
             keys, after = sorted(b.keys, key=lambda k: hashlib.md5(k).digest()), b''
             keys = keys[keys.index(self.token(query)) + 1 if self.token(query) else 0:]
