@@ -51,7 +51,10 @@ FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_
 REPLAY  := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 # What the benchmarks of a mount read with and compare it with.
-BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough
+BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/bench/raw_get
+# The proxy that plays a network and its faults.
+FAULT_PROXY := build/fake/fault_proxy
+FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c
 
 .PHONY: all help
 all: $(BUILD)/tarn ## build build/tarn (the default)
@@ -102,6 +105,12 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libtarn.a
 	$(SAY) "  $@"
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -o $@
 
+# Of no variant, whatever it stands before.
+$(FAULT_PROXY): $(FAULT_SOURCES) $(wildcard tests/fake/fault_*.h)
+	@mkdir -p $(@D)
+	$(SAY) "  $@"
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS_release) $(FAULT_SOURCES) -o $@
+
 .PHONY: unit fuzz replay
 unit: $(UNIT) ## build and run the unit tests
 	@set -e; for t in $(UNIT); do $$t; done
@@ -128,12 +137,12 @@ demo: ## build, make a lake, mount it, walk through it
 
 check: ## install the test tools, build, run everything quick
 	@$(DEPS) check
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FAULT_PROXY)
 	@$(CHECK) unit replay lint e2e
 
 check-long: ## everything quick, then long tests, sanitizers, fuzzing
 	@$(DEPS) check
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FUZZ)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FUZZ) $(FAULT_PROXY)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=asan sanitized
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=tsan sanitized
 	@$(CHECK) unit replay lint e2e e2e-long asan tsan fuzz
@@ -150,7 +159,7 @@ tsan: ## the same under the thread sanitizer
 
 # What a sanitizer's run needs; called with VARIANT.
 .PHONY: sanitized
-sanitized: $(BUILD)/tarn $(UNIT) $(REPLAY)
+sanitized: $(BUILD)/tarn $(UNIT) $(REPLAY) $(FAULT_PROXY)
 
 fmt: ## format the C sources
 	clang-format -i $(FORMATTED)
@@ -175,7 +184,7 @@ compile_commands.json: ## write the compilation database of clangd and other too
 	done >$@ && printf '\n]\n' >>$@
 
 .PHONY: bench-tools
-bench-tools: $(BUILD)/tarn $(BENCH_TOOLS) # what tests/bench/*.py run
+bench-tools: $(BUILD)/tarn $(BENCH_TOOLS) $(FAULT_PROXY) # what tests/bench/*.py run
 bench: $(BENCH) bench-tools ## run the benchmarks
 	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
 

@@ -10,6 +10,8 @@ int64_t clock_real_ms(void);
 
 /* Milliseconds that never go back; only differences mean something. */
 int64_t clock_mono_ms(void);
+/* The same clock in microseconds. */
+int64_t clock_mono_us(void);
 
 /* Tests: both clocks are moved by ms from now on (0: the true time again). */
 void clock_shift_for_test(int64_t ms);

@@ -25,7 +25,7 @@ void waitlist_add(struct waitlist *list, struct job *job)
     list->last = job;
 }
 
-static struct job *waitlist_take(struct waitlist *list)
+struct job *waitlist_take(struct waitlist *list)
 {
     struct job *job = list->first;
     if (job) {

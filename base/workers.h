@@ -40,6 +40,9 @@ struct waitlist {
 
 void waitlist_add(struct waitlist *list, struct job *job);
 
+/* The first job, which leaves the list; NULL: it is empty. */
+struct job *waitlist_take(struct waitlist *list);
+
 /* Submits every job of the list in order and leaves it empty. */
 void waitlist_wake(struct waitlist *list, struct workers *w);
 

@@ -177,6 +177,7 @@ void cache_stat(struct cache *c, struct cache_stat *out)
                            .scrubbed_bytes = c->scrubbed_bytes,
                            .damaged = c->damaged,
                            .write_errors = c->write_errors,
+                           .buffers = pool_taken(&c->pool),
                            .off = cache_is_off(c)};
     WITH_LOCK (&c->lock) {
         s.objects = c->objects;
@@ -286,6 +287,9 @@ static int start_threads(struct cache *c, struct err *err)
 static int count_record(void *arg, const struct segment_id *id, const struct index_record *r)
 {
     struct cache *c = arg;
+    /* The clock may have been set back since: what an earlier daemon checked must not count. */
+    if (r->checked_ms >= c->started_ms && r->checked_ms < INT64_MAX)
+        c->started_ms = r->checked_ms + 1;
     c->bytes += present_sum(r->size, id->number, r->present).disk + r->frozen_bytes;
     c->objects += id->number == 0;
     c->sealed += r->sealed;
@@ -325,6 +329,7 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->free_bytes = config->free_bytes;
     c->freeze_after_ms = config->key ? 0 : config->freeze_after_ms;
     c->started_ms = clock_real_ms();
+    c->opened_s = c->started_ms / 1000;
     c->workers = config->workers;
     c->tell = config->tell;
     c->tell_arg = config->arg;

@@ -186,6 +186,7 @@ struct cache_stat {
     uint64_t damaged;      /* granules and files that were found wrong, and dropped */
     uint64_t write_errors; /* writes that the disk did not take; reads went on */
     uint64_t flights;      /* now */
+    uint64_t buffers;      /* now: transfer buffers that are taken (cache/pool.h) */
     bool off;              /* now: nothing is kept, because the disk refused a write */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);

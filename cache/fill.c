@@ -78,16 +78,19 @@ static int check_keeping(struct object *o, struct err *err)
     return 0;
 }
 
-/* Makes flights for what is missing. Returns how many are aloft then. */
-static unsigned launch(struct object *o)
+/*
+ * Makes flights for what is missing. True: some will poke, or have done so already, because a
+ * flight may end before this does.
+ */
+static bool launch(struct object *o)
 {
     uint64_t offset = 0;
-    unsigned aloft = flights_of(o);
+    unsigned before = flights_of(o), aloft = before;
     while (aloft < FILL_BLOCKS_MAX && find_missing(o, &offset, o->size)) {
         flights_join(o, NULL, offset, 1, BLOCK_BYTES);
         aloft++;
     }
-    return flights_of(o);
+    return aloft > before || flights_of(o) > 0;
 }
 
 /* 0: sealed; -EINPROGRESS: a flight that ends, or who syncs, will poke; else it failed. */

@@ -145,16 +145,40 @@ static int write_down(struct flight *f, struct job *job)
     return rc;
 }
 
+/*
+ * Has the flight's job run when nobody else writes to the object's file: the kernel lets one do it
+ * at a time, and the others would spin for its lock on the processors that could bring more bytes.
+ */
+static void submit_write(struct flight *f)
+{
+    struct object *o = f->object;
+    bool alone;
+    WITH_LOCK (&o->lock) {
+        alone = !o->writing;
+        o->writing = true;
+        if (!alone)
+            waitlist_add(&o->to_write, &f->job);
+    }
+    if (alone)
+        workers_submit(o->cache->workers, &f->job);
+}
+
 /* On a worker: the granules go into the file, and the flight ends. */
 static void flight_write(struct job *job)
 {
     struct flight *f = CONTAINER_OF(job, struct flight, job);
     struct object *o = f->object;
+    struct job *next;
     int rc = write_down(f, job);
     if (rc == -EINPROGRESS)
         return;
-    WITH_LOCK (&o->lock)
+    WITH_LOCK (&o->lock) {
         unlink_locked(o, f);
+        next = waitlist_take(&o->to_write);
+        o->writing = next != NULL;
+    }
+    if (next)
+        workers_submit(o->cache->workers, next);
     if (rc < 0) {
         struct err err = ERR_INIT;
         fill_fail(o, err_set(&err, ENOSPC, "%s: the cache does not take it", o->key), &err);
@@ -187,7 +211,7 @@ static void flight_done(struct store_get *get)
             read_finish(p->read, rc, &get->err);
     }
     if (rc == 0) {
-        workers_submit(o->cache->workers, &f->job);
+        submit_write(f);
     } else {
         fill_fail(o, rc, &get->err);
         flight_unref(f);
@@ -235,7 +259,7 @@ static void flight_thaw(struct job *job)
         o->cache->hit_bytes += p->length;
         serve(f, p);
     }
-    flight_write(&f->job);
+    submit_write(f);
 }
 
 static void launch(struct flight *f)

@@ -134,7 +134,7 @@ static void note_checked(struct object *o)
 {
     object_load(o, 0);
     WITH_LOCK (&o->lock) {
-        o->checked_ms = clock_real_ms();
+        o->checked_ms = checked_now(o->cache);
         o->unchecked = false;
         if (o->segments && o->segments[0])
             o->segments[0]->dirty = true;
@@ -166,25 +166,13 @@ bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
     return !wrong;
 }
 
-struct search {
-    int64_t before_ms;
-    uint64_t size; /* of the last one that was looked at */
-};
-
-static bool is_due(void *arg, const struct segment_id *id, const struct index_record *r)
+bool maintain_next(struct walk *w, uint64_t *place, index_match *due, void *arg)
 {
-    struct search *s = arg;
-    s->size = r->size;
-    return id->number == 0 && r->sealed && r->checked_ms < s->before_ms;
-}
-
-bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms)
-{
-    struct search s = {.before_ms = before_ms};
     struct segment_id found;
-    if (!index_search(w->cache->index, place, is_due, &s, &found))
+    uint64_t size;
+    if (!index_search(w->cache->index, place, due, arg, &found, &size))
         return false;
-    (void)maintain_verify(w, &found.object, s.size); /* what is wrong is dropped */
+    (void)maintain_verify(w, &found.object, size); /* what is wrong is dropped */
     return true;
 }
 

@@ -59,6 +59,14 @@ bool pool_has_spare(struct pool *p)
     return spare;
 }
 
+unsigned pool_taken(struct pool *p)
+{
+    unsigned taken;
+    WITH_LOCK (&p->lock)
+        taken = TRANSFER_BLOCKS_MAX - p->free_count;
+    return taken;
+}
+
 void pool_put(struct pool *p, char *buffer)
 {
     unsigned i = (unsigned)((size_t)(buffer - p->base) / BLOCK_BYTES);

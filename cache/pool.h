@@ -44,6 +44,9 @@ char *pool_take(struct pool *p, struct pool_wait *wait) EXCLUDES(p->lock);
 /* More than half of the buffers are free: what nobody waits for may take one. */
 bool pool_has_spare(struct pool *p) EXCLUDES(p->lock);
 
+/* How many buffers are taken. */
+unsigned pool_taken(struct pool *p) EXCLUDES(p->lock);
+
 /* Hands the buffer to the first in the queue, or keeps it. */
 void pool_put(struct pool *p, char *buffer) EXCLUDES(p->lock);
 

@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "cache/cache.h"
@@ -133,13 +134,15 @@ struct object {
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
+    bool writing;              /* lock: one of them is being written to the file */
+    struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
     struct object_fill *fills; /* lock: who waits until it is sealed */
     enum fill_state filling;   /* lock: of fill_job */
     struct job fill_job;
 };
 
-/* Sealed objects that were opened and not checked lately; more than these wait for their turn. */
+/* Sealed objects that were opened and not checked since the daemon began. */
 #define OPENED_QUEUE_MAX 1024
 
 struct opened_queue {
@@ -148,6 +151,7 @@ struct opened_queue {
         uint64_t size;
     } at[OPENED_QUEUE_MAX];
     size_t first, count;
+    bool missed; /* some found no room: they are looked for in the index */
 };
 
 /*
@@ -173,7 +177,8 @@ struct cache {
     int64_t freeze_after_ms; /* 0: nothing is frozen */
     struct cipher *cipher;   /* NULL: objects are not encrypted */
     unsigned check_bytes;
-    int64_t started_ms;
+    int64_t opened_s;   /* wall time of cache_open */
+    int64_t started_ms; /* wall time, but later than each record's checked_ms */
     struct workers *workers;
     struct index *index;
     struct uses *uses;
@@ -214,6 +219,13 @@ struct cache {
 static inline struct slice id_slice(const struct object_id *id)
 {
     return slice_make(id->bytes, sizeof id->bytes);
+}
+
+/* Wall time as records tell it: never before the daemon's start, whatever the clock does. */
+static inline int64_t checked_now(const struct cache *c)
+{
+    int64_t now = clock_real_ms();
+    return now > c->started_ms ? now : c->started_ms;
 }
 
 /* cache.c */
@@ -449,10 +461,10 @@ struct walk {
  * False: something was wrong with it. */
 bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
 /*
- * Checks the next sealed object from *place on, which moves behind it, that was not checked since
- * before_ms (wall clock). False: there is none up to the end.
+ * Checks the next object of whose records one is due, from *place on, which moves behind it; 0 at
+ * the end. False: there is none up to there.
  */
-bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms);
+bool maintain_next(struct walk *w, uint64_t *place, index_match *due, void *arg);
 /* Deletes files that no record names, and holes' worth of bytes that none names. */
 void maintain_files(struct walk *w);
 

@@ -165,6 +165,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     store.ca_bundle = o->ca_bundle;
     store.addressing = o->addressing;
     store.proxy_url = o->proxy;
+    store.deadline_ms = o->deadline_ms;
     store.requester_pays = o->requester_pays;
     store.sse = o->sse;
     store.sse_kms_key_id = o->sse_kms_key_id;

@@ -35,6 +35,7 @@ static const struct field stat_fields[] = {
     FIELD("fetchedBytes", fetched_bytes),
     FIELD("requests", requests),
     FIELD("flights", flights),
+    FIELD("buffers", buffers),
     FIELD("evictedBytes", evicted_bytes),
     FIELD("scrubbedBytes", scrubbed_bytes),
     FIELD("damaged", damaged),

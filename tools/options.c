@@ -18,6 +18,7 @@
 #define DEFAULT_HOLD_MS 60000
 #define DEFAULT_KEEP_MS 86400000
 #define DEFAULT_THREADS 2
+#define DEADLINE_MS_MIN 100 /* below it nothing would ever be answered */
 #define OPTION_BYTES_MAX (64 * KIB)
 
 static const struct option_row {
@@ -47,6 +48,7 @@ static const struct option_row {
     VALUE("endpoint-url", endpoint_url, "URL   S3 server other than AWS"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
+    VALUE("deadline", deadline, "S   a request to the store ends by then, with its retries (60)"),
     VALUE("profile", profile, "NAME   profile of the AWS configuration (AWS_PROFILE, default)"),
     VALUE("addressing", addressing, "auto|path|virtual   where the bucket's name stands (auto)"),
     VALUE("proxy", proxy, "URL   HTTP proxy (HTTPS_PROXY, http_proxy, NO_PROXY; off: none)"),
@@ -270,6 +272,11 @@ int options_check(struct options *o, struct err *err)
         rc = check_duration("hold", o->hold, DEFAULT_HOLD_MS, &o->hold_ms, err);
     if (rc == 0)
         rc = check_duration("keep", o->keep, DEFAULT_KEEP_MS, &o->keep_ms, err);
+    if (rc == 0)
+        rc = check_duration("deadline", o->deadline, STORE_DEADLINE_MS, &o->deadline_ms, err);
+    if (rc == 0 && (o->deadline_ms < DEADLINE_MS_MIN || o->deadline_ms > REQUEST_DEADLINE_MS))
+        rc = err_set(err, EINVAL, "option deadline: %s is not from 0.1 to %d seconds", o->deadline,
+                     REQUEST_DEADLINE_MS / 1000);
     if (rc == 0)
         rc = check_number("threads", o->threads, SESSION_THREADS_MAX, &threads, err);
     if (rc == 0)

@@ -2,14 +2,21 @@
 /*
  * The HTTP engine: one thread that owns libcurl and every connection of the process.
  *
- *   http_submit -> queue -> at most CONNECTIONS_MAX under way -> done
- *                    ^                                |
- *                    '--- delayed (backoff, jitter) <-' a failure that may pass
+ *   http_submit -> its host's queue -> as many under way as the host takes -> done
+ *                    ^                    |     ^                 |
+ *                    |              late: '-----' a hedge         |
+ *                    '--------- delayed (backoff, jitter) <-------' a failure that may pass
  *
  * HTTP/1.1 over many connections that are kept alive, because one stream of an object store is
- * slower than one host can take. Nobody sleeps: retries are timers of the engine. A request with
- * all its attempts ends by its deadline. Redirects are not followed, and the environment's
- * proxies, netrc and certificates are not used.
+ * slower than one host can take. How many requests a host is given at once, and which of them are
+ * late, is cache/store/host.h. Nobody sleeps: retries are timers of the engine. A request with
+ * all its attempts ends by its deadline; an attempt that brings nothing for too long is left
+ * earlier. Redirects are not followed, and the environment's proxies, netrc and certificates are
+ * not used.
+ *
+ * A GET into a buffer whose first byte is late is sent a second time. Who brings the first byte of
+ * a body that counts has won, and the other one is dropped: its bytes reach nothing. A refusal that
+ * may pass does not count while the other one is under way.
  *
  * Callbacks run on the engine's thread, under no lock, and must not block; they may submit.
  */
@@ -21,6 +28,8 @@
 
 struct http;
 struct event;
+struct attempt;
+struct origin;
 
 /* Starts the engine. NULL and err where it cannot. */
 struct http *http_new(struct err *err);
@@ -49,7 +58,7 @@ struct http_request {
 
     /* The head is there and a body follows: does it go into `to`? NULL: no. */
     bool (*accept)(struct http_request *r);
-    /* `got` has grown. May be NULL. */
+    /* `got` has grown, by as much as has come at once. May be NULL. */
     void (*arrived)(struct http_request *r);
     /*
      * A whole answer came (or, with rc set, one that is too long): shall the request be sent again?
@@ -67,12 +76,14 @@ struct http_request {
 
     /* The engine's. */
     struct http_request *next;
-    void *easy, *field_list;
+    struct origin *origin;
+    struct attempt *tries[2]; /* under way: NULL, one, or with its hedge */
+    struct attempt *winner;   /* of them, whose answer counts */
+    void *field_list;
     struct event *ended; /* http_run's */
     int64_t due_ms;      /* while delayed; clock_mono_ms */
     int64_t until_ms;    /* the deadline */
-    bool body_began, body_accepted, body_too_long;
-    char transport_error[256];
+    bool body_accepted, body_too_long;
 };
 
 /* Any thread, under any lock. The request's results need not be initialised, but `text` must. */
@@ -84,7 +95,19 @@ void http_run(struct http *h, struct http_request *r);
 /* What the engine did since http_new. Any thread. */
 struct http_stat {
     uint64_t requests, attempts, bytes_received;
+    uint64_t hedges, hedges_won; /* sent a second time; which came first. Not among `attempts` */
+    uint64_t refused;            /* for the host's load */
 };
 void http_stat(struct http *h, struct http_stat *out);
+
+/* What the engine has at this moment; all but `connections` are 0 when nobody waits. Any thread. */
+struct http_gauge {
+    unsigned connections;  /* open sockets; idle ones, kept for what comes, are among them */
+    unsigned requests;     /* submitted and not done */
+    unsigned under_way;    /* attempts */
+    unsigned delayed;      /* requests that wait for their next attempt */
+    uint64_t bytes_wanted; /* room of buffers of requests that have been sent */
+};
+void http_gauge(struct http *h, struct http_gauge *out);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "cache/store/credentials.h"
@@ -373,6 +374,7 @@ static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct 
     memcpy(b->region, region, strlen(region) + 1); /* checked */
     b->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
     b->requester_pays = o->requester_pays;
+    b->dualstack = o->aws_dualstack && strcasecmp(o->aws_dualstack, "true") == 0;
     const struct {
         char **to;
         const char *from;

@@ -58,7 +58,8 @@ void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf 
     if (host)
         buf_addf(out, "%.*s%s%s%s", (int)(host - b->endpoint), b->endpoint, name, dot, host);
     else
-        buf_addf(out, "https://%s%ss3.%s.%s", name, dot, region, region_domain(region));
+        buf_addf(out, "https://%s%ss3.%s%s.%s", name, dot, b->dualstack ? "dualstack." : "", region,
+                 region_domain(region));
 }
 
 static int add_url(struct s3_request *q, struct err *err)

@@ -44,6 +44,7 @@ const struct setting settings[] = {
     ROW(aws_metadata_disabled, "AWS_EC2_METADATA_DISABLED"),
     ROW(aws_metadata_url, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
     ROW(aws_metadata_mode, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"),
+    ROW(aws_dualstack, "AWS_USE_DUALSTACK_ENDPOINT"),
     ROW(aws_sts_url, "AWS_ENDPOINT_URL_STS"),
     ROW(aws_sso_url, "AWS_ENDPOINT_URL_SSO"),
     ROW(aws_sso_oidc_url, "AWS_ENDPOINT_URL_SSO_OIDC"),
@@ -63,7 +64,8 @@ const char *setting_of(const struct store_options *o, const struct setting *row)
 bool setting_counts(const struct store_options *o, const struct setting *row)
 {
     bool keys = o->access_key_id && o->secret_access_key && !o->aws_profile_chosen;
-    bool leads = strncmp(row->key, "aws_", 4) == 0 || strcmp(row->key, "home") == 0;
+    bool address = strcmp(row->key, "aws_dualstack") == 0;
+    bool leads = (strncmp(row->key, "aws_", 4) == 0 && !address) || strcmp(row->key, "home") == 0;
     return strcmp(row->key, "path") != 0 && !(leads && (keys || o->no_sign_request));
 }
 

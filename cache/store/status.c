@@ -5,52 +5,80 @@
 
 #include "base/cleanup.h"
 
-/* Codes whose meaning their status does not tell. */
-static const struct {
-    const char *code;
-    int error;
-    bool retryable;
-} codes[] = {
-    {"InvalidObjectState", EREMOTE, false}, /* 403: archived, to be restored first */
-    {"ExpiredToken", EACCES, false},        /* 400 */
-    {"InvalidToken", EACCES, false},        /* 400 */
-    {"TokenRefreshRequired", EACCES, false},
-    {"RequestTimeout", EIO, true},             /* 400: our bytes came too slowly */
-    {"ConditionalRequestConflict", EIO, true}, /* 409: two conditional writes met */
-    {"OperationAborted", EIO, true},           /* 409 */
-    {"SlowDown", EIO, true},
-    {"InternalError", EIO, true},
-    {"ServiceUnavailable", EIO, true},
+#define CODE(name, e, again)                                                                       \
+    {                                                                                              \
+        .code = (name), .error = (e), .retryable = (again)                                         \
+    }
+#define STATUS(number, e, again)                                                                   \
+    {                                                                                              \
+        .status = (number), .error = (e), .retryable = (again)                                     \
+    }
+
+static const struct status_row rows[] = {
+    /* Codes whose meaning their status does not tell. */
+    CODE("InvalidObjectState", EREMOTE, false), /* 403: archived, to be restored first */
+    CODE("BlobArchived", EREMOTE, false),       /* 409: the same */
+    CODE("ExpiredToken", EACCES, false),        /* 400 */
+    CODE("InvalidToken", EACCES, false),        /* 400 */
+    CODE("TokenRefreshRequired", EACCES, false),
+    CODE("UserProjectMissing", EACCES, false), /* 400, GCS: who asks has to pay, and says not who */
+    CODE("KMS.DisabledException", EACCES, false), /* 400, as those below: the object's key */
+    CODE("KMS.NotFoundException", EACCES, false),
+    CODE("KMS.KMSInvalidStateException", EACCES, false),
+    CODE("RequestTimeout", EIO, true),             /* 400: our bytes came too slowly */
+    CODE("ConditionalRequestConflict", EIO, true), /* 409: two conditional writes met */
+    CODE("OperationAborted", EIO, true),           /* 409 */
+    CODE("SlowDown", EIO, true),
+    CODE("ServerBusy", EIO, true),
+    CODE("InternalError", EIO, true),
+    CODE("OperationTimedOut", EIO, true),
+    CODE("ServiceUnavailable", EIO, true),
+    CODE("Throttling", EIO, true), /* 400, as those below, of servers like S3 */
+    CODE("ThrottlingException", EIO, true),
+    CODE("RequestLimitExceeded", EIO, true),
+    CODE("KMS.ThrottlingException", EIO, true),
+    CODE("BandwidthLimitExceeded", EIO, true),
+
+    STATUS(401, EACCES, false),
+    STATUS(403, EACCES, false),
+    STATUS(404, ENOENT, false),
+    STATUS(408, EIO, true),
+    STATUS(412, ESTALE, false),
+    STATUS(429, EIO, true),
+    STATUS(500, EIO, true),
+    STATUS(502, EIO, true),
+    STATUS(503, EIO, true),
+    STATUS(504, EIO, true),
+    STATUS(509, EIO, true),
 };
 
-static const struct {
-    unsigned status;
-    int error;
-    bool retryable;
-} statuses[] = {
-    {401, EACCES, false}, {403, EACCES, false}, {404, ENOENT, false}, {408, EIO, true},
-    {412, ESTALE, false}, {429, EIO, true},     {500, EIO, true},     {502, EIO, true},
-    {503, EIO, true},     {504, EIO, true},
-};
+/* NULL: none says anything of it. */
+static const struct status_row *find(unsigned status, struct slice code)
+{
+    const struct status_row *found = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].code && slice_is(code, rows[i].code))
+            return &rows[i];
+        if (!rows[i].code && rows[i].status == status)
+            found = &rows[i];
+    }
+    return found;
+}
 
 int status_errno(unsigned status, struct slice code)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
-        if (slice_is(code, codes[i].code))
-            return codes[i].error;
-    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
-        if (statuses[i].status == status)
-            return statuses[i].error;
-    return EIO;
+    const struct status_row *row = find(status, code);
+    return row ? row->error : EIO;
 }
 
 bool status_retryable(unsigned status, struct slice code)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
-        if (slice_is(code, codes[i].code))
-            return codes[i].retryable;
-    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
-        if (statuses[i].status == status)
-            return statuses[i].retryable;
-    return false;
+    const struct status_row *row = find(status, code);
+    return row && row->retryable;
+}
+
+const struct status_row *status_rows(size_t *count)
+{
+    *count = ARRAY_SIZE(rows);
+    return rows;
 }

@@ -159,8 +159,9 @@ struct store_options {
     const char *sse, *sse_kms_key_id; /* encryption by the service of what is written */
     const char *sse_c_key;            /* 64 hex digits: the key that objects are encrypted with */
     bool requester_pays;
-    bool aws_profile_chosen; /* by an option: credentials of the environment do not count */
-    uint32_t uid, gid;       /* whose; what credential_process runs as */
+    const char *aws_dualstack; /* "true": AWS's own hosts that have IPv6 addresses too */
+    bool aws_profile_chosen;   /* by an option: credentials of the environment do not count */
+    uint32_t uid, gid;         /* whose; what credential_process runs as */
 };
 
 /* Threads shared by all stores of a process. */

@@ -12,6 +12,7 @@
  *     --rounds N   every round does each path once, beginning with another one: what disturbs the
  *                  machine meets all paths alike (1)
  *     --threads N  of `open` (1)          --seed N   of what is random (1)
+ *     --list FILE  of `open`: the files, a line each, in this order; threads take the next one
  *     --forget     before each turn drops the file's pages where the path is a mount's
  *
  * Prints one line of JSON: bytes and operations of one turn, and for each path the seconds of its
@@ -54,6 +55,7 @@ struct mode {
 
 static char **names; /* of `open`, in the order of opening */
 static size_t names_n;
+static bool listed;            /* in the order of --list */
 static volatile uint64_t sink; /* so that no read is optimised away */
 
 static void die(const char *what)
@@ -168,18 +170,25 @@ static void run_touch(const char *path, struct work *w)
 struct opener {
     pthread_t thread;
     const struct work *w;
-    const char *path;
     int dir;
-    size_t first, end;
+    size_t first, end;    /* a thread's own part */
+    _Atomic size_t *next; /* or what all take from */
     uint64_t bytes;
 };
+
+/* The place of the next name; `end` where there is none. */
+static size_t next_name(struct opener *o)
+{
+    size_t at = o->next ? (*o->next)++ : o->first++;
+    return at < o->end ? at : o->end;
+}
 
 static void *open_some(void *arg)
 {
     struct opener *o = arg;
     size_t want = o->w->read, chunk = want < 1UL << 20 ? want : 1UL << 20;
     void *room = chunk ? room_of(chunk) : NULL;
-    for (size_t i = o->first; i < o->end; i++) {
+    for (size_t i; (i = next_name(o)) < o->end;) {
         int fd = openat(o->dir, names[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0)
             die(names[i]);
@@ -201,15 +210,17 @@ static void *open_some(void *arg)
 static void run_open(const char *path, struct work *w)
 {
     struct opener openers[THREADS_MAX] = {0};
+    _Atomic size_t next = 0;
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         die(path);
     for (size_t t = 0; t < w->threads; t++) {
+        size_t end = listed ? names_n : names_n * (t + 1) / w->threads;
         openers[t] = (struct opener){.w = w,
-                                     .path = path,
                                      .dir = dir,
                                      .first = names_n * t / w->threads,
-                                     .end = names_n * (t + 1) / w->threads};
+                                     .end = end,
+                                     .next = listed ? &next : NULL};
         if (pthread_create(&openers[t].thread, NULL, open_some, &openers[t]))
             die("thread");
     }
@@ -226,10 +237,33 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void add_name(const char *name)
+{
+    static size_t room;
+    if (names_n == room)
+        names = reallocarray(names, room = room ? room * 2 : 1024, sizeof *names);
+    if (!names || !(names[names_n++] = strdup(name)))
+        die("memory");
+}
+
+static void read_list(const char *file)
+{
+    char *line = NULL;
+    size_t room = 0;
+    FILE *f = fopen(file, "re");
+    if (!f)
+        die(file);
+    while (getline(&line, &room, f) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        add_name(line);
+    }
+    free(line);
+    (void)fclose(f);
+}
+
 /* All names of a directory, in an order that the seed alone decides. */
 static void read_names(const char *path, uint64_t seed)
 {
-    size_t room = 0;
     uint64_t state = seed | 1;
     DIR *d = opendir(path);
     if (!d)
@@ -237,10 +271,7 @@ static void read_names(const char *path, uint64_t seed)
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         if (e->d_name[0] == '.')
             continue;
-        if (names_n == room)
-            names = reallocarray(names, room = room ? room * 2 : 1024, sizeof *names);
-        if (!names || !(names[names_n++] = strdup(e->d_name)))
-            die("memory");
+        add_name(e->d_name);
     }
     (void)closedir(d);
     qsort(names, names_n, sizeof *names, by_name);
@@ -279,12 +310,17 @@ static void print(const struct work *w, size_t paths, size_t rounds, double took
 }
 
 /* Options in the order of this table are the indexes of what parse() fills. */
-enum { ROUNDS, THREADS, SEED, COUNT, BLOCK, READ, FORGET, SETTINGS };
+enum { ROUNDS, THREADS, SEED, COUNT, BLOCK, READ, FORGET, LIST, SETTINGS };
 static const struct option options[] = {
-    {"rounds", required_argument, NULL, ROUNDS}, {"threads", required_argument, NULL, THREADS},
-    {"seed", required_argument, NULL, SEED},     {"count", required_argument, NULL, COUNT},
-    {"block", required_argument, NULL, BLOCK},   {"read", required_argument, NULL, READ},
-    {"forget", no_argument, NULL, FORGET},       {NULL, 0, NULL, 0},
+    {"rounds", required_argument, NULL, ROUNDS},
+    {"threads", required_argument, NULL, THREADS},
+    {"seed", required_argument, NULL, SEED},
+    {"count", required_argument, NULL, COUNT},
+    {"block", required_argument, NULL, BLOCK},
+    {"read", required_argument, NULL, READ},
+    {"forget", no_argument, NULL, FORGET},
+    {"list", required_argument, NULL, LIST},
+    {NULL, 0, NULL, 0},
 };
 
 /* Fills `set`; the index of the first path in argv, or 0 when the words are wrong. */
@@ -296,7 +332,9 @@ static int parse(int argc, char **argv, const struct mode **mode, size_t set[SET
     for (int c; *mode && (c = getopt_long(argc - 1, argv + 1, "", options, NULL)) != -1;) {
         if (c < 0 || c >= SETTINGS)
             return 0;
-        set[c] = optarg ? strtoull(optarg, NULL, 10) : 1;
+        if (c == LIST)
+            read_list(optarg);
+        set[c] = c != LIST && optarg ? strtoull(optarg, NULL, 10) : 1;
     }
     int paths = argc - 1 - optind;
     bool fit = *mode && paths >= 1 && paths <= PATHS_MAX && set[ROUNDS] >= 1 &&
@@ -321,7 +359,8 @@ int main(int argc, char **argv)
                      .read = set[READ],
                      .threads = set[THREADS],
                      .seed = set[SEED]};
-    if (mode->run == run_open)
+    listed = set[LIST];
+    if (mode->run == run_open && !listed)
         read_names(paths[0], w.seed);
     for (size_t r = 0; r < set[ROUNDS]; r++)
         for (size_t i = 0; i < n; i++) {

@@ -121,6 +121,7 @@ static void test_check(void **state)
     struct err err = ERR_INIT;
     AUTO(options) struct options o = {0}, defaults = {0};
     const char *list = "cache-dir=/c,cache-size=500M,refresh=0.5,hold=5m,keep=2h,threads=4,uid=7,"
+                       "deadline=2.5,"
                        "gid=4294967294,as-of=2026-03-01T093000Z";
     assert_int_equal(options_set_list(&o, list, &err), 0);
     assert_int_equal(options_check(&o, &err), 0);
@@ -129,6 +130,7 @@ static void test_check(void **state)
     assert_int_equal(o.hold_ms, 300000);
     assert_int_equal(o.keep_ms, 7200000);
     assert_int_equal(o.threads_count, 4);
+    assert_int_equal(o.deadline_ms, 2500);
     assert_int_equal(o.owner_uid, 7);
     assert_int_equal(o.owner_gid, 4294967294);
     assert_int_equal(o.as_of_ms, INT64_C(1772357400000));
@@ -137,6 +139,7 @@ static void test_check(void **state)
     assert_int_equal(defaults.cache_size_bytes, 20 * GIB);
     assert_int_equal(defaults.cache_compress_after_ms, 86400000);
     assert_int_equal(defaults.refresh_ms, 1000);
+    assert_int_equal(defaults.deadline_ms, STORE_DEADLINE_MS);
     assert_int_equal(defaults.owner_uid, -1);
     assert_int_equal(defaults.cache_dir[0], '/');
     assert_true(slice_ends(slice_of(defaults.cache_dir), SLICE_LIT("/relative")));
@@ -166,6 +169,9 @@ static void test_wrong_values_name_the_option(void **state)
         {"cache-free", "much"},
         {"cache-free", "%"},
         {"cache-compress-after", "never"},
+        {"deadline", "0.05"},
+        {"deadline", "121"},
+        {"deadline", "soon"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct err err = ERR_INIT;

@@ -43,12 +43,34 @@ static void test_code_decides(void **state)
     assert_false(status_retryable(403, SLICE_LIT("AccessDenied")));
 }
 
-/* What may pass is never told as "there is no such key". */
+/* Every line of the table is found by what it is for, and says what is documented of its kind. */
+static void test_every_row(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct status_row *rows = status_rows(&count);
+    assert_true(count > 20);
+    for (size_t i = 0; i < count; i++) {
+        const struct status_row *r = &rows[i];
+        struct slice code = r->code ? slice_of(r->code) : SLICE_NONE;
+        assert_true((r->code != NULL) != (r->status != 0));
+        assert_true(r->error == EIO || r->error == EACCES || r->error == ENOENT ||
+                    r->error == ESTALE || r->error == EREMOTE);
+        assert_true(!r->retryable || r->error == EIO);
+        for (unsigned status = r->code ? 300 : r->status; status < (r->code ? 600 : r->status + 1);
+             status++) {
+            assert_int_equal(status_errno(status, code), r->error);
+            assert_int_equal(status_retryable(status, code), r->retryable);
+        }
+    }
+}
+
+/* What may pass, and any 5xx, is never told as "there is no such key". */
 static void test_retryable_is_never_enoent(void **state)
 {
     (void)state;
     for (unsigned status = 0; status < 1000; status++)
-        if (status_retryable(status, SLICE_NONE))
+        if (status >= 500 || status_retryable(status, SLICE_NONE))
             assert_int_equal(status_errno(status, SLICE_NONE), EIO);
 }
 
@@ -67,9 +89,8 @@ static void test_delays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status_alone),
-        cmocka_unit_test(test_code_decides),
-        cmocka_unit_test(test_retryable_is_never_enoent),
+        cmocka_unit_test(test_status_alone), cmocka_unit_test(test_code_decides),
+        cmocka_unit_test(test_every_row),    cmocka_unit_test(test_retryable_is_never_enoent),
         cmocka_unit_test(test_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all measurements share: the lake, as a directory and in a bucket, and mounts of it."""
+import base64
 import hashlib
+import json
 import os
 import shutil
+import zlib
 from pathlib import Path
 
 from fake.proxy import DelayProxy
@@ -15,6 +18,19 @@ from .table import Table
 WATCHDOG_S = 1800
 
 
+def set_attributes(path):
+    """The ETag and the checksum that an upload would have given an object of the server's."""
+    md5, crc = hashlib.md5(), 0
+    with open(path, 'rb') as f:
+        while piece := f.read(1 << 20):
+            md5.update(piece)
+            crc = zlib.crc32(piece, crc)
+    checksum = base64.b64encode(crc.to_bytes(4, 'big')).decode()
+    os.setxattr(path, 'user.etag', ('"%s"' % md5.hexdigest()).encode())
+    os.setxattr(path, 'user.checksums', json.dumps(
+        {'Algorithm': 'CRC32', 'Type': 'FULL_OBJECT', 'CRC32': checksum}).encode())
+
+
 def link_tree(source, to):
     """A bucket of links to a directory's files, as if they had been uploaded."""
     for where, _, names in os.walk(source):
@@ -22,9 +38,7 @@ def link_tree(source, to):
         below.mkdir(parents=True, exist_ok=True)
         for name in names:
             os.link(Path(where) / name, below / name)
-            with open(below / name, 'rb') as f:
-                etag = hashlib.file_digest(f, 'md5').hexdigest()
-            os.setxattr(below / name, 'user.etag', ('"%s"' % etag).encode())
+            set_attributes(below / name)
 
 
 class Bench:

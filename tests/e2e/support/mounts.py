@@ -20,6 +20,7 @@ FOREIGN = ('AWS_', 'TARN_', 'XDG_CACHE_HOME')
 
 def clean_env(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+    env['AWS_EC2_METADATA_DISABLED'] = 'true'   # nor whether this machine is an instance
     env.update(extra or {})
     return env
 
