@@ -25,8 +25,13 @@
 
 /* More than any store holds (S3: 50 TiB). */
 #define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
-/* The most that one request to a store fetches: a transfer buffer. */
+/* A transfer buffer. */
 #define BLOCK_BYTES MIB
+/* The most that one request fetches of neighbouring blocks, each into its own buffer
+ * (docs/FETCH.md). */
+#ifndef TRAIN_BYTES
+#define TRAIN_BYTES (4 * MIB)
+#endif
 /* The unit of presence and of checksums in the cache: a reader at random waits for no more. */
 #define GRANULE_BYTES (64 * KIB)
 /* A miss that is no part of a sequence fetches so much at least. */

@@ -187,6 +187,7 @@ void cache_stat(struct cache *c, struct cache_stat *out)
         s.frozen_bytes = c->frozen_bytes;
         s.flights = c->flights;
     }
+    prefetch_stat(c, &s);
     *out = s;
 }
 
@@ -201,6 +202,7 @@ static void cache_free(struct cache *c)
     map_done(&c->doomed);
     if (c->objects_fd >= 0)
         (void)close(c->objects_fd); /* a directory */
+    prefetcher_done(&c->prefetcher);
     cond_done(&c->changed);
     cond_done(&c->due);
     cond_done(&c->idle);
@@ -334,6 +336,7 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->tell = config->tell;
     c->tell_arg = config->arg;
     lock_init(&c->lock);
+    prefetcher_init(&c->prefetcher);
     cond_init(&c->changed);
     cond_init(&c->due);
     cond_init(&c->idle);

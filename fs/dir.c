@@ -208,8 +208,10 @@ static int fill_versions(struct filling *f, off_t offset)
 static int fill_meta(struct filling *f, off_t offset)
 {
     int rc = 0;
-    const struct driver_ops *ops = table_ops(f->handle->where.table);
     const char *name;
+    if (!f->handle->where.table)
+        return 0; /* the root's: found by name */
+    const struct driver_ops *ops = table_ops(f->handle->where.table);
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && (name = document_name(ops, i));
          i++)
         rc = put_bare(f, name, S_IFREG, place_ino(f, name), (off_t)i + 1 + OFFSET_DOTDOT);
@@ -230,6 +232,7 @@ static int fill(struct filling *f, off_t offset)
         return fill_meta(f, offset);
     case WHERE_LINK:
     case WHERE_DOCUMENT:
+    case WHERE_PREFETCH:
     case WHERE_FILE:
     case WHERE_OBJECT:
         break;

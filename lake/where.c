@@ -6,6 +6,7 @@
 #include "lake/document.h"
 #include "lake/key_name.h"
 
+#define PREFETCH_NAME "prefetch"
 /*
  * In the path of a place a ref stands behind an empty component, which no real path has:
  * `silver/orders//12` is orders@12, `silver/orders//@12` is orders/@12 (a directory must have one
@@ -265,6 +266,11 @@ static int dir_child(struct lake *lake, const struct where *parent, struct slice
                      struct task *task, struct where *out, struct err *err)
 {
     const struct listing_entry *e = listing_find(parent->listing, name);
+    if (!e && parent->path.len == 0 && slice_is(name, KEY_NAME_META)) {
+        out->kind = WHERE_META;
+        out->moving = true;
+        return 0;
+    }
     if (!e)
         return ref_child(lake, parent, name, task, out, err);
     if (!e->is_dir)
@@ -405,7 +411,13 @@ static int version_child(const struct where *parent, struct slice name, struct t
 static int meta_child(const struct where *parent, struct slice name, struct where *out,
                       struct err *err)
 {
-    if (!document_exists(table_ops(parent->table), name))
+    if (slice_is(name, PREFETCH_NAME)) {
+        out->kind = WHERE_PREFETCH;
+        out->table = parent->table;
+        out->moving = true;
+        return 0;
+    }
+    if (!parent->table || !document_exists(table_ops(parent->table), name))
         return no_entry(err, name);
     out->kind = WHERE_DOCUMENT;
     out->table = parent->table;
@@ -432,6 +444,7 @@ int where_child(struct lake *lake, const struct where *parent, struct slice name
         return meta_child(parent, name, out, err);
     case WHERE_LINK:
     case WHERE_DOCUMENT:
+    case WHERE_PREFETCH:
     case WHERE_FILE:
     case WHERE_OBJECT:
         break;

@@ -258,6 +258,7 @@ static void s3_free(struct store *store)
 
 static const struct store_ops s3_ops = {
     .scheme = "s3",
+    .rooms_bytes = TRAIN_BYTES,
     .get = s3_get,
     .head = s3_head,
     .list = s3_list,

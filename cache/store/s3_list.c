@@ -74,6 +74,8 @@ static int read_field(struct page_reader *r, const struct xml_element *e, struct
         return keep(r->page, e->text, &r->line.version, err);
     } else if (slice_is(e->name, "IsLatest")) {
         r->line.is_latest = slice_is(e->text, "true");
+    } else if (slice_is(e->name, "Generation")) {
+        return keep(r->page, e->text, &r->line.generation, err);
     } else if (slice_is(e->name, "Key")) {
         return read_key(r, e->text, err);
     }

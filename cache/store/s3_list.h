@@ -20,6 +20,7 @@ struct s3_line {
     uint64_t size;
     int64_t mtime_ms; /* 0: not told */
     struct slice etag;
+    struct slice generation; /* Google's; empty: not told */
     /* of versions */
     struct slice version; /* its id */
     bool is_deletion;     /* a delete marker */

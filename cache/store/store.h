@@ -2,7 +2,7 @@
 /*
  * A store: bytes far away, named by keys.
  *
- * One interface for S3 and the local disk (Azure and GCS come). Wrappers (faults, tiers) implement
+ * One interface for S3, GCS, Azure and the local disk. Wrappers (faults, tiers) implement
  * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`) and
  * any bytes but zero; a store never resolves `.`, `..` or empty components in them and never leaves
  * its root: they are parts of a key, or -ENOENT where the store can have no such key.
@@ -18,6 +18,8 @@
 #ifndef CACHE_STORE_STORE_H
 #define CACHE_STORE_STORE_H
 
+#include <sys/uio.h>
+
 #include "base/buf.h"
 #include "base/limits.h"
 
@@ -27,7 +29,7 @@ struct store;
 struct store_info {
     uint64_t size;             /* of the whole object */
     int64_t mtime_ms;          /* 0: not told */
-    char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told */
+    char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told; of GCS the generation */
 };
 
 /* One ranged read. The caller owns it and everything in it until done has run. */
@@ -37,9 +39,16 @@ struct store_get {
     size_t length;        /* bytes wanted, at least 1; fewer come only where the object ends */
     const char *if_match; /* ETag that the object must have, or NULL */
     const char *version; /* the id of the version to read, as a listing told it; NULL: the newest */
+    bool ahead;          /* nobody waits for it: behind the others of its host */
     char *to;            /* room for length bytes */
     /*
-     * May be NULL. Bytes [0, got) of `to` have arrived and are right unless done says otherwise
+     * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
+     * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
+     */
+    const struct iovec *rooms;
+    unsigned rooms_count;
+    /*
+     * May be NULL. Bytes [0, got) have arrived and are right unless done says otherwise
      * later (a retry starts from 0 again, and may tell another info). On the store's thread; must
      * not block. `info` is set as far as the answer has told it.
      */
@@ -83,7 +92,9 @@ struct store_file {
 };
 
 struct store_ops {
-    const char *scheme; /* "s3", "file" */
+    const char *scheme; /* "s3", "gs", "abfss", "file" */
+    /* So much is worth asking for at once into several rooms; 0: the store knows none. */
+    size_t rooms_bytes;
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -162,6 +173,22 @@ struct store_options {
     const char *aws_dualstack; /* "true": AWS's own hosts that have IPv6 addresses too */
     bool aws_profile_chosen;   /* by an option: credentials of the environment do not count */
     uint32_t uid, gid;         /* whose; what credential_process runs as */
+
+    /* Of Google's environment (cache/store/gcs_auth.h). */
+    const char *gcs_access_key_id, *gcs_secret_access_key; /* an HMAC key */
+    const char *gcs_access_token;                          /* a bearer token as it is */
+    const char *gcs_credentials_file;                      /* absolute */
+    const char *gcs_config_dir;    /* gcloud's; NULL: .config/gcloud below home */
+    const char *gcs_metadata_host; /* host or host:port; NULL: Google's own */
+    const char *gcs_no_metadata;   /* "true": nothing is asked there */
+    const char *gcs_user_project;  /* who pays; NULL: the bucket's owner */
+    const char *gcs_endpoint_url;  /* as endpoint_url, where that is NULL; `http://` may lack */
+
+    /* Azure's, NULL where not given: cache/store/azure_auth.h. */
+    const char *azure_connection_string, *azure_account_key, *azure_sas_token, *azure_token;
+    const char *azure_tenant_id, *azure_client_id, *azure_client_secret, *azure_token_file;
+    const char *azure_authority_host;
+    const char *azure_identity_endpoint, *azure_identity_header, *azure_metadata_url;
 };
 
 /* Threads shared by all stores of a process. */
@@ -174,8 +201,8 @@ struct store_runtime {
 };
 
 /*
- * Opens the store of a URL: `s3://bucket/prefix`, `file:///dir`, or a directory's path. It is not
- * asked for anything yet, but a local directory must exist. NULL and err for a URL that is not
+ * Opens the store of a URL (cache/store/url.h), or of a directory's path. It is not asked for
+ * anything yet, but a local directory must exist. NULL and err for a URL that is not
  * understood (-EINVAL) or a missing directory (-ENOENT).
  */
 struct store *store_open(const char *url, const struct store_options *options,
