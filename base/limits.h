@@ -20,6 +20,8 @@
 #define URL_BYTES_MAX 2048
 /* An ETag with its quotes; S3's have 34 to 40 bytes. */
 #define ETAG_BYTES_MAX 128
+/* A store's id of an object's version; S3's have 32 bytes, others' up to 36. */
+#define VERSION_ID_BYTES_MAX 128
 
 /* More than any store holds (S3: 50 TiB). */
 #define OBJECT_BYTES_MAX ((uint64_t)64 << 40)

@@ -77,7 +77,10 @@ struct object_name {
     struct slice key;
     uint64_t size;
     struct slice etag; /* as a listing told it; empty: learned with the first bytes */
-    bool at_once;      /* object_open: -EAGAIN rather than wait for the disk */
+    /* Empty, or the store's id of the version to read. No part of the identity: bytes with one key,
+     * size and ETag are the same, whichever version they were read of. */
+    struct slice version;
+    bool at_once; /* object_open: -EAGAIN rather than wait for the disk */
 };
 
 /*

@@ -249,12 +249,15 @@ static void get(struct flight *first)
         first->rooms[count++] = (struct iovec){f->buffer, f->length};
         length += f->length;
     }
-    WITH_LOCK (&o->lock)
+    WITH_LOCK (&o->lock) {
         memcpy(first->if_match, o->etag, sizeof first->if_match);
+        (void)snprintf(first->version, sizeof first->version, "%s", o->version ? o->version : "");
+    }
     first->get = (struct store_get){.key = o->key,
                                     .offset = first->offset,
                                     .length = length,
                                     .if_match = first->if_match[0] ? first->if_match : NULL,
+                                    .version = first->version[0] ? first->version : NULL,
                                     .ahead = first->ahead,
                                     .to = first->buffer,
                                     .rooms = count > 1 ? first->rooms : NULL,

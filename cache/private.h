@@ -81,6 +81,7 @@ struct flight {
     struct store_get get; /* the first one's of a train */
     struct iovec rooms[TRAIN_FLIGHTS_MAX];
     char if_match[ETAG_BYTES_MAX];
+    char version[VERSION_ID_BYTES_MAX];
 };
 
 enum keeping {
@@ -137,6 +138,7 @@ struct object {
     bool syncing;       /* lock: fdatasync is under way */
     int64_t checked_ms; /* lock: as the records say */
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
+    char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     bool writing;              /* lock: one of them is being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */

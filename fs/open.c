@@ -56,13 +56,12 @@ int op_file_object(struct session *s, const struct node *node, struct task *task
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
     struct entry entry = {.path = SLICE_NONE};
-    struct object_location where;
+    AUTO(object_location) struct object_location where;
+    object_location_init(&where);
     int rc = lake_run_find(s->lake, node->number, task, table, &run, err);
     if (rc < 0)
         return rc;
     buf_init(&scratch, ACTION_BYTES_MAX);
-    buf_init(&where.key, KEY_BYTES_MAX);
-    buf_init(&where.etag, ETAG_BYTES_MAX);
     if (node->ordinal >= run_files(run))
         rc = err_set(err, ENOENT, "no file %u of %u", node->ordinal, run_files(run));
     else
@@ -74,14 +73,13 @@ int op_file_object(struct session *s, const struct node *node, struct task *task
         struct object_name name = {.store = s->lake->store,
                                    .key = buf_slice(&where.key),
                                    .size = entry.size,
-                                   .etag = buf_slice(&where.etag)};
+                                   .etag = buf_slice(&where.etag),
+                                   .version = buf_slice(&where.version)};
         rc = open_object(s, task, &name, out, err);
     }
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(*table)),
                        SLICE_FMT(entry.path));
-    buf_done(&where.key);
-    buf_done(&where.etag);
     return rc;
 }
 
@@ -107,7 +105,7 @@ static int open_place(struct request *r, struct opened *h, struct err *err)
     if (w.kind != WHERE_OBJECT)
         return err_set(err, EISDIR, "not a file");
     struct object_name name = {.store = r->session->lake->store,
-                               .key = buf_slice(&w.path),
+                               .key = buf_slice(&w.key),
                                .size = w.size,
                                .etag = buf_slice(&w.etag)};
     h->identity = w.identity;

@@ -53,6 +53,7 @@ struct where {
     uint64_t size;                 /* FILE, OBJECT, LINK: attributes */
     int64_t mtime_ms;
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
+    struct buf key;    /* OBJECT: in the store */
     struct buf etag;   /* OBJECT: as listed */
     bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
     int64_t link; /* LINK: the version that it names */

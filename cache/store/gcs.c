@@ -110,7 +110,7 @@ static int get_page(void *arg, const struct sigv4_parameter *parameters, size_t 
     AUTO(gcs_request) struct gcs_request q = {0};
     int rc = run(arg, &q, &parts, err);
     if (rc == 0)
-        rc = s3_page_parse(buf_slice(&q.http.text), page, err);
+        rc = s3_page_parse(buf_slice(&q.http.text), false, page, err);
     return rc < 0 ? rc : identify(page, err);
 }
 

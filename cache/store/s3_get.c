@@ -130,8 +130,11 @@ int s3_get_start(struct http *http, struct s3_bucket *bucket, char *key, struct 
     }
     g->get = get;
     g->key = key;
+    struct sigv4_parameter version = {"versionId", get->version};
     struct s3_parts parts = {.method = "GET",
                              .key = key,
+                             .parameters = &version,
+                             .parameters_count = get->version ? 1 : 0,
                              .offset = get->offset,
                              .length = get->length,
                              .if_match = get->if_match,

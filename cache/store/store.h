@@ -3,9 +3,9 @@
  * A store: bytes far away, named by keys.
  *
  * One interface for S3, GCS, Azure and the local disk. Wrappers (faults, tiers) implement
- * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`), have
- * no `/` in front, and are any bytes but zero; a store never resolves `.` or `..` in them and never
- * leaves its root: such a key is -ENOENT.
+ * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`) and
+ * any bytes but zero; a store never resolves `.`, `..` or empty components in them and never leaves
+ * its root: they are parts of a key, or -ENOENT where the store can have no such key.
  *
  * get() is asynchronous: it returns at once, and req->done runs exactly once, on a thread of the
  * store's or on the caller's, under no lock. It must not block. The others block: workers and
@@ -38,8 +38,9 @@ struct store_get {
     uint64_t offset;
     size_t length;        /* bytes wanted, at least 1; fewer come only where the object ends */
     const char *if_match; /* ETag that the object must have, or NULL */
-    bool ahead;           /* nobody waits for it: behind the others of its host */
-    char *to;             /* room for length bytes */
+    const char *version; /* the id of the version to read, as a listing told it; NULL: the newest */
+    bool ahead;          /* nobody waits for it: behind the others of its host */
+    char *to;            /* room for length bytes */
     /*
      * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
      * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
@@ -70,7 +71,8 @@ struct store_entry {
     bool is_prefix;   /* a common prefix: a directory */
     uint64_t size;
     int64_t mtime_ms;
-    struct slice etag; /* with its quotes; empty: not told */
+    struct slice etag;    /* with its quotes; empty: not told */
+    struct slice version; /* of list_at: its id */
 };
 
 struct store_list {
@@ -100,11 +102,19 @@ struct store_ops {
     int (*head)(struct store *s, const char *key, struct store_info *out, struct err *err);
 
     /*
-     * In no promised order. A prefix that does not exist is an empty listing. Empty keys that end
-     * in `/`, which tools make to mark directories, are left out. Whether a one-level listing names
-     * the directory that start_after lies in is the store's to choose.
+     * In no promised order, and an entry may come more than once. A prefix that does not exist is
+     * an empty listing. Empty keys that end in `/`, which tools make to mark directories, are left
+     * out. Whether a one-level listing names the directory that start_after lies in is the store's
+     * to choose. Keys with a zero byte are listed, though no request can name them.
      */
     int (*list)(struct store *s, const struct store_list *req, struct err *err);
+
+    /*
+     * The same of what was there at a moment: of each key the newest version that is not later,
+     * where that is no deletion. -ENOENT, with the reason, where the store keeps no versions or did
+     * not then. NULL: it keeps none ever.
+     */
+    int (*list_at)(struct store *s, const struct store_list *req, int64_t time_ms, struct err *err);
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);

@@ -21,6 +21,9 @@ CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclan
 
 VERSITYGW_VERSION=v1.8.0
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw
+# Keeps versions as S3 does; only the tests of versions need it, which versitygw takes as well.
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+MINIO=github.com/minio/minio
 FAKE_GCS_SERVER_VERSION=v1.56.1
 FAKE_GCS_SERVER=github.com/fsouza/fake-gcs-server
 AZURITE_VERSION=3.35.0
@@ -163,6 +166,7 @@ for what in "$@"; do
         # Debian's PyTorch is seen by Debian's python3 only.
         need_venv venv-torch requirements-torch.txt --system-site-packages
         need_server versitygw "$VERSITYGW" "$VERSITYGW_VERSION"
+        need_server minio "$MINIO" "$MINIO_VERSION"
         need_server fake-gcs-server "$FAKE_GCS_SERVER" "$FAKE_GCS_SERVER_VERSION"
         need_azurite
         ;;
