@@ -45,16 +45,16 @@ int warm_follow(const char *list, const char *dir, struct err *err)
     char text[HUMAN_BYTES];
     uint64_t lines = 0;
     char last = '\n';
-    AUTO_FREE char *bytes = malloc(MIB);
     AUTO_FD int from =
         strcmp(list, "-") == 0 ? dup(STDIN_FILENO) : open(list, O_RDONLY | O_CLOEXEC);
-    if (!bytes)
-        return err_set(err, ENOMEM, "out of memory");
     if (from < 0)
         return err_set(err, errno, "%s: %s", list, strerror(errno));
     AUTO_FD int to = open_prefetch(dir, err);
     if (to < 0)
         return to;
+    AUTO_FREE char *bytes = malloc(MIB);
+    if (!bytes)
+        return err_set(err, ENOMEM, "out of memory");
     for (;;) {
         ssize_t n = read(from, bytes, MIB);
         if (n < 0)
