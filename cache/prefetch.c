@@ -226,7 +226,8 @@ static bool add(struct prefetch *p, const struct want *wanted)
     struct prefetcher *a = &p->cache->prefetcher;
     struct object *o = wanted->object;
     bool taken = false;
-    if (object_is_sealed(o) || wanted->offset >= wanted->end)
+    bool kept = !cache_is_off(p->cache) && p->cache->limit_bytes >= GRANULE_BYTES;
+    if (!kept || object_is_sealed(o) || wanted->offset >= wanted->end)
         return true;
     struct want *w = malloc(sizeof *w);
     if (!w)

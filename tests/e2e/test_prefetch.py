@@ -333,3 +333,12 @@ def test_the_last_file_of_a_listing(m, proxy):
     assert len(names(proxy)) == 40
     assert 'is gone' not in (m.cache / 'tarn.log').read_text()
     assert [p.name for p in m.cache.glob('indexes/*/listing-*')]
+
+
+def test_nothing_is_fetched_ahead_of_a_cache_that_keeps_nothing(mount, s3, proxy, source):
+    """A reader in sequence gets each byte from the store once, also where no byte can be kept."""
+    m = mount('s3://' + source[0], endpoint_url=proxy.url, env=s3.env, cache_size='0')
+    with open(m / 'bronze/large/a.bin', 'rb', 0) as f:
+        for _ in range(64):
+            assert len(f.read(128 << 10)) == 128 << 10
+    assert proxy.sent('data') == 8 * MIB
