@@ -341,4 +341,5 @@ def test_nothing_is_fetched_ahead_of_a_cache_that_keeps_nothing(mount, s3, proxy
     with open(m / 'bronze/large/a.bin', 'rb', 0) as f:
         for _ in range(64):
             assert len(f.read(128 << 10)) == 128 << 10
-    assert proxy.sent('data') == 8 * MIB
+    quiet(proxy)
+    assert 7 * MIB <= proxy.sent('data') <= 8 * MIB
