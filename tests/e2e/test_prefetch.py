@@ -342,4 +342,4 @@ def test_nothing_is_fetched_ahead_of_a_cache_that_keeps_nothing(mount, s3, proxy
         for _ in range(64):
             assert len(f.read(128 << 10)) == 128 << 10
     quiet(proxy)
-    assert 7 * MIB <= proxy.sent('data') <= 8 * MIB
+    assert 7 * MIB <= proxy.sent('data') <= 9 * MIB   # one that was late is sent twice
