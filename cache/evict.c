@@ -348,5 +348,5 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
     (void)cache_clear(c, path); /* what stays is found by cache_gc */
     cache_count(c, -(int64_t)disk, recorded ? -1 : 0, sealed ? -1 : 0);
     *freed = disk;
-    return 0;
+    return recorded;
 }

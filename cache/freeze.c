@@ -177,7 +177,8 @@ static bool doom_same(struct freezing *f, enum doom why)
 static int sync_directory(struct cache *c, const char *path, struct err *err)
 {
     char directory[3] = {path[0], path[1], '\0'};
-    AUTO_FD int fd = openat(c->objects_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO_FD int fd =
+        openat(c->objects_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_set(err, errno, "%s: %s", directory, strerror(errno));
     return file_sync_dir(fd, err);

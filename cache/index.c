@@ -458,6 +458,11 @@ struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err)
         (void)err_copy(&ix->damage, &damage);
     else if (is_refusal(first.code))
         ix = open_blind(dirfd, fresh, &first, err);
+    else if (first.code == ENOMEM)
+        (void)err_set(err, ENOMEM,
+                      "the index of a cache of %llu bytes takes %llu bytes of address space, for "
+                      "which there is no room",
+                      (unsigned long long)budget_bytes, (unsigned long long)map_bytes);
     else
         (void)err_copy(err, &first);
     return ix;

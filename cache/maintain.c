@@ -44,6 +44,10 @@ static int each_object(struct walk *w, bool all,
     struct cache *c = w->cache;
     AUTO_FREE struct step *s = calloc(1, sizeof *s);
     uint64_t place = 0;
+    if (index_is_blind(c->index))
+        return err_set(err, EIO,
+                       "what is cached is not known: the cache directory's disk failed, is "
+                       "full or read-only");
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
     do {
@@ -406,7 +410,7 @@ static void check_file(struct walk *w, const struct object_id *id, uint64_t size
     if ((fstatat(c->objects_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) ||
         !cache_doom(c, id, DOOM_REMOVED))
         return;
-    if (evict_object(c, id, size, &freed) == 0)
+    if (evict_object(c, id, size, &freed) >= 0)
         w->report.damaged++;
     cache_undoom(c, id);
 }
@@ -430,13 +434,12 @@ int cache_gc(struct cache *c, struct cache_report *out, struct err *err)
 static void drop(struct walk *w, const struct object_id *id, uint64_t size)
 {
     uint64_t freed = 0;
-    w->report.objects++;
     if (!cache_doom(w->cache, id, DOOM_REMOVED))
         return;
-    if (evict_object(w->cache, id, size, &freed) == 0) {
-        w->report.removed++;
-        w->report.removed_bytes += freed;
-    }
+    int rc = evict_object(w->cache, id, size, &freed);
+    w->report.objects += rc > 0; /* not again for what other records of it were collected */
+    w->report.removed += rc > 0;
+    w->report.removed_bytes += freed;
     cache_undoom(w->cache, id);
 }
 
