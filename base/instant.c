@@ -162,9 +162,10 @@ bool instant_parse_digits17(struct slice s, int64_t *out_ms)
     return civil_to_ms(&c, out_ms);
 }
 
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 bool instant_parse_http(struct slice s, int64_t *out_ms)
 {
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct civil c = {0};
     unsigned year;
     if (s.n != 29 || s.p[3] != ',' || !slice_is(slice_from(s, 25), " GMT"))
@@ -199,4 +200,13 @@ void instant_format_basic(struct buf *out, int64_t ms)
     struct civil c = civil_of(ms);
     buf_addf(out, "%04lld%02u%02uT%02u%02u%02uZ", (long long)c.year, c.month, c.day, c.hour,
              c.minute, c.second);
+}
+
+void instant_format_http(struct buf *out, int64_t ms)
+{
+    static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970 began with a Thursday */
+    struct civil c = civil_of(ms);
+    int64_t day = ms / 86400000 - (ms % 86400000 < 0), weekday = (day % 7 + 7) % 7;
+    buf_addf(out, "%.3s, %02u %.3s %04lld %02u:%02u:%02u GMT", days + 3 * weekday, c.day,
+             months + (size_t)(c.month - 1) * 3, (long long)c.year, c.hour, c.minute, c.second);
 }

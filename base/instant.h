@@ -27,4 +27,7 @@ void instant_format(struct buf *out, int64_t ms);
 /* `20260301T093000Z`, as AWS signatures want it. */
 void instant_format_basic(struct buf *out, int64_t ms);
 
+/* An HTTP date, as instant_parse_http reads it. */
+void instant_format_http(struct buf *out, int64_t ms);
+
 #endif

@@ -20,11 +20,18 @@
 #define URL_BYTES_MAX 2048
 /* An ETag with its quotes; S3's have 34 to 40 bytes. */
 #define ETAG_BYTES_MAX 128
+/* A store's id of an object's version; S3's have 32 bytes, others' up to 36. */
+#define VERSION_ID_BYTES_MAX 128
 
 /* More than any store holds (S3: 50 TiB). */
 #define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
-/* The most that one request to a store fetches: a transfer buffer. */
+/* A transfer buffer. */
 #define BLOCK_BYTES MIB
+/* The most that one request fetches of neighbouring blocks, each into its own buffer
+ * (docs/FETCH.md). */
+#ifndef TRAIN_BYTES
+#define TRAIN_BYTES (4 * MIB)
+#endif
 /* The unit of presence and of checksums in the cache: a reader at random waits for no more. */
 #define GRANULE_BYTES (64 * KIB)
 /* A miss that is no part of a sequence fetches so much at least. */

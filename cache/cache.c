@@ -187,6 +187,7 @@ void cache_stat(struct cache *c, struct cache_stat *out)
         s.frozen_bytes = c->frozen_bytes;
         s.flights = c->flights;
     }
+    prefetch_stat(c, &s);
     *out = s;
 }
 
@@ -201,6 +202,7 @@ static void cache_free(struct cache *c)
     map_done(&c->doomed);
     if (c->objects_fd >= 0)
         (void)close(c->objects_fd); /* a directory */
+    prefetcher_done(&c->prefetcher);
     cond_done(&c->changed);
     cond_done(&c->due);
     cond_done(&c->idle);
@@ -287,6 +289,9 @@ static int start_threads(struct cache *c, struct err *err)
 static int count_record(void *arg, const struct segment_id *id, const struct index_record *r)
 {
     struct cache *c = arg;
+    /* The clock may have been set back since: what an earlier daemon checked must not count. */
+    if (r->checked_ms >= c->started_ms && r->checked_ms < INT64_MAX)
+        c->started_ms = r->checked_ms + 1;
     c->bytes += present_sum(r->size, id->number, r->present).disk + r->frozen_bytes;
     c->objects += id->number == 0;
     c->sealed += r->sealed;
@@ -343,10 +348,12 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->free_bytes = config->free_bytes;
     c->freeze_after_ms = config->key ? 0 : config->freeze_after_ms;
     c->started_ms = clock_real_ms();
+    c->opened_s = c->started_ms / 1000;
     c->workers = config->workers;
     c->tell = config->tell;
     c->tell_arg = config->arg;
     lock_init(&c->lock);
+    prefetcher_init(&c->prefetcher);
     cond_init(&c->changed);
     cond_init(&c->due);
     cond_init(&c->idle);

@@ -34,7 +34,8 @@
  * A disk that is full or dead turns caching off for a while, not reading.
  *
  * Any thread may call. No call waits for the network or the disk but those marked "blocks".
- * Not here: which ranges a reader will want (prefetch plans come from above).
+ * Not here: what is fetched before anybody reads it (cache/prefetch.h), and which ranges those are
+ * (plans come from above).
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -76,7 +77,10 @@ struct object_name {
     struct slice key;
     uint64_t size;
     struct slice etag; /* as a listing told it; empty: learned with the first bytes */
-    bool at_once;      /* object_open: -EAGAIN rather than wait for the disk */
+    /* Empty, or the store's id of the version to read. No part of the identity: bytes with one key,
+     * size and ETag are the same, whichever version they were read of. */
+    struct slice version;
+    bool at_once; /* object_open: -EAGAIN rather than wait for the disk */
 };
 
 /*
@@ -152,10 +156,6 @@ struct object_fill {
  */
 int object_fill(struct object *o, struct object_fill *f, struct err *err);
 
-/* Fetches what is missing of the range for nobody in particular; most buffers stay with those who
- * wait. */
-void object_want(struct object *o, uint64_t offset, uint64_t length);
-
 /* Objects of this cache may be read by the kernel itself; those in place always may. */
 bool cache_can_pass(const struct cache *c);
 
@@ -180,11 +180,13 @@ struct cache_stat {
     uint64_t frozen, frozen_bytes; /* parts of up to 64 MiB that are compressed, and their disk */
     uint64_t hit_bytes, fetched_bytes, requests; /* these and below since cache_open */
     uint64_t evicted_bytes, scrubbed_bytes;
-    uint64_t damaged;      /* granules and files that were found wrong, and dropped */
-    uint64_t write_errors; /* writes that the disk did not take; reads went on */
-    uint64_t flights;      /* now */
-    uint64_t buffers;      /* now: transfer buffers that are taken (cache/pool.h) */
-    bool off;              /* now: nothing is kept, because the disk refused a write */
+    uint64_t damaged;          /* granules and files that were found wrong, and dropped */
+    uint64_t write_errors;     /* writes that the disk did not take; reads went on */
+    uint64_t flights;          /* now */
+    uint64_t buffers;          /* now: transfer buffers that are taken (cache/pool.h) */
+    uint64_t prefetch_bytes;   /* now: transfer buffers of what nobody waits for */
+    uint64_t prefetch_waiting; /* now: ranges and objects that were not asked for yet */
+    bool off;                  /* now: nothing is kept, because the disk refused a write */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);
 

@@ -12,7 +12,7 @@
 #include "cache/private.h"
 
 /* Of one object under way at once; what bounds the memory is the pool. */
-#define FILL_BLOCKS_MAX 16
+#define FILL_BLOCKS_MAX 32
 
 bool object_is_sealed(struct object *o)
 {
@@ -87,8 +87,9 @@ static bool launch(struct object *o)
     uint64_t offset = 0;
     unsigned before = flights_of(o), aloft = before;
     while (aloft < FILL_BLOCKS_MAX && find_missing(o, &offset, o->size)) {
-        flights_join(o, NULL, offset, 1, BLOCK_BYTES);
-        aloft++;
+        uint64_t left = o->size - offset;
+        flights_join(o, NULL, offset, left < TRAIN_BYTES ? left : TRAIN_BYTES, BLOCK_BYTES);
+        aloft += TRAIN_BYTES / BLOCK_BYTES;
     }
     return aloft > before || flights_of(o) > 0;
 }
@@ -205,17 +206,5 @@ void fill_repair(struct object *o)
     if (rc != -EINPROGRESS) {
         r->fill.rc = rc;
         repaired(&r->fill);
-    }
-}
-
-void object_want(struct object *o, uint64_t offset, uint64_t length)
-{
-    struct cache *c = o->cache;
-    if (o->in_place || o->sealed || offset >= o->size)
-        return;
-    uint64_t end = length < o->size - offset ? offset + length : o->size;
-    while (pool_has_spare(&c->pool) && find_missing(o, &offset, end)) {
-        flights_join(o, NULL, offset, 1, BLOCK_BYTES);
-        offset += 1;
     }
 }

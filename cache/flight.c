@@ -6,6 +6,9 @@
  * done failed: off the list, all waiters fail, the next read makes a new flight right:  LANDED: all
  * waiters are served from the buffer; a worker writes the file; off the list
  *
+ * Flights that are made together and lie side by side are a train: one request fetches them, each
+ * into its own buffer. They land together; who waits for the first bytes is served before.
+ *
  * Which generation of the object bytes belong to is known once the request named an ETag or the
  * answer told one. Before that, waiters get nothing, so two first flights that see two generations
  * cannot both be served: the one whose ETag is learned later is -ESTALE.
@@ -47,15 +50,28 @@ static void flight_unref(struct flight *f) EXCLUDES(f->object->lock)
         return;
     assert(!f->waiters);
     pool_put(&c->pool, f->buffer);
+    if (f->ahead)
+        prefetch_landed(c);
     free(f);
     object_unref(o);
+    prefetch_go_on(c);
     cache_end(c, true);
 }
 
-static void serve(const struct flight *f, struct piece *p)
+static void serve(struct piece *p)
 {
+    const struct flight *f = p->flight;
     memcpy(p->to, f->buffer + (p->offset - f->offset), p->length);
     read_finish(p->read, 0, NULL);
+}
+
+static void serve_all(struct piece *list)
+{
+    while (list) {
+        struct piece *p = list;
+        list = p->next;
+        serve(p);
+    }
 }
 
 /* Learns the answer's ETag where none is known. False where another is. */
@@ -69,23 +85,22 @@ static bool same_generation_locked(struct object *o, const struct store_info *in
     return strcmp(o->etag, info->etag) == 0;
 }
 
-/* Whose first `got` bytes are all they want; the others stay. */
-static struct piece *take_waiters_locked(struct object *o, struct flight *f, size_t got)
-    REQUIRES(o->lock)
+/* Moves those to `taken` whose bytes are all among the first `got`; the others stay. */
+static void take_waiters_locked(struct object *o, struct flight *f, size_t got,
+                                struct piece **taken) REQUIRES(o->lock)
 {
     (void)o; /* whose lock guards them */
-    struct piece *taken = NULL, **at = &f->waiters;
+    struct piece **at = &f->waiters;
     while (*at) {
         struct piece *p = *at;
         if (p->offset + p->length <= f->offset + got) {
             *at = p->next;
-            p->next = taken;
-            taken = p;
+            p->next = *taken;
+            *taken = p;
         } else {
             at = &p->next;
         }
     }
-    return taken;
 }
 
 static void flight_progress(struct store_get *get, size_t got)
@@ -97,14 +112,13 @@ static void flight_progress(struct store_get *get, size_t got)
     WITH_LOCK (&o->lock) {
         bool known =
             told ? same_generation_locked(o, &get->info) : f->if_match[0] && !get->info.etag[0];
-        if (known)
-            ready = take_waiters_locked(o, f, got);
+        for (; known && f && got; f = f->car) {
+            size_t some = got < f->length ? got : f->length;
+            take_waiters_locked(o, f, some, &ready);
+            got -= some;
+        }
     }
-    while (ready) {
-        struct piece *p = ready;
-        ready = p->next;
-        serve(f, p);
-    }
+    serve_all(ready);
 }
 
 static int check_answer(struct flight *f)
@@ -122,9 +136,9 @@ static int check_answer(struct flight *f)
     if (!same)
         return err_set(&get->err, ESTALE, "%s: the object has changed: its ETag is %s now", o->key,
                        get->info.etag);
-    if (get->got != f->length)
+    if (get->got != get->length)
         return err_set(&get->err, EIO, "%s: %zu bytes at %llu expected, %zu came", o->key,
-                       f->length, (unsigned long long)get->offset, get->got);
+                       get->length, (unsigned long long)get->offset, get->got);
     return 0;
 }
 
@@ -188,51 +202,71 @@ static void flight_write(struct job *job)
     flight_unref(f);
 }
 
-static void flight_done(struct store_get *get)
+static void land(struct flight *f, int rc, const struct err *err)
 {
-    struct flight *f = CONTAINER_OF(get, struct flight, get);
     struct object *o = f->object;
-    struct piece *waiters;
-    int rc = check_answer(f);
-    o->cache->fetched_bytes += get->got;
+    struct piece *waiters = NULL;
     WITH_LOCK (&o->lock) {
         if (rc == 0)
             f->state = FLIGHT_LANDED;
         else
             unlink_locked(o, f);
-        waiters = take_waiters_locked(o, f, f->length);
+        take_waiters_locked(o, f, f->length, &waiters);
+    }
+    if (rc == 0) {
+        serve_all(waiters);
+        submit_write(f);
+        return;
     }
     while (waiters) {
         struct piece *p = waiters;
         waiters = p->next;
-        if (rc == 0)
-            serve(f, p);
-        else
-            read_finish(p->read, rc, &get->err);
+        read_finish(p->read, rc, err);
     }
-    if (rc == 0) {
-        submit_write(f);
-    } else {
-        fill_fail(o, rc, &get->err);
-        flight_unref(f);
-    }
+    fill_fail(o, rc, err);
+    flight_unref(f);
 }
 
-static void get(struct flight *f)
+static void flight_done(struct store_get *get)
 {
-    struct object *o = f->object;
-    WITH_LOCK (&o->lock)
-        memcpy(f->if_match, o->etag, sizeof f->if_match);
-    f->get = (struct store_get){.key = o->key,
-                                .offset = f->offset,
-                                .length = f->length,
-                                .if_match = f->if_match[0] ? f->if_match : NULL,
-                                .to = f->buffer,
-                                .progress = flight_progress,
-                                .done = flight_done};
+    struct flight *first = CONTAINER_OF(get, struct flight, get), *next;
+    int rc = check_answer(first);
+    first->object->cache->fetched_bytes += get->got;
+    for (struct flight *f = first->car; f; f = next) {
+        next = f->car;
+        land(f, rc, &get->err);
+    }
+    land(first, rc, &get->err); /* last, because the request is its own */
+}
+
+/* Asks the store for the flight and those of its train. */
+static void get(struct flight *first)
+{
+    struct object *o = first->object;
+    size_t length = 0;
+    unsigned count = 0;
+    for (struct flight *f = first; f; f = f->car) {
+        first->rooms[count++] = (struct iovec){f->buffer, f->length};
+        length += f->length;
+    }
+    WITH_LOCK (&o->lock) {
+        memcpy(first->if_match, o->etag, sizeof first->if_match);
+        (void)snprintf(first->version, sizeof first->version, "%s", o->version ? o->version : "");
+    }
+    first->get = (struct store_get){.key = o->key,
+                                    .offset = first->offset,
+                                    .length = length,
+                                    .if_match = first->if_match[0] ? first->if_match : NULL,
+                                    .version = first->version[0] ? first->version : NULL,
+                                    .ahead = first->ahead,
+                                    .to = first->buffer,
+                                    .rooms = count > 1 ? first->rooms : NULL,
+                                    .rooms_count = count,
+                                    .progress = flight_progress,
+                                    .done = flight_done};
     o->cache->requests++;
     struct store *store = o->store;
-    store->ops->get(store, &f->get);
+    store->ops->get(store, &first->get);
 }
 
 /* On a worker: the granules come from the frozen file, else from the store. */
@@ -248,14 +282,11 @@ static void flight_thaw(struct job *job)
     }
     WITH_LOCK (&o->lock) {
         f->state = FLIGHT_LANDED;
-        waiters = take_waiters_locked(o, f, f->length);
+        take_waiters_locked(o, f, f->length, &waiters);
     }
-    while (waiters) {
-        struct piece *p = waiters;
-        waiters = p->next;
+    for (const struct piece *p = waiters; p; p = p->next)
         o->cache->hit_bytes += p->length;
-        serve(f, p);
-    }
+    serve_all(waiters);
     submit_write(f);
 }
 
@@ -274,15 +305,49 @@ static void launch_run(struct job *job)
     launch(f);
 }
 
-static void start(struct flight *f)
+/* False: its bytes do not come from the store, or it has to wait for a buffer. */
+static bool start(struct flight *f)
 {
     struct cache *c = f->object->cache;
     cache_begin(c, true);
+    if (f->ahead)
+        prefetch_launched(c);
     char *buffer = pool_take(&c->pool, &f->wait);
-    if (buffer) {
-        f->buffer = buffer;
+    if (!buffer)
+        return false;
+    f->buffer = buffer;
+    if (f->frozen)
         launch(f);
+    return !f->frozen;
+}
+
+/* Neighbours that one request fetches. */
+struct train {
+    struct flight *first, *last;
+    size_t length;
+    unsigned count;
+};
+
+static void depart(struct train *t)
+{
+    if (t->first)
+        get(t->first);
+    *t = (struct train){0};
+}
+
+static void board(struct train *t, struct flight *f)
+{
+    struct store *store = f->object->store;
+    if (t->first && t->last->offset + t->last->length == f->offset &&
+        t->length + f->length <= store->ops->rooms_bytes && t->count < TRAIN_FLIGHTS_MAX) {
+        t->last->car = f;
+    } else {
+        depart(t);
+        t->first = f;
     }
+    t->last = f;
+    t->length += f->length;
+    t->count++;
 }
 
 /* ---- joining ---- */
@@ -293,7 +358,9 @@ struct joining {
     struct object_read *read;
     uint64_t end;
     size_t fetch_bytes;
-    struct flight *made;  /* by made_next */
+    bool ahead;          /* for prefetch */
+    struct flight *made; /* by made_next, in order of their bytes */
+    struct flight *made_last;
     struct piece *landed; /* each with a reference to its flight */
     unsigned failed;      /* pieces that there was no memory for */
 };
@@ -303,43 +370,67 @@ static bool missing_locked(struct object *o, uint64_t granule) REQUIRES(o->lock)
     return !present_locked(o, granule) && !flight_at_locked(o, granule * GRANULE_BYTES);
 }
 
+/* The granules of a flight that would begin here: what it may bring, whatever is there already. */
+struct reach {
+    uint64_t first, last;
+    bool frozen; /* they come from the frozen file first */
+};
+
 /*
- * A flight from the granule on: as far as it is wanted, and so much as one fetch brings, but not
- * over the end of its block or what is there already. An object of one block comes whole, and so
- * does a block that is frozen.
+ * From the granule on: as far as it is wanted, and so much as one fetch brings. An object of one
+ * block comes whole, and so does a block that is frozen. A flight is of one segment.
  */
+static struct reach reach_locked(struct object *o, const struct joining *j, uint64_t granule)
+    REQUIRES(o->lock)
+{
+    const struct segment *s = segment_of_locked(o, granule);
+    bool frozen = s && s->frozen_bytes;
+    uint64_t of_object = (o->size - 1) / GRANULE_BYTES;
+    uint64_t of_segment = granule / SEGMENT_GRANULES * SEGMENT_GRANULES + SEGMENT_GRANULES - 1;
+    uint64_t want = (j->end - 1) / GRANULE_BYTES;
+    uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
+    struct reach r = {.first = granule, .last = granule + BLOCK_GRANULES - 1, .frozen = frozen};
+    if (frozen || o->size <= BLOCK_BYTES) {
+        r.first = granule / BLOCK_GRANULES * BLOCK_GRANULES;
+        r.last = r.first + BLOCK_GRANULES - 1;
+    } else if ((want > fetch ? want : fetch) < r.last) {
+        r.last = want > fetch ? want : fetch;
+    }
+    if (r.last > of_segment)
+        r.last = of_segment;
+    if (r.last > of_object)
+        r.last = of_object;
+    return r;
+}
+
+/* A flight from the granule on, up to what is there already or on its way. */
 static struct flight *flight_new_locked(struct object *o, struct joining *j, uint64_t granule)
     REQUIRES(o->lock)
 {
     struct flight *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    uint64_t begin = granule / BLOCK_GRANULES * BLOCK_GRANULES, first = granule;
-    uint64_t last = (o->size - 1) / GRANULE_BYTES, most = begin + BLOCK_GRANULES - 1;
-    const struct segment *s = segment_of_locked(o, granule);
-    bool frozen = s && s->frozen_bytes, whole = frozen || o->size <= BLOCK_BYTES;
-    uint64_t want = (j->end - 1) / GRANULE_BYTES;
-    uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
-    if (most > last)
-        most = last;
-    if (!whole && (want > fetch ? want : fetch) < most)
-        most = want > fetch ? want : fetch;
-    while (whole && first > begin && missing_locked(o, first - 1))
+    struct reach r = reach_locked(o, j, granule);
+    uint64_t first = granule, last = granule;
+    while (first > r.first && missing_locked(o, first - 1))
         first--;
-    uint64_t end = granule;
-    while (end < most && missing_locked(o, end + 1))
-        end++;
+    while (last < r.last && missing_locked(o, last + 1))
+        last++;
     f->object = object_ref(o);
     f->offset = first * GRANULE_BYTES;
-    f->length = (size_t)((end - first) * GRANULE_BYTES + granule_length(o->size, end));
+    f->length = (size_t)((last - first) * GRANULE_BYTES + granule_length(o->size, last));
     f->refs = 1;
     f->wait.job.run = launch_run;
-    f->frozen = frozen;
-    f->job.run = frozen ? flight_thaw : flight_write;
+    f->frozen = r.frozen;
+    f->ahead = j->ahead;
+    f->job.run = r.frozen ? flight_thaw : flight_write;
     f->next = o->flights;
     o->flights = f;
-    f->made_next = j->made;
-    j->made = f;
+    if (j->made_last)
+        j->made_last->made_next = f;
+    else
+        j->made = f;
+    j->made_last = f;
     return f;
 }
 
@@ -383,9 +474,9 @@ static void wait_for_locked(struct object *o, struct joining *j, struct flight *
     struct piece *p = add_piece_locked(o, j, offset, end);
     if (!p)
         return;
+    p->flight = f;
     if (f->state == FLIGHT_LANDED) {
         f->refs++;
-        p->flight = f;
         p->next = j->landed;
         j->landed = p;
     } else {
@@ -427,23 +518,37 @@ static void settle(struct joining *j)
         struct piece *p = j->landed;
         struct flight *f = p->flight;
         j->landed = p->next;
-        serve(f, p);
+        serve(p);
         flight_unref(f);
     }
+    struct train train = {0};
     while (j->made) {
         struct flight *f = j->made;
         j->made = f->made_next;
-        start(f);
+        if (start(f))
+            board(&train, f);
     }
+    depart(&train);
     struct err err = ERR_INIT;
     for (; j->failed && j->read; j->failed--)
         read_finish(j->read, err_set(&err, ENOMEM, "%s: out of memory", j->object->key), &err);
 }
 
-/* Who reads much at once reads on: the kernel's readahead, say. */
+/* Who reads much at once knows what he wants; who reads little reads more of it soon. */
 static size_t usual_fetch(uint64_t length)
 {
-    return length >= FETCH_RANDOM_BYTES / 2 ? BLOCK_BYTES : FETCH_RANDOM_BYTES;
+    return length >= FETCH_RANDOM_BYTES / 2 ? GRANULE_BYTES : FETCH_RANDOM_BYTES;
+}
+
+static void join(struct joining *j, uint64_t offset)
+{
+    struct object *o = j->object;
+    object_load_range(o, offset, j->end - offset);
+    WITH_LOCK (&o->lock) {
+        while (offset < j->end)
+            offset = join_some_locked(o, j, offset);
+    }
+    settle(j);
 }
 
 void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,
@@ -453,10 +558,12 @@ void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint
                         .read = r,
                         .end = offset + length,
                         .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length)};
-    object_load_range(o, offset, length);
-    WITH_LOCK (&o->lock) {
-        while (offset < j.end)
-            offset = join_some_locked(o, &j, offset);
-    }
-    settle(&j);
+    join(&j, offset);
+}
+
+void flights_ahead(struct object *o, uint64_t offset, uint64_t length)
+{
+    struct joining j = {
+        .object = o, .end = offset + length, .fetch_bytes = GRANULE_BYTES, .ahead = true};
+    join(&j, offset);
 }

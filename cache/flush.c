@@ -85,7 +85,7 @@ static bool copy_dirty(struct object *o, struct batch *b)
     bool failed = false;
     WITH_LOCK (&o->lock) {
         if (o->checked_ms == 0)
-            o->checked_ms = clock_real_ms();
+            o->checked_ms = checked_now(o->cache);
         for (uint32_t i = 0; o->segments && i < o->segment_count && !failed; i++) {
             uint32_t n = o->segment_count - 1 - i; /* the first one last: it knows of the others */
             if (!o->segments[n] || !(o->segments[n]->dirty || (n == 0 && b->changes.n > before)))

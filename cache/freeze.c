@@ -69,7 +69,8 @@ static bool is_due(void *arg, const struct segment_id *id, const struct index_re
 static bool find_due(struct cache *c, uint64_t *place, struct segment_id *out)
 {
     struct search s = {.cache = c, .before_ms = clock_real_ms() - c->freeze_after_ms};
-    return index_search(c->index, place, is_due, &s, out);
+    uint64_t size; /* take_record looks again */
+    return index_search(c->index, place, is_due, &s, out, &size);
 }
 
 /* ---- writing ---- */

@@ -43,7 +43,7 @@ void cache_failed(struct cache *c, int code)
 void cache_worked(struct cache *c)
 {
     c->dead = false;
-    if (c->off_until_ms && atomic_exchange(&c->off_until_ms, 0) != 0)
+    if (!index_is_blind(c->index) && c->off_until_ms && atomic_exchange(&c->off_until_ms, 0) != 0)
         cache_tell(c, "caching is on again");
 }
 

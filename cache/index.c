@@ -243,6 +243,7 @@ struct search {
     unsigned seen;
     uint64_t place; /* of the last one that was seen */
     struct segment_id *found;
+    uint64_t *size;
 };
 
 static int search_visit(void *arg, const struct segment_id *id, const struct index_record *r)
@@ -251,13 +252,14 @@ static int search_visit(void *arg, const struct segment_id *id, const struct ind
     s->seen++;
     s->place = index_place(id);
     *s->found = *id;
+    *s->size = r->size;
     return s->match(s->arg, id, r);
 }
 
 bool index_search(struct index *ix, uint64_t *place, index_match *match, void *arg,
-                  struct segment_id *found)
+                  struct segment_id *found, uint64_t *size)
 {
-    struct search s = {.match = match, .arg = arg, .found = found};
+    struct search s = {.match = match, .arg = arg, .found = found, .size = size};
     int rc;
     do {
         s.seen = 0;

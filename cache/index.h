@@ -90,11 +90,11 @@ int index_from(struct index *ix, uint64_t place, unsigned count, index_visit *vi
 
 /*
  * The next record that match says true of, from *place on, which moves behind it; 0 where the end
- * was reached. False: there is none up to the end.
+ * was reached. False: there is none up to the end. *size: of its object.
  */
 typedef bool index_match(void *arg, const struct segment_id *id, const struct index_record *r);
 bool index_search(struct index *ix, uint64_t *place, index_match *match, void *arg,
-                  struct segment_id *found);
+                  struct segment_id *found, uint64_t *size);
 
 /* The place from which on objects of LARGE_BYTES and more are. */
 #define INDEX_PLACE_LARGE (UINT64_C(1) << 63)

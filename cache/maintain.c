@@ -42,12 +42,12 @@ static int each_object(struct walk *w, bool all,
                        struct err *err)
 {
     struct cache *c = w->cache;
-    AUTO_FREE struct step *s = calloc(1, sizeof *s);
     uint64_t place = 0;
     if (index_is_blind(c->index))
         return err_set(err, EIO,
                        "what is cached is not known: the cache directory's disk failed, is "
                        "full or read-only");
+    AUTO_FREE struct step *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
     do {
@@ -139,7 +139,7 @@ static void note_checked(struct object *o)
 {
     object_load(o, 0);
     WITH_LOCK (&o->lock) {
-        o->checked_ms = clock_real_ms();
+        o->checked_ms = checked_now(o->cache);
         o->unchecked = false;
         if (o->counted && o->segments && o->segments[0])
             o->segments[0]->dirty = true;
@@ -184,25 +184,13 @@ bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
     return !wrong;
 }
 
-struct search {
-    int64_t before_ms;
-    uint64_t size; /* of the last one that was looked at */
-};
-
-static bool is_due(void *arg, const struct segment_id *id, const struct index_record *r)
+bool maintain_next(struct walk *w, uint64_t *place, index_match *due, void *arg)
 {
-    struct search *s = arg;
-    s->size = r->size;
-    return id->number == 0 && r->sealed && r->checked_ms < s->before_ms;
-}
-
-bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms)
-{
-    struct search s = {.before_ms = before_ms};
     struct segment_id found;
-    if (!index_search(w->cache->index, place, is_due, &s, &found))
+    uint64_t size;
+    if (!index_search(w->cache->index, place, due, arg, &found, &size))
         return false;
-    (void)maintain_verify(w, &found.object, s.size); /* what is wrong is dropped */
+    (void)maintain_verify(w, &found.object, size); /* what is wrong is dropped */
     return true;
 }
 

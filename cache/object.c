@@ -74,6 +74,9 @@ static int check_name(const struct object_name *name, struct err *err)
     if (name->etag.n >= ETAG_BYTES_MAX || slice_find(name->etag, '\0') >= 0)
         return err_set(err, EINVAL, "%.*s: unusable ETag of %zu bytes", SLICE_FMT(name->key),
                        name->etag.n);
+    if (name->version.n >= VERSION_ID_BYTES_MAX || slice_find(name->version, '\0') >= 0)
+        return err_set(err, EINVAL, "%.*s: unusable version id of %zu bytes", SLICE_FMT(name->key),
+                       name->version.n);
     if (name->size > OBJECT_BYTES_MAX)
         return err_set(err, EFBIG, "%.*s: size %llu, at most %llu is possible",
                        SLICE_FMT(name->key), (unsigned long long)name->size,
@@ -88,6 +91,7 @@ void object_free(struct object *o)
         (void)close(o->fd); /* what has to last was synced */
     lock_done(&o->lock);
     segments_free(o);
+    free(o->version);
     free(o->key);
     free(o);
 }
@@ -183,29 +187,24 @@ static int put_locked(struct cache *c, struct object *o) REQUIRES(c->lock)
     return rc;
 }
 
-int object_open(struct cache *c, const struct object_name *name, struct object **out,
-                struct err *err)
+static int find_or_make(struct cache *c, const struct object_name *name, const struct object_id *id,
+                        struct object **out, struct err *err)
 {
-    struct object_id id;
     struct object *o;
-    int rc = check_name(name, err);
-    if (rc == 0)
-        rc = make_id(name, &id, err);
-    if (rc < 0)
-        return rc;
+    int rc = 0;
     WITH_LOCK (&c->lock)
-        o = find_locked(c, &id, name->store, NULL);
+        o = find_locked(c, id, name->store, NULL);
     if (o) {
         *out = o;
         return 0;
     }
-    AUTO(object_half) struct object *fresh = object_named(c, name, &id);
+    AUTO(object_half) struct object *fresh = object_named(c, name, id);
     if (!fresh)
         return err_set(err, ENOMEM, "out of memory");
     if (fresh->in_place && (rc = open_in_place(fresh, !name->at_once, err)) < 0)
         return rc;
     WITH_LOCK (&c->lock) {
-        o = find_locked(c, &id, name->store, fresh); /* somebody may have been quicker */
+        o = find_locked(c, id, name->store, fresh); /* somebody may have been quicker */
         if (!o && (rc = put_locked(c, fresh)) == 0) {
             o = STEAL(fresh);
             if (o->sealed && o->unchecked)
@@ -216,6 +215,36 @@ int object_open(struct cache *c, const struct object_name *name, struct object *
         return err_set(err, -rc, "%s: %zu objects may be open", strerror(-rc), OBJECTS_OPEN_MAX);
     *out = o;
     return 0;
+}
+
+/* Who names no version is served by one that another opener has named. */
+static int set_version(struct object *o, struct slice version, struct err *err)
+{
+    char *copy = strndup(version.p, version.n);
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    WITH_LOCK (&o->lock) {
+        free(o->version);
+        o->version = copy;
+    }
+    return 0;
+}
+
+int object_open(struct cache *c, const struct object_name *name, struct object **out,
+                struct err *err)
+{
+    struct object_id id;
+    AUTO(object) struct object *o = NULL;
+    int rc = check_name(name, err);
+    if (rc == 0)
+        rc = make_id(name, &id, err);
+    if (rc == 0)
+        rc = find_or_make(c, name, &id, &o, err);
+    if (rc == 0 && name->version.n)
+        rc = set_version(o, name->version, err);
+    if (rc == 0)
+        *out = STEAL(o);
+    return rc;
 }
 
 struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t size)

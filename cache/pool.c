@@ -55,7 +55,7 @@ bool pool_has_spare(struct pool *p)
 {
     bool spare;
     WITH_LOCK (&p->lock)
-        spare = p->free_count > TRANSFER_BLOCKS_MAX / 2;
+        spare = p->free_count > TRANSFER_BLOCKS_MAX / 4;
     return spare;
 }
 

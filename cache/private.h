@@ -2,11 +2,11 @@
 /*
  * What the files of cache/ share: the cache, its objects, their segments and flights.
  *
- * Locks: cache.lock (the table and its counters), object.lock (one object), pool.lock, the lock of
- * the workers; the index's own, which stands alone. No two of the first three are ever held at
- * once; jobs may be submitted under any. The index is read under cache.lock (memory that is
- * mapped), so that a record and the table agree. Stores, done callbacks, reads and writes of files
- * and commits run under no lock.
+ * Locks: cache.lock (the table and its counters), object.lock (one object), pool.lock,
+ * prefetcher.lock, the lock of the workers; the index's own, which stands alone. No two of the
+ * first four are ever held at once; jobs may be submitted under any. The index is read under
+ * cache.lock (memory that is mapped), so that a record and the table agree. Stores, done callbacks,
+ * reads and writes of files and commits run under no lock.
  *
  * An object is in the table while anybody refers to it: handles, reads that wait, flights, fills,
  * the scrubber, and the list of dirty ones. So who is not in the table is closed, and LMDB knows
@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "cache/cache.h"
@@ -46,7 +47,7 @@ struct piece {
     struct object_read *read;
     struct piece *next;     /* in a flight's waiters (the object's lock), or in the read's lists */
     struct piece *next_all; /* in read->pieces */
-    struct flight *flight;  /* that has landed, until the piece is served from it: a reference */
+    struct flight *flight;  /* that brings it; a reference where it has landed */
     uint64_t offset;        /* in the object */
     size_t length;
     char *to;
@@ -56,6 +57,9 @@ enum flight_state {
     FLIGHT_ALOFT,  /* waits for a buffer or the store: waiters may join */
     FLIGHT_LANDED, /* all bytes in the buffer, which does not change any more */
 };
+
+/* Flights of one request: blocks, the first and last of which may be parts of one. */
+#define TRAIN_FLIGHTS_MAX (TRAIN_BYTES / BLOCK_BYTES + 1)
 
 /* Granules of one block on their way from the store to the waiters and into the file. */
 struct flight {
@@ -68,12 +72,16 @@ struct flight {
     struct piece *waiters;    /* object lock */
     struct flight *next;      /* object lock: in object.flights */
     struct flight *made_next; /* in the list of who made it, until it is started */
+    struct flight *car;       /* the next one of its train: fetched by the same request */
     struct pool_wait wait;
-    struct job job; /* writes the granules; before that, reads the frozen file */
-    bool frozen;    /* they come from the frozen file first */
-    bool reserved;  /* the job's: the budget has counted it */
-    struct store_get get;
+    struct job job;       /* writes the granules; before that, reads the frozen file */
+    bool frozen;          /* they come from the frozen file first */
+    bool reserved;        /* the job's: the budget has counted it */
+    bool ahead;           /* made for prefetch, whose budget counts it */
+    struct store_get get; /* the first one's of a train */
+    struct iovec rooms[TRAIN_FLIGHTS_MAX];
     char if_match[ETAG_BYTES_MAX];
+    char version[VERSION_ID_BYTES_MAX];
 };
 
 enum keeping {
@@ -130,6 +138,7 @@ struct object {
     bool syncing;       /* lock: fdatasync is under way */
     int64_t checked_ms; /* lock: as the records say */
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
+    char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     bool writing;              /* lock: one of them is being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
@@ -139,7 +148,7 @@ struct object {
     struct job fill_job;
 };
 
-/* Sealed objects that were opened and not checked lately; more than these wait for their turn. */
+/* Sealed objects that were opened and not checked since the daemon began. */
 #define OPENED_QUEUE_MAX 1024
 
 struct opened_queue {
@@ -148,6 +157,7 @@ struct opened_queue {
         uint64_t size;
     } at[OPENED_QUEUE_MAX];
     size_t first, count;
+    bool missed; /* some found no room: they are looked for in the index */
 };
 
 /*
@@ -167,13 +177,23 @@ static inline bool doom_is_steady(enum doom doom)
     return doom == DOOM_NONE || doom == DOOM_SWEPT;
 }
 
+/* What executes prefetch (cache/prefetch.h). */
+struct prefetcher {
+    struct lock lock;
+    struct prefetch *first, *last; /* lock: that have wants, in the order of their turns */
+    _Atomic size_t waiting;        /* wants that have not been sent; changes under the lock */
+    unsigned blocks;               /* lock: buffers that prefetch has, or is about to take */
+    unsigned seals;                /* lock: whole objects that were sent and are not sealed */
+};
+
 struct cache {
     int dirfd, objects_fd; /* immutable after cache_open, as are those to pool */
     uint64_t size_bytes, free_bytes;
     int64_t freeze_after_ms; /* 0: nothing is frozen */
     struct cipher *cipher;   /* NULL: objects are not encrypted */
     unsigned check_bytes;
-    int64_t started_ms;
+    int64_t opened_s;   /* wall time of cache_open */
+    int64_t started_ms; /* wall time, but later than each record's checked_ms */
     struct workers *workers;
     struct index *index;
     struct uses *uses;
@@ -181,6 +201,7 @@ struct cache {
     void *tell_arg;
     pthread_t flusher, upkeep;
     struct pool pool;
+    struct prefetcher prefetcher;
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
@@ -214,6 +235,13 @@ struct cache {
 static inline struct slice id_slice(const struct object_id *id)
 {
     return slice_make(id->bytes, sizeof id->bytes);
+}
+
+/* Wall time as records tell it: never before the daemon's start, whatever the clock does. */
+static inline int64_t checked_now(const struct cache *c)
+{
+    int64_t now = clock_real_ms();
+    return now > c->started_ms ? now : c->started_ms;
 }
 
 /* cache.c */
@@ -413,6 +441,20 @@ struct flight *flight_at_locked(struct object *o, uint64_t offset) REQUIRES(o->l
  */
 void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,
                   size_t fetch_bytes) EXCLUDES(o->lock);
+/* The same for nobody: flights of prefetch for exactly what is missing of the range. */
+void flights_ahead(struct object *o, uint64_t offset, uint64_t length) EXCLUDES(o->lock);
+
+/* prefetch.c */
+
+void prefetcher_init(struct prefetcher *a);
+void prefetcher_done(struct prefetcher *a);
+/* Fills in what is prefetch's. */
+void prefetch_stat(struct cache *c, struct cache_stat *out) EXCLUDES(c->prefetcher.lock);
+/* Sends what the budget allows. */
+void prefetch_go_on(struct cache *c) EXCLUDES(c->prefetcher.lock);
+/* A buffer more that prefetch takes, and one that it has given back. */
+void prefetch_launched(struct cache *c) EXCLUDES(c->prefetcher.lock);
+void prefetch_landed(struct cache *c) EXCLUDES(c->prefetcher.lock);
 
 /* fill.c */
 
@@ -460,10 +502,10 @@ struct walk {
  * False: something was wrong with it. */
 bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size);
 /*
- * Checks the next sealed object from *place on, which moves behind it, that was not checked since
- * before_ms (wall clock). False: there is none up to the end.
+ * Checks the next object of whose records one is due, from *place on, which moves behind it; 0 at
+ * the end. False: there is none up to there.
  */
-bool maintain_next(struct walk *w, uint64_t *place, int64_t before_ms);
+bool maintain_next(struct walk *w, uint64_t *place, index_match *due, void *arg);
 /* Deletes files that no record names, and holes' worth of bytes that none names. */
 void maintain_files(struct walk *w);
 

@@ -82,13 +82,20 @@ static void drop_locked(struct object *o, uint32_t n) REQUIRES(o->lock)
     o->loaded--;
 }
 
+/* A read or a flight is in two segments at most, which stand next to each other. */
+static bool is_beside(uint32_t n, uint32_t m)
+{
+    return n <= m + 1 && m <= n + 1;
+}
+
 /* Keeps the memory of objects that are larger than most memories within a bound. */
 static void unload_locked(struct object *o, uint32_t besides) REQUIRES(o->lock)
 {
     if (o->loaded < SEGMENTS_LOADED_MAX && o->cache->loaded_bytes < LOADED_BYTES_MAX)
         return;
     for (uint32_t n = 0; o->loaded && n < o->segment_count; n++)
-        if (o->segments[n] && !o->segments[n]->dirty && !o->segments[n]->writing && n != besides)
+        if (o->segments[n] && !o->segments[n]->dirty && !o->segments[n]->writing &&
+            !is_beside(n, besides))
             drop_locked(o, n);
 }
 

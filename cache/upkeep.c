@@ -18,7 +18,6 @@
 #define REST_MS 50
 #define SCRUB_AGE_MS ((int64_t)7 * 24 * 3600 * 1000)
 #define SCRUB_LOOK_MS 600000 /* between two looks for what is due */
-#define WRONG_REST_MS 1000   /* what cannot be mended now is looked at again */
 #define SAVE_MS 60000        /* what was used when */
 #define FREEZE_MS_MIN 100    /* between two looks for what was not used for long */
 #define FREEZE_MS_MAX 600000
@@ -39,8 +38,10 @@ void upkeep_check(const struct object *o)
 void upkeep_check_locked(struct cache *c, const struct object *o)
 {
     struct opened_queue *q = &c->opened;
-    if (q->count == OPENED_QUEUE_MAX)
+    if (q->count == OPENED_QUEUE_MAX) {
+        q->missed = true;
         return;
+    }
     q->at[(q->first + q->count++) % OPENED_QUEUE_MAX] =
         (struct opened){.id = o->id, .size = o->size};
     cond_signal(&c->due);
@@ -104,20 +105,57 @@ static bool is_ending(struct cache *c)
 
 struct rounds {
     int64_t save_at, freeze_at, scrub_at;
-    uint64_t place, scrub_place; /* where freezing and scrubbing go on in the index */
+    bool missed;                               /* some that were opened are looked for */
+    uint64_t place, scrub_place, missed_place; /* where these three go on in the index */
 };
 
 static int64_t next_round(const struct rounds *r)
 {
+    if (r->missed)
+        return 0;
     int64_t at = r->save_at < r->freeze_at ? r->save_at : r->freeze_at;
     return at < r->scrub_at ? at : r->scrub_at;
+}
+
+static bool is_old(void *arg, const struct segment_id *id, const struct index_record *r)
+{
+    const int64_t *before_ms = arg;
+    return id->number == 0 && r->sealed && r->checked_ms < *before_ms;
 }
 
 /* Each sealed object once in SCRUB_AGE_MS, opened or not. */
 static void scrub_some(struct walk *w, struct rounds *r)
 {
-    if (!maintain_next(w, &r->scrub_place, clock_real_ms() - SCRUB_AGE_MS))
+    int64_t before_ms = clock_real_ms() - SCRUB_AGE_MS;
+    if (!maintain_next(w, &r->scrub_place, is_old, &before_ms))
         r->scrub_at = clock_mono_ms() + SCRUB_LOOK_MS;
+}
+
+/* Begins anew where more were missed meanwhile. */
+static void note_missed(struct cache *c, struct rounds *r)
+{
+    WITH_LOCK (&c->lock) {
+        if (c->opened.missed) {
+            r->missed = true;
+            r->missed_place = 0;
+        }
+        c->opened.missed = false;
+    }
+}
+
+static bool is_missed(void *arg, const struct segment_id *id, const struct index_record *r)
+{
+    const struct cache *c = arg;
+    if (id->number != 0 || !r->sealed || r->checked_ms >= c->started_ms)
+        return false;
+    int64_t last_s = uses_last_s(c->uses, segment_key(&id->object, 0));
+    return last_s == 0 || last_s >= c->opened_s;
+}
+
+/* What was opened when the queue was full. */
+static void check_missed(struct walk *w, struct rounds *r)
+{
+    r->missed = maintain_next(w, &r->missed_place, is_missed, w->cache);
 }
 
 static void freeze_some(struct cache *c, struct rounds *r)
@@ -142,8 +180,11 @@ void *upkeep_run(void *arg)
                        .freeze_at = c->freeze_after_ms > 0 ? clock_mono_ms() : INT64_MAX};
     while (!is_ending(c)) {
         struct opened one;
+        note_missed(c, &r);
         if (next_opened(c, next_round(&r), &one))
-            (void)(maintain_verify(&w, &one.id, one.size) || rest(c, WRONG_REST_MS));
+            (void)maintain_verify(&w, &one.id, one.size); /* what is wrong is mended, or gone */
+        else if (r.missed)
+            check_missed(&w, &r);
         else if (clock_mono_ms() >= r.freeze_at)
             freeze_some(c, &r);
         else if (clock_mono_ms() >= r.scrub_at)

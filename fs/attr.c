@@ -27,6 +27,7 @@ double attr_name_timeout(const struct session *s, const struct where *dir)
     case WHERE_VERSIONS:
     case WHERE_LINK:
     case WHERE_DOCUMENT:
+    case WHERE_PREFETCH:
     case WHERE_FILE:
     case WHERE_OBJECT:
         break;
@@ -208,6 +209,13 @@ int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param
         if (rc == 0)
             fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,
                       w->kind == WHERE_OBJECT ? w->mtime_ms : dir_mtime(s, w), &out->attr);
+        return rc;
+    case WHERE_PREFETCH:
+        out->entry_timeout = ATTR_LIVE_S;
+        rc = place_entry(s, PLACE_FILE, w, out, err);
+        if (rc == 0)
+            fill_file(s, out->attr.st_ino, 0, s->started_ms, &out->attr);
+        out->attr.st_mode = S_IFREG | 0222;
         return rc;
     case WHERE_LINK:
         rc = place_entry(s, PLACE_LINK, w, out, err);

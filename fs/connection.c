@@ -2,6 +2,7 @@
 #include "fs/connection.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -24,7 +25,7 @@ int connection_new(struct session *s, const struct fuse_lowlevel_ops *ops, size_
 {
     AUTO(buf) struct buf options = {0};
     buf_init(&options, (size_t)4 * URL_BYTES_MAX);
-    buf_add_str(&options, "ro,nosuid,nodev,noatime,default_permissions,subtype=tarn,fsname=");
+    buf_add_str(&options, "nosuid,nodev,noatime,subtype=tarn,fsname=");
     add_escaped(&options, s->source);
     if (s->config.allow_other)
         buf_add_str(&options, ",allow_other");
@@ -51,7 +52,12 @@ static void keep_fuse_words(enum fuse_log_level level, const char *fmt, va_list 
 static ssize_t take(int device, void *to, size_t n, void *userdata)
 {
     struct session *s = userdata;
-    return passthrough_read(&s->passthrough, device, to, n);
+    ssize_t got = passthrough_read(&s->passthrough, device, to, n);
+    struct fuse_in_header *head = to;
+    /* libfuse does not know it, and the kernel would not say EROFS; its arguments are the same. */
+    if (got >= (ssize_t)sizeof *head && head->opcode == FUSE_TMPFILE)
+        head->opcode = FUSE_CREATE;
+    return got;
 }
 
 static ssize_t give(int device, struct iovec *iov, int count, void *userdata)

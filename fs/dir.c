@@ -36,12 +36,13 @@ static struct dir_handle *handle_of(const struct request *r)
     return CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct dir_handle, handle);
 }
 
-/* Objects without a name that a file can have are not shown; that is said once. */
-static void warn_dropped(const char *mountpoint, struct listing *l, struct slice path)
+/* What is not shown is said once. */
+static void warn_left_out(const char *mountpoint, struct listing *l, struct slice path)
 {
-    if (l && listing_tell_dropped(l))
-        log_warn("%s: directory /%.*s: %zu objects have names that no file can have", mountpoint,
-                 SLICE_FMT(path), listing_dropped(l));
+    if (l && listing_tell_left_out(l))
+        log_warn("%s: directory /%.*s: %zu objects have no name that a file can have; "
+                 "tarn doctor lists them",
+                 mountpoint, SLICE_FMT(path), listing_left_out(l)->count);
 }
 
 int op_opendir(struct request *r, struct err *err)
@@ -55,7 +56,7 @@ int op_opendir(struct request *r, struct err *err)
         rc = table_history(h->where.table, &r->task, &h->history, err);
     if (rc < 0)
         return rc;
-    warn_dropped(r->session->mountpoint, h->where.listing, buf_slice(&h->where.path));
+    warn_left_out(r->session->mountpoint, h->where.listing, buf_slice(&h->where.path));
     r->file.cache_readdir = h->where.kind == WHERE_PINNED;
     r->file.keep_cache = r->file.cache_readdir;
     return request_reply_open(r, 0, &STEAL(h)->handle, free_handle);
@@ -207,8 +208,10 @@ static int fill_versions(struct filling *f, off_t offset)
 static int fill_meta(struct filling *f, off_t offset)
 {
     int rc = 0;
-    const struct driver_ops *ops = table_ops(f->handle->where.table);
     const char *name;
+    if (!f->handle->where.table)
+        return 0; /* the root's: found by name */
+    const struct driver_ops *ops = table_ops(f->handle->where.table);
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && (name = document_name(ops, i));
          i++)
         rc = put_bare(f, name, S_IFREG, place_ino(f, name), (off_t)i + 1 + OFFSET_DOTDOT);
@@ -229,6 +232,7 @@ static int fill(struct filling *f, off_t offset)
         return fill_meta(f, offset);
     case WHERE_LINK:
     case WHERE_DOCUMENT:
+    case WHERE_PREFETCH:
     case WHERE_FILE:
     case WHERE_OBJECT:
         break;

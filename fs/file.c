@@ -4,6 +4,11 @@
 #include "fs/opened.h"
 #include "fs/ops.h"
 
+static struct opened *opened_of(const struct request *r)
+{
+    return CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct opened, handle);
+}
+
 /* The object's bytes have come, on whatever thread brought them. */
 static void read_done(struct object_read *read)
 {
@@ -12,6 +17,7 @@ static void read_done(struct object_read *read)
         request_fail(r, read->rc, &read->err);
         return;
     }
+    reader_was_read(opened_of(r), read->offset, r->buffer, read->length);
     (void)request_reply_buf(r, r->buffer, read->length); /* always 0 */
     request_end(r);
 }
@@ -30,7 +36,7 @@ static int read_document(struct request *r, const struct document *d, struct err
 
 int op_read(struct request *r, struct err *err)
 {
-    struct opened *h = CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct opened, handle);
+    struct opened *h = opened_of(r);
     if (r->size > READ_BYTES_MAX)
         r->size = READ_BYTES_MAX;
     if (!r->buffer) {
@@ -46,15 +52,14 @@ int op_read(struct request *r, struct err *err)
         transform_map(h->transform, object_size(h->object), (uint64_t)r->offset, r->size);
     if (piece.length == 0)
         return request_reply_buf(r, NULL, 0);
-    uint64_t ahead = sequence_note(&h->sequence, piece.offset, piece.length);
     r->object = object_ref(h->object); /* an interrupted read may outlive the handle */
-    r->read = (struct object_read){.offset = piece.offset,
-                                   .length = piece.length,
-                                   .to = r->buffer,
-                                   .fetch_bytes = ahead ? BLOCK_BYTES : 0,
-                                   .done = read_done};
-    if (ahead) /* not after the read, with which the session may end */
-        object_want(h->object, piece.offset, piece.length + ahead);
+    r->read = (struct object_read){
+        .offset = piece.offset, .length = piece.length, .to = r->buffer, .done = read_done};
+    /* Not after the read, with which the session may end. */
+    r->read.fetch_bytes = reader_read(h, piece.offset, piece.length);
     int rc = object_read(h->object, &r->read, err);
-    return rc < 0 ? rc : request_reply_buf(r, r->buffer, piece.length);
+    if (rc < 0)
+        return rc;
+    reader_was_read(h, piece.offset, r->buffer, piece.length);
+    return request_reply_buf(r, r->buffer, piece.length);
 }

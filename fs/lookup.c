@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LOOKUP, GETATTR, READLINK, STATFS: names and what they are. */
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "fs/attr.h"
@@ -111,6 +112,29 @@ int op_readlink(struct request *r, struct err *err)
     if (rc == 0)
         rc = where_link_target(&w, &target, err);
     return rc < 0 ? rc : request_reply_link(r, target.data);
+}
+
+/* The kernel checks no modes: nothing is written but `.tarn/prefetch`, no file is a program. */
+int op_access(struct request *r, struct err *err)
+{
+    AUTO(where) struct where w = {0};
+    bool writes = r->size & W_OK, runs = r->size & X_OK, file = false;
+    where_init(&w);
+    struct node node = node_of(r->ino);
+    if (node.kind == NODE_PLACE && (writes || runs)) {
+        char kind;
+        int rc = attr_place_of(r->session, r->ino, &kind, &w.path, err);
+        file = kind == PLACE_FILE;
+        if (rc == 0 && file && writes)
+            rc = attr_where(r, r->ino, &w, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (writes && w.kind != WHERE_PREFETCH)
+        return err_set(err, EROFS, "the lake is read-only");
+    if (runs && (file || node.kind == NODE_FILE))
+        return err_set(err, EACCES, "not a program");
+    return request_reply_done(r);
 }
 
 int op_statfs(struct request *r, struct err *err)

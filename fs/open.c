@@ -26,6 +26,7 @@ static void opened_free(struct opened *h)
         open_mode_leave(&h->handle.session->modes, h->node, &left);
         close_way(h->handle.session, &left);
     }
+    reader_done(&h->reader); /* before the session may end with the object's store */
     object_unref(h->object);
     document_unref(h->document);
     free(h);
@@ -40,46 +41,53 @@ static void free_handle(struct handle *h)
 /* the object */
 
 /* What the kernel has in its caches is opened here and now, the rest by a worker. */
-static int open_object(struct request *r, struct object_name *name, struct opened *h,
-                       struct err *err)
+static int open_object(struct session *s, struct task *task, struct object_name *name,
+                       struct object **out, struct err *err)
 {
-    struct session *s = r->session;
-    name->at_once = !r->task.on_worker;
-    int rc = object_open(s->config.lake.cache, name, &h->object, err);
-    return rc == -EAGAIN ? task_to_worker(&r->task, s->config.lake.workers) : rc;
+    name->at_once = !task->on_worker;
+    int rc = object_open(s->config.lake.cache, name, out, err);
+    return rc == -EAGAIN ? task_to_worker(task, s->config.lake.workers) : rc;
 }
 
-/* A file of a snapshot: the driver says where its object is. */
-static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
+/* The driver says where the object is. */
+int op_file_object(struct session *s, const struct node *node, struct task *task,
+                   struct table **table, struct object **out, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
-    struct entry entry;
-    struct object_location where;
-    struct session *s = r->session;
-    int rc = lake_run_find(s->lake, node->number, &r->task, &h->table, &run, err);
+    struct entry entry = {.path = SLICE_NONE};
+    AUTO(object_location) struct object_location where;
+    object_location_init(&where);
+    int rc = lake_run_find(s->lake, node->number, task, table, &run, err);
     if (rc < 0)
         return rc;
     buf_init(&scratch, ACTION_BYTES_MAX);
-    buf_init(&where.key, KEY_BYTES_MAX);
-    buf_init(&where.etag, ETAG_BYTES_MAX);
-    table_touch(h->table);
-    rc = lake_heal_run(s->lake, h->table, run,
-                       run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
+    if (node->ordinal >= run_files(run))
+        rc = err_set(err, ENOENT, "no file %u of %u", node->ordinal, run_files(run));
+    else
+        rc = lake_heal_run(s->lake, *table, run,
+                           run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     if (rc == 0)
-        rc = table_ops(h->table)->locate(table_driver(h->table), &entry, &where, err);
+        rc = table_ops(*table)->locate(table_driver(*table), &entry, &where, err);
     if (rc == 0) {
         struct object_name name = {.store = s->lake->store,
                                    .key = buf_slice(&where.key),
                                    .size = entry.size,
-                                   .etag = buf_slice(&where.etag)};
-        rc = open_object(r, &name, h, err);
+                                   .etag = buf_slice(&where.etag),
+                                   .version = buf_slice(&where.version)};
+        rc = open_object(s, task, &name, out, err);
     }
     if (rc < 0 && rc != -EINPROGRESS)
-        (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(h->table)),
+        (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(*table)),
                        SLICE_FMT(entry.path));
-    buf_done(&where.key);
-    buf_done(&where.etag);
+    return rc;
+}
+
+static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
+{
+    int rc = op_file_object(r->session, node, &r->task, &h->table, &h->object, err);
+    if (rc == 0)
+        table_touch(h->table);
     return rc;
 }
 
@@ -92,14 +100,16 @@ static int open_place(struct request *r, struct opened *h, struct err *err)
         return rc;
     if (w.kind == WHERE_DOCUMENT)
         return op_document(r, &w, &h->document, err);
+    if (w.kind == WHERE_PREFETCH)
+        return err_set(err, EACCES, ".tarn/prefetch can only be written to");
     if (w.kind != WHERE_OBJECT)
         return err_set(err, EISDIR, "not a file");
     struct object_name name = {.store = r->session->lake->store,
-                               .key = buf_slice(&w.path),
+                               .key = buf_slice(&w.key),
                                .size = w.size,
                                .etag = buf_slice(&w.etag)};
     h->identity = w.identity;
-    return open_object(r, &name, h, err);
+    return open_object(r->session, &r->task, &name, &h->object, err);
 }
 
 /* completing it */
@@ -237,10 +247,11 @@ static bool pages_stay(struct session *s, const struct opened *h)
 int op_open(struct request *r, struct err *err)
 {
     if ((r->file.flags & O_ACCMODE) != O_RDONLY || (r->file.flags & O_TRUNC))
-        return err_set(err, EROFS, "the lake is read-only");
+        return op_open_list(r, err);
     AUTO(opened) struct opened *h = calloc(1, sizeof *h);
     if (!h)
         return err_set(err, ENOMEM, "out of memory");
+    reader_init(&h->reader);
     h->handle.session = r->session;
     h->node = r->ino;
     int32_t backing = 0;
@@ -250,6 +261,11 @@ int op_open(struct request *r, struct err *err)
         rc = open_in_mode(r, h, &backing, err);
     if (rc < 0)
         return rc;
+    if (node.kind == NODE_FILE && h->object)
+        follow_opened(&r->session->follow, &node);
+    if (node.kind == NODE_FILE && object_size(h->object) <= BLOCK_BYTES)
+        neighbours_opened(&r->session->neighbours, &node,
+                          r->filling != FILL_NONE || !object_is_sealed(h->object));
     r->file.direct_io = h->document || h->mode == OPEN_DIRECT; /* a document's words may change */
     r->file.keep_cache = pages_stay(r->session, h);
     return request_reply_open(r, backing, &STEAL(h)->handle, free_handle);

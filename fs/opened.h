@@ -4,11 +4,12 @@
 #ifndef FS_OPENED_H
 #define FS_OPENED_H
 
+#include "fs/reader.h"
 #include "fs/request.h"
-#include "fs/sequence.h"
 #include "lake/view/transform.h"
 
-/* An object through a transform, or a document. Immutable once it is answered, but for sequence. */
+/* An object through a transform, or a document. Immutable once it is answered, but for the reader.
+ */
 struct opened {
     struct handle handle;
     uint64_t node;
@@ -18,7 +19,7 @@ struct opened {
     struct document *document;
     struct table *table; /* NULL outside tables; borrowed from the lake */
     enum transform transform;
-    struct sequence sequence; /* of OPEN_DIRECT */
+    struct reader reader; /* of an object: what is fetched ahead */
 };
 
 #endif

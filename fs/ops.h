@@ -6,6 +6,7 @@
 #ifndef FS_OPS_H
 #define FS_OPS_H
 
+#include "fs/node.h"
 #include "fs/request.h"
 
 int op_lookup(struct request *r, struct err *err);
@@ -17,10 +18,15 @@ int op_readdir(struct request *r, struct err *err);
 int op_readdirplus(struct request *r, struct err *err);
 int op_open(struct request *r, struct err *err);
 int op_read(struct request *r, struct err *err);
+int op_access(struct request *r, struct err *err); /* the mask is in r->size */
 int op_getxattr(struct request *r, struct err *err);
 int op_listxattr(struct request *r, struct err *err);
 
 /* The document of WHERE_DOCUMENT, named by the last component of its path. Parks. */
 int op_document(struct request *r, const struct where *w, struct document **out, struct err *err);
+
+/* The object of a file of a snapshot: a new reference; and its table. Parks. */
+int op_file_object(struct session *s, const struct node *node, struct task *task,
+                   struct table **table, struct object **out, struct err *err);
 
 #endif

@@ -7,13 +7,21 @@
 #include "base/log.h"
 #include "fs/ops.h"
 
+static char *memdup(const char *data, size_t n)
+{
+    char *copy = malloc(n ? n : 1);
+    if (copy)
+        memcpy(copy, data, n);
+    return copy;
+}
+
 static struct request *request_new(fuse_req_t req, const struct request_args *args)
 {
     struct request *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    r->name = args->name ? strdup(args->name) : NULL;
-    if (args->name && !r->name) {
+    r->name = args->name ? strdup(args->name) : args->data ? memdup(args->data, args->size) : NULL;
+    if ((args->name || args->data) && !r->name) {
         free(r);
         return NULL;
     }
@@ -27,9 +35,21 @@ static struct request *request_new(fuse_req_t req, const struct request_args *ar
         r->file = *args->file;
     if (args->uses_handle)
         r->handle = handle_ref((struct handle *)(uintptr_t)args->file->fh);
-    WITH_LOCK (&r->session->lock)
-        r->session->requests++;
+    session_hold(r->session);
     return r;
+}
+
+void session_hold(struct session *s)
+{
+    WITH_LOCK (&s->lock)
+        s->requests++;
+}
+
+void session_release(struct session *s)
+{
+    WITH_LOCK (&s->lock)
+        if (--s->requests == 0)
+            cond_broadcast(&s->drained);
 }
 
 void request_end(struct request *r)
@@ -41,9 +61,7 @@ void request_end(struct request *r)
     handle_unref(r->handle);
     free(r->name);
     free(r);
-    WITH_LOCK (&s->lock)
-        if (--s->requests == 0)
-            cond_broadcast(&s->drained);
+    session_release(s);
 }
 
 /* True for exactly one of those who want to answer; no interrupt can come from then on. */
@@ -172,6 +190,20 @@ int request_reply_xattr(struct request *r, struct slice value)
         fuse_reply_xattr(r->req, value.n);
     else
         fuse_reply_buf(r->req, value.p, value.n);
+    return 0;
+}
+
+int request_reply_done(struct request *r)
+{
+    if (claim(r))
+        fuse_reply_err(r->req, 0);
+    return 0;
+}
+
+int request_reply_write(struct request *r, size_t n)
+{
+    if (claim(r))
+        fuse_reply_write(r->req, n);
     return 0;
 }
 

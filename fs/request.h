@@ -16,7 +16,10 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/buffers.h"
+#include "fs/follow.h"
 #include "fs/handle.h"
+#include "fs/layouts.h"
+#include "fs/neighbours.h"
 #include "fs/open_mode.h"
 #include "fs/pages.h"
 #include "fs/passthrough.h"
@@ -31,6 +34,9 @@ struct session {
     struct document_cache *documents;
     struct buffers *buffers;
     struct pages pages;
+    struct layouts layouts;
+    struct neighbours neighbours;
+    struct follow follow;
     struct fuse_session *fuse;
     struct passthrough passthrough;
     struct open_modes modes;
@@ -44,13 +50,17 @@ struct session {
     struct cond drained; /* and any other change of these */
     unsigned threads_left;
     bool initialised;       /* INIT is answered */
-    uint64_t requests;      /* not freed yet */
+    uint64_t requests;      /* not freed yet, and others who hold the session */
     struct handle *handles; /* open files and directories */
     char logged[512];       /* the last error, which is not logged twice in a row */
 };
 
 /* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
 bool session_passes(const struct session *s, bool in_place);
+
+/* While a request is under way: the session does not end before it is released. Any thread. */
+void session_hold(struct session *s) EXCLUDES(s->lock);
+void session_release(struct session *s) EXCLUDES(s->lock);
 
 struct request {
     struct task task;
@@ -63,7 +73,7 @@ struct request {
 
     /* arguments, as the op needs them */
     fuse_ino_t ino;
-    char *name; /* owned */
+    char *name; /* owned; of WRITE: the bytes */
     size_t size;
     off_t offset;
     struct fuse_file_info file;
@@ -85,10 +95,10 @@ struct request {
 };
 _Static_assert(sizeof(struct request) <= 1024, "malloc's cache per thread has up to 1032 bytes");
 
-/* Takes a request and runs its op. `name` may be NULL and is copied. */
+/* Takes a request and runs its op. `name` and `data` (`size` bytes) may be NULL and are copied. */
 struct request_args {
     fuse_ino_t ino;
-    const char *name;
+    const char *name, *data;
     size_t size;
     off_t offset;
     const struct fuse_file_info *file;
@@ -103,6 +113,8 @@ int request_reply_attr(struct request *r, const struct stat *st, double timeout_
 int request_reply_link(struct request *r, const char *target);
 int request_reply_buf(struct request *r, const char *data, size_t n);
 int request_reply_xattr(struct request *r, struct slice value);
+int request_reply_done(struct request *r);
+int request_reply_write(struct request *r, size_t n);
 int request_reply_statfs(struct request *r, const struct statvfs *st);
 
 /*

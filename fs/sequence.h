@@ -4,38 +4,95 @@
  * kernel reads nothing ahead of opens in direct mode, and of others only as far as a round trip
  * to this disk needs.
  *
- * Reads of several threads may come in any order; a guess that is wrong costs only a fetch.
+ *   0        start            end          planned
+ *   |          |  read so far  |  asked for  |
+ *   '----------'--- the run ---'-- window ---'
+ *
+ * The window is twice the run, so that one fetch brings at most twice what was read, and the pipe
+ * is full after a few round trips. A run that follows one of several reads is taken to be as long:
+ * large reads at random come from the kernel in pieces, and nothing behind their ends is fetched.
+ *
+ * Reads may come in any order. Pure; the caller locks.
  */
 #ifndef FS_SEQUENCE_H
 #define FS_SEQUENCE_H
 
-#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/limits.h"
 
-#define SEQUENCE_MIN (128 * KIB)
-#define SEQUENCE_MAX (8 * MIB)
-/* How far from the last read's end the next one may begin: the kernel cuts large ones into pieces
- * that come side by side. */
+/* A read of the file's start that is shorter is one of a head. */
+#define SEQUENCE_FIRST (128 * KIB)
+/* Fills 16 connections of 90 MB/s with 15 ms to the first byte (docs/FETCH.md). */
+#define SEQUENCE_MAX (64 * MIB)
+/* The most that is taken from the run before. */
+#define SEQUENCE_TRUST (8 * MIB)
+/* How far from the run's end the next read may begin: the kernel cuts large ones into pieces that
+ * come side by side. */
 #define SEQUENCE_SLACK (2 * MIB)
 
 /* Zeroed: nothing read yet. */
 struct sequence {
-    _Atomic uint64_t end;    /* of the last read */
-    _Atomic uint64_t window; /* 0: at random places */
+    uint64_t start, end; /* of the run */
+    uint64_t planned;    /* what lies before it was asked for */
+    uint64_t before;     /* length of the run before this one; 0: it was a single read */
+    bool on;             /* several reads, or a long one of the file's start */
 };
 
-/* Notes a read. How much behind its end is worth fetching: 0 where it is not in sequence. */
-static inline uint64_t sequence_note(struct sequence *s, uint64_t offset, uint64_t length)
+/* What is worth fetching now. */
+struct sequence_ahead {
+    uint64_t offset, length; /* 0: nothing */
+    bool jumped;             /* what was asked for before is of no use */
+};
+
+/* Where a run that may go on for ever is fetched to: in pieces that are worth a request each,
+ * however small the reads are. */
+static inline uint64_t sequence_reach(uint64_t end, uint64_t run)
 {
-    uint64_t end = atomic_exchange(&s->end, offset + length), window = atomic_load(&s->window);
-    uint64_t gap = offset > end ? offset - end : end - offset;
-    if (gap > (window ? SEQUENCE_SLACK : 0) || (end == 0 && length < SEQUENCE_MIN))
-        window = 0; /* so is a short first read: of a head, say */
-    else
-        window = window == 0 ? SEQUENCE_MIN : window * 2 > SEQUENCE_MAX ? SEQUENCE_MAX : window * 2;
-    atomic_store(&s->window, window);
-    return window;
+    uint64_t window = 2 * run < SEQUENCE_MAX ? 2 * run : SEQUENCE_MAX, unit = FETCH_RANDOM_BYTES;
+    while ((unit < BLOCK_BYTES && 2 * unit <= window) || (unit < TRAIN_BYTES && 8 * unit <= window))
+        unit *= 2;
+    return (end + window + unit - 1) / unit * unit;
+}
+
+/* How far is worth fetching now: an offset; s->end: no further. */
+static inline uint64_t sequence_target(const struct sequence *s, uint64_t length)
+{
+    uint64_t run = s->end - s->start;
+    if (s->before >= run && (s->on || length >= SEQUENCE_FIRST)) {
+        uint64_t most = s->on && 2 * run > SEQUENCE_TRUST ? 2 * run : SEQUENCE_TRUST;
+        uint64_t rest = s->before - run;
+        most = most < SEQUENCE_MAX ? most : SEQUENCE_MAX;
+        return s->end + (rest < most ? rest : most);
+    }
+    return s->on ? sequence_reach(s->end, run) : s->end;
+}
+
+/* Notes a read. */
+static inline struct sequence_ahead sequence_note(struct sequence *s, uint64_t offset,
+                                                  uint64_t length)
+{
+    struct sequence_ahead a = {0};
+    uint64_t gap = offset > s->end ? offset - s->end : s->end - offset;
+    if (s->end && gap <= (s->on ? SEQUENCE_SLACK : 0)) {
+        s->on = true;
+        s->end = offset + length > s->end ? offset + length : s->end;
+    } else {
+        a.jumped = s->planned > s->end;
+        s->before = s->on ? s->end - s->start : 0;
+        s->start = offset;
+        s->end = s->planned = offset + length;
+        s->on = offset == 0 && length >= SEQUENCE_FIRST;
+    }
+    if (s->planned < s->end)
+        s->planned = s->end;
+    uint64_t to = sequence_target(s, length);
+    if (to > s->planned) {
+        a.offset = s->planned;
+        a.length = to - s->planned;
+        s->planned = to;
+    }
+    return a;
 }
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/store/url.h"
 #include "fs/connection.h"
 #include "fs/ops.h"
 
@@ -24,6 +25,8 @@ const char *session_source(const struct session *s)
 
 static void free_parts(struct session *s)
 {
+    follow_done(&s->follow);
+    neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
     if (s->lake)
@@ -33,6 +36,7 @@ static void free_parts(struct session *s)
     if (s->buffers)
         buffers_free(s->buffers);
     open_modes_done(&s->modes);
+    layouts_done(&s->layouts);
     pages_done(&s->pages);
     cond_done(&s->drained);
     lock_done(&s->lock);
@@ -134,6 +138,9 @@ struct session *session_start(const struct session_config *config, struct err *e
     lock_init(&s->lock);
     cond_init(&s->drained);
     open_modes_init(&s->modes);
+    layouts_init(&s->layouts);
+    neighbours_init(&s->neighbours, s);
+    follow_init(&s->follow);
     passthrough_init(&s->passthrough, config->passthrough);
     s->mountpoint = strdup(config->mountpoint ? config->mountpoint : "/dev/fd");
     s->source = strdup(config->lake.url);
@@ -143,7 +150,8 @@ struct session *session_start(const struct session_config *config, struct err *e
     }
     s->lake = lake_open(&config->lake, err);
     if (!s->lake) {
-        (void)err_wrap(err, "%s", s->source);
+        struct slice shown = url_shown(slice_of(s->source));
+        (void)err_wrap(err, "%.*s", SLICE_FMT(shown));
         return NULL;
     }
     if (check_mountpoint(s, err) < 0)
@@ -180,6 +188,8 @@ void session_free(struct session *s)
 {
     for (unsigned i = 0; i < s->threads_n; i++)
         (void)pthread_join(s->threads[i], NULL); /* our own, joined once */
+    neighbours_end(&s->neighbours);
+    follow_end(&s->follow);
     WITH_LOCK (&s->lock)
         while (s->requests)
             cond_wait(&s->drained, &s->lock);
@@ -261,6 +271,23 @@ static void ll_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                       .ino = ino, .size = size, .offset = offset, .file = fi, .uses_handle = true});
 }
 
+static void ll_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *fi)
+{
+    request_start(req, op_write,
+                  &(struct request_args){.ino = ino,
+                                         .data = data,
+                                         .size = size,
+                                         .offset = offset,
+                                         .file = fi,
+                                         .uses_handle = true});
+}
+
+static void ll_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    request_start(req, op_access, &(struct request_args){.ino = ino, .size = (size_t)mask});
+}
+
 static void ll_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
@@ -284,8 +311,8 @@ static void ll_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 }
 
 /*
- * Writes: the mount is read-only, so the kernel refuses them itself; a descriptor that was mounted
- * by somebody else may not be.
+ * Changes: `.tarn/prefetch` is written to, so the mount is not read-only to the kernel, and they
+ * are refused here.
  */
 static void ll_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
@@ -371,6 +398,8 @@ static const struct fuse_lowlevel_ops ops = {
     .releasedir = ll_release,
     .open = ll_open,
     .read = ll_read,
+    .write = ll_write,
+    .access = ll_access,
     .release = ll_release,
     .statfs = ll_statfs,
     .getxattr = ll_getxattr,

@@ -33,8 +33,7 @@ static void subject_done(struct subject *s)
     if (s->run)
         run_unref(s->run);
     buf_done(&s->scratch);
-    buf_done(&s->object.key);
-    buf_done(&s->object.etag);
+    object_location_done(&s->object);
 }
 DEFINE_AUTO_DONE(subject, struct subject, subject_done)
 
@@ -80,8 +79,7 @@ static int load(struct subject *s, struct err *err)
     struct err why = ERR_INIT;
     where_init(&s->where);
     buf_init(&s->scratch, ACTION_BYTES_MAX);
-    buf_init(&s->object.key, KEY_BYTES_MAX);
-    buf_init(&s->object.etag, ETAG_BYTES_MAX);
+    object_location_init(&s->object);
     if (node.kind == NODE_FILE)
         return load_file(s, &node, err);
     int rc = attr_where(s->r, s->r->ino, &s->where, &why);
@@ -93,7 +91,7 @@ static int load(struct subject *s, struct err *err)
     if (s->where.kind == WHERE_OBJECT && !s->table) {
         s->is_object = true;
         s->size = s->where.size;
-        buf_add_slice(&s->object.key, buf_slice(&s->where.path));
+        buf_add_slice(&s->object.key, buf_slice(&s->where.key));
         buf_add_slice(&s->object.etag, buf_slice(&s->where.etag));
     }
     if (s->where.version && s->where.version->snapshot)
@@ -186,7 +184,8 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
     struct object_name name = {.store = session->lake->store,
                                .key = buf_slice(&s->object.key),
                                .size = s->size,
-                               .etag = buf_slice(&s->object.etag)};
+                               .etag = buf_slice(&s->object.etag),
+                               .version = buf_slice(&s->object.version)};
     if (object_open_blocks(name.store)) {
         int rc = task_to_worker(&s->r->task, session->config.lake.workers);
         if (rc < 0)
@@ -239,25 +238,47 @@ static int value_error(struct subject *s, struct buf *out)
     return 0;
 }
 
+/* Of a plain directory, and of a table's root: what it does not show. */
+static int value_left_out(struct subject *s, struct buf *out)
+{
+    const struct where *w = &s->where;
+    int rc = 0;
+    if (w->listing)
+        left_out_format(listing_left_out(w->listing), out);
+    else if (s->shown && w->dir == SNAPSHOT_ROOT && table_ops(s->table)->left_out)
+        rc = table_ops(s->table)->left_out(snapshot_meta(w->version->snapshot), out, NULL);
+    return rc == 0 && !out->len ? -ENODATA : rc;
+}
+
 static const struct {
     const char *name;
     int (*value)(struct subject *s, struct buf *out);
-    bool when_refused, outside; /* of tables that are refused; of files outside of tables */
+    bool when_refused; /* of tables that are refused */
+    bool outside;      /* of tables: of files there */
+    bool plain;        /* of directories there */
 } attributes[] = {
-    {"version", value_version, false, false}, {"timestamp", value_timestamp, false, false},
-    {"path", value_path, false, false},       {"table", value_table, true, false},
-    {"format", value_format, true, false},    {"tier", value_tier, false, true},
-    {"object", value_object, false, true},    {"etag", value_etag, false, true},
-    {"cached", value_cached, false, true},    {"transform", value_transform, false, false},
-    {"view", value_view, false, false},       {"error", value_error, true, false},
+    {"version", value_version, false, false, false},
+    {"timestamp", value_timestamp, false, false, false},
+    {"path", value_path, false, false, false},
+    {"table", value_table, true, false, false},
+    {"format", value_format, true, false, false},
+    {"tier", value_tier, false, true, false},
+    {"object", value_object, false, true, false},
+    {"etag", value_etag, false, true, false},
+    {"cached", value_cached, false, true, false},
+    {"transform", value_transform, false, false, false},
+    {"view", value_view, false, false, false},
+    {"error", value_error, true, false, false},
+    {"left_out", value_left_out, false, false, true},
 };
 
 /* -ENODATA where the subject has no such attribute. */
 static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *err)
 {
     bool outside = !s->table && s->is_object;
-    if ((!s->table && !outside) || (outside && !attributes[i].outside) ||
-        (s->refusal.code && !attributes[i].when_refused))
+    bool plain = !s->table && s->where.listing;
+    if ((!s->table && !outside && !plain) || (outside && !attributes[i].outside) ||
+        (plain && !attributes[i].plain) || (s->refusal.code && !attributes[i].when_refused))
         return -ENODATA;
     int rc = attributes[i].value(s, out);
     return rc < 0 ? rc : buf_check(out, err);

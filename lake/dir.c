@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/vec.h"
+#include "lake/left_out.h"
 #include "lake/table.h"
 
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
@@ -15,8 +16,8 @@ struct listing {
     _Atomic unsigned refs;
     struct arena arena;
     VEC(struct listing_entry) entries;
-    size_t dropped;
-    _Atomic bool told; /* of what is dropped; a later listing of the directory inherits it */
+    struct left_out left_out;
+    _Atomic bool told; /* of what is left out; a later listing of the directory inherits it */
 };
 
 struct dir {
@@ -48,6 +49,7 @@ void listing_unref(struct listing *l)
         return;
     vec_done(&l->entries);
     arena_done(&l->arena);
+    left_out_done(&l->left_out);
     free(l);
 }
 
@@ -56,14 +58,14 @@ size_t listing_count(const struct listing *l)
     return l->entries.n;
 }
 
-size_t listing_dropped(const struct listing *l)
+const struct left_out *listing_left_out(const struct listing *l)
 {
-    return l->dropped;
+    return &l->left_out;
 }
 
-bool listing_tell_dropped(struct listing *l)
+bool listing_tell_left_out(struct listing *l)
 {
-    return l->dropped && !atomic_exchange(&l->told, true);
+    return l->left_out.count && !atomic_exchange(&l->told, true);
 }
 
 const struct listing_entry *listing_at(const struct listing *l, size_t i)
@@ -85,58 +87,99 @@ const struct listing_entry *listing_find(const struct listing *l, struct slice n
     return bsearch(&wanted, l->entries.at, l->entries.n, sizeof wanted, compare_names);
 }
 
-/* A name that a directory entry may have; others (a key `a//b` makes an empty one) are counted. */
-static bool presentable(struct slice name)
-{
-    return name.n > 0 && name.n <= NAME_BYTES_MAX && !slice_is(name, ".") &&
-           !slice_is(name, "..") && !memchr(name.p, '/', name.n) && !memchr(name.p, 0, name.n);
-}
-
 struct collecting {
     struct listing *listing;
     size_t prefix_length;
     struct err *err;
 };
 
+/* The name of a component in the listing's arena; empty where it is left out. */
+static int name_of(struct collecting *c, struct slice component, bool beside_dir, struct slice *out)
+{
+    AUTO(buf) struct buf name = {0};
+    struct listing *l = c->listing;
+    buf_init(&name, 4 * KEY_BYTES_MAX);
+    enum key_flaw flaw = key_name_add(&name, component, beside_dir);
+    *out = SLICE_NONE;
+    if (flaw != KEY_FLAW_NONE) {
+        left_out_add(&l->left_out, component, flaw);
+        return 0;
+    }
+    struct slice text = slice_eq(buf_slice(&name), component) ? component : buf_slice(&name);
+    *out = arena_slice(&l->arena, text);
+    if (name.failed || !out->p)
+        return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
+                       LISTING_BYTES_MAX);
+    return 0;
+}
+
 static int collect(void *arg, const struct store_entry *e)
 {
     struct collecting *c = arg;
-    struct slice name = slice_from(e->key, c->prefix_length);
-    if (e->is_prefix && name.n)
-        name.n--; /* its final slash */
-    if (!e->is_prefix && name.n == 0)
-        return 0; /* the marker of the directory itself, as consoles make them */
-    if (!presentable(name)) {
-        c->listing->dropped++;
-        return 0;
-    }
-    struct arena *a = &c->listing->arena;
-    struct listing_entry entry = {.name = arena_slice(a, name),
+    struct slice component = slice_from(e->key, c->prefix_length), name;
+    if (e->is_prefix && component.n)
+        component.n--; /* its final slash */
+    int rc = name_of(c, component, false, &name);
+    if (rc < 0 || name.n == 0)
+        return rc;
+    struct listing_entry entry = {.name = name,
                                   .is_dir = e->is_prefix,
                                   .size = e->size,
                                   .mtime_ms = e->mtime_ms,
-                                  .etag = arena_slice(a, e->etag)};
-    if (!entry.name.p || !entry.etag.p)
+                                  .etag = arena_slice(&c->listing->arena, e->etag)};
+    if (!entry.etag.p)
         return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
                        LISTING_BYTES_MAX);
-    int rc = vec_push(&c->listing->entries, entry);
+    rc = vec_push(&c->listing->entries, entry);
     return rc < 0 ? err_set(c->err, -rc, "directory of more than %zu entries", DIR_ENTRIES_MAX) : 0;
 }
 
-/* Where a file and a directory have one name (S3 can), the directory is shown. */
-static void drop_twins(struct listing *l)
+/* An object that has a directory's name gets one of its own. */
+static int rename_twin(struct collecting *c, struct listing_entry *e)
 {
+    AUTO(buf) struct buf component = {0};
+    buf_init(&component, KEY_BYTES_MAX);
+    key_name_add_key(&component, e->name);
+    int rc = buf_check(&component, c->err);
+    return rc < 0 ? rc : name_of(c, buf_slice(&component), true, &e->name);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct listing_entry *x = a, *y = b;
+    int c = slice_cmp(x->name, y->name);
+    return c ? c : x->is_dir - y->is_dir;
+}
+
+static void sort_entries(struct listing *l)
+{
+    if (l->entries.n)
+        qsort(l->entries.at, l->entries.n, sizeof *l->entries.at, compare_entries);
+}
+
+/* Where an object and a directory have one name (S3 can), both are shown; repetitions go. */
+static int part_twins(struct collecting *c)
+{
+    struct listing *l = c->listing;
     size_t kept = 0;
+    sort_entries(l);
     for (size_t i = 0; i < l->entries.n; i++) {
-        struct listing_entry *e = &l->entries.at[i];
-        if (kept && slice_eq(l->entries.at[kept - 1].name, e->name)) {
-            if (e->is_dir)
-                l->entries.at[kept - 1] = *e;
+        struct listing_entry e = l->entries.at[i];
+        struct listing_entry *last = kept ? &l->entries.at[kept - 1] : NULL;
+        bool same = last && slice_eq(last->name, e.name);
+        if (same && last->is_dir == e.is_dir)
             continue;
+        if (same) { /* the object comes first */
+            int rc = rename_twin(c, last);
+            if (rc < 0)
+                return rc;
+            kept -= last->name.n == 0; /* left out */
         }
-        l->entries.at[kept++] = *e;
+        l->entries.at[kept++] = e;
     }
     l->entries.n = kept;
+    sort_entries(l);
+    return 0;
 }
 
 /* Lists one level below prefix ("" or ending in a slash). Blocks. */
@@ -149,14 +192,14 @@ static int list_level(struct store *store, const char *prefix, struct listing **
     l->refs = 1;
     l->entries.max = DIR_ENTRIES_MAX;
     arena_init(&l->arena, LISTING_BYTES_MAX);
+    left_out_init(&l->left_out);
     struct collecting c = {l, strlen(prefix), err};
     struct store_list req = {.prefix = prefix, .emit = collect, .arg = &c};
     int rc = store->ops->list(store, &req, err);
+    if (rc == 0)
+        rc = part_twins(&c);
     if (rc < 0)
         return rc;
-    if (l->entries.n)
-        qsort(l->entries.at, l->entries.n, sizeof *l->entries.at, compare_names);
-    drop_twins(l);
     *out = STEAL(l);
     return 0;
 }
@@ -244,7 +287,8 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
     AUTO(listing) struct listing *l = NULL;
     const struct driver_ops *ops = NULL;
     buf_init(&prefix, KEY_BYTES_MAX);
-    buf_addf(&prefix, "%s%s", d->path, *d->path ? "/" : "");
+    key_name_add_key(&prefix, slice_of(d->path));
+    buf_add_str(&prefix, *d->path ? "/" : "");
     int rc = buf_check(&prefix, err);
     if (rc == 0)
         rc = list_level(d->lake->store, prefix.data, &l, err);
@@ -274,7 +318,8 @@ static void work(struct job *job)
         d->err = err;
         if (rc == 0) {
             if (listing && d->listing) /* once a directory and number, not once a refresh */
-                listing->told = d->listing->told && d->listing->dropped == listing->dropped;
+                listing->told =
+                    d->listing->told && d->listing->left_out.count == listing->left_out.count;
             listing_unref(d->listing);
             d->listing = listing;
             d->table = table;

@@ -12,12 +12,13 @@
 #define LAKE_DIR_H
 
 #include "lake/lake.h"
+#include "lake/left_out.h"
 
 /* Entries of one plain directory: bounded, or the directory is refused. */
 #define DIR_ENTRIES_MAX ((size_t)4 << 20)
 
 struct listing_entry {
-    struct slice name;
+    struct slice name; /* lake/key_name.h */
     bool is_dir;
     uint64_t size;
     int64_t mtime_ms;
@@ -29,10 +30,10 @@ struct listing;
 void listing_unref(struct listing *l);
 DEFINE_AUTO(listing, struct listing *, listing_unref)
 size_t listing_count(const struct listing *l);
-/* Objects that it leaves out because their names are none that a file can have. */
-size_t listing_dropped(const struct listing *l);
+/* Objects that it leaves out because they have no name that a file can have. */
+const struct left_out *listing_left_out(const struct listing *l);
 /* True once where it leaves some out, and not again for later listings that leave out as many. */
-bool listing_tell_dropped(struct listing *l);
+bool listing_tell_left_out(struct listing *l);
 /* In order of names. */
 const struct listing_entry *listing_at(const struct listing *l, size_t i);
 /* The entry of that name, or NULL. */

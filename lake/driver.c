@@ -67,6 +67,28 @@ ptrdiff_t history_at(const struct history *h, int64_t time_ms)
     return -1;
 }
 
+void object_location_init(struct object_location *l)
+{
+    buf_init(&l->key, KEY_BYTES_MAX);
+    buf_init(&l->etag, ETAG_BYTES_MAX);
+    buf_init(&l->version, VERSION_ID_BYTES_MAX);
+}
+
+void object_location_done(struct object_location *l)
+{
+    buf_done(&l->key);
+    buf_done(&l->etag);
+    buf_done(&l->version);
+}
+
+int object_location_check(const struct object_location *l, struct err *err)
+{
+    int rc = buf_check(&l->key, err);
+    if (rc == 0)
+        rc = buf_check(&l->etag, err);
+    return rc < 0 ? rc : buf_check(&l->version, err);
+}
+
 int driver_refuse(struct err *to, const struct err *from)
 {
     int rc = err_copy(to, from);

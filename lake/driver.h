@@ -27,8 +27,9 @@ struct version {
 /* The versions that can be read, in order. Immutable, shared by reference. */
 struct history {
     _Atomic unsigned refs;
-    bool numbered; /* versions have numbers; else (`files`) there is one, and it is only "latest" */
-    size_t n;      /* 0: a table without any version */
+    /* Versions have numbers; else (`files`) there is one, "latest", and moments (driver_ops). */
+    bool numbered;
+    size_t n; /* 0: a table without any version */
     struct version at[];
 };
 struct history *history_new(size_t n, struct err *err); /* zeroed, one reference */
@@ -53,9 +54,15 @@ struct driver_config {
 
 /* Where an object is. Buffers belong to the caller. */
 struct object_location {
-    struct buf key;  /* in the store */
-    struct buf etag; /* as the table or a listing tells it; empty: not told */
+    struct buf key;     /* in the store */
+    struct buf etag;    /* as the table or a listing tells it; empty: not told */
+    struct buf version; /* the store's id of the version to read; empty: the newest */
 };
+void object_location_init(struct object_location *l);
+void object_location_done(struct object_location *l);
+DEFINE_AUTO_DONE(object_location, struct object_location, object_location_done)
+/* As buf_check, of all three. */
+int object_location_check(const struct object_location *l, struct err *err);
 
 struct driver;
 
@@ -86,6 +93,13 @@ struct driver_ops {
     int (*load)(struct driver *d, const struct history *h, size_t position, struct snapshot **out,
                 struct err *err);
 
+    /*
+     * For tables whose versions are moments (`files`): the snapshot as it was at a time that has
+     * passed. It never changes: the same time is the same snapshot. -ENOENT where the store keeps
+     * no versions, with the reason. NULL: versions are those of history() only.
+     */
+    int (*moment)(struct driver *d, int64_t time_ms, struct snapshot **out, struct err *err);
+
     /* The object of a file of a snapshot. -EACCES where the lake must not read it (outside). */
     int (*locate)(struct driver *d, const struct entry *entry, struct object_location *out,
                   struct err *err);
@@ -96,6 +110,10 @@ struct driver_ops {
 
     /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. */
     int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
+
+    /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
+     * nothing is left out. NULL: nothing ever is. */
+    int (*left_out)(struct slice meta, struct buf *out, struct err *err);
 };
 
 /*

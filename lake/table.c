@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "lake/key_name.h"
 #include "lake/table_private.h"
 
 #define PAUSE_MS 50
@@ -28,12 +29,23 @@ void table_version_unref(struct table_version *v)
 
 /* life */
 
+/* The key below which a directory's objects are; the caller's to free, NULL: out of memory. */
+static char *prefix_of(struct slice path)
+{
+    AUTO(buf) struct buf prefix = {0};
+    buf_init(&prefix, KEY_BYTES_MAX);
+    key_name_add_key(&prefix, path);
+    buf_add_str(&prefix, path.n ? "/" : "");
+    return buf_steal_str(&prefix);
+}
+
 /* The same table has one id in all mounts, from whatever root they show it. */
 static int set_id(struct table *t, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
     buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
-    store_object_url(t->lake->store, slice_of(t->path), &url);
+    store_object_url(t->lake->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)),
+                     &url);
     (void)snprintf(t->id, sizeof t->id, "%016llx",
                    (unsigned long long)hash64(1, buf_slice(&url))); /* 16 digits */
     return buf_check(&url, err);
@@ -88,8 +100,8 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
     cond_init(&t->idle);
     kept_init(&t->kept);
     t->path = strndup(path.p ? path.p : "", path.n);
-    if (!t->path || asprintf(&t->prefix, "%s%s", t->path, path.n ? "/" : "") < 0) {
-        t->prefix = NULL;
+    t->prefix = prefix_of(path);
+    if (!t->path || !t->prefix) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
@@ -269,10 +281,9 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
     return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }
 
-static int loaded_at_locked(struct table *t, ptrdiff_t position, struct task *task,
-                            struct table_version **out, struct err *err) REQUIRES(&t->lock)
+static int loaded_locked(struct table *t, const struct version *v, struct task *task,
+                         struct table_version **out, struct err *err) REQUIRES(&t->lock)
 {
-    const struct version *v = &t->history->at[position];
     int64_t now_ms = clock_mono_ms();
     int64_t errors_ms =
         now_ms - ERROR_KEPT_MS < task->since_ms ? now_ms - ERROR_KEPT_MS : task->since_ms;
@@ -291,6 +302,23 @@ static int loaded_at_locked(struct table *t, ptrdiff_t position, struct task *ta
     return park_locked(t, task);
 }
 
+struct version table_moment(int64_t time_ms)
+{
+    return (struct version){.number = time_ms,
+                            .timestamp_ms = time_ms,
+                            .fingerprint = hash64(3, slice_make(&time_ms, sizeof time_ms))};
+}
+
+static int moment_at(struct table *t, int64_t time_ms, struct task *task,
+                     struct table_version **out, struct err *err)
+{
+    struct version v = table_moment(time_ms);
+    int rc;
+    WITH_LOCK (&t->lock)
+        rc = loaded_locked(t, &v, task, out, err);
+    return rc;
+}
+
 int table_at(struct table *t, struct slice text, struct task *task, struct table_version **out,
              bool *moving, struct err *err)
 {
@@ -303,6 +331,12 @@ int table_at(struct table *t, struct slice text, struct task *task, struct table
         return unknown_ref(err, t, text);
     int rc;
     bool last = false;
+    if (ref.kind == REF_TIME && t->ops->moment) {
+        rc = moment_at(t, ref.time_ms, task, out, err);
+        if (rc == 0)
+            *moving = false;
+        return rc;
+    }
     WITH_LOCK (&t->lock) {
         ptrdiff_t position = -1;
         rc = position_locked(t, &ref, task, &position, err);
@@ -312,7 +346,7 @@ int table_at(struct table *t, struct slice text, struct task *task, struct table
                (size_t)position == t->history->n - 1 &&
                ref.time_ms > t->history->at[position].timestamp_ms;
         if (rc == 0 && !last)
-            rc = loaded_at_locked(t, position, task, out, err);
+            rc = loaded_locked(t, &t->history->at[position], task, out, err);
     }
     if (rc == 0 && last)
         rc = table_live(t, task, out, err);

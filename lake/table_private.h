@@ -54,6 +54,10 @@ struct table {
     size_t loaded_n;
 };
 
+/* A moment of a table that has no numbers, as a version: its number is its time, which tells what
+ * it is. */
+struct version table_moment(int64_t time_ms);
+
 /* What is loaded of a version, or the error of the last attempt; NULL: nothing that still counts.
  */
 struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)

@@ -99,11 +99,18 @@ static void tell_failure(const struct table *t, struct err *err)
         err->code = EIO;
 }
 
+/* Has the driver load a version: of a history, or a moment where h is NULL. Blocks. */
+static int load_snapshot(struct table *t, const struct history *h, const struct version *v,
+                         struct snapshot **out, struct err *err)
+{
+    return h ? t->ops->load(t->driver, h, (size_t)(v - h->at), out, err)
+             : t->ops->moment(t->driver, v->number, out, err);
+}
+
 /* Loads a version, or takes it from what is loaded. NULL and err. Blocks. */
-static struct table_version *load(struct table *t, const struct history *h, size_t position,
+static struct table_version *load(struct table *t, const struct history *h, const struct version *v,
                                   struct err *err)
 {
-    const struct version *v = &h->at[position];
     struct table_version *version = NULL;
     struct err failed = ERR_INIT;
     bool known = false;
@@ -118,9 +125,9 @@ static struct table_version *load(struct table *t, const struct history *h, size
     if (!known) {
         struct snapshot *snapshot = NULL;
         int64_t since_ms = clock_mono_ms();
-        int rc = t->ops->load(t->driver, h, position, &snapshot, &failed);
+        int rc = load_snapshot(t, h, v, &snapshot, &failed);
         if (rc < 0 && again(t, rc, since_ms))
-            rc = t->ops->load(t->driver, h, position, &snapshot, &failed);
+            rc = load_snapshot(t, h, v, &snapshot, &failed);
         if (rc == 0)
             version = version_new(t, v, snapshot, &failed);
         if (!version)
@@ -215,6 +222,15 @@ static int keep_names(struct table *t, const struct table_version *from,
     return rc;
 }
 
+/* With --as-of, a table of moments shows that one; NULL where its store does not know it. Blocks.
+ */
+static struct table_version *as_of(struct table *t)
+{
+    int64_t as_of_ms = t->lake->config.as_of_ms;
+    struct version moment = table_moment(as_of_ms);
+    return as_of_ms && t->ops->moment ? load(t, NULL, &moment, NULL) : NULL;
+}
+
 /* Moves the live path to what the history says. Blocks. */
 static void move_live(struct table *t, const struct history *h)
 {
@@ -224,11 +240,12 @@ static void move_live(struct table *t, const struct history *h)
     AUTO(table_version) struct table_version *next = NULL;
     WITH_LOCK (&t->lock)
         before = t->live ? table_version_ref(t->live) : NULL;
-    if (h->n)
-        next = load(t, h, h->n - 1, &err);
-    else if (!t->lake->config.as_of_ms)
+    next = as_of(t);
+    if (!next && h->n)
+        next = load(t, h, &h->at[h->n - 1], &err);
+    else if (!next && !t->lake->config.as_of_ms)
         next = version_new(t, &none, NULL, &err);
-    else
+    else if (!next)
         (void)err_set(&err, ENOENT, "table %s has no version at that time", t->path);
     bool moved = next && before && next != before;
     if (moved && keep_names(t, before, next, &err) < 0)
@@ -294,12 +311,16 @@ static void load_wanted(struct table *t, int64_t number)
 {
     struct err err = ERR_INIT;
     AUTO(history) struct history *h = NULL;
+    if (t->ops->moment) {
+        struct version moment = table_moment(number);
+        table_version_unref(load(t, NULL, &moment, &err)); /* what matters is kept in loaded */
+        return;
+    }
     WITH_LOCK (&t->lock)
         h = t->history ? history_ref(t->history) : NULL;
     ptrdiff_t position = h ? history_find(h, number) : -1;
     if (position >= 0)
-        table_version_unref(
-            load(t, h, (size_t)position, &err)); /* what matters is kept in loaded */
+        table_version_unref(load(t, h, &h->at[position], &err)); /* likewise */
 }
 
 void table_work(struct job *job)

@@ -4,8 +4,9 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "lake/document.h"
+#include "lake/key_name.h"
 
-#define META_NAME ".tarn"
+#define PREFETCH_NAME "prefetch"
 /*
  * In the path of a place a ref stands behind an empty component, which no real path has:
  * `silver/orders//12` is orders@12, `silver/orders//@12` is orders/@12 (a directory must have one
@@ -21,12 +22,14 @@ void where_init(struct where *w)
 {
     *w = (struct where){.kind = WHERE_DIR};
     buf_init(&w->path, KEY_BYTES_MAX);
+    buf_init(&w->key, KEY_BYTES_MAX);
     buf_init(&w->etag, ETAG_BYTES_MAX);
 }
 
 void where_done(struct where *w)
 {
     buf_done(&w->path);
+    buf_done(&w->key);
     buf_done(&w->etag);
     table_version_unref(w->version);
     listing_unref(w->listing);
@@ -53,7 +56,9 @@ static int no_entry(struct err *err, struct slice name)
 uint64_t where_identity(const struct table *table, const struct entry *entry)
 {
     uint64_t hash = hash64(hash64(entry->size, table_id(table)), entry->raw);
-    hash = hash64(hash, entry->extra);
+    /* The version by which it is read is not what it is: one object has one number at all times. */
+    ptrdiff_t end = slice_find(entry->extra, '\n');
+    hash = hash64(hash, slice_make(entry->extra.p, end < 0 ? entry->extra.n : (size_t)end));
     return hash > 2 ? hash : hash + 2; /* 1 is the mount's root, and 0 hides a name from readdir */
 }
 
@@ -66,12 +71,11 @@ static bool object_is_whole(struct lake *lake, const struct object_name *name)
 static bool file_is_whole(const struct table *table, const struct entry *entry)
 {
     struct lake *lake = table_lake(table);
-    struct object_location where;
+    AUTO(object_location) struct object_location where;
     bool whole = true;
+    object_location_init(&where);
     if (entry->size <= BLOCK_BYTES || object_open_blocks(lake->store))
         return true;
-    buf_init(&where.key, KEY_BYTES_MAX);
-    buf_init(&where.etag, ETAG_BYTES_MAX);
     if (table_ops(table)->locate(table_driver(table), entry, &where, NULL) == 0) {
         struct object_name name = {.store = lake->store,
                                    .key = buf_slice(&where.key),
@@ -79,8 +83,6 @@ static bool file_is_whole(const struct table *table, const struct entry *entry)
                                    .etag = buf_slice(&where.etag)};
         whole = object_is_whole(lake, &name);
     }
-    buf_done(&where.key);
-    buf_done(&where.etag);
     return whole;
 }
 
@@ -191,14 +193,15 @@ static int object_child(struct lake *lake, const struct listing_entry *e, struct
 {
     AUTO(buf) struct buf url = {0};
     buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
-    store_object_url(lake->store, buf_slice(&out->path), &url);
+    key_name_add_key(&out->key, buf_slice(&out->path));
+    store_object_url(lake->store, buf_slice(&out->key), &url);
     out->kind = WHERE_OBJECT;
     out->size = e->size;
     out->mtime_ms = e->mtime_ms;
     out->identity = hash64(hash64(e->size, buf_slice(&url)), e->etag);
     buf_add_slice(&out->etag, e->etag);
     struct object_name name = {.store = lake->store,
-                               .key = buf_slice(&out->path),
+                               .key = buf_slice(&out->key),
                                .size = e->size,
                                .etag = buf_slice(&out->etag)};
     out->whole = object_is_whole(lake, &name);
@@ -263,6 +266,11 @@ static int dir_child(struct lake *lake, const struct where *parent, struct slice
                      struct task *task, struct where *out, struct err *err)
 {
     const struct listing_entry *e = listing_find(parent->listing, name);
+    if (!e && parent->path.len == 0 && slice_is(name, KEY_NAME_META)) {
+        out->kind = WHERE_META;
+        out->moving = true;
+        return 0;
+    }
     if (!e)
         return ref_child(lake, parent, name, task, out, err);
     if (!e->is_dir)
@@ -319,7 +327,7 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
 static int root_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (slice_is(name, META_NAME)) {
+    if (slice_is(name, KEY_NAME_META)) {
         out->kind = WHERE_META;
         out->table = parent->table;
         out->version = table_version_ref(parent->version);
@@ -403,7 +411,13 @@ static int version_child(const struct where *parent, struct slice name, struct t
 static int meta_child(const struct where *parent, struct slice name, struct where *out,
                       struct err *err)
 {
-    if (!document_exists(table_ops(parent->table), name))
+    if (slice_is(name, PREFETCH_NAME)) {
+        out->kind = WHERE_PREFETCH;
+        out->table = parent->table;
+        out->moving = true;
+        return 0;
+    }
+    if (!parent->table || !document_exists(table_ops(parent->table), name))
         return no_entry(err, name);
     out->kind = WHERE_DOCUMENT;
     out->table = parent->table;
@@ -430,6 +444,7 @@ int where_child(struct lake *lake, const struct where *parent, struct slice name
         return meta_child(parent, name, out, err);
     case WHERE_LINK:
     case WHERE_DOCUMENT:
+    case WHERE_PREFETCH:
     case WHERE_FILE:
     case WHERE_OBJECT:
         break;

@@ -7,6 +7,8 @@
  *   silver/orders/date=x          LIVE       a directory in it
  *   silver/orders/.tarn           META       documents about what is shown
  *   silver/orders/.tarn/version   DOCUMENT
+ *   silver/orders/.tarn/prefetch  PREFETCH   to be written to (fs/follow.h); also .tarn/prefetch of
+ *                                            the mount's root
  *   silver/orders@12              PINNED     and silver/orders/@12
  *   silver/orders@12/date=x       PINNED     by its number in the snapshot
  *   silver/orders@                VERSIONS   and silver/orders/@
@@ -33,6 +35,7 @@ enum where_kind {
     WHERE_LINK,
     WHERE_META,
     WHERE_DOCUMENT,
+    WHERE_PREFETCH,
     WHERE_FILE,
     WHERE_OBJECT,
 };
@@ -40,7 +43,8 @@ enum where_kind {
 struct where {
     enum where_kind kind;
     struct buf path;               /* the place's name in the registry; of PINNED the root's */
-    struct table *table;           /* all but DIR and OBJECT; borrowed from the lake */
+    struct table *table;           /* all but DIR and OBJECT, and the root's META; borrowed from the
+                                      lake */
     struct table_version *version; /* LIVE, PINNED, META, DOCUMENT: a reference */
     struct listing *listing;       /* DIR: a reference */
     bool moving;                   /* LIVE, META, DOCUMENT: may show another version later */
@@ -49,6 +53,7 @@ struct where {
     uint64_t size;                 /* FILE, OBJECT, LINK: attributes */
     int64_t mtime_ms;
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
+    struct buf key;    /* OBJECT: in the store */
     struct buf etag;   /* OBJECT: as listed */
     bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
     int64_t link; /* LINK: the version that it names */

@@ -130,7 +130,7 @@ static int open_and_do(struct cache_command *c, const struct directory *d, struc
     explicit_bzero(bytes, sizeof bytes);
     if (!cache)
         return -err->code;
-    rc = maintain(cache, c->what, take_line, c, err);
+    rc = maintain(cache, NULL, c->what, take_line, c, err);
     cache_close(cache);
     return rc;
 }

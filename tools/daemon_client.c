@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cache/store/settings.h"
+#include "cache/store/url.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
 #include "lake/unread/unread.h"
@@ -174,7 +175,8 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
-    if (strncmp(m->source, "s3", 2) == 0 && !atomic_exchange(&d->metadata_tried, true))
+    bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
+    if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
@@ -263,7 +265,8 @@ static void serve_mount(struct client *c, struct mount_request *m, int passed)
         return;
     }
     if (check_key(d, m, &err) < 0 || start_session(d, m, &fuse_fd, &s, &err) < 0) {
-        log_error("mount of %s: %s", m->source, err.msg);
+        struct slice shown = url_shown(slice_of(m->source));
+        log_error("mount of %.*s: %s", SLICE_FMT(shown), err.msg);
         answer_error(c->fd, &err);
         return;
     }
@@ -289,7 +292,7 @@ static int do_maintenance(struct client *c, enum maintenance what, struct err *e
     struct daemon *d = c->daemon;
     bool busy;
     if (what == MAINTENANCE_STAT)
-        return maintain(d->cache, what, send_line, c, err);
+        return maintain(d->cache, d->http, what, send_line, c, err);
     WITH_LOCK (&d->lock) {
         busy = d->maintaining;
         d->maintaining = true;
@@ -297,7 +300,7 @@ static int do_maintenance(struct client *c, enum maintenance what, struct err *e
     if (busy)
         return err_set(err, EBUSY, "another `tarn cache` command is at work");
     log_info("cache %s: begun", maintenance_name(what));
-    int rc = maintain(d->cache, what, send_line, c, err);
+    int rc = maintain(d->cache, d->http, what, send_line, c, err);
     log_info("cache %s: %s", maintenance_name(what), rc < 0 ? err->msg : "ended");
     WITH_LOCK (&d->lock)
         d->maintaining = false;

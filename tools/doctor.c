@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tarn doctor PATH: which tables at and below a path of a mount are refused, and why. */
+/* tarn doctor PATH: which tables at and below a path of a mount are refused, which objects are not
+ * shown, and why. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 
 struct examination {
     unsigned good, refused, failed;
+    unsigned incomplete; /* directories and tables that leave something out */
 };
 
 /* The attribute's text, or NULL. The caller frees it. */
@@ -32,6 +34,20 @@ static char *attribute(const char *path, const char *name)
     }
     text[n] = '\0';
     return text;
+}
+
+/* Objects that have no name here: not silently. */
+static void tell_left_out(struct examination *e, const char *path)
+{
+    AUTO_FREE char *text = attribute(path, "user.tarn.left_out");
+    if (!text)
+        return;
+    for (char *line = text; *line;) {
+        char *end = strchrnul(line, '\n');
+        printf("%s: %.*s\n", path, (int)(end - line), line);
+        line = *end ? end + 1 : end;
+    }
+    e->incomplete++;
 }
 
 /* One table: its latest version is read, or refused with a reason. */
@@ -76,6 +92,7 @@ static void examine_children(struct examination *e, const char *path, unsigned d
 static void examine(struct examination *e, const char *path, unsigned depth)
 {
     AUTO_FREE char *format = attribute(path, "user.tarn.format");
+    tell_left_out(e, path);
     if (format)
         examine_table(e, path, format);
     else if (depth < DEPTH_MAX)
@@ -107,5 +124,8 @@ int cmd_doctor(int argc, char **argv)
         printf("%u good, %u refused, %u not readable\n", e.good, e.refused, e.failed);
     else if (e.good + e.refused + e.failed == 0)
         printf("%s: no table here\n", argv[1]);
+    if (e.incomplete)
+        printf("%u %s not everything: see above\n", e.incomplete,
+               e.incomplete == 1 ? "directory shows" : "directories show");
     return e.refused || e.failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -35,6 +35,8 @@ static const struct field stat_fields[] = {
     FIELD("fetchedBytes", fetched_bytes),
     FIELD("requests", requests),
     FIELD("flights", flights),
+    FIELD("prefetchBytes", prefetch_bytes),
+    FIELD("prefetchWaiting", prefetch_waiting),
     FIELD("buffers", buffers),
     FIELD("evictedBytes", evicted_bytes),
     FIELD("scrubbedBytes", scrubbed_bytes),
@@ -93,6 +95,22 @@ void maintain_format_report(const struct cache_report *r, struct buf *out)
     buf_add_char(out, '}');
 }
 
+/* What the engine of requests has now, and has done. */
+static void format_engine(struct http *http, struct buf *out)
+{
+    struct http_gauge g;
+    struct http_stat s;
+    http_gauge(http, &g);
+    http_stat(http, &s);
+    buf_addf(out,
+             ",\"http\":{\"connections\":%u,\"requests\":%u,\"underWay\":%u,\"delayed\":%u,"
+             "\"bytesWanted\":%llu,\"attempts\":%llu,\"hedges\":%llu,\"hedgesWon\":%llu,"
+             "\"refused\":%llu}",
+             g.connections, g.requests, g.under_way, g.delayed, (unsigned long long)g.bytes_wanted,
+             (unsigned long long)s.attempts, (unsigned long long)s.hedges,
+             (unsigned long long)s.hedges_won, (unsigned long long)s.refused);
+}
+
 /* doing */
 
 struct work {
@@ -118,8 +136,8 @@ static bool tick(void *arg, const struct cache_report *r)
     return w->line(w->arg, buf_slice(&text));
 }
 
-int maintain(struct cache *c, enum maintenance what, bool (*line)(void *arg, struct slice text),
-             void *arg, struct err *err)
+int maintain(struct cache *c, struct http *http, enum maintenance what,
+             bool (*line)(void *arg, struct slice text), void *arg, struct err *err)
 {
     AUTO(buf) struct buf text = {0};
     struct cache_stat stat;
@@ -146,7 +164,10 @@ int maintain(struct cache *c, enum maintenance what, bool (*line)(void *arg, str
     if (what == MAINTENANCE_STAT) {
         buf_add_str(&text, "{\"ok\":true,\"stat\":");
         format_fields(&text, &stat, stat_fields, ARRAY_SIZE(stat_fields));
-        buf_addf(&text, ",\"off\":%s}}", stat.off ? "true" : "false");
+        buf_addf(&text, ",\"off\":%s", stat.off ? "true" : "false");
+        if (http)
+            format_engine(http, &text);
+        buf_add_str(&text, "}}");
     } else {
         maintain_format_report(&report, &text);
     }

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "cache/cache.h"
+#include "cache/store/http.h"
 
 enum maintenance { MAINTENANCE_STAT, MAINTENANCE_VERIFY, MAINTENANCE_DROP, MAINTENANCE_GC };
 
@@ -23,11 +24,12 @@ bool maintenance_find(struct slice name, enum maintenance *out);
 const char *maintenance_name(enum maintenance what);
 
 /*
- * Does it, and gives every line to `line` (this thread or one of the cache's). What that returns
- * false for is given up. After an error no last line was given.
+ * Does it (`http`: the engine that stat tells of, NULL: there is none), and gives every line to
+ * `line` (this thread or one of the cache's). What that returns false for is given up. After an
+ * error no last line was given.
  */
-int maintain(struct cache *c, enum maintenance what, bool (*line)(void *arg, struct slice text),
-             void *arg, struct err *err);
+int maintain(struct cache *c, struct http *http, enum maintenance what,
+             bool (*line)(void *arg, struct slice text), void *arg, struct err *err);
 
 /* The last line of something that was done without opening the cache. */
 void maintain_format_report(const struct cache_report *r, struct buf *out);

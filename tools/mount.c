@@ -32,11 +32,12 @@ struct mount_command {
 
 static void help(void)
 {
-    printf(
-        "usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
-        "Mounts a lake: a directory, file:///DIR, or s3://BUCKET/PREFIX with the credentials that\n"
-        "the AWS tools would use. MOUNTPOINT /dev/fd/N takes an open /dev/fuse that is mounted "
-        "already.\n\n");
+    printf("usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
+           "Mounts a lake: a directory, file:///DIR, s3://BUCKET/PREFIX with the credentials that\n"
+           "the AWS tools would use, gs://BUCKET/PREFIX with those of Google's environment, or\n"
+           "az://ACCOUNT/CONTAINER/PREFIX (abfss://, too) with those of Azure's. MOUNTPOINT "
+           "/dev/fd/N\n"
+           "takes an open /dev/fuse that is mounted already.\n\n");
     options_help();
 }
 
@@ -373,7 +374,8 @@ int cmd_mount(int argc, char **argv)
         options_done(&m.options);
         return usage_error("mount", "%s", err.msg);
     }
-    rc = environment_take(&m.options, &err);
+    if (strncmp(m.source, "s3", 2) == 0)
+        rc = environment_take(&m.options, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
     if (rc == 0 && m.options.cache_key_file)

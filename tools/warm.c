@@ -18,6 +18,7 @@
 #include "tools/human.h"
 #include "tools/progress.h"
 #include "tools/tools.h"
+#include "tools/warm_follow.h"
 #include "tools/warm_list.h"
 
 #define JOBS_DEFAULT 16
@@ -32,7 +33,8 @@
 struct warm {
     unsigned jobs;
     bool check, json, quiet;
-    bool nothing; /* none of the paths can be had */
+    bool nothing;       /* none of the paths can be had */
+    const char *follow; /* NULL, or the list that is handed over */
     char **paths;
     unsigned path_count;
 
@@ -61,14 +63,18 @@ struct part {
 
 static void help(void)
 {
-    printf("usage: tarn warm [OPTION]... PATH...\n\n"
-           "Reads the files at and below each PATH of a mount into the cache. What is cached is\n"
-           "not read again: after an interruption the same command goes on.\n\n"
-           "  --jobs N   files and parts of files read side by side (%d)\n"
-           "  --check    only tell what is cached; exit status 1 where something is missing\n"
-           "  --json     with --check: one JSON object a PATH\n"
-           "  --quiet    show no progress\n",
-           JOBS_DEFAULT);
+    printf(
+        "usage: tarn warm [OPTION]... PATH...\n"
+        "       tarn warm --follow LIST PATH\n\n"
+        "Reads the files at and below each PATH of a mount into the cache. What is cached is\n"
+        "not read again: after an interruption the same command goes on.\n\n"
+        "  --jobs N   files and parts of files read side by side (%d)\n"
+        "  --check    only tell what is cached; exit status 1 where something is missing\n"
+        "  --json     with --check: one JSON object a PATH\n"
+        "  --quiet    show no progress\n\n"
+        "With --follow, files are fetched shortly before they are read, in the order of LIST: a\n"
+        "path a line, relative to PATH (a table, or the mount's root); - is standard input.\n",
+        JOBS_DEFAULT);
 }
 
 static void tell_failure(void *arg, const char *path, const char *why)
@@ -468,6 +474,10 @@ static int parse(struct warm *w, int argc, char **argv, struct err *err)
             w->json = true;
         else if (strcmp(arg, "--quiet") == 0 || strcmp(arg, "-q") == 0)
             w->quiet = true;
+        else if (strncmp(arg, "--follow=", 9) == 0)
+            w->follow = arg + 9;
+        else if (strcmp(arg, "--follow") == 0 && i + 1 < argc)
+            w->follow = argv[++i];
         else if (strncmp(arg, "--jobs=", 7) == 0)
             rc = parse_jobs(w, arg + 7, err);
         else if (strcmp(arg, "--jobs") == 0 || strcmp(arg, "-j") == 0)
@@ -479,6 +489,8 @@ static int parse(struct warm *w, int argc, char **argv, struct err *err)
     }
     if (!w->path_count)
         return err_set(err, EINVAL, "a PATH of a mount is needed");
+    if (w->follow && (w->path_count != 1 || w->check))
+        return err_set(err, EINVAL, "--follow goes with one PATH, and not with --check");
     return w->json && !w->check ? err_set(err, EINVAL, "--json goes with --check") : 0;
 }
 
@@ -493,6 +505,12 @@ int cmd_warm(int argc, char **argv)
     }
     if (parse(&w, argc, argv, &err) < 0)
         return usage_error("warm", "%s", err.msg);
+    if (w.follow) {
+        if (warm_follow(w.follow, w.paths[0], &err) == 0)
+            return EXIT_OK;
+        (void)fprintf(stderr, "tarn warm: %s\n", err.msg);
+        return EXIT_FAILED;
+    }
     if (crew_open(&w.crew, w.jobs, &err) < 0) {
         (void)fprintf(stderr, "tarn warm: %s\n", err.msg);
         return EXIT_FAILED;

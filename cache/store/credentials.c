@@ -120,17 +120,21 @@ static int from_profile(const struct credentials_finder *f, const struct credent
 static int from_environment_role(const struct credentials_finder *f, struct credentials *out,
                                  struct err *err)
 {
-    AUTO_FREE struct credentials_profile *p = calloc(1, sizeof *p);
-    if (!f->o.aws_role_arn || !f->o.aws_token_file)
+    const struct store_options *o = &f->o;
+    if (!o->aws_role_arn || !o->aws_token_file)
         return err_set(err, ENOENT, "no web identity");
+    struct credentials_profile *p = calloc(1, sizeof *p);
     if (!p)
         return err_set(err, ENOMEM, "out of memory");
-    if (!credentials_copy(p->role_arn, sizeof p->role_arn, slice_of(f->o.aws_role_arn)) ||
-        !credentials_copy(p->token_file, sizeof p->token_file, slice_of(f->o.aws_token_file)) ||
-        !credentials_copy(p->role_session_name, sizeof p->role_session_name,
-                          slice_of(f->o.aws_role_session_name)))
-        return err_set(err, EACCES, "AWS_ROLE_ARN or what belongs to it is too long");
-    return credentials_from_web_identity(f, p, out, err);
+    bool fits =
+        credentials_copy(p->role_arn, sizeof p->role_arn, slice_of(o->aws_role_arn)) &&
+        credentials_copy(p->token_file, sizeof p->token_file, slice_of(o->aws_token_file)) &&
+        credentials_copy(p->role_session_name, sizeof p->role_session_name,
+                         slice_of(o->aws_role_session_name));
+    int rc = fits ? credentials_from_web_identity(f, p, out, err)
+                  : err_set(err, EACCES, "AWS_ROLE_ARN or what belongs to it is too long");
+    free(p);
+    return rc;
 }
 
 /* The profile in use. -ENOENT: it has none, and need not. */

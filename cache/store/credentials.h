@@ -12,9 +12,8 @@
  *   AWS_CONTAINER_CREDENTIALS_*                  ECS, EKS Pod Identity
  *   the instance's metadata service              IMDSv2
  *
- * But that here a web identity of the environment comes before any profile. The first that is there
- * decides: if it fails, the ones behind it are not asked. Files are read anew each time, as others
- * change them. Environment and files are those of whoever mounts.
+ * The first that is there decides: if it fails, the ones behind it are not asked. Files are read
+ * anew each time, as others change them. Environment and files are those of whoever mounts.
  */
 #ifndef CACHE_STORE_CREDENTIALS_H
 #define CACHE_STORE_CREDENTIALS_H

@@ -18,7 +18,7 @@ int credentials_ask(const struct credentials_finder *f, const struct credentials
                              .url = q->url,
                              .fields = q->fields,
                              .fields_count = q->fields_count,
-                             .ca_bundle = q->direct ? NULL : f->o.ca_bundle,
+                             .ca_bundle = f->o.ca_bundle,
                              .proxy_url = q->direct ? NULL : proxy_for(&f->o, q->url),
                              .upload = q->upload,
                              .deadline_ms = q->deadline_ms,

@@ -66,11 +66,12 @@ static int read_object(struct json *j, const struct members *m, unsigned depth, 
         enum json_type type = json_peek(j);
         buf_reset(&name);
         buf_add_slice(&name, key); /* a longer one is none of ours, and stays empty */
-        if (type == JSON_OBJECT && depth < OBJECTS_MAX)
+        if (type == JSON_OBJECT && depth < OBJECTS_MAX) {
             rc = read_object(j, m, depth + 1, err);
-        else if (type == JSON_STRING && json_string(j, &scratch, &value))
-            rc = take(m, buf_slice(&name), value, err);
-        else if (!json_failed(j) && json_skip(j, &value) && type == JSON_NUMBER)
+            continue;
+        }
+        bool read = type == JSON_STRING ? json_string(j, &scratch, &value) : json_skip(j, &value);
+        if (read && (type == JSON_STRING || type == JSON_NUMBER))
             rc = take(m, buf_slice(&name), value, err);
     }
     if (scratch.data)

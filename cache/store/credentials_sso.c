@@ -20,7 +20,7 @@
 #define SIGN_IN_BYTES_MAX ((size_t)64 << 10)
 /* A sign-in is renewed so long before its end, as the AWS tools do. */
 #define RENEWAL_MS 300000
-#define CACHE "~/.aws/sso/cache"
+#define CACHE "/.aws/sso/cache" /* below HOME */
 
 /* `HASH.json`, where HASH is the SHA-1 of the session's name or, in profiles without one, of the
  * start URL. */
@@ -74,7 +74,7 @@ static int save_sign_in(const struct credentials_finder *f, const char *name, st
     AUTO(wiped_buf) struct buf text = {0};
     buf_init(&dir, 8192);
     buf_init(&text, 2 * SIGN_IN_BYTES_MAX);
-    buf_addf(&dir, "%s%s", f->o.home, CACHE + 1);
+    buf_addf(&dir, "%s%s", f->o.home, CACHE);
     int rc = buf_check(&dir, err);
     if (rc == 0)
         rc = format_sign_in(old, s, &text, err);
@@ -133,7 +133,7 @@ static int find_sign_in(const struct credentials_finder *f, const struct credent
     buf_init(&path, 128);
     buf_init(&text, SIGN_IN_BYTES_MAX);
     add_file_name(p, &name);
-    buf_addf(&path, CACHE "/%s", name.data);
+    buf_addf(&path, "~" CACHE "/%s", name.data);
     int rc = buf_check(&path, err);
     if (rc == 0)
         rc = credentials_read_file(f, path.data, &text, err);

@@ -23,6 +23,8 @@
 #ifndef CACHE_STORE_HTTP_H
 #define CACHE_STORE_HTTP_H
 
+#include <sys/uio.h>
+
 #include "base/buf.h"
 #include "cache/store/http_answer.h"
 
@@ -51,10 +53,12 @@ struct http_request {
     const char *ca_bundle, *proxy_url; /* as in struct store_options */
     struct slice upload;               /* the body of PUT and POST */
     int64_t deadline_ms;               /* from http_submit on, with all attempts */
+    bool ahead; /* nobody waits for it: sent when no other request waits for the host */
 
     char *to; /* may be NULL: where the body goes if accept says so */
     size_t room;
-    struct buf text; /* where it goes else; its maximum bounds it */
+    const struct iovec *rooms; /* NULL; or the pieces of the room, of which `to` is the first */
+    struct buf text;           /* where it goes else; its maximum bounds it */
 
     /* The head is there and a body follows: does it go into `to`? NULL: no. */
     bool (*accept)(struct http_request *r);
@@ -71,7 +75,7 @@ struct http_request {
     int rc; /* 0: an answer came, whatever its status; else -EIO and err */
     struct err err;
     struct http_answer answer;
-    size_t got;        /* bytes in `to` */
+    size_t got;        /* bytes in `to`, or in `rooms` */
     unsigned attempts; /* sent so far */
 
     /* The engine's. */
@@ -80,9 +84,11 @@ struct http_request {
     struct attempt *tries[2]; /* under way: NULL, one, or with its hedge */
     struct attempt *winner;   /* of them, whose answer counts */
     void *field_list;
-    struct event *ended; /* http_run's */
-    int64_t due_ms;      /* while delayed; clock_mono_ms */
-    int64_t until_ms;    /* the deadline */
+    struct event *ended;          /* http_run's */
+    int64_t due_ms;               /* while delayed; clock_mono_ms */
+    int64_t until_ms;             /* the deadline */
+    const struct iovec *room_now; /* of `rooms`: that of byte `got` */
+    size_t room_got;              /* that are in it */
     bool body_accepted, body_too_long;
 };
 

@@ -30,10 +30,19 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->content_range, sizeof a->content_range, value);
     else if (name_is(name, "last-modified"))
         (void)instant_parse_http(value, &a->last_modified_ms); /* stays 0: not told */
-    else if (name_is(name, "x-amz-request-id"))
+    else if (name_is(name, "x-goog-generation"))
+        copy_text(a->generation, sizeof a->generation, value);
+    else if (name_is(name, "x-amz-request-id") || name_is(name, "x-guploader-uploadid") ||
+             name_is(name, "x-ms-request-id"))
         copy_text(a->request_id, sizeof a->request_id, value);
     else if (name_is(name, "x-amz-bucket-region"))
         copy_text(a->bucket_region, sizeof a->bucket_region, value);
+    else if (name_is(name, "x-ms-error-code"))
+        copy_text(a->error_code, sizeof a->error_code, value);
+    else if (name_is(name, "x-ms-meta-hdi_isfolder"))
+        a->is_directory |= slice_is(value, "true");
+    else if (name_is(name, "x-ms-resource-type"))
+        a->is_directory |= slice_is(value, "directory");
 }
 
 static bool is_blank(char c)

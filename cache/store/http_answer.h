@@ -14,8 +14,11 @@ struct http_answer {
     int64_t last_modified_ms;
     char etag[ETAG_BYTES_MAX];
     char content_range[96];
-    char request_id[96];    /* x-amz-request-id */
+    char request_id[96];    /* x-amz-request-id, x-guploader-uploadid, x-ms-request-id */
+    char generation[24];    /* x-goog-generation */
     char bucket_region[48]; /* x-amz-bucket-region */
+    char error_code[64];    /* x-ms-error-code */
+    bool is_directory;      /* Azure: the blob stands for a directory */
 };
 
 /*

@@ -17,13 +17,15 @@ void http_forget_answer(struct http_request *r)
     r->rc = 0;
     r->err = (struct err)ERR_INIT;
     r->answer = (struct http_answer){0};
-    r->got = 0;
+    r->got = r->room_got = 0;
+    r->room_now = r->rooms;
     r->winner = NULL;
     r->body_accepted = r->body_too_long = false;
     buf_reset(&r->text);
 }
 
-struct attempt *attempt_other(const struct attempt *a)
+/* The other one of the same request, or NULL. */
+static struct attempt *other_of(const struct attempt *a)
 {
     struct attempt *const *tries = a->request->tries;
     return tries[0] == a ? tries[1] : tries[0];
@@ -55,7 +57,7 @@ static void note_first_byte(struct attempt *a)
 static void win(struct attempt *a)
 {
     struct http_request *r = a->request;
-    struct attempt *other = attempt_other(a);
+    struct attempt *other = other_of(a);
     r->winner = a;
     r->answer = a->answer;
     if (a->hedge)
@@ -74,7 +76,7 @@ static bool begin_body(struct attempt *a)
     a->began = true;
     read_status(a);
     note_first_byte(a);
-    if (attempt_other(a) && attempt_may_pass(a, CURLE_OK))
+    if (other_of(a) && attempt_may_pass(a, CURLE_OK))
         return false;
     win(a);
     r->body_accepted = r->accept && r->accept(r);
@@ -98,6 +100,25 @@ static size_t on_field(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* There is room for them. */
+static void take_bytes(struct http_request *r, const char *data, size_t n)
+{
+    if (!r->rooms)
+        memcpy(r->to + r->got, data, n);
+    r->got += n;
+    while (r->rooms && n) {
+        size_t left = r->room_now->iov_len - r->room_got, some = n < left ? n : left;
+        memcpy((char *)r->room_now->iov_base + r->room_got, data, some);
+        data += some;
+        n -= some;
+        r->room_got += some;
+        if (some == left) {
+            r->room_now++;
+            r->room_got = 0;
+        }
+    }
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct attempt *a = arg;
@@ -115,8 +136,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         r->body_too_long = true;
         return 0;
     }
-    memcpy(r->to + r->got, data, n);
-    r->got += n;
+    take_bytes(r, data, n);
     hear(a);
     return n;
 }
@@ -322,7 +342,7 @@ bool attempt_end(struct attempt *a, CURLcode code)
 {
     struct http_request *r = a->request;
     read_status(a);
-    if (a->dropped || (attempt_other(a) && (code || attempt_may_pass(a, code))))
+    if (a->dropped || (other_of(a) && (code || attempt_may_pass(a, code))))
         return false;
     if (r->winner != a)
         win(a);

@@ -217,7 +217,7 @@ static void take_due(struct http *h, int64_t now_ms)
         if (r->due_ms <= now_ms) {
             *at = r->next;
             atomic_fetch_sub(&h->delayed_now, 1);
-            http_queue_add(&r->origin->waiting, r);
+            http_queue_add(&r->origin->waiting[r->ahead], r);
         } else {
             look_by(h, r->due_ms);
             at = &r->next;
@@ -242,12 +242,12 @@ static void look_at_attempt(struct http *h, struct attempt *a, int64_t now_us)
 }
 
 /* What waits for a connection has its deadline too. */
-static void give_up_waiting(struct http *h, struct origin *o, int64_t now_ms)
+static void give_up_waiting(struct http *h, struct queue *q, int64_t now_ms)
 {
-    while (o->waiting.first && o->waiting.first->until_ms <= now_ms)
-        fail(h, queue_take(&o->waiting), EIO, "the deadline passed before a connection was free");
-    if (o->waiting.first)
-        look_by(h, o->waiting.first->until_ms);
+    while (q->first && q->first->until_ms <= now_ms)
+        fail(h, queue_take(q), EIO, "the deadline passed before a connection was free");
+    if (q->first)
+        look_by(h, q->first->until_ms);
 }
 
 static void look_at_times(struct http *h)
@@ -262,14 +262,15 @@ static void look_at_times(struct http *h)
         if (i < h->active_count)
             look_at_attempt(h, h->active[i], now_us);
     for (struct origin *o = h->origins; o; o = o->next)
-        give_up_waiting(h, o, now_us / 1000);
+        for (unsigned i = 0; i < ARRAY_SIZE(o->waiting); i++)
+            give_up_waiting(h, &o->waiting[i], now_us / 1000);
 }
 
 /* ---- the engine's thread ---- */
 
 static void take_submitted(struct http *h, bool *ending)
 {
-    struct queue taken;
+    struct queue taken = {0};
     WITH_LOCK (&h->lock) {
         taken = h->submitted;
         h->submitted = (struct queue){0};
@@ -283,19 +284,27 @@ static void take_submitted(struct http *h, bool *ending)
             continue;
         }
         r->origin->requests++;
-        http_queue_add(&r->origin->waiting, r);
+        http_queue_add(&r->origin->waiting[r->ahead], r);
         look_by(h, r->until_ms);
     }
+}
+
+/* What somebody waits for, else what is fetched ahead. */
+static struct http_request *take_waiting(struct origin *o)
+{
+    struct http_request *r = queue_take(&o->waiting[false]);
+    return r ? r : queue_take(&o->waiting[true]);
 }
 
 /* One of each host in turn, until nobody may or wants to. */
 static void start_waiting(struct http *h)
 {
+    struct http_request *r;
     for (bool started = true; started && h->active_count < ATTEMPTS_MAX;) {
         started = false;
         for (struct origin *o = h->origins; o && h->active_count < ATTEMPTS_MAX; o = o->next)
-            if (o->waiting.first && host_has_room(&o->host)) {
-                start(h, queue_take(&o->waiting));
+            if (host_has_room(&o->host) && (r = take_waiting(o))) {
+                start(h, r);
                 started = true;
             }
     }
@@ -375,7 +384,7 @@ static void fail_all(struct http *h)
         fail(h, r, EIO, why);
     }
     for (struct origin *o = h->origins; o; o = o->next)
-        while ((r = queue_take(&o->waiting)))
+        while ((r = take_waiting(o)))
             fail(h, r, EIO, why);
 }
 

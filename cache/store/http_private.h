@@ -21,8 +21,8 @@ struct queue {
 struct origin {
     struct origin *next;
     struct host host;
-    struct queue waiting;
-    unsigned requests; /* that refer to it */
+    struct queue waiting[2]; /* by http_request.ahead: the first one is served first */
+    unsigned requests;       /* that refer to it */
     size_t name_bytes;
     char name[];
 };
@@ -92,9 +92,6 @@ void attempt_release(struct http *h, struct attempt *a, enum host_verdict verdic
  * say stands in the request, and the other one, if there is one, is dropped.
  */
 bool attempt_end(struct attempt *a, CURLcode code);
-
-/* The other one of the same request, or NULL. */
-struct attempt *attempt_other(const struct attempt *a);
 
 /* The same may go better: of an answer that is a refusal, and of a transfer that failed. */
 bool attempt_refused(const struct attempt *a);

@@ -3,15 +3,15 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "cache/store/credentials.h"
 #include "cache/store/proxy.h"
 #include "cache/store/s3_get.h"
 #include "cache/store/s3_send.h"
-
-/* Pages without an entry, which a server may send, one after the other. */
-#define EMPTY_PAGES_MAX 100
+#include "cache/store/s3_versions.h"
+#include "cache/store/s3_walk.h"
 
 struct s3 {
     struct store store;
@@ -43,11 +43,12 @@ static void s3_get(struct store *store, struct store_get *get)
     get->got = 0;
     get->info = (struct store_info){0};
     get->err = (struct err)ERR_INIT;
-    char *key = get->key[0] ? whole_key(s, get->key) : NULL;
+    bool named = get->key[0] || s->prefix[0];
+    char *key = named ? whole_key(s, get->key) : NULL;
     int rc;
     if (key)
         rc = s3_get_start(s->http, &s->bucket, key, get);
-    else if (get->key[0])
+    else if (named)
         rc = err_set(&get->err, ENOMEM, "out of memory");
     else
         rc = err_set(&get->err, ENOENT, "bucket %s: no key", s->bucket.name);
@@ -103,7 +104,7 @@ static int emit_line(const struct s3 *s, const struct store_list *req, const str
     if (line->is_prefix && (!slash || key.n == prefix.n))
         return err_set(err, EIO, "bucket %s: a common prefix that is no directory", s->bucket.name);
     /* A directory's marker: made by tools, no object of anybody's. */
-    if (!line->is_prefix && (key.n == prefix.n || (slash && line->size == 0)))
+    if (!line->is_prefix && line->size == 0 && (key.n == 0 || slash))
         return 0;
     if (!line->is_prefix && req->start_after && slice_cmp(key, slice_of(req->start_after)) <= 0)
         return 0; /* some servers do not know start-after */
@@ -111,69 +112,107 @@ static int emit_line(const struct s3 *s, const struct store_list *req, const str
                                 .is_prefix = line->is_prefix,
                                 .size = line->size,
                                 .mtime_ms = line->mtime_ms,
-                                .etag = line->etag};
+                                .etag = line->etag,
+                                .version = line->version};
     return req->emit(req->arg, &entry);
 }
 
-/* One page: asked for with `token` where it is not NULL. */
-static int get_page(struct s3 *s, const struct store_list *req, const char *token,
-                    struct s3_page *page, struct err *err)
+/* One listing: whose it is, and of what. */
+struct s3_listing {
+    struct s3 *store;
+    const struct store_list *req;
+};
+
+static int emit_page(void *arg, unsigned part, const struct s3_page *page, bool last,
+                     struct err *err)
 {
-    AUTO_FREE char *prefix = whole_key(s, req->prefix);
-    AUTO_FREE char *after = req->start_after ? whole_key(s, req->start_after) : NULL;
-    if (!prefix || (req->start_after && !after))
-        return err_set(err, ENOMEM, "out of memory");
-    struct sigv4_parameter parameters[8] = {{"list-type", "2"}, {"encoding-type", "url"}};
-    size_t n = 2;
-    if (prefix[0])
-        parameters[n++] = (struct sigv4_parameter){"prefix", prefix};
-    if (!req->recursive)
-        parameters[n++] = (struct sigv4_parameter){"delimiter", "/"};
-    if (token)
-        parameters[n++] = (struct sigv4_parameter){"continuation-token", token};
-    else if (after)
-        parameters[n++] = (struct sigv4_parameter){"start-after", after};
-    struct s3_parts parts = {.method = "GET",
-                             .key = "",
-                             .parameters = parameters,
-                             .parameters_count = n,
-                             .text_max = S3_PAGE_BYTES_MAX};
-    AUTO(s3_request) struct s3_request q = {0};
-    int rc = run(s, &q, &parts, err);
-    if (rc == 0)
-        rc = s3_page_parse(buf_slice(&q.http.text), page, err);
-    if (rc < 0)
-        (void)err_wrap(err, "bucket %s, list %.100s", s->bucket.name, prefix); /* the code stays */
+    const struct s3_listing *l = arg;
+    (void)part, (void)last;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < page->lines.n; i++)
+        rc = emit_line(l->store, l->req, &page->lines.at[i], err);
     return rc;
+}
+
+/* Walks what a listing asks for; fields of `w` that say what is done with it are set. */
+static int walk(struct s3 *s, const struct store_list *req, struct s3_walk *w, struct err *err)
+{
+    struct slice prefix = slice_of(req->prefix);
+    if (prefix.n && prefix.p[prefix.n - 1] != '/')
+        return err_set(err, EINVAL, "the prefix of a listing ends in /: %s", req->prefix);
+    AUTO_FREE char *whole = whole_key(s, req->prefix);
+    AUTO_FREE char *after = req->start_after ? whole_key(s, req->start_after) : NULL;
+    if (!whole || (req->start_after && !after))
+        return err_set(err, ENOMEM, "out of memory");
+    w->http = s->http;
+    w->bucket = &s->bucket;
+    w->prefix = whole;
+    w->start_after = after;
+    w->recursive = req->recursive;
+    return s3_walk(w, err);
 }
 
 static int s3_list(struct store *store, const struct store_list *req, struct err *err)
 {
+    struct s3_listing l = {s3_of(store), req};
+    struct s3_walk w = {.page = emit_page, .arg = &l};
+    return walk(l.store, req, &w, err);
+}
+
+/* What was there at a moment. */
+struct s3_past {
+    struct s3_listing listing;
+    struct s3_choice choices[S3_WALK_PARTS_MAX];
+};
+
+static int emit_chosen(void *arg, const struct s3_line *line, struct err *err)
+{
+    const struct s3_listing *l = arg;
+    return emit_line(l->store, l->req, line, err);
+}
+
+static int choose_page(void *arg, unsigned part, const struct s3_page *page, bool last,
+                       struct err *err)
+{
+    struct s3_past *past = arg;
+    return s3_choose(&past->choices[part], page, last, err);
+}
+
+/* Whether the bucket keeps versions, or has kept some. */
+static int ask_versioning(struct s3 *s, bool *keeps, struct err *err)
+{
+    AUTO(s3_request) struct s3_request q = {0};
+    struct sigv4_parameter parameter = {"versioning", ""};
+    struct s3_parts parts = {.method = "GET",
+                             .key = "",
+                             .parameters = &parameter,
+                             .parameters_count = 1,
+                             .text_max = S3_ERROR_BYTES_MAX};
+    int rc = run(s, &q, &parts, err);
+    return rc < 0 ? rc : s3_versioning_parse(buf_slice(&q.http.text), keeps, err);
+}
+
+static int s3_list_at(struct store *store, const struct store_list *req, int64_t time_ms,
+                      struct err *err)
+{
     struct s3 *s = s3_of(store);
-    struct slice prefix = slice_of(req->prefix);
-    if (prefix.n && prefix.p[prefix.n - 1] != '/')
-        return err_set(err, EINVAL, "the prefix of a listing ends in /: %s", req->prefix);
-    AUTO_FREE char *token = NULL;
-    for (unsigned empty = 0; empty < EMPTY_PAGES_MAX; empty++) {
-        AUTO(s3_page) struct s3_page page;
-        s3_page_init(&page);
-        int rc = get_page(s, req, token, &page, err);
-        for (size_t i = 0; rc == 0 && i < page.lines.n; i++)
-            rc = emit_line(s, req, &page.lines.at[i], err);
-        if (rc || !page.truncated)
-            return rc;
-        if (token && strcmp(token, page.token) == 0)
-            return err_set(err, EIO, "bucket %s: the listing goes on with the same token for ever",
-                           s->bucket.name);
-        if (page.lines.n)
-            empty = 0;
-        free(token);
-        token = strdup(page.token);
-        if (!token)
-            return err_set(err, ENOMEM, "out of memory");
-    }
-    return err_set(err, EIO, "bucket %s: %d empty pages of a listing", s->bucket.name,
-                   EMPTY_PAGES_MAX);
+    bool keeps = false;
+    int rc = ask_versioning(s, &keeps, err);
+    if (rc == 0 && !keeps)
+        rc = err_set(err, ENOENT, "bucket %s keeps no versions, so it has no past", s->bucket.name);
+    if (rc < 0)
+        return rc;
+    AUTO_FREE struct s3_past *past = calloc(1, sizeof *past);
+    if (!past)
+        return err_set(err, ENOMEM, "out of memory");
+    past->listing = (struct s3_listing){s, req};
+    for (unsigned i = 0; i < S3_WALK_PARTS_MAX; i++)
+        s3_choice_init(&past->choices[i], time_ms, emit_chosen, &past->listing);
+    struct s3_walk w = {.versions = true, .page = choose_page, .arg = past};
+    rc = walk(s, req, &w, err);
+    for (unsigned i = 0; i < S3_WALK_PARTS_MAX; i++)
+        s3_choice_done(&past->choices[i]);
+    return rc < 0 ? err_wrap(err, "bucket %s", s->bucket.name) : rc;
 }
 
 /* An attempt whose answer was lost may have written the key: then it holds our bytes. */
@@ -219,9 +258,11 @@ static void s3_free(struct store *store)
 
 static const struct store_ops s3_ops = {
     .scheme = "s3",
+    .rooms_bytes = TRAIN_BYTES,
     .get = s3_get,
     .head = s3_head,
     .list = s3_list,
+    .list_at = s3_list_at,
     .put_if_absent = s3_put_if_absent,
     .free = s3_free,
 };
@@ -334,6 +375,7 @@ static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct 
     memcpy(b->region, region, strlen(region) + 1); /* checked */
     b->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
     b->requester_pays = o->requester_pays;
+    b->dualstack = o->aws_dualstack && strcasecmp(o->aws_dualstack, "true") == 0;
     const struct {
         char **to;
         const char *from;

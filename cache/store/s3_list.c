@@ -11,8 +11,15 @@
 struct page_reader {
     struct s3_page *page;
     struct s3_line line; /* of the Contents or CommonPrefixes that is open */
-    bool has_key, has_size, encoded, is_page;
+    bool has_key, has_size, encoded, versions;
 };
+
+/* What tells of an object. */
+static bool is_object(const struct page_reader *r, struct slice name)
+{
+    return r->versions ? slice_is(name, "Version") || slice_is(name, "DeleteMarker")
+                       : slice_is(name, "Contents");
+}
 
 void s3_page_init(struct s3_page *page)
 {
@@ -41,39 +48,65 @@ static int bad(const char *name, struct slice text, struct err *err)
                    text.p ? text.p : "");
 }
 
+static int read_key(struct page_reader *r, struct slice text, struct err *err)
+{
+    if (r->has_key || text.n == 0)
+        return bad("a key", text, err);
+    r->has_key = true;
+    return keep(r->page, text, &r->line.key, err);
+}
+
+/* Of an object. */
 static int read_field(struct page_reader *r, const struct xml_element *e, struct err *err)
 {
-    bool contents = slice_is(e->parent, "Contents");
-    if (contents && slice_is(e->name, "Size")) {
+    if (slice_is(e->name, "Size")) {
         if (!text_parse_u64(e->text, INT64_MAX, &r->line.size))
             return bad("Size", e->text, err);
         r->has_size = true;
-    } else if (contents && slice_is(e->name, "LastModified")) {
+    } else if (slice_is(e->name, "LastModified")) {
         if (!instant_parse(e->text, &r->line.mtime_ms))
             return bad("LastModified", e->text, err);
-    } else if (contents && slice_is(e->name, "ETag")) {
+    } else if (slice_is(e->name, "ETag")) {
         return keep(r->page, e->text, &r->line.etag, err);
-    } else if (slice_is(e->name, contents ? "Key" : "Prefix")) {
-        if (r->has_key || e->text.n == 0)
-            return bad("a key", e->text, err);
-        r->has_key = true;
-        return keep(r->page, e->text, &r->line.key, err);
+    } else if (slice_is(e->name, "VersionId")) {
+        if (e->text.n >= VERSION_ID_BYTES_MAX)
+            return bad("VersionId", e->text, err);
+        return keep(r->page, e->text, &r->line.version, err);
+    } else if (slice_is(e->name, "IsLatest")) {
+        r->line.is_latest = slice_is(e->text, "true");
+    } else if (slice_is(e->name, "Generation")) {
+        return keep(r->page, e->text, &r->line.generation, err);
+    } else if (slice_is(e->name, "Key")) {
+        return read_key(r, e->text, err);
     }
     return 0;
 }
 
-static int read_line(struct page_reader *r, bool is_prefix, struct err *err)
+static int read_line(struct page_reader *r, struct slice name, struct err *err)
 {
-    r->line.is_prefix = is_prefix;
-    if (is_prefix && !r->has_key)
+    struct s3_line *line = &r->line;
+    line->is_prefix = slice_is(name, "CommonPrefixes");
+    line->is_deletion = slice_is(name, "DeleteMarker");
+    if (line->is_prefix && !r->has_key)
         return 0; /* some servers send an empty CommonPrefixes where there are none */
-    if (!r->has_key || (!is_prefix && !r->has_size))
+    if (!r->has_key || (!line->is_prefix && !line->is_deletion && !r->has_size))
         return err_set(err, EIO, "listing: an entry without key or size");
-    int rc = vec_push(&r->page->lines, r->line);
+    if (r->versions && !line->is_prefix && (!line->version.n || !line->mtime_ms))
+        return err_set(err, EIO, "listing: a version without its id or time");
+    int rc = vec_push(&r->page->lines, *line);
     if (rc < 0)
         return err_set(err, rc == -ENOMEM ? ENOMEM : EIO, "listing: more than %d entries in a page",
                        S3_PAGE_ENTRIES_MAX);
     return 0;
+}
+
+static int keep_text(struct s3_page *page, struct slice text, char **out, struct err *err)
+{
+    struct slice copy = SLICE_NONE;
+    int rc = keep(page, text, &copy, err);
+    if (rc == 0)
+        *out = (char *)copy.p; /* the arena's, which ends in a zero */
+    return rc;
 }
 
 static int read_head(struct page_reader *r, const struct xml_element *e, struct err *err)
@@ -85,11 +118,11 @@ static int read_head(struct page_reader *r, const struct xml_element *e, struct 
     } else if (slice_is(e->name, "EncodingType")) {
         r->encoded = slice_is(e->text, "url");
     } else if (slice_is(e->name, "NextContinuationToken") && e->text.n) {
-        struct slice token = SLICE_NONE;
-        int rc = keep(r->page, e->text, &token, err);
-        if (rc < 0)
-            return rc;
-        r->page->token = (char *)token.p; /* the arena's copy, which ends in a zero */
+        return keep_text(r->page, e->text, &r->page->token, err);
+    } else if (slice_is(e->name, "NextKeyMarker") && e->text.n) {
+        return keep_text(r->page, e->text, &r->page->next_key, err);
+    } else if (slice_is(e->name, "NextVersionIdMarker") && e->text.n) {
+        return keep_text(r->page, e->text, &r->page->next_version, err);
     }
     return 0;
 }
@@ -97,20 +130,20 @@ static int read_head(struct page_reader *r, const struct xml_element *e, struct 
 static int on_page_element(void *arg, const struct xml_element *e, struct err *err)
 {
     struct page_reader *r = arg;
-    if (!slice_is(e->root, "ListBucketResult"))
+    if (!slice_is(e->root, r->versions ? "ListVersionsResult" : "ListBucketResult"))
         return err_set(err, EIO, "listing: the answer is a %.*s", SLICE_FMT(e->root));
-    r->is_page = true;
-    bool contents = slice_is(e->name, "Contents"), prefixes = slice_is(e->name, "CommonPrefixes");
-    if (e->depth == 2 && (contents || prefixes)) {
-        int rc = read_line(r, prefixes, err);
+    if (e->depth == 2 && (is_object(r, e->name) || slice_is(e->name, "CommonPrefixes"))) {
+        int rc = read_line(r, e->name, err);
         r->line = (struct s3_line){0};
         r->has_key = r->has_size = false;
         return rc;
     }
     if (e->depth == 2)
         return read_head(r, e, err);
-    bool in_line = slice_is(e->parent, "Contents") || slice_is(e->parent, "CommonPrefixes");
-    return e->depth == 3 && in_line ? read_field(r, e, err) : 0;
+    if (e->depth == 3 && is_object(r, e->parent))
+        return read_field(r, e, err);
+    bool prefix = slice_is(e->parent, "CommonPrefixes") && slice_is(e->name, "Prefix");
+    return e->depth == 3 && prefix ? read_key(r, e->text, err) : 0;
 }
 
 /* `encoding-type=url` is that of forms: a space is `+`. */
@@ -127,22 +160,45 @@ static int decode_key(struct s3_page *page, struct slice *key, struct err *err)
     return keep(page, buf_slice(&decoded), key, err);
 }
 
-int s3_page_parse(struct slice xml, struct s3_page *page, struct err *err)
+static int decode_page(struct s3_page *page, struct err *err)
 {
-    struct page_reader r = {.page = page};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < page->lines.n; i++)
+        rc = decode_key(page, &page->lines.at[i].key, err);
+    struct slice next = slice_of(page->next_key);
+    if (rc == 0 && page->next_key && (rc = decode_key(page, &next, err)) == 0)
+        page->next_key = (char *)next.p;
+    return rc;
+}
+
+int s3_page_parse(struct slice xml, bool versions, struct s3_page *page, struct err *err)
+{
+    struct page_reader r = {.page = page, .versions = versions};
     int rc = xml_walk(xml, TEXT_BYTES_MAX, on_page_element, &r, err);
     if (rc < 0)
         return rc;
-    if (page->truncated && !page->token)
+    if (page->truncated && !(versions ? page->next_key : page->token))
         return err_set(err, EIO, "listing: truncated, without a token to go on");
-    for (size_t i = 0; i < page->lines.n; i++) {
-        struct s3_line *line = &page->lines.at[i];
-        if (r.encoded && (rc = decode_key(page, &line->key, err)) < 0)
-            return rc;
-        if (memchr(line->key.p, '\0', line->key.n))
-            return err_set(err, EIO, "listing: a key with a zero byte");
-    }
+    return r.encoded ? decode_page(page, err) : 0;
+}
+
+static int on_versioning_element(void *arg, const struct xml_element *e, struct err *err)
+{
+    bool *keeps = arg;
+    if (!slice_is(e->root, "VersioningConfiguration"))
+        return err_set(err, EIO, "versioning: the answer is a %.*s", SLICE_FMT(e->root));
+    if (e->depth == 2 && slice_is(e->name, "Status"))
+        *keeps = slice_is(e->text, "Enabled") || slice_is(e->text, "Suspended");
     return 0;
+}
+
+int s3_versioning_parse(struct slice xml, bool *keeps, struct err *err)
+{
+    bool found = false;
+    int rc = xml_walk(xml, TEXT_BYTES_MAX, on_versioning_element, &found, err);
+    if (rc == 0)
+        *keeps = found;
+    return rc;
 }
 
 static void copy_cut(char *to, size_t room, struct slice text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The XML that S3 answers with: pages of ListObjectsV2, and errors. Pure. */
+/* The XML that S3 answers with: pages of ListObjectsV2 and ListObjectVersions, and errors. Pure. */
 #ifndef CACHE_STORE_S3_LIST_H
 #define CACHE_STORE_S3_LIST_H
 
@@ -20,6 +20,11 @@ struct s3_line {
     uint64_t size;
     int64_t mtime_ms; /* 0: not told */
     struct slice etag;
+    struct slice generation; /* Google's; empty: not told */
+    /* of versions */
+    struct slice version; /* its id */
+    bool is_deletion;     /* a delete marker */
+    bool is_latest;
 };
 
 /* One page; everything lives in its arena. */
@@ -27,7 +32,10 @@ struct s3_page {
     struct arena arena;
     VEC(struct s3_line) lines;
     bool truncated;
-    char *token; /* of the next page; not NULL where truncated */
+    /* Of the next page; NULL where not told. A truncated page has a token, one of versions a
+     * next_key. */
+    char *token;
+    char *next_key, *next_version;
 };
 
 void s3_page_init(struct s3_page *page);
@@ -35,7 +43,11 @@ void s3_page_done(struct s3_page *page);
 DEFINE_AUTO_DONE(s3_page, struct s3_page, s3_page_done)
 
 /* Fills a page that was just initialised. -EIO for what is no such page. */
-int s3_page_parse(struct slice xml, struct s3_page *page, struct err *err);
+int s3_page_parse(struct slice xml, bool versions, struct s3_page *page, struct err *err);
+
+/* Whether a bucket keeps versions, from its VersioningConfiguration: also where it does so no more.
+ */
+int s3_versioning_parse(struct slice xml, bool *keeps, struct err *err);
 
 /* What an answer that is not a success says. Empty texts where not told, cut where too long. */
 struct s3_problem {

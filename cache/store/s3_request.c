@@ -9,12 +9,12 @@
 #include "base/hash.h"
 #include "base/instant.h"
 #include "base/text.h"
+#include "cache/store/refusal.h"
 #include "cache/store/status.h"
 
 /* A key, a continuation token and the rest, thrice as long percent-encoded. */
 #define REQUEST_URL_BYTES_MAX (64 * KIB)
 #define AUTHORIZATION_BYTES_MAX (4 * KIB)
-#define SHOWN_KEY_BYTES 160
 
 void s3_bucket_init(struct s3_bucket *b)
 {
@@ -58,7 +58,8 @@ void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf 
     if (host)
         buf_addf(out, "%.*s%s%s%s", (int)(host - b->endpoint), b->endpoint, name, dot, host);
     else
-        buf_addf(out, "https://%s%ss3.%s.%s", name, dot, region, region_domain(region));
+        buf_addf(out, "https://%s%ss3.%s%s.%s", name, dot, b->dualstack ? "dualstack." : "", region,
+                 region_domain(region));
 }
 
 static int add_url(struct s3_request *q, struct err *err)
@@ -220,18 +221,7 @@ bool s3_request_retryable(const struct s3_request *q)
 
 int s3_request_refuse(const struct s3_request *q, int code, const char *why, struct err *err)
 {
-    const struct http_answer *a = &q->http.answer;
-    struct slice key = slice_of(q->key);
-    bool cut = key.n > SHOWN_KEY_BYTES;
-    if (cut)
-        key = slice_from(key, key.n - SHOWN_KEY_BYTES);
-    char status[24] = "no answer", id[128] = "";
-    if (a->status)
-        (void)snprintf(status, sizeof status, "HTTP %u", a->status); /* three digits fit */
-    if (a->request_id[0])
-        (void)snprintf(id, sizeof id, " (request %.90s)", a->request_id); /* likewise */
-    return err_set(err, code, "%s bucket %.63s%s%s%.*s: %s%s: %s", q->http.method, q->bucket->name,
-                   key.n ? ", key " : "", cut ? "..." : "", SLICE_FMT(key), status, id, why);
+    return refusal_set(&q->http, q->bucket->name, q->key, code, why, err);
 }
 
 int s3_request_check(const struct s3_request *q, struct err *err)

@@ -27,6 +27,7 @@ struct s3_bucket {
     struct renewed *credentials; /* of struct credentials; NULL: nothing is signed */
     char *ca_bundle, *proxy_url; /* may be NULL */
 
+    bool dualstack; /* AWS's own hosts with IPv6 addresses */
     bool requester_pays;
     char *sse, *sse_kms_key_id; /* of what is written; may be NULL */
     char sse_c_key[48];         /* base64, as is the MD5 of the key; empty: none */

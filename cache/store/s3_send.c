@@ -11,6 +11,9 @@
 /* Fetched, and ended before they were used. */
 #define FETCHES_MAX 3
 
+/* Clocks differ by so much. */
+#define SKEW_MS 300000
+
 /* Codes that mean these credentials, and not what they may do. */
 static const char *const credential_codes[] = {
     "ExpiredToken",       "ExpiredTokenException", "InvalidToken",          "TokenRefreshRequired",
@@ -118,8 +121,9 @@ static bool refuses_credentials(const struct s3_request *q)
     if (!q->bucket->credentials || q->http.rc < 0 || status < 400 || status > 403)
         return false;
     struct s3_problem problem = s3_request_problem(q);
-    if (!problem.code[0]) /* HEAD has no body: what ends may have ended */
-        return q->credentials.expires_ms != 0;
+    if (!problem.code[0]) /* HEAD has no body: what is about to end has, by the server's clock */
+        return q->credentials.expires_ms != 0 &&
+               q->credentials.expires_ms < clock_real_ms() + SKEW_MS;
     for (size_t i = 0; i < ARRAY_SIZE(credential_codes); i++)
         if (strcmp(problem.code, credential_codes[i]) == 0)
             return true;
@@ -129,12 +133,11 @@ static bool refuses_credentials(const struct s3_request *q)
 static void on_answer(struct http_request *http)
 {
     struct s3_request *q = CONTAINER_OF(http, struct s3_request, http);
-    if (q->corrections == CORRECTIONS_MAX) {
-        q->done(q);
-    } else if (moved(q)) {
+    bool may = q->corrections < CORRECTIONS_MAX;
+    if (may && moved(q)) {
         q->corrections++;
         submit(q);
-    } else if (refuses_credentials(q)) {
+    } else if (may && refuses_credentials(q)) {
         q->corrections++;
         q->refused = true;
         renewed_reject(q->bucket->credentials, &q->credentials);

@@ -44,9 +44,33 @@ const struct setting settings[] = {
     ROW(aws_metadata_disabled, "AWS_EC2_METADATA_DISABLED"),
     ROW(aws_metadata_url, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
     ROW(aws_metadata_mode, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"),
+    ROW(aws_dualstack, "AWS_USE_DUALSTACK_ENDPOINT"),
     ROW(aws_sts_url, "AWS_ENDPOINT_URL_STS"),
     ROW(aws_sso_url, "AWS_ENDPOINT_URL_SSO"),
     ROW(aws_sso_oidc_url, "AWS_ENDPOINT_URL_SSO_OIDC"),
+    ROW(gcs_access_key_id, "GS_ACCESS_KEY_ID"),
+    ROW(gcs_secret_access_key, "GS_SECRET_ACCESS_KEY"),
+    ROW(gcs_access_token, "GOOGLE_OAUTH_ACCESS_TOKEN"),
+    ROW(gcs_access_token, "CLOUDSDK_AUTH_ACCESS_TOKEN"),
+    ROW(gcs_credentials_file, "GOOGLE_APPLICATION_CREDENTIALS"),
+    ROW(gcs_config_dir, "CLOUDSDK_CONFIG"),
+    ROW(gcs_metadata_host, "GCE_METADATA_HOST"),
+    ROW(gcs_no_metadata, "NO_GCE_CHECK"),
+    ROW(gcs_user_project, "GOOGLE_CLOUD_QUOTA_PROJECT"),
+    ROW(gcs_endpoint_url, "STORAGE_EMULATOR_HOST"),
+    ROW(azure_connection_string, "AZURE_STORAGE_CONNECTION_STRING"),
+    ROW(azure_account_key, "AZURE_STORAGE_ACCOUNT_KEY"),
+    ROW(azure_account_key, "AZURE_STORAGE_KEY"),
+    ROW(azure_sas_token, "AZURE_STORAGE_SAS_TOKEN"),
+    ROW(azure_token, "AZURE_STORAGE_TOKEN"),
+    ROW(azure_tenant_id, "AZURE_TENANT_ID"),
+    ROW(azure_client_id, "AZURE_CLIENT_ID"),
+    ROW(azure_client_secret, "AZURE_CLIENT_SECRET"),
+    ROW(azure_token_file, "AZURE_FEDERATED_TOKEN_FILE"),
+    ROW(azure_authority_host, "AZURE_AUTHORITY_HOST"),
+    ROW(azure_identity_endpoint, "IDENTITY_ENDPOINT"),
+    ROW(azure_identity_header, "IDENTITY_HEADER"),
+    ROW(azure_metadata_url, "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
 };
 const size_t settings_count = ARRAY_SIZE(settings);
 
@@ -60,10 +84,18 @@ const char *setting_of(const struct store_options *o, const struct setting *row)
     return *place_of((struct store_options *)(uintptr_t)o, row); /* only read */
 }
 
-bool setting_counts(const struct store_options *o, const struct setting *row)
+bool setting_counts(const struct store_options *o, const struct setting *row, const char *scheme)
 {
+    static const struct {
+        const char *prefix, *scheme;
+    } owners[] = {{"aws_", "s3"}, {"gcs_", "gs"}, {"azure_", "abfss"}};
+    for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
+        if (strncmp(row->key, owners[i].prefix, strlen(owners[i].prefix)) == 0 &&
+            strcmp(scheme, owners[i].scheme) != 0)
+            return false;
     bool keys = o->access_key_id && o->secret_access_key && !o->aws_profile_chosen;
-    bool leads = strncmp(row->key, "aws_", 4) == 0 || strcmp(row->key, "home") == 0;
+    bool address = strcmp(row->key, "aws_dualstack") == 0;
+    bool leads = (strncmp(row->key, "aws_", 4) == 0 && !address) || strcmp(row->key, "home") == 0;
     return strcmp(row->key, "path") != 0 && !(leads && (keys || o->no_sign_request));
 }
 

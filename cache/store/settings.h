@@ -23,10 +23,10 @@ extern const size_t settings_count;
 const char *setting_of(const struct store_options *o, const struct setting *row);
 
 /*
- * The setting has a part in who asks and how. Where keys are given, it does not matter what else
- * the environment has; where a program is looked for never does.
+ * The setting has a part in who asks a store of this scheme, and how. Where keys are given, it does
+ * not matter what else the environment has; where a program is looked for never does.
  */
-bool setting_counts(const struct store_options *o, const struct setting *row);
+bool setting_counts(const struct store_options *o, const struct setting *row, const char *scheme);
 
 /*
  * A copy of the value, for settings_done; the value before is wiped. A key that is not known (of a

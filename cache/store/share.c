@@ -39,14 +39,16 @@ void store_shares_free(struct store_shares *s)
     free(s);
 }
 
-static int digest(const struct store_options *o, uint8_t out[SHA256_BYTES], struct err *err)
+static int digest(const struct store_options *o, const char *scheme, uint8_t out[SHA256_BYTES],
+                  struct err *err)
 {
     AUTO(buf) struct buf all = {0};
     buf_init(&all, 64 * KIB);
     buf_addf(&all, "%d %lld %d %u %u", o->no_sign_request, (long long)o->deadline_ms,
              o->aws_profile_chosen, (unsigned)o->uid, (unsigned)o->gid);
     for (size_t i = 0; i < settings_count; i++) {
-        const char *text = setting_counts(o, &settings[i]) ? setting_of(o, &settings[i]) : NULL;
+        const struct setting *row = &settings[i];
+        const char *text = setting_counts(o, row, scheme) ? setting_of(o, row) : NULL;
         buf_addf(&all, "\n%zu %s", text ? strlen(text) : 0, text ? text : "-");
     }
     int rc = buf_check(&all, err);
@@ -82,7 +84,8 @@ struct store *store_share(struct store_shares *shares, struct store *opened,
     AUTO_FREE struct store_share *e = calloc(1, sizeof *e);
     struct store *use = NULL;
     bool other = false;
-    if (!e || (!mine->ops->open_in_place && digest(options, e->options, err) < 0)) {
+    if (!e ||
+        (!mine->ops->open_in_place && digest(options, mine->ops->scheme, e->options, err) < 0)) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

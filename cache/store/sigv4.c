@@ -13,6 +13,13 @@
 #define CANONICAL_BYTES_MAX (256 * KIB)
 #define DATE_DIGITS 8
 
+static const struct sigv4_scheme aws = {"AWS4", "AWS4-HMAC-SHA256", "aws4_request"};
+
+static const struct sigv4_scheme *scheme_of(const struct sigv4_request *r)
+{
+    return r->scheme ? r->scheme : &aws;
+}
+
 static void hmac(const void *key, size_t key_n, struct slice data, uint8_t out[SHA256_BYTES])
 {
     unsigned n = 0;
@@ -74,13 +81,13 @@ static int signing_key(const struct sigv4_request *r, const char *secret, struct
 {
     AUTO(buf) struct buf first = {0};
     buf_init(&first, KIB);
-    buf_addf(&first, "AWS4%s", secret);
+    buf_addf(&first, "%s%s", scheme_of(r)->key_prefix, secret);
     int rc = buf_check(&first, err);
     if (rc == 0) {
         hmac(first.data, first.len, date, key);
         hmac(key, SHA256_BYTES, slice_of(r->region), key);
         hmac(key, SHA256_BYTES, slice_of(r->service), key);
-        hmac(key, SHA256_BYTES, SLICE_LIT("aws4_request"), key);
+        hmac(key, SHA256_BYTES, slice_of(scheme_of(r)->terminator), key);
     }
     if (first.data)
         OPENSSL_cleanse(first.data, first.cap);
@@ -111,8 +118,9 @@ int sigv4_sign(const struct sigv4_request *r, const struct sigv4_credentials *cr
 
     char canonical_hash[2 * SHA256_BYTES + 1];
     sha256_hex(buf_slice(&canonical), canonical_hash);
-    buf_addf(&to_sign, "AWS4-HMAC-SHA256\n%s\n%.*s/%s/%s/aws4_request\n%s", time.data, DATE_DIGITS,
-             time.data, r->region, r->service, canonical_hash);
+    const struct sigv4_scheme *scheme = scheme_of(r);
+    buf_addf(&to_sign, "%s\n%s\n%.*s/%s/%s/%s\n%s", scheme->algorithm, time.data, DATE_DIGITS,
+             time.data, r->region, r->service, scheme->terminator, canonical_hash);
     rc = buf_check(&to_sign, err);
     if (rc < 0)
         return rc;
@@ -124,8 +132,9 @@ int sigv4_sign(const struct sigv4_request *r, const struct sigv4_credentials *cr
         return rc;
     hmac(key, sizeof key, buf_slice(&to_sign), signature);
     OPENSSL_cleanse(key, sizeof key);
-    buf_addf(out, "AWS4-HMAC-SHA256 Credential=%s/%.*s/%s/%s/aws4_request, SignedHeaders=",
-             credentials->access_key_id, DATE_DIGITS, time.data, r->region, r->service);
+    buf_addf(out, "%s Credential=%s/%.*s/%s/%s/%s, SignedHeaders=", scheme->algorithm,
+             credentials->access_key_id, DATE_DIGITS, time.data, r->region, r->service,
+             scheme->terminator);
     add_signed_names(out, sorted, r->fields_count);
     buf_add_str(out, ", Signature=");
     text_hex(out, signature, sizeof signature);

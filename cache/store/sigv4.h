@@ -16,7 +16,15 @@ struct sigv4_credentials {
     const char *access_key_id, *secret_access_key;
 };
 
+/* Who else signs in this way, with words of its own. */
+struct sigv4_scheme {
+    const char *key_prefix; /* "AWS4" */
+    const char *algorithm;  /* "AWS4-HMAC-SHA256" */
+    const char *terminator; /* "aws4_request" */
+};
+
 struct sigv4_request {
+    const struct sigv4_scheme *scheme; /* NULL: AWS's */
     const char *method;
     struct slice path;               /* percent-encoded, as sent; begins with `/` */
     struct slice query;              /* as sigv4_query makes it and as sent, without `?` */

@@ -14,7 +14,7 @@
         .status = (number), .error = (e), .retryable = (again)                                     \
     }
 
-static const struct status_row rows[] = {
+const struct status_row status_table[] = {
     /* Codes whose meaning their status does not tell. */
     CODE("InvalidObjectState", EREMOTE, false), /* 403: archived, to be restored first */
     CODE("BlobArchived", EREMOTE, false),       /* 409: the same */
@@ -52,15 +52,17 @@ static const struct status_row rows[] = {
     STATUS(509, EIO, true),
 };
 
+_Static_assert(ARRAY_SIZE(status_table) == STATUS_ROWS, "all of its lines");
+
 /* NULL: none says anything of it. */
 static const struct status_row *find(unsigned status, struct slice code)
 {
     const struct status_row *found = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].code && slice_is(code, rows[i].code))
-            return &rows[i];
-        if (!rows[i].code && rows[i].status == status)
-            found = &rows[i];
+    for (size_t i = 0; i < STATUS_ROWS; i++) {
+        if (status_table[i].code && slice_is(code, status_table[i].code))
+            return &status_table[i];
+        if (!status_table[i].code && status_table[i].status == status)
+            found = &status_table[i];
     }
     return found;
 }
@@ -75,10 +77,4 @@ bool status_retryable(unsigned status, struct slice code)
 {
     const struct status_row *row = find(status, code);
     return row && row->retryable;
-}
-
-const struct status_row *status_rows(size_t *count)
-{
-    *count = ARRAY_SIZE(rows);
-    return rows;
 }

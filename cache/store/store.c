@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/store.h"
 
+#include "cache/store/azure.h"
 #include "cache/store/event.h"
+#include "cache/store/gcs.h"
 #include "cache/store/local.h"
 #include "cache/store/s3.h"
 #include "cache/store/share.h"
@@ -21,6 +23,10 @@ static struct store *open_own(const char *text, const struct store_options *opti
         return local_new(url.path, runtime->workers, err);
     case URL_S3:
         return s3_new(&url, options, runtime, err);
+    case URL_AZURE:
+        return azure_new(&url, options, runtime, err);
+    case URL_GCS:
+        return gcs_new(&url, options, runtime, err);
     }
     (void)err_set(err, EINVAL, "no store for this kind of URL");
     return NULL;

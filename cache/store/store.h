@@ -2,10 +2,10 @@
 /*
  * A store: bytes far away, named by keys.
  *
- * One interface for S3 and the local disk (Azure and GCS come). Wrappers (faults, tiers) implement
- * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`), have
- * no `/` in front, and are any bytes but zero; a store never resolves `.` or `..` in them and never
- * leaves its root: such a key is -ENOENT.
+ * One interface for S3, GCS, Azure and the local disk. Wrappers (faults, tiers) implement
+ * it too. Keys are relative to the root that the store was opened with (`s3://bucket/prefix`) and
+ * any bytes but zero; a store never resolves `.`, `..` or empty components in them and never leaves
+ * its root: they are parts of a key, or -ENOENT where the store can have no such key.
  *
  * get() is asynchronous: it returns at once, and req->done runs exactly once, on a thread of the
  * store's or on the caller's, under no lock. It must not block. The others block: workers and
@@ -18,6 +18,8 @@
 #ifndef CACHE_STORE_STORE_H
 #define CACHE_STORE_STORE_H
 
+#include <sys/uio.h>
+
 #include "base/buf.h"
 #include "base/limits.h"
 
@@ -27,7 +29,7 @@ struct store;
 struct store_info {
     uint64_t size;             /* of the whole object */
     int64_t mtime_ms;          /* 0: not told */
-    char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told */
+    char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told; of GCS the generation */
 };
 
 /* One ranged read. The caller owns it and everything in it until done has run. */
@@ -36,9 +38,17 @@ struct store_get {
     uint64_t offset;
     size_t length;        /* bytes wanted, at least 1; fewer come only where the object ends */
     const char *if_match; /* ETag that the object must have, or NULL */
-    char *to;             /* room for length bytes */
+    const char *version; /* the id of the version to read, as a listing told it; NULL: the newest */
+    bool ahead;          /* nobody waits for it: behind the others of its host */
+    char *to;            /* room for length bytes */
     /*
-     * May be NULL. Bytes [0, got) of `to` have arrived and are right unless done says otherwise
+     * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
+     * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
+     */
+    const struct iovec *rooms;
+    unsigned rooms_count;
+    /*
+     * May be NULL. Bytes [0, got) have arrived and are right unless done says otherwise
      * later (a retry starts from 0 again, and may tell another info). On the store's thread; must
      * not block. `info` is set as far as the answer has told it.
      */
@@ -61,7 +71,8 @@ struct store_entry {
     bool is_prefix;   /* a common prefix: a directory */
     uint64_t size;
     int64_t mtime_ms;
-    struct slice etag; /* with its quotes; empty: not told */
+    struct slice etag;    /* with its quotes; empty: not told */
+    struct slice version; /* of list_at: its id */
 };
 
 struct store_list {
@@ -81,7 +92,9 @@ struct store_file {
 };
 
 struct store_ops {
-    const char *scheme; /* "s3", "file" */
+    const char *scheme; /* "s3", "gs", "abfss", "file" */
+    /* So much is worth asking for at once into several rooms; 0: the store knows none. */
+    size_t rooms_bytes;
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -89,11 +102,19 @@ struct store_ops {
     int (*head)(struct store *s, const char *key, struct store_info *out, struct err *err);
 
     /*
-     * In no promised order. A prefix that does not exist is an empty listing. Empty keys that end
-     * in `/`, which tools make to mark directories, are left out. Whether a one-level listing names
-     * the directory that start_after lies in is the store's to choose.
+     * In no promised order, and an entry may come more than once. A prefix that does not exist is
+     * an empty listing. Empty keys that end in `/`, which tools make to mark directories, are left
+     * out. Whether a one-level listing names the directory that start_after lies in is the store's
+     * to choose. Keys with a zero byte are listed, though no request can name them.
      */
     int (*list)(struct store *s, const struct store_list *req, struct err *err);
+
+    /*
+     * The same of what was there at a moment: of each key the newest version that is not later,
+     * where that is no deletion. -ENOENT, with the reason, where the store keeps no versions or did
+     * not then. NULL: it keeps none ever.
+     */
+    int (*list_at)(struct store *s, const struct store_list *req, int64_t time_ms, struct err *err);
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
@@ -149,8 +170,25 @@ struct store_options {
     const char *sse, *sse_kms_key_id; /* encryption by the service of what is written */
     const char *sse_c_key;            /* 64 hex digits: the key that objects are encrypted with */
     bool requester_pays;
-    bool aws_profile_chosen; /* by an option: credentials of the environment do not count */
-    uint32_t uid, gid;       /* whose; what credential_process runs as */
+    const char *aws_dualstack; /* "true": AWS's own hosts that have IPv6 addresses too */
+    bool aws_profile_chosen;   /* by an option: credentials of the environment do not count */
+    uint32_t uid, gid;         /* whose; what credential_process runs as */
+
+    /* Of Google's environment (cache/store/gcs_auth.h). */
+    const char *gcs_access_key_id, *gcs_secret_access_key; /* an HMAC key */
+    const char *gcs_access_token;                          /* a bearer token as it is */
+    const char *gcs_credentials_file;                      /* absolute */
+    const char *gcs_config_dir;    /* gcloud's; NULL: .config/gcloud below home */
+    const char *gcs_metadata_host; /* host or host:port; NULL: Google's own */
+    const char *gcs_no_metadata;   /* "true": nothing is asked there */
+    const char *gcs_user_project;  /* who pays; NULL: the bucket's owner */
+    const char *gcs_endpoint_url;  /* as endpoint_url, where that is NULL; `http://` may lack */
+
+    /* Azure's, NULL where not given: cache/store/azure_auth.h. */
+    const char *azure_connection_string, *azure_account_key, *azure_sas_token, *azure_token;
+    const char *azure_tenant_id, *azure_client_id, *azure_client_secret, *azure_token_file;
+    const char *azure_authority_host;
+    const char *azure_identity_endpoint, *azure_identity_header, *azure_metadata_url;
 };
 
 /* Threads shared by all stores of a process. */
@@ -163,8 +201,8 @@ struct store_runtime {
 };
 
 /*
- * Opens the store of a URL: `s3://bucket/prefix`, `file:///dir`, or a directory's path. It is not
- * asked for anything yet, but a local directory must exist. NULL and err for a URL that is not
+ * Opens the store of a URL (cache/store/url.h), or of a directory's path. It is not asked for
+ * anything yet, but a local directory must exist. NULL and err for a URL that is not
  * understood (-EINVAL) or a missing directory (-ENOENT).
  */
 struct store *store_open(const char *url, const struct store_options *options,

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "cache/store/azure_url.h"
 
 #define BUCKET_BYTES_MIN 3
 #define BUCKET_BYTES_MAX 255
@@ -16,6 +17,8 @@ void url_done(struct url *u)
     free(u->endpoint);
     free(u->bucket);
     free(u->prefix);
+    free(u->account);
+    free(u->host);
     *u = (struct url){0};
 }
 
@@ -108,7 +111,7 @@ int url_endpoint(struct slice text, struct buf *out, struct err *err)
     return buf_check(out, err);
 }
 
-/* "http://host" of "s3+http://host/bucket/prefix"; *rest is "bucket/prefix". */
+/* "http://host" of "s3+http://host/bucket/prefix", gs likewise; *rest is "bucket/prefix". */
 static int take_endpoint(struct slice text, char **endpoint, struct slice *rest, struct err *err)
 {
     text = slice_from(text, sizeof "s3+" - 1);
@@ -124,11 +127,13 @@ static int take_endpoint(struct slice text, char **endpoint, struct slice *rest,
     return *endpoint ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
-static int parse_s3(struct slice text, struct slice scheme, struct url *out, struct err *err)
+/* S3 and Google, which write their URLs alike. */
+static int parse_bucket(struct slice text, struct slice scheme, struct url *out, struct err *err)
 {
-    AUTO(url) struct url u = {.kind = URL_S3};
+    bool google = slice_starts(scheme, SLICE_LIT("gs"));
+    AUTO(url) struct url u = {.kind = google ? URL_GCS : URL_S3};
     struct slice rest = slice_from(text, scheme.n + sizeof "://" - 1);
-    if (!slice_is(scheme, "s3")) {
+    if (scheme.n > sizeof "s3" - 1) {
         int rc = take_endpoint(text, &u.endpoint, &rest, err);
         if (rc < 0)
             return rc;
@@ -200,18 +205,35 @@ int url_parse(struct slice text, struct url *out, struct err *err)
         return parse_local(text, false, out, err);
     if (slice_is(scheme, "file"))
         return parse_file(slice_from(text, sizeof "file:" - 1), out, err);
-    if (slice_is(scheme, "s3") || slice_is(scheme, "s3+http") || slice_is(scheme, "s3+https"))
-        return parse_s3(text, scheme, out, err);
-    return err_set(err, EINVAL, "scheme %.*s is not known: s3://, file:// or a directory",
-                   scheme.n > 20 ? 20 : (int)scheme.n, scheme.p);
+    static const char *const buckets[] = {"s3", "s3+http", "s3+https", "gs", "gs+http", "gs+https"};
+    for (size_t i = 0; i < ARRAY_SIZE(buckets); i++)
+        if (slice_is(scheme, buckets[i]))
+            return parse_bucket(text, scheme, out, err);
+    if (azure_url_is(scheme))
+        return azure_url_parse(text, scheme, out, err);
+    return err_set(
+        err, EINVAL,
+        "scheme %.*s is not known: s3://, gs://, abfss://, az://, file:// or a directory",
+        scheme.n > 20 ? 20 : (int)scheme.n, scheme.p);
+}
+
+struct slice url_shown(struct slice text)
+{
+    AUTO(url) struct url u = {0};
+    return url_parse(text, &u, NULL) == 0 ? text : scheme_of(text);
 }
 
 void url_format(const struct url *u, struct buf *out)
 {
+    if (u->kind == URL_AZURE) {
+        azure_url_format(u, out);
+        return;
+    }
+    const char *scheme = u->kind == URL_GCS ? "gs" : "s3";
     if (u->endpoint)
-        buf_addf(out, "s3+%s/%s", u->endpoint, u->bucket);
+        buf_addf(out, "%s+%s/%s", scheme, u->endpoint, u->bucket);
     else
-        buf_addf(out, "s3://%s", u->bucket);
+        buf_addf(out, "%s://%s", scheme, u->bucket);
     if (u->prefix[0])
         buf_addf(out, "/%s", u->prefix);
 }

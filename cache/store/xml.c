@@ -16,6 +16,7 @@ struct walk {
     unsigned depth;
     char names[DEPTH_MAX][ELEMENT_NAME_MAX];
     struct buf text; /* of the innermost element */
+    bool encoded;    /* likewise */
 };
 
 static void stop(struct walk *w, int rc)
@@ -26,7 +27,6 @@ static void stop(struct walk *w, int rc)
 
 static void XMLCALL on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 {
-    (void)attributes;
     struct walk *w = arg;
     if (w->depth == DEPTH_MAX) {
         stop(w, err_set(w->err, EIO, "XML: more than %d levels", DEPTH_MAX));
@@ -38,6 +38,10 @@ static void XMLCALL on_start(void *arg, const XML_Char *name, const XML_Char **a
     memcpy(w->names[w->depth], local.p, n);
     w->names[w->depth++][n] = '\0';
     buf_reset(&w->text);
+    w->encoded = false;
+    for (; attributes[0]; attributes += 2)
+        if (strcmp(attributes[0], "Encoded") == 0)
+            w->encoded = strcmp(attributes[1], "true") == 0;
 }
 
 static void XMLCALL on_end(void *arg, const XML_Char *name)
@@ -50,9 +54,11 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
         .parent = w->depth > 1 ? slice_of(w->names[w->depth - 2]) : SLICE_NONE,
         .root = slice_of(w->names[0]),
         .text = buf_slice(&w->text),
+        .encoded = w->encoded,
     };
     int rc = w->end(w->arg, &element, w->err);
     w->depth--;
+    w->encoded = false;
     buf_reset(&w->text);
     if (rc)
         stop(w, rc);

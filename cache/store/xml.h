@@ -15,6 +15,7 @@ struct xml_element {
     struct slice parent; /* empty for the root */
     struct slice root;
     struct slice text; /* of the element itself, as UTF-8; only where it has no children */
+    bool encoded;      /* it says Encoded="true": Azure percent-encoded what XML cannot hold */
 };
 
 /*

@@ -89,14 +89,37 @@ static bool is_absolute(struct slice raw)
 
 static void add_scheme(struct buf *out, struct slice scheme)
 {
-    if (scheme.n == 3 &&
-        (strncasecmp(scheme.p, "s3a", 3) == 0 || strncasecmp(scheme.p, "s3n", 3) == 0)) {
-        buf_add_str(out, "s3");
-        return;
+    static const struct {
+        const char *name, *means;
+    } others[] = {
+        {"s3a", "s3"}, {"s3n", "s3"}, {"abfs", "abfss"}, {"wasb", "abfss"}, {"wasbs", "abfss"}};
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        if (scheme.n == strlen(others[i].name) &&
+            strncasecmp(scheme.p, others[i].name, scheme.n) == 0) {
+            buf_add_str(out, others[i].means);
+            return;
+        }
     }
     for (size_t i = 0; i < scheme.n; i++)
         buf_add_char(out,
                      (char)(scheme.p[i] | (scheme.p[i] >= 'A' && scheme.p[i] <= 'Z' ? 32 : 0)));
+}
+
+/* A container of Azure's has one name for each of two services. */
+static void add_authority(struct buf *out, const struct parts *parts)
+{
+    static const char blob[] = ".blob.";
+    struct slice a = parts->authority;
+    bool wasb = parts->scheme.n >= 4 && strncasecmp(parts->scheme.p, "wasb", 4) == 0;
+    const char *at = wasb && a.n ? memmem(a.p, a.n, blob, sizeof blob - 1) : NULL;
+    if (!at) {
+        buf_add_slice(out, a);
+        return;
+    }
+    size_t before = (size_t)(at - a.p);
+    buf_add(out, a.p, before);
+    buf_add_str(out, ".dfs.");
+    buf_add_slice(out, slice_from(a, before + sizeof blob - 1));
 }
 
 /* Decoded once. False where there is a zero in it, or it is too long. */
@@ -120,7 +143,7 @@ static bool add_absolute(struct buf *out, struct slice raw)
     else
         buf_add_str(out, "file");
     buf_add_str(out, "://");
-    buf_add_slice(out, parts.authority);
+    add_authority(out, &parts);
     buf_add_char(out, '/');
     return decode(&decoded, parts.path) && add_normal(out, buf_slice(&decoded));
 }

@@ -8,7 +8,8 @@
  *   object       <prefix>part=a b/x.parquet   elsewhere/y.parquet, or -EACCES
  *
  * A path in the log is a URI reference, percent-encoded: it is decoded once. `s3a` and `s3n` are
- * `s3`; `/x`, `file:/x` and `file:///x` are one path. `..` is resolved lexically.
+ * `s3`; `abfs`, `wasb` and `wasbs` are `abfss`; `/x`, `file:/x` and `file:///x` are one path. `..`
+ * is resolved lexically.
  */
 #ifndef LAKE_DELTA_PATH_H
 #define LAKE_DELTA_PATH_H

@@ -4,18 +4,26 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "base/hash.h"
-#include "lake/index/build.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "lake/files/listing.h"
 #include "lake/index/prune.h"
 
 #define RUN_NAME_BYTES 40
 #define RUN_PREFIX "listing-"
+#define MOMENT_PREFIX "moment-"
+#define META_BYTES_MAX (256 * KIB)
 /* Listings that are kept: the last one, and some that may be asked for by a node or a holder. */
 #define RUNS_MAX 4
+/* Moments likewise; one that is asked for again is made from the store's versions again. */
+#define MOMENTS_MAX 64
+#define SETTLE_MS 2000
 
 struct files {
     struct driver driver;
     struct driver_config config;
+    struct lock lock;
+    struct cond never; /* nobody wakes: waits end by their time */
 };
 
 static int files_open(const struct driver_config *config, struct driver **out, struct err *err)
@@ -25,66 +33,54 @@ static int files_open(const struct driver_config *config, struct driver **out, s
         return err_set(err, ENOMEM, "out of memory");
     f->driver.ops = &files_ops;
     f->config = *config;
+    lock_init(&f->lock);
+    cond_init(&f->never);
     *out = &f->driver;
     return 0;
 }
 
 static void files_close(struct driver *d)
 {
-    free(d);
+    struct files *f = CONTAINER_OF(d, struct files, driver);
+    cond_done(&f->never);
+    lock_done(&f->lock);
+    free(f);
 }
 
 struct listing_walk {
-    struct index_build *build;
+    struct files_listing *listing;
     const struct driver_ops *const *drivers;
     size_t prefix_length;
-    uint64_t fingerprint; /* of all entries, in whatever order they come */
-    int64_t newest_ms;
     struct err *err;
 };
-
-/* Names that no file system can show (an empty component, `..`): the listing would not be whole. */
-static bool presentable(struct slice path)
-{
-    while (path.n) {
-        ptrdiff_t slash = slice_find(path, '/');
-        struct slice name = slice_make(path.p, slash < 0 ? path.n : (size_t)slash);
-        if (name.n == 0 || name.n > NAME_BYTES_MAX || slice_is(name, ".") || slice_is(name, ".."))
-            return false;
-        if (slash < 0)
-            return true;
-        path = slice_from(path, (size_t)slash + 1);
-    }
-    return false;
-}
 
 static int add_object(void *arg, const struct store_entry *e)
 {
     struct listing_walk *w = arg;
-    struct slice path = slice_from(e->key, w->prefix_length);
-    if (e->is_prefix || slice_ends(path, SLICE_LIT("/")))
-        return 0; /* the marker of a directory, as consoles make them */
-    if (driver_marks(w->drivers, path))
+    struct slice key = slice_from(e->key, w->prefix_length);
+    if (driver_marks(w->drivers, key))
         return err_set(w->err, EMEDIUMTYPE, "a table has appeared at %.*s", SLICE_FMT(e->key));
-    if (!presentable(path))
-        return err_set(w->err, EOPNOTSUPP, "the object \"%.*s\" has no name that a file can have",
-                       SLICE_FMT(e->key));
-    struct index_action action = {
-        .entry =
-            {.path = path, .raw = path, .extra = e->etag, .size = e->size, .mtime_ms = e->mtime_ms},
-        .key = path,
-    };
-    uint64_t about[] = {e->size, (uint64_t)e->mtime_ms};
-    uint64_t hash = hash64(hash64(0, path), slice_make(about, sizeof about));
-    w->fingerprint += hash64(hash, e->etag);
-    if (e->mtime_ms > w->newest_ms)
-        w->newest_ms = e->mtime_ms;
-    return index_build_add(w->build, &action, w->err);
+    return files_listing_add(w->listing, key, e, w->err);
 }
 
-static void run_name_of(char name[RUN_NAME_BYTES], uint64_t fingerprint)
+/* Lists the directory as it is at `moment_ms`, 0: now. */
+static int list(const struct files *f, int64_t moment_ms, struct files_listing *out,
+                struct err *err)
 {
-    (void)snprintf(name, RUN_NAME_BYTES, RUN_PREFIX "%016llx", (unsigned long long)fingerprint);
+    struct store *store = f->config.store;
+    struct listing_walk w = {.listing = out,
+                             .drivers = f->config.drivers,
+                             .prefix_length = strlen(f->config.prefix),
+                             .err = err};
+    struct store_list req = {
+        .prefix = f->config.prefix, .recursive = true, .emit = add_object, .arg = &w};
+    return moment_ms ? store->ops->list_at(store, &req, moment_ms, err)
+                     : store->ops->list(store, &req, err);
+}
+
+static void run_name_of(char name[RUN_NAME_BYTES], const char *prefix, uint64_t number)
+{
+    (void)snprintf(name, RUN_NAME_BYTES, "%s%016llx", prefix, (unsigned long long)number);
 }
 
 static bool is_listing(struct slice name)
@@ -92,39 +88,46 @@ static bool is_listing(struct slice name)
     return slice_starts(name, SLICE_LIT(RUN_PREFIX));
 }
 
-/* Writes the listing's run, or makes the one that is there the newest, and removes old ones. */
-static int keep_listing(const struct files *f, struct index_build *build, uint64_t fingerprint,
-                        struct err *err)
+static bool is_moment(struct slice name)
 {
-    static const struct prune_kind kind = {.is = is_listing, .keep = RUNS_MAX};
-    char name[RUN_NAME_BYTES];
-    run_name_of(name, fingerprint);
-    if (utimensat(f->config.index_dirfd, name, NULL, 0) == 0)
-        return 0;
-    int rc = index_build_base(build, name, SLICE_LIT("{}"), err);
-    if (rc == 0)
-        prune_runs(f->config.index_dirfd, &kind, 1);
-    return rc;
+    return slice_starts(name, SLICE_LIT(MOMENT_PREFIX));
 }
 
-/* Lists the directory; the run of what was listed is there then. */
-static int list(struct files *f, struct version *out, struct err *err)
+/* A run that is there is the newest one from now on. */
+static bool renew(const struct files *f, const char *name)
 {
-    AUTO(index_build) struct index_build *build = index_build_new(f->config.index_dirfd, err);
+    return utimensat(f->config.index_dirfd, name, NULL, 0) == 0;
+}
+
+/* Lists the directory and makes the run of what was listed, where it is not there. */
+static int make_run(const struct files *f, int64_t moment_ms, struct files_listed *out,
+                    struct err *err)
+{
+    static const struct prune_kind kinds[] = {{.is = is_listing, .keep = RUNS_MAX},
+                                              {.is = is_moment, .keep = MOMENTS_MAX}};
+    AUTO(files_listing)
+    struct files_listing *listing = files_listing_new(f->config.index_dirfd, err);
+    AUTO(index_build)
+    struct index_build *build = listing ? index_build_new(f->config.index_dirfd, err) : NULL;
+    AUTO(buf) struct buf meta = {0};
+    char name[RUN_NAME_BYTES];
     if (!build)
         return -err->code;
-    struct listing_walk w = {.build = build,
-                             .drivers = f->config.drivers,
-                             .prefix_length = strlen(f->config.prefix),
-                             .fingerprint = 1,
-                             .err = err};
-    struct store_list req = {
-        .prefix = f->config.prefix, .recursive = true, .emit = add_object, .arg = &w};
-    int rc = f->config.store->ops->list(f->config.store, &req, err);
+    buf_init(&meta, META_BYTES_MAX);
+    int rc = list(f, moment_ms, listing, err);
     if (rc == 0)
-        rc = keep_listing(f, build, w.fingerprint, err);
+        rc = files_listing_build(listing, build, &meta, out, err);
+    if (rc < 0)
+        return rc;
+    if (moment_ms)
+        run_name_of(name, MOMENT_PREFIX, (uint64_t)moment_ms);
+    else
+        run_name_of(name, RUN_PREFIX, out->fingerprint);
+    if (!moment_ms && renew(f, name))
+        return 0;
+    rc = index_build_base(build, name, buf_slice(&meta), err);
     if (rc == 0)
-        *out = (struct version){.timestamp_ms = w.newest_ms, .fingerprint = w.fingerprint};
+        prune_runs(f->config.index_dirfd, kinds, ARRAY_SIZE(kinds));
     return rc;
 }
 
@@ -133,10 +136,11 @@ static int files_history(struct driver *d, struct history *previous, struct hist
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
     struct err e = ERR_INIT;
-    struct version now = {0};
-    int rc = list(f, &now, &e);
+    struct files_listed listed;
+    int rc = make_run(f, 0, &listed, &e);
     if (rc < 0)
         return driver_refuse(err, &e);
+    struct version now = {.timestamp_ms = listed.newest_ms, .fingerprint = listed.fingerprint};
     if (previous && previous->n && previous->at[0].fingerprint == now.fingerprint) {
         *out = history_ref(previous);
         return 0;
@@ -149,46 +153,76 @@ static int files_history(struct driver *d, struct history *previous, struct hist
     return 0;
 }
 
-/* The run is damaged or gone: it is made again, as long as the listing is still the same. */
-static int make_again(struct files *f, const struct version *wanted, const char *name,
-                      struct run **out, struct err *err)
+/* Opens a run, or makes it again where it is damaged or gone. */
+static int open_run(const struct files *f, const char *name, int64_t moment_ms,
+                    struct files_listed *made, struct run **out, struct err *err)
 {
-    struct version now = {0};
+    int rc = run_open(f->config.index_dirfd, name, out, err);
+    if (rc != -EUCLEAN && rc != -ENOENT)
+        return rc;
     (void)unlinkat(f->config.index_dirfd, name, 0); /* or it is gone */
-    int rc = list(f, &now, err);
-    if (rc == 0 && now.fingerprint != wanted->fingerprint)
-        rc = err_set(err, ESTALE, "the listing of %s has changed", f->config.prefix);
+    rc = make_run(f, moment_ms, made, err);
     return rc < 0 ? rc : run_open(f->config.index_dirfd, name, out, err);
 }
 
 static int files_load(struct driver *d, const struct history *h, size_t position,
                       struct snapshot **out, struct err *err)
 {
-    struct files *f = CONTAINER_OF(d, struct files, driver);
+    const struct files *f = CONTAINER_OF(d, struct files, driver);
+    uint64_t wanted = h->at[position].fingerprint;
+    struct files_listed listed = {.fingerprint = wanted};
     char name[RUN_NAME_BYTES];
     struct run *base;
-    run_name_of(name, h->at[position].fingerprint);
-    int rc = run_open(f->config.index_dirfd, name, &base, err);
-    if (rc == -EUCLEAN || rc == -ENOENT)
-        rc = make_again(f, &h->at[position], name, &base, err);
+    run_name_of(name, RUN_PREFIX, wanted);
+    int rc = open_run(f, name, 0, &listed, &base, err);
+    if (rc == -ENOENT && listed.fingerprint != wanted)
+        rc = err_set(err, ESTALE, "the listing of %s has changed", f->config.prefix);
     if (rc < 0)
         return rc;
-    struct snapshot *s = snapshot_new(base, NULL, err);
-    if (!s)
-        return -ENOMEM;
-    *out = s;
-    return 0;
+    *out = snapshot_new(base, NULL, err);
+    return *out ? 0 : -ENOMEM;
+}
+
+/* What is written at a moment may be listed a little later, and stores count in whole seconds. */
+static void wait_until_settled(struct files *f, int64_t moment_ms)
+{
+    int64_t until_ms = clock_mono_ms() + moment_ms + SETTLE_MS - clock_real_ms();
+    WITH_LOCK (&f->lock)
+        while (clock_mono_ms() < until_ms)
+            (void)cond_wait_until(&f->never, &f->lock, until_ms);
+}
+
+static int files_moment(struct driver *d, int64_t time_ms, struct snapshot **out, struct err *err)
+{
+    struct files *f = CONTAINER_OF(d, struct files, driver);
+    struct files_listed listed;
+    char name[RUN_NAME_BYTES];
+    struct run *base;
+    if (time_ms <= 0)
+        return err_set(err, ENOENT, "nothing was stored before 1970");
+    if (!f->config.store->ops->list_at)
+        return err_set(err, ENOENT, "its store keeps no versions, so it has no past");
+    run_name_of(name, MOMENT_PREFIX, (uint64_t)time_ms);
+    wait_until_settled(f, time_ms);
+    (void)renew(f, name); /* or it is made now */
+    int rc = open_run(f, name, time_ms, &listed, &base, err);
+    if (rc < 0)
+        return rc;
+    *out = snapshot_new(base, NULL, err);
+    return *out ? 0 : -ENOMEM;
 }
 
 static int files_locate(struct driver *d, const struct entry *entry, struct object_location *out,
                         struct err *err)
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
+    struct slice etag, version;
     buf_add_str(&out->key, f->config.prefix);
     buf_add_slice(&out->key, entry->raw);
-    buf_add_slice(&out->etag, entry->extra);
-    int rc = buf_check(&out->key, err);
-    return rc < 0 ? rc : buf_check(&out->etag, err);
+    files_listing_object(entry->extra, &etag, &version);
+    buf_add_slice(&out->etag, etag);
+    buf_add_slice(&out->version, version);
+    return object_location_check(out, err);
 }
 
 static int files_describe_history(struct driver *d, const struct history *h, struct buf *out,
@@ -206,6 +240,8 @@ const struct driver_ops files_ops = {
     .close = files_close,
     .history = files_history,
     .load = files_load,
+    .moment = files_moment,
     .locate = files_locate,
     .describe_history = files_describe_history,
+    .left_out = files_listing_left_out,
 };

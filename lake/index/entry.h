@@ -14,7 +14,8 @@
 struct entry {
     struct slice path;  /* as presented below the table: no `/` in front, no empty component */
     struct slice raw;   /* the object as the metadata names it; often the same bytes as path */
-    struct slice extra; /* the driver's own bytes: an ETag, a deletion vector; usually empty */
+    struct slice extra; /* the driver's own bytes: an ETag, a deletion vector; usually empty. What
+                         * follows a newline is no part of the file's identity */
     uint64_t size;
     int64_t mtime_ms;
     int64_t version; /* that added it, or the oldest that is known to hold it */

@@ -2,19 +2,22 @@
 /*
  * What the wire gives: GETs side by side on libcurl's multi interface, each byte copied once.
  *
- *     raw_get --connections N [--part BYTES] [--limit BYTES]
+ *     raw_get --connections N [--part BYTES] [--limit BYTES] [--to FILE]
  *
  * Reads lines `SIZE URL` (signed already) and fetches the objects in parts, in order, at most N
- * requests at a time; of each object no more than the limit. Prints one line of JSON: bytes,
+ * requests at a time; of each object no more than the limit. With --to the parts are written to a
+ * file, as a cache has to. Prints one line of JSON: bytes,
  * seconds, requests, and the milliseconds that the median request took.
  */
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CONNECTIONS_MAX 256
 #define RECEIVE_BYTES (128L << 10)
@@ -28,6 +31,7 @@ struct slot {
     CURL *easy;
     char *to;
     size_t got;
+    off_t at; /* in what is written */
     double began_s;
 };
 
@@ -38,6 +42,8 @@ static size_t part = (size_t)8 << 20;
 static uint64_t limit = UINT64_MAX;
 static double *took;
 static size_t took_n, took_room;
+static int to_fd = -1;
+static off_t to_at;
 
 static void die(const char *what)
 {
@@ -98,6 +104,8 @@ static int begin_next(CURLM *multi, struct slot *s)
         object_at++;
         offset = 0;
     }
+    s->at = to_at;
+    to_at += (off_t)part;
     s->got = 0;
     s->began_s = now_s();
     curl_multi_add_handle(multi, s->easy);
@@ -143,6 +151,8 @@ static uint64_t fetch(CURLM *multi, struct slot *slots, size_t connections)
                 die(curl_easy_strerror(m->data.result));
             curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &s);
             bytes += s->got;
+            if (to_fd >= 0 && pwrite(to_fd, s->to, s->got, s->at) != (ssize_t)s->got)
+                die("the file cannot be written");
             note(now_s() - s->began_s);
             curl_multi_remove_handle(multi, s->easy);
             busy += begin_next(multi, s) - 1;
@@ -164,6 +174,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"connections", required_argument, NULL, 'c'},
                                             {"part", required_argument, NULL, 'p'},
                                             {"limit", required_argument, NULL, 'l'},
+                                            {"to", required_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
     static struct slot slots[CONNECTIONS_MAX];
     size_t connections = 0;
@@ -175,11 +186,14 @@ int main(int argc, char **argv)
             part = value;
         else if (c == 'l')
             limit = value;
+        else if (c == 't')
+            to_fd = open(optarg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         else
             return 2;
     }
     if (connections < 1 || connections > CONNECTIONS_MAX || !part || !limit) {
-        (void)fprintf(stderr, "usage: raw_get --connections N [--part BYTES] [--limit BYTES]\n");
+        (void)fprintf(stderr, "usage: raw_get --connections N [--part BYTES] [--limit BYTES] "
+                              "[--to FILE]\n");
         return 2;
     }
     read_objects();

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fake.proxy import DelayProxy                                   # noqa: E402
-from support import lakes, s3 as s3_support                         # noqa: E402
+from support import gcs as gcs_support, lakes, s3 as s3_support     # noqa: E402
 from support.mounts import Mounter                                  # noqa: E402
 from support.places import SLOWNESS, TARN                           # noqa: E402
 
@@ -91,6 +91,14 @@ def own_lake(tmp_path):
 def s3(tmp_path_factory):
     """A real S3 server."""
     server = s3_support.Server(tmp_path_factory.mktemp('s3'))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope='session')
+def gcs(tmp_path_factory):
+    """A real GCS server."""
+    server = gcs_support.Server(tmp_path_factory.mktemp('gcs'))
     yield server
     server.stop()
 

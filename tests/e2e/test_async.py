@@ -205,6 +205,7 @@ def stalled(proxy, kind, key, what, path):
         yield process
     finally:
         process.kill()
+        process.wait(20)                        # what it has open would keep the mount busy
         proxy.clear()
 
 

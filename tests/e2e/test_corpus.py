@@ -73,6 +73,22 @@ def test_corpus_from_s3(mount, corpus, s3, bucket, tables, expected_without_time
     assert passed >= (150 if tables == 'delta/*' else 1)
 
 
+# The server looks through all objects of a bucket for each request: a bucket for each of these.
+GCS_GROUPS = ('delta/delta-rs', 'delta/delta-rs-exotic', 'delta/derived', 'delta/golden',
+              'delta/kernel', 'delta/kernel-rs', 'delta/spark', 'delta/trino', 'delta/unitycatalog',
+              'files')
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize('group', GCS_GROUPS)
+def test_corpus_from_gcs(mount, corpus, gcs, group, expected_without_times):
+    """The same tables give the same answers from a real GCS server."""
+    bucket = gcs.make_bucket('corpus-' + group.replace('/', '-'))
+    gcs.copy_tree(corpus / group, bucket, 'lake/' + group)
+    m = mount('gs://%s/lake' % bucket, endpoint_url=gcs.url, no_sign_request=True)
+    check(m, corpus, group + '/*', '--no-time', expected=expected_without_times)
+
+
 def test_refused_lines_name_tables(corpus):
     """No line of the list of refused tables is left over from a table that is not there."""
     for line in REFUSED.read_text().splitlines():

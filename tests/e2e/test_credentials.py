@@ -26,7 +26,7 @@ from botocore.credentials import Credentials
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake.aws import FakeAws                                        # noqa: E402
-from support.mounts import detach, run_tarn, wait_for              # noqa: E402
+from support.mounts import detach, run_tarn, wait_for, zombie      # noqa: E402
 from support.places import TOOLS, VERSITYGW                         # noqa: E402
 from support.s3 import ACCESS_KEY, SECRET_KEY, Server, free_port    # noqa: E402
 
@@ -113,6 +113,17 @@ def test_credential_process(read, home):
     assert (home / 'args').read_text() == '--for two words $HOME\n'
     env = (home / 'env').read_text()
     assert 'HOME=%s' % home in env and 'hunter2' not in env
+
+
+@pytest.mark.long
+def test_credential_process_that_hangs(s3, bucket, home, tmp_path):
+    """It is ended after a minute, with its children, and the mount says so."""
+    program = script(home, 'p', 'sleep 1000 & echo $! >"$HOME/child"; wait\n')
+    config(home, '[default]\ncredential_process = %s\n' % program)
+    said = refused(s3, bucket, home, tmp_path, {})
+    assert 'does not end within 60 s' in said
+    child = int((home / 'child').read_text())
+    wait_for(lambda: not Path('/proc/%d/ns' % child).exists() or zombie(child), 10, 'its end')
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='needs root')
@@ -220,7 +231,7 @@ def refused(s3, bucket, home, tmp_path, env, *options):
     (tmp_path / 'refused').mkdir(exist_ok=True)
     done = run_tarn('mount', 's3://' + bucket, tmp_path / 'refused', '--endpoint-url', s3.url,
                     '--cache-dir', tmp_path / 'refused-cache', *options,
-                    env={'HOME': str(home), **NO_METADATA, **env})
+                    timeout=120, env={'HOME': str(home), **NO_METADATA, **env})
     assert done.returncode == 1 and not os.path.ismount(tmp_path / 'refused')
     return done.stderr
 
@@ -390,7 +401,8 @@ def test_metadata_warning(mount, s3, bucket, home, aws, tmp_path):
     s3.put(bucket, 'files/one', b'the bytes')
 
     def warned(env, seconds):
-        m = mount('s3://' + bucket, endpoint_url=s3.url, env={'HOME': str(home), **s3.env, **env})
+        m = mount('s3://' + bucket, endpoint_url=s3.url, env={
+            'HOME': str(home), 'AWS_EC2_METADATA_DISABLED': 'false', **s3.env, **env})
         try:
             wait_for(lambda: b'metadata service' in everything_said(m), seconds, 'a warning')
         except TimeoutError:
@@ -449,7 +461,12 @@ class Recorder(http.server.ThreadingHTTPServer):
                     '</IsTruncated>%s</ListBucketResult>' % keys).encode()
             if 'list-type' not in self.path:
                 body = b''
-            self.send_response(200 if body else 404)
+            if self.server.elsewhere:
+                self.send_response(307)
+                self.send_header('Location', self.server.elsewhere + self.path)
+                self.send_header('x-amz-bucket-region', 'sa-east-1')
+            else:
+                self.send_response(200 if body else 404)
             self.send_header('Content-Length', str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -457,7 +474,7 @@ class Recorder(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(('127.0.0.1', 0), self.Handler)
-        self.seen, self.keys = [], []
+        self.seen, self.keys, self.elsewhere = [], [], None
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -525,6 +542,21 @@ def test_no_proxy(mount, recorder):
     del env['no_proxy']
     mount('s3://my-bucket', endpoint_url=recorder.url, proxy='off', env=env)
     assert recorder.seen[-1][0].startswith('/my-bucket/?')
+
+
+def test_redirects_are_not_followed(recorder, tmp_path):
+    """A server that names another host gets the requests itself, for the region that it names."""
+    (tmp_path / 'mnt').mkdir()
+    with Recorder() as other:
+        recorder.elsewhere = other.url
+        done = run_tarn('mount', 's3://my-bucket', tmp_path / 'mnt', '--endpoint-url', recorder.url,
+                        '--cache-dir', tmp_path / 'c',
+                        env={'AWS_ACCESS_KEY_ID': 'k', 'AWS_SECRET_ACCESS_KEY': 's'})
+        other.shutdown()
+        assert done.returncode == 1 and 'HTTP 307' in done.stderr
+        assert other.seen == []
+    regions = ['/us-east-1/' in h['authorization'] for _, h in recorder.seen]
+    assert regions == [True] + [False] * (len(regions) - 1) and len(regions) == 2
 
 
 def test_requester_pays(mount, recorder):

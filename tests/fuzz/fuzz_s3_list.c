@@ -10,17 +10,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err = ERR_INIT;
-    AUTO(s3_page) struct s3_page page;
-    s3_page_init(&page);
-    int rc = s3_page_parse(slice_make(data, size), &page, &err);
-    assert(rc == -err.code);
-    if (rc == 0) {
-        assert(!page.truncated || page.token);
+    for (int versions = 0; versions < 2; versions++) {
+        AUTO(s3_page) struct s3_page page;
+        s3_page_init(&page);
+        int rc = s3_page_parse(slice_make(data, size), versions, &page, &err);
+        assert(rc < 0 ? rc == -err.code : true);
+        if (rc < 0)
+            continue;
+        assert(!page.truncated || (versions ? page.next_key : page.token));
         for (size_t i = 0; i < page.lines.n; i++) {
-            struct slice key = page.lines.at[i].key;
-            assert(key.n && !memchr(key.p, '\0', key.n));
+            const struct s3_line *line = &page.lines.at[i];
+            assert(line->key.n && (!versions || line->is_prefix || line->version.n));
+            assert(line->version.n < VERSION_ID_BYTES_MAX);
         }
     }
+    bool keeps;
+    (void)s3_versioning_parse(slice_make(data, size), &keeps, &err); /* either is right */
     struct s3_problem problem;
     s3_problem_parse(slice_make(data, size), &problem);
     assert(memchr(problem.code, '\0', sizeof problem.code));

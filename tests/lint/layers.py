@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Includes follow the order of the layers; only fs/ knows FUSE, only cache/store/http.c libcurl; every
+Includes follow the order of the layers; only fs/ knows FUSE, only the engine libcurl; every
 header has its guard and compiles alone (with the flags in argv: the compiler and its options).
 """
 import concurrent.futures
@@ -15,8 +15,8 @@ from sources import LAYERS, ROOT, files, finish, layer_of
 # Who alone may include what, and why.
 OWNERS = [
     (r'fuse.*\.h', lambda p: p.parts[0] == 'fs', 'only fs/ speaks FUSE'),
-    (r'curl/.*', lambda p: p.as_posix() == 'cache/store/http.c',
-     'only cache/store/http.c owns libcurl'),
+    (r'curl/.*', lambda p: p.as_posix() == 'cache/store/http_private.h',
+     "only the engine's files (cache/store/http_private.h) own libcurl"),
     (r'lmdb\.h', lambda p: p.parts[0] == 'cache' or p.parts[0] == 'lake',
      'LMDB is for the cache and the indexes'),
     (r'(pthread|curl/.*|sys/socket|netdb|lmdb)\.h', lambda p: layer_of(p) != 'lake/format',

@@ -4,7 +4,7 @@
 # usage: deps.sh build|demo|check ...
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
-#   check   linters, tools, engines that read, and a real S3 server, for the tests
+#   check   linters, tools, engines that read, and servers of stores, for the tests
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
 
@@ -21,6 +21,12 @@ CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclan
 
 VERSITYGW_VERSION=v1.8.0
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw
+# Keeps versions as S3 does; only the tests of versions need it, which versitygw takes as well.
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+MINIO=github.com/minio/minio
+FAKE_GCS_SERVER_VERSION=v1.56.1
+FAKE_GCS_SERVER=github.com/fsouza/fake-gcs-server
+AZURITE_VERSION=3.35.0
 # The Go that builds it where the machine's own is older; a module as well, checked by Go's sums.
 GO_VERSION=1.25.0
 
@@ -110,17 +116,34 @@ usable_go() {
     echo "$TOOLS/go/bin/go"
 }
 
-need_versitygw() {
-    local bin="$TOOLS/bin/versitygw" go
-    [ "$(cat "$bin.version" 2>/dev/null || :)" = "$VERSITYGW_VERSION" ] && [ -x "$bin" ] && return 0
+# A server that is built from its module.
+# usage: need_server NAME MODULE VERSION
+need_server() {
+    local bin="$TOOLS/bin/$1" go
+    [ "$(cat "$bin.version" 2>/dev/null || :)" = "$3" ] && [ -x "$bin" ] && return 0
     go=$(usable_go)
-    say "building versitygw $VERSITYGW_VERSION with $("$go" version | cut -d' ' -f3) (some minutes)"
+    say "building $1 $3 with $("$go" version | cut -d' ' -f3) (some minutes)"
     mkdir -p "$TOOLS/bin"
-    env -u GOROOT GOBIN="$TOOLS/bin" "$go" install "$VERSITYGW@$VERSITYGW_VERSION" >"$TOOLS/versitygw.log" 2>&1 || {
-        tail -20 "$TOOLS/versitygw.log" >&2
-        die "versitygw $VERSITYGW_VERSION could not be built"
+    env -u GOROOT GOBIN="$TOOLS/bin" nice "$go" install "$2@$3" >"$TOOLS/$1.log" 2>&1 || {
+        tail -20 "$TOOLS/$1.log" >&2
+        die "$1 $3 could not be built"
     }
-    echo "$VERSITYGW_VERSION" >"$bin.version"
+    echo "$3" >"$bin.version"
+}
+
+# Azure's own emulator of Blob, a package of npm's.
+need_azurite() {
+    local dir="$TOOLS/azurite"
+    [ "$(cat "$dir/.version" 2>/dev/null || :)" = "$AZURITE_VERSION" ] && return 0
+    command -v npm >/dev/null || need_packages nodejs npm
+    say "installing Azurite $AZURITE_VERSION"
+    mkdir -p "$dir"
+    nice npm install --prefix "$dir" --no-audit --no-fund --loglevel=error \
+        "azurite@$AZURITE_VERSION" >"$TOOLS/azurite.log" 2>&1 || {
+        tail -20 "$TOOLS/azurite.log" >&2
+        die "Azurite $AZURITE_VERSION could not be installed"
+    }
+    echo "$AZURITE_VERSION" >"$dir/.version"
 }
 
 [ $# -gt 0 ] || { sed -n '3,7s/^# //p' "$0" >&2; exit 2; }
@@ -142,7 +165,10 @@ for what in "$@"; do
         need_venv venv-check requirements-check.txt
         # Debian's PyTorch is seen by Debian's python3 only.
         need_venv venv-torch requirements-torch.txt --system-site-packages
-        need_versitygw
+        need_server versitygw "$VERSITYGW" "$VERSITYGW_VERSION"
+        need_server minio "$MINIO" "$MINIO_VERSION"
+        need_server fake-gcs-server "$FAKE_GCS_SERVER" "$FAKE_GCS_SERVER_VERSION"
+        need_azurite
         ;;
     *)
         die "what is '$what'? build, demo or check"

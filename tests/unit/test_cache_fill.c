@@ -120,27 +120,7 @@ static void test_fill_fails(void **state)
     place_free(p);
 }
 
-/* Aim: what is wanted ahead is there when it is read; it takes no buffer that a reader needs. */
-static void test_want(void **state)
-{
-    (void)state;
-    struct place *p = place_open(200 * MIB, 400 * MIB);
-    struct object *o = open_key(p, "a");
-    p->fake.halt = true;
-    object_want(o, 0, 200 * MIB);
-    assert_true(stat_of(p).flights > 0);
-    assert_true(stat_of(p).flights <= TRANSFER_BLOCKS_MAX / 2);
-    let_go(&p->fake);
-    while (stat_of(p).flights)
-        pause_ms(1);
-    int before = p->fake.requests;
-    assert_int_equal(read_range(o, "a", 0, 10 * MIB), 0);
-    assert_int_equal(p->fake.requests, before);
-    object_unref(o);
-    place_free(p);
-}
-
-/* Aim: a reader at random fetches less than a block, a reader who asks for more gets it at once. */
+/* Aim: a small read at random fetches some more; a large one only the granules that it lies in. */
 static void test_fetch_bytes(void **state)
 {
     (void)state;
@@ -151,6 +131,9 @@ static void test_fetch_bytes(void **state)
     assert_int_equal(read_range(o, "a", 3 * MIB, MIB), 0);
     assert_int_equal(stat_of(p).fetched_bytes, FETCH_RANDOM_BYTES + MIB);
     assert_int_equal(p->fake.requests, 2);
+    assert_int_equal(read_range(o, "a", 5 * MIB - 100 * KIB, 256 * KIB), 0);
+    assert_int_equal(stat_of(p).fetched_bytes, FETCH_RANDOM_BYTES + MIB + 5 * GRANULE_BYTES);
+    assert_int_equal(p->fake.requests, 3);
     object_unref(o);
     place_free(p);
 }
@@ -191,6 +174,19 @@ static int zero_start(const char *path, const struct stat *st, int type, struct 
     int fd = open(path, O_WRONLY);
     assert_true(fd >= 0 && pwrite(fd, zeros, sizeof zeros, 5000) == sizeof zeros);
     return close(fd);
+}
+
+/* Aim: neighbouring blocks come with one request, each into its own buffer, with its own bytes. */
+static void test_trains(void **state)
+{
+    (void)state;
+    struct place *p = place_open(2 * TRAIN_BYTES + 5, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    assert_int_equal(fill_wait(o), 0);
+    check_file_bytes(backing_of(o), "a", 2 * TRAIN_BYTES + 5);
+    assert_int_equal(stat_of(p).requests, 3);
+    object_unref(o);
+    place_free(p);
 }
 
 /* Aim: what the kernel has mapped keeps its bytes, though it was closed and others need the room.
@@ -249,10 +245,10 @@ static void test_old_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fill),        cmocka_unit_test(test_fill_together),
-        cmocka_unit_test(test_fill_fails),  cmocka_unit_test(test_want),
-        cmocka_unit_test(test_fetch_bytes), cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_mapped),      cmocka_unit_test(test_old_bytes),
+        cmocka_unit_test(test_fill),       cmocka_unit_test(test_fill_together),
+        cmocka_unit_test(test_fill_fails), cmocka_unit_test(test_fetch_bytes),
+        cmocka_unit_test(test_segments),   cmocka_unit_test(test_trains),
+        cmocka_unit_test(test_mapped),     cmocka_unit_test(test_old_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,21 @@ static void test_locate(void **state)
     check_locate(&bare, "x", "x");
 }
 
+/* Aim: an object of Azure's is found whichever of its container's names the log says. */
+static void test_locate_in_azure(void **state)
+{
+    (void)state;
+    static const char home[] = "abfss://c@acc.dfs.core.windows.net/lake";
+    static const struct delta_root root = {{home, sizeof home - 1}, {"t/", 2}};
+    check_locate(&root, "abfss://c@acc.dfs.core.windows.net/lake/u/x", "u/x");
+    check_locate(&root, "abfs://c@acc.dfs.core.windows.net/lake/u/a%20b", "u/a b");
+    check_locate(&root, "wasbs://c@acc.blob.core.windows.net/lake/u/x", "u/x");
+    check_locate(&root, "WASB://c@acc.blob.core.windows.net/lake/u/x", "u/x");
+    check_locate(&root, "wasbs://d@acc.blob.core.windows.net/lake/u/x", NULL);
+    check_locate(&root, "abfss://c@acc.blob.core.windows.net/lake/u/x", NULL);
+    check_locate(&root, "s3://c/lake/u/x", NULL);
+}
+
 /* Aim: the schema tells which columns are loose, and a damaged one is damage. */
 static void test_columns(void **state)
 {
@@ -211,7 +226,8 @@ int main(void)
         cmocka_unit_test(test_kept),     cmocka_unit_test(test_built),
         cmocka_unit_test(test_nameless), cmocka_unit_test(test_loose),
         cmocka_unit_test(test_key),      cmocka_unit_test(test_key_dv),
-        cmocka_unit_test(test_locate),   cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_locate),   cmocka_unit_test(test_locate_in_azure),
+        cmocka_unit_test(test_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
 #include "lake/dir.h"
 
 static char long_name[NAME_BYTES_MAX + 2];
-static int names_more; /* bad names that the next listing has besides */
+static int names_more; /* such names that the next listing has besides */
 
 static int list(struct store *s, const struct store_list *req, struct err *err)
 {
@@ -19,17 +19,21 @@ static int list(struct store *s, const struct store_list *req, struct err *err)
     (void)err;
     memset(long_name, 'n', sizeof long_name - 1);
     const struct store_entry entries[] = {
+        {.key = slice_of(long_name)},
+        {.key = SLICE_LIT("twin")},
+        {.key = SLICE_LIT("twin!")},
+        {.key = SLICE_LIT("twin/"), .is_prefix = true},
         {.key = SLICE_LIT("good")},
+        {.key = SLICE_LIT("good")}, /* a store may tell it twice */
         {.key = SLICE_LIT("/"), .is_prefix = true},
         {.key = SLICE_LIT("../"), .is_prefix = true},
-        {.key = SLICE_LIT("")}, /* the directory's own marker */
-        {.key = slice_of(long_name)},
+        {.key = SLICE_LIT("zero\0byte")},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(entries); i++)
         rc = req->emit(req->arg, &entries[i]);
     for (int i = 0; rc == 0 && i < names_more; i++)
-        rc = req->emit(req->arg, &entries[2]);
+        rc = req->emit(req->arg, &entries[0]);
     return rc;
 }
 
@@ -58,8 +62,9 @@ static struct listing *open_root(struct lake *lake)
     return l;
 }
 
-/* Aim: names that no file can have are counted, and are to be told once a directory and number. */
-static void test_dropped(void **state)
+/* Aim: every key has a name of its own; those that can have none are counted, and are to be told
+ * once a directory and number. */
+static void test_names(void **state)
 {
     (void)state;
     static const struct store_ops ops = {.scheme = "test", .list = list};
@@ -75,17 +80,26 @@ static void test_dropped(void **state)
 
     static const struct {
         int more;
-        size_t dropped;
+        size_t left_out;
         bool tell;
-    } rounds[] = {{0, 3, true}, {0, 3, false}, {2, 5, true}};
+    } rounds[] = {{0, 2, true}, {0, 2, false}, {2, 4, true}};
+    static const struct {
+        const char *name;
+        bool is_dir;
+    } names[] = {{"%~", true},   {"%~2E.", true},  {"good", false},
+                 {"twin", true}, {"twin!", false}, {"twin%~", false}};
     for (size_t i = 0; i < ARRAY_SIZE(rounds); i++) {
         names_more = rounds[i].more;
         AUTO(listing) struct listing *l = open_root(&lake);
-        assert_int_equal(listing_count(l), 1);
-        assert_true(slice_is(listing_at(l, 0)->name, "good"));
-        assert_int_equal(listing_dropped(l), rounds[i].dropped);
-        assert_int_equal(listing_tell_dropped(l), rounds[i].tell);
-        assert_false(listing_tell_dropped(l));
+        assert_int_equal(listing_count(l), ARRAY_SIZE(names));
+        for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
+            assert_true(slice_is(listing_at(l, n)->name, names[n].name));
+            assert_int_equal(listing_at(l, n)->is_dir, names[n].is_dir);
+            assert_ptr_equal(listing_find(l, slice_of(names[n].name)), listing_at(l, n));
+        }
+        assert_int_equal(listing_left_out(l)->count, rounds[i].left_out);
+        assert_int_equal(listing_tell_left_out(l), rounds[i].tell);
+        assert_false(listing_tell_left_out(l));
         (void)usleep(1100 * 1000); /* no listing is asked for again sooner than after a second */
     }
     dir_free(map_find(&lake.dirs, SLICE_LIT("")));
@@ -96,6 +110,6 @@ static void test_dropped(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_dropped)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

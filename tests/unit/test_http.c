@@ -342,6 +342,28 @@ static void test_region(void **state)
     end(&f);
 }
 
+/* What is written says how the service is to encrypt it, and signs that. */
+static void test_written_with_kms(void **state)
+{
+    (void)state;
+    struct fixture f;
+    BEGIN(&f, 10000, PLAIN("200 OK"));
+    struct store_options options = {.access_key_id = "AKIDEXAMPLE",
+                                    .secret_access_key = "hunter2",
+                                    .sse = "aws:kms",
+                                    .sse_kms_key_id = "arn:aws:kms:k"};
+    struct store_runtime runtime = {.http = f.http, .secrets = f.secrets};
+    struct store *s = store_open(f.store->url, &options, &runtime, &f.err);
+    assert_non_null(s);
+    assert_int_equal(s->ops->put_if_absent(s, "k", SLICE_LIT("bytes"), &f.err), 0);
+    assert_non_null(strstr(f.server.last, "x-amz-server-side-encryption: aws:kms\r\n"));
+    assert_non_null(
+        strstr(f.server.last, "x-amz-server-side-encryption-aws-kms-key-id: arn:aws:kms:k\r\n"));
+    assert_non_null(strstr(f.server.last, ";x-amz-server-side-encryption;"));
+    store_free(s);
+    end(&f);
+}
+
 /* Credentials that are refused, and that nobody has others for, are refused: one request. */
 static void test_refused_credentials(void **state)
 {
@@ -515,14 +537,23 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request),     cmocka_unit_test(test_retried),
-        cmocka_unit_test(test_exhausted),   cmocka_unit_test(test_stall),
-        cmocka_unit_test(test_wrong_range), cmocka_unit_test(test_whole_instead),
-        cmocka_unit_test(test_other_etag),  cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_past_end),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_region),      cmocka_unit_test(test_refused_credentials),
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_put_if_absent),
-        cmocka_unit_test(test_many),        cmocka_unit_test(test_end_with_requests),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_retried),
+        cmocka_unit_test(test_exhausted),
+        cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_wrong_range),
+        cmocka_unit_test(test_whole_instead),
+        cmocka_unit_test(test_other_etag),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_past_end),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_region),
+        cmocka_unit_test(test_refused_credentials),
+        cmocka_unit_test(test_written_with_kms),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_put_if_absent),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_end_with_requests),
         cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

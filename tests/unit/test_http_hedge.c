@@ -309,6 +309,33 @@ static void test_silent(void **state)
     end(&f);
 }
 
+/* A body goes into the rooms that it is given, one after the other. */
+static void test_rooms(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char to[BODY_BYTES + 1], url[96];
+    const struct iovec rooms[] = {{to + 500, 500}, {to + 200, 300}, {to, 200}};
+    begin(&f, silent_once);
+    memset(to, 'x', sizeof to);
+    (void)snprintf(url, sizeof url, "%s/asked", f.url);
+    struct http_request r = {.method = "GET",
+                             .url = url,
+                             .deadline_ms = 12000,
+                             .to = to + 500,
+                             .rooms = rooms,
+                             .room = BODY_BYTES,
+                             .accept = accept_success};
+    buf_init(&r.text, 1000);
+    http_run(f.http, &r); /* the first attempt brings half, and the second one all of it anew */
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.got, BODY_BYTES);
+    assert_all(to, '1');
+    assert_int_equal(to[BODY_BYTES], 'x');
+    buf_done(&r.text);
+    end(&f);
+}
+
 static unsigned descriptors(void)
 {
     unsigned n = 0;
@@ -348,7 +375,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late),         cmocka_unit_test(test_refused_hedge),
         cmocka_unit_test(test_both_refused), cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_silent),       cmocka_unit_test(test_gauge),
+        cmocka_unit_test(test_silent),       cmocka_unit_test(test_rooms),
+        cmocka_unit_test(test_gauge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,6 +199,26 @@ static void test_http_dates(void **state)
     assert_int_equal(ms, -1);
 }
 
+/* What is written as an HTTP date is read as the same second, on every day of the week. */
+static void test_http_dates_are_written(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = {0};
+    buf_init(&out, 64);
+    instant_format_http(&out, 1435361952000);
+    assert_string_equal(out.data, "Fri, 26 Jun 2015 23:39:12 GMT");
+    buf_reset(&out);
+    instant_format_http(&out, -1);
+    assert_string_equal(out.data, "Wed, 31 Dec 1969 23:59:59 GMT");
+    for (int64_t ms = 0; ms < INT64_C(86400000) * 800; ms += 86399000) {
+        int64_t again = -1;
+        buf_reset(&out);
+        instant_format_http(&out, ms);
+        assert_true(instant_parse_http(buf_slice(&out), &again));
+        assert_int_equal(again, ms);
+    }
+}
+
 static uint64_t next_random(uint64_t *seed)
 {
     *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -239,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_extremes_are_formatted),
         cmocka_unit_test(test_digits17),
         cmocka_unit_test(test_http_dates),
+        cmocka_unit_test(test_http_dates_are_written),
         cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

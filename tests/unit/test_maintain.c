@@ -117,7 +117,7 @@ static void test_empty_cache(void **state)
         AUTO(buf) struct buf last = {0};
         struct maintenance_line line = {0};
         buf_init(&last, 64 * KIB);
-        assert_int_equal(maintain(c, (enum maintenance)i, keep_line, &last, &err), 0);
+        assert_int_equal(maintain(c, NULL, (enum maintenance)i, keep_line, &last, &err), 0);
         assert_int_equal(maintain_parse(buf_slice(&last), &line, &err), 0);
         assert_true(line.last && line.has_report == (i != MAINTENANCE_STAT));
         assert_true(i != MAINTENANCE_STAT || line.stat.limit_bytes > 0);

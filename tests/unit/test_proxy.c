@@ -74,12 +74,17 @@ static void test_settings(void **state)
     settings_done(&copy);
 }
 
-static bool counts(const struct store_options *o, const char *key)
+static bool counts_for(const struct store_options *o, const char *key, const char *scheme)
 {
     for (size_t i = 0; i < settings_count; i++)
         if (strcmp(settings[i].key, key) == 0)
-            return setting_counts(o, &settings[i]);
+            return setting_counts(o, &settings[i], scheme);
     return false;
+}
+
+static bool counts(const struct store_options *o, const char *key)
+{
+    return counts_for(o, key, "s3");
 }
 
 /* Two shells of one person may differ in what does not decide with which keys S3 is asked. */
@@ -93,6 +98,8 @@ static void test_what_counts(void **state)
     assert_false(counts(&keys, "aws_profile") || counts(&keys, "home"));
     assert_true(counts(&keys, "access_key_id") && counts(&keys, "endpoint_url"));
     assert_false(counts(&none, "path"));
+    assert_true(counts_for(&none, "azure_sas_token", "abfss"));
+    assert_false(counts(&none, "azure_sas_token") || counts_for(&none, "aws_profile", "abfss"));
 }
 
 int main(void)

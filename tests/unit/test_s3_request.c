@@ -48,6 +48,20 @@ static void test_origin(void **state)
     }
 }
 
+/* AWS's hosts with IPv6 addresses are other ones; endpoints stay what they are. */
+static void test_dualstack(void **state)
+{
+    (void)state;
+    struct s3_bucket b = bucket_of("my-bucket", NULL, false);
+    b.dualstack = true;
+    check_origin(&b, "https://my-bucket.s3.dualstack.us-east-1.amazonaws.com");
+    s3_bucket_done(&b);
+    b = bucket_of("my-bucket", "https://s3.example", true);
+    b.dualstack = true;
+    check_origin(&b, "https://s3.example");
+    s3_bucket_done(&b);
+}
+
 /* A server moves the bucket within AWS's domain; never to another one, never to a host it names. */
 static void test_move(void **state)
 {
@@ -137,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_origin),
+        cmocka_unit_test(test_dualstack),
         cmocka_unit_test(test_move),
         cmocka_unit_test(test_special_fields),
         cmocka_unit_test(test_addressed_again),

@@ -47,11 +47,8 @@ static void test_code_decides(void **state)
 static void test_every_row(void **state)
 {
     (void)state;
-    size_t count;
-    const struct status_row *rows = status_rows(&count);
-    assert_true(count > 20);
-    for (size_t i = 0; i < count; i++) {
-        const struct status_row *r = &rows[i];
+    for (size_t i = 0; i < STATUS_ROWS; i++) {
+        const struct status_row *r = &status_table[i];
         struct slice code = r->code ? slice_of(r->code) : SLICE_NONE;
         assert_true((r->code != NULL) != (r->status != 0));
         assert_true(r->error == EIO || r->error == EACCES || r->error == ENOENT ||

@@ -33,6 +33,7 @@ print(time.monotonic() - t, rows)
 ''', 'duckdb': '''
 import sys, time, duckdb
 words = ', '.join('sum(%s)' % c for c in sys.argv[2:])
+duckdb.sql('set enable_progress_bar = false')
 t = time.monotonic()
 duckdb.sql("select %s, count(*) from read_parquet('%s/*.parquet')" % (words, sys.argv[1])).fetchall()
 print(time.monotonic() - t, 0)
@@ -67,14 +68,16 @@ def client_of(bench, url):
                         config=Config(signature_version='s3v4', s3={'addressing_style': 'path'}))
 
 
-def raw(bench, url, keys, connections, part=PEER_PART, limit=1 << 62):
-    """Objects by raw GETs: {bytes, seconds, requests, median_ms}."""
+def raw(bench, url, keys, connections, part=PEER_PART, limit=1 << 62, to=None):
+    """Objects by raw GETs: {bytes, seconds, requests, median_ms}. to: what is written, and removed."""
     client = client_of(bench, url)
     lines = ['%d %s' % (os.stat(bench.stored(key)).st_size, client.generate_presigned_url(
         'get_object', Params={'Bucket': bench.bucket, 'Key': key}, ExpiresIn=7200)) for key in keys]
     done = subprocess.run([str(RAW), '--connections', str(connections), '--part', str(part),
-                           '--limit', str(limit)], input='\n'.join(lines) + '\n', text=True,
+                           '--limit', str(limit), *(['--to', str(to)] if to else [])], input='\n'.join(lines) + '\n', text=True,
                           check=True, stdout=subprocess.PIPE, timeout=TIMEOUT_S)
+    if to:
+        to.unlink()
     return json.loads(done.stdout)
 
 
@@ -131,6 +134,9 @@ def one_file(bench, title, url, demands):
     eight = raw(bench, url, [LARGE], max(demands), PEER_PART)['seconds']
     bench.table.row('tarn, beside %d GETs of 8 MiB' % max(demands), '', 'raw ' + mib_s(size, eight),
                     eight / min(ours))
+    kept = raw(bench, url, [LARGE], max(demands), part, to=bench.below / 'kept')['seconds']
+    bench.table.row('tarn, beside the same, written to a file', '', 'raw ' + mib_s(size, kept),
+                    kept / min(ours))
     bench.table.row('tarn: CPU seconds a GB', '%.2f' % (used.cpu_s / size * 1e9),
                     'RssAnon %d MiB' % (used.peak >> 20))
     for name, make in list(mounts(bench, url).items())[1:]:

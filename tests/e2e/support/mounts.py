@@ -15,11 +15,13 @@ MOUNT_TIMEOUT_S = 60
 CONNECTIONS = Path('/sys/fs/fuse/connections')
 
 # The environment's own credentials must not decide what a test sees.
-FOREIGN = ('AWS_', 'TARN_', 'XDG_CACHE_HOME')
+FOREIGN = ('AWS_', 'TARN_', 'XDG_CACHE_HOME', 'GOOGLE_', 'GS_', 'GCE_', 'NO_GCE_', 'CLOUDSDK_',
+           'STORAGE_EMULATOR_HOST', 'AZURE_', 'IDENTITY_')
 
 
 def clean_env(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+    env['AWS_EC2_METADATA_DISABLED'] = 'true'   # nor whether this machine is an instance
     env.update(extra or {})
     return env
 

@@ -16,9 +16,12 @@ TARN = _place('TARN', 'build/tarn')
 TOOLS = _place('TOOLS', 'build/tools')
 TABLES = _place('TABLES', '../shared/tables')
 VERSITYGW = TOOLS / 'bin' / 'versitygw'
+FAKE_GCS_SERVER = TOOLS / 'bin' / 'fake-gcs-server'
+AZURITE = TOOLS / 'azurite' / 'node_modules' / 'azurite' / 'dist' / 'src' / 'blob' / 'main.js'
 PYTHON = sys.executable
 SUPPORT = Path(__file__).resolve().parent
 FAKE = ROOT / 'tests' / 'fake'
 
 # A sanitizer's build is several times slower: limits of time are multiplied by this.
 SLOWNESS = float(os.environ.get('TARN_SLOWNESS', '1'))
+MINIO = TOOLS / 'bin' / 'minio'

@@ -10,7 +10,7 @@ import time
 import boto3
 from botocore.config import Config
 
-from .places import VERSITYGW
+from .places import MINIO, VERSITYGW
 
 ACCESS_KEY, SECRET_KEY = 'tarn-tests', 'tarn-tests-secret'
 
@@ -24,21 +24,31 @@ def free_port():
 class Server:
     """Buckets are directories below `root`: files copied there are objects."""
 
+    program = VERSITYGW
+
     def __init__(self, below, host='127.0.0.1', more=()):
-        assert VERSITYGW.is_file(), 'no S3 server at %s: run tests/tools/deps.sh check' % VERSITYGW
+        assert self.program.is_file(), ('no S3 server at %s: run tests/tools/deps.sh check'
+                                        % self.program)
         self.root = below / 'buckets'
         self.root.mkdir()
-        self.log = open(below / 'versitygw.log', 'wb')
-        self.host, self.port = host, free_port()
-        self.process = subprocess.Popen(
-            [str(VERSITYGW), '--port', '%s:%d' % (host, self.port), '--access', ACCESS_KEY,
-             '--secret', SECRET_KEY, '--quiet', *more, 'posix', str(self.root)],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.log = open(below / 'server.log', 'wb')
+        self.host, self.port, self.more = host, free_port(), more
+        self.process = subprocess.Popen(self.command(below), env=self.server_env(),
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._wait()
         self.client = boto3.client(
             's3', endpoint_url=self.url, region_name='us-east-1', aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
             config=Config(s3={'addressing_style': 'path'}, proxies={}))
+
+    def command(self, below):
+        (below / 'versions').mkdir()
+        return [str(self.program), '--port', '%s:%d' % (self.host, self.port), '--access',
+                ACCESS_KEY, '--secret', SECRET_KEY, '--quiet', *self.more, 'posix',
+                '--versioning-dir', str(below / 'versions'), str(self.root)]
+
+    def server_env(self):
+        return None
 
     @property
     def url(self):
@@ -60,10 +70,13 @@ class Server:
             except OSError:
                 time.sleep(0.05)
         self.log.flush()
-        raise RuntimeError('versitygw did not start: ' + open(self.log.name).read()[-2000:])
+        raise RuntimeError('the S3 server did not start: ' + open(self.log.name).read()[-2000:])
 
-    def make_bucket(self, name):
+    def make_bucket(self, name, versioned=False):
         self.client.create_bucket(Bucket=name)
+        if versioned:
+            self.client.put_bucket_versioning(Bucket=name,
+                                              VersioningConfiguration={'Status': 'Enabled'})
         return name
 
     def put(self, bucket, key, data):
@@ -93,3 +106,20 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+
+class Minio(Server):
+    """MinIO over a directory: files copied there are none of its objects."""
+
+    program = MINIO
+
+    def command(self, below):
+        return [str(self.program), 'server', '--quiet', '--address', '127.0.0.1:%d' % self.port,
+                str(self.root)]
+
+    def server_env(self):
+        return dict(os.environ, MINIO_ROOT_USER=ACCESS_KEY, MINIO_ROOT_PASSWORD=SECRET_KEY,
+                    MINIO_BROWSER='off', MINIO_UPDATE='off')
+
+    def copy_tree(self, source, bucket, prefix=''):
+        raise NotImplementedError
