@@ -9,6 +9,31 @@
 
 #define READ_CHUNK ((size_t)64 << 10)
 
+int file_remove_other(int dirfd, const char *name, struct err *err)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : err_set(err, errno, "%s: %s", name, strerror(errno));
+    if (S_ISREG(st.st_mode))
+        return 0;
+    if (unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
+        return err_set(err, errno, "%s is no regular file, and cannot be removed: %s", name,
+                       strerror(errno));
+    return 1;
+}
+
+int file_open_own(int dirfd, const char *name, int flags, int *out, struct err *err)
+{
+    int rc = file_remove_other(dirfd, name, err);
+    if (rc < 0)
+        return rc;
+    int fd = openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return err_set(err, errno, "%s: %s", name, strerror(errno));
+    *out = fd;
+    return 0;
+}
+
 int file_read(int dirfd, const char *path, struct buf *out, struct err *err)
 {
     AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
@@ -89,7 +114,8 @@ int file_replace(int dirfd, const char *name, struct slice data, mode_t mode, st
     char aside[NAME_MAX + 1];
     if ((size_t)snprintf(aside, sizeof aside, "%s.tmp", name) >= sizeof aside)
         return err_set(err, ENAMETOOLONG, "%s: name too long", name);
-    AUTO_FD int fd = openat(dirfd, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    (void)unlinkat(dirfd, aside, 0); /* what a killed process left, or a link to elsewhere */
+    AUTO_FD int fd = openat(dirfd, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return err_set(err, errno, "%s: %s", aside, strerror(errno));
     int rc = file_pwrite_full(fd, data.p, data.n, 0, err);

@@ -10,6 +10,19 @@
 /* The whole file appended to out (whose maximum bounds it). -ENOENT and others as open(2). */
 int file_read(int dirfd, const char *path, struct buf *out, struct err *err);
 
+/*
+ * Removes what has the name of a file of ours and is no regular file: a link, a FIFO, an empty
+ * directory. 1: it did; 0: there was nothing of the kind; -errno where it stays.
+ */
+int file_remove_other(int dirfd, const char *name, struct err *err);
+
+/*
+ * Opens a regular file of our own, in a directory that only we write to; with O_CREAT in the flags
+ * makes it with mode 0600. Follows no link, waits for nobody behind a FIFO: both are removed, as by
+ * file_remove_other. -ENOENT and others as open(2).
+ */
+int file_open_own(int dirfd, const char *name, int flags, int *fd, struct err *err);
+
 /* Exactly n bytes at the offset, or -EIO where the file ends before. */
 int file_pread_full(int fd, void *to, size_t n, off_t offset, struct err *err);
 int file_pwrite_full(int fd, const void *from, size_t n, off_t offset, struct err *err);

@@ -307,12 +307,29 @@ static int open_cipher(struct cache *c, const uint8_t *key, struct err *err)
     return key && !c->cipher ? -err->code : 0;
 }
 
+static void tell_index(struct cache *c)
+{
+    const struct err *damage = index_damage(c->index);
+    char text[sizeof damage->msg + 100];
+    if (!damage)
+        return;
+    if (index_is_blind(c->index)) {
+        cache_failed(c, damage->code);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s; it is made anew, and what was cached is fetched again",
+                   damage->msg);
+    c->damaged++;
+    cache_tell(c, text);
+}
+
 /* Takes over what is there. */
 static int open_index(struct cache *c, bool any_key, struct err *err)
 {
     c->index = index_open(c->dirfd, c->size_bytes, err);
     if (!c->index)
         return -err->code;
+    tell_index(c);
     int rc = index_each(c->index, count_record, c, err);
     return rc < 0 || any_key ? rc : keyed_check(c, err);
 }
@@ -350,8 +367,6 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
         (void)err_wrap(err, "cache");
         return NULL;
     }
-    if (index_is_blind(c->index))
-        cache_failed(c, ENOSPC);
     cache_measure(c);
     return start_threads(c, err) < 0 ? NULL : STEAL(c);
 }

@@ -160,7 +160,7 @@ static void remove_file(struct cache *c, const struct victim *v)
     object_path(&v->id.object, path);
     if (v->frozen_bytes)
         frozen_remove(c, &v->id);
-    (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
+    (void)cache_clear(c, path); /* what stays is found by cache_gc */
 }
 
 /* Deletes the record, but the first one, which has the ETag, only says that nothing is there; that
@@ -345,8 +345,8 @@ int evict_object(struct cache *c, const struct object_id *id, uint64_t size, uin
         return rc;
     cache_count_frozen(c, -(int64_t)frozen, -(int64_t)frozen_bytes);
     object_path(id, path);
-    (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
+    (void)cache_clear(c, path); /* what stays is found by cache_gc */
     cache_count(c, -(int64_t)disk, recorded ? -1 : 0, sealed ? -1 : 0);
     *freed = disk;
-    return 0;
+    return recorded;
 }

@@ -29,6 +29,7 @@ struct batch {
     bool last;
     struct object *objects[BATCH_MAX];
     bool discard[BATCH_MAX];
+    bool unlisted[BATCH_MAX]; /* there was no room for its changes: its file stays, too */
     VEC(struct index_change) changes;
 };
 
@@ -117,13 +118,18 @@ static void take_back(struct object *o, struct batch *b, size_t from)
     free_changes(b, from);
 }
 
-static void delete_records(struct object *o, struct batch *b)
+/* False: not all of them could be listed, so none is. */
+static bool delete_records(struct object *o, struct batch *b)
 {
+    size_t from = b->changes.n;
     for (uint32_t n = 0; n < o->segment_count; n++) {
         struct index_change change = {.id = {.object = o->id, .number = n}};
-        if (vec_push(&b->changes, change) < 0)
-            return; /* a record that is left over meets no file, which the next opener notices */
+        if (vec_push(&b->changes, change) < 0) {
+            free_changes(b, from);
+            return false;
+        }
     }
+    return true;
 }
 
 static void prepare(struct batch *b, size_t at)
@@ -132,10 +138,9 @@ static void prepare(struct batch *b, size_t at)
     size_t from = b->changes.n;
     WITH_LOCK (&o->lock)
         b->discard[at] = o->keeping == DISCARD;
-    if (b->discard[at]) {
-        delete_records(o, b);
+    b->unlisted[at] = b->discard[at] && !delete_records(o, b);
+    if (b->discard[at])
         return;
-    }
     bool copied = copy_dirty(o, b), was_sealed = o->sealed, kept;
     int rc = copied ? object_sync(o) : 0;
     WITH_LOCK (&o->lock)
@@ -169,14 +174,15 @@ static void keep_dirty(struct object *o)
 static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
 {
     struct object *o = b->objects[at];
+    committed = committed && !b->unlisted[at];
     if (!committed && !b->last) { /* the next flush tries again */
         keep_dirty(o);
         cache_dirty(o);
-    } else if (b->discard[at]) {
+    } else if (b->discard[at] && !b->unlisted[at]) {
         char path[OBJECT_PATH_BYTES];
         object_path(&o->id, path);
-        /* A record that is left over meets no file, which the next opener notices. */
-        (void)unlinkat(c->objects_fd, path, 0);
+        /* Where none was deleted they meet no file, which the next opener notices. */
+        (void)cache_clear(c, path);
         bool frozen;
         WITH_LOCK (&o->lock) {
             frozen = o->frozen_left;

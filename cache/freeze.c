@@ -130,7 +130,8 @@ static int write_aside(struct freezing *f, struct frozen_source *from, uint64_t 
                        struct err *err)
 {
     struct cache *c = f->cache;
-    AUTO_FD int out = openat(c->objects_fd, ASIDE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    (void)cache_clear(c, ASIDE); /* what an earlier daemon left, or what else is there */
+    AUTO_FD int out = openat(c->objects_fd, ASIDE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (out < 0)
         return err_set(err, errno, "%s: %s", ASIDE, strerror(errno));
     from->look = check_block;
@@ -177,7 +178,8 @@ static bool doom_same(struct freezing *f, enum doom why)
 static int sync_directory(struct cache *c, const char *path, struct err *err)
 {
     char directory[3] = {path[0], path[1], '\0'};
-    AUTO_FD int fd = openat(c->objects_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD int fd =
+        openat(c->objects_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_set(err, errno, "%s: %s", directory, strerror(errno));
     return file_sync_dir(fd, err);

@@ -15,7 +15,7 @@
 #define FULL_OFF_MS 5000 /* eviction may make room */
 #define DEAD_OFF_MS 60000
 
-static void tell(struct cache *c, const char *text)
+void cache_tell(struct cache *c, const char *text)
 {
     if (c->tell)
         c->tell(c->tell_arg, text);
@@ -37,14 +37,14 @@ void cache_failed(struct cache *c, int code)
     (void)snprintf(text, sizeof text,
                    "caching is off, because the cache directory cannot be written: %s; reads go on",
                    strerror(code));
-    tell(c, text);
+    cache_tell(c, text);
 }
 
 void cache_worked(struct cache *c)
 {
     c->dead = false;
     if (!index_is_blind(c->index) && c->off_until_ms && atomic_exchange(&c->off_until_ms, 0) != 0)
-        tell(c, "caching is on again");
+        cache_tell(c, "caching is on again");
 }
 
 bool cache_is_off(struct cache *c)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/guard.h"
 #include "base/lock.h"
 #include "cache/index_check.h"
@@ -28,6 +29,7 @@ struct index {
     struct copy *found;  /* likewise */
     atomic_bool dead;    /* its disk failed in the middle of LMDB, which is not called any more */
     struct lock writing; /* LMDB's own lock stays taken where its disk fails */
+    struct err damage;   /* of index_damage; code 0: none */
 };
 
 static int lmdb_error(struct err *err, int rc)
@@ -386,6 +388,15 @@ static void open_run(void *arg)
     o->rc = open_env(o->ix, o->dirfd, o->map_bytes);
 }
 
+/* What has one of the names of ours and is no file, LMDB would follow, or wait for. */
+static int remove_others(int dirfd, struct err *err)
+{
+    int rc = file_remove_other(dirfd, LOCK_NAME, err);
+    if (rc >= 0) /* else what a killed process left in it; LMDB makes it again */
+        (void)unlinkat(dirfd, LOCK_NAME, 0);
+    return rc < 0 ? rc : file_remove_other(dirfd, FILE_NAME, err);
+}
+
 static struct index *try_open(int dirfd, size_t map_bytes, struct err *err)
 {
     if (index_check(dirfd, FILE_NAME, err) < 0)
@@ -418,27 +429,50 @@ static bool is_refusal(int code)
     return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO;
 }
 
+/* It stays blind. What LMDB began to make is no damage that the next one should find. */
+static struct index *open_blind(int dirfd, bool fresh, const struct err *why, struct err *err)
+{
+    struct index *ix = index_new(err);
+    if (fresh)
+        (void)unlinkat(dirfd, FILE_NAME, 0);
+    if (ix)
+        (void)err_copy(&ix->damage, why);
+    return ix;
+}
+
 struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err)
 {
-    struct err first = ERR_INIT;
+    struct err first = ERR_INIT, damage = ERR_INIT;
     uint64_t map_bytes = budget_bytes / MAP_BYTES_PER_BUDGET / MIB * MIB;
     if (map_bytes < MAP_BYTES_MIN)
         map_bytes = MAP_BYTES_MIN;
-    /* What a killed process left in it; LMDB makes it again. */
-    (void)unlinkat(dirfd, LOCK_NAME, 0);
-    struct index *ix = try_open(dirfd, (size_t)map_bytes, &first);
-    if (ix)
-        return ix;
-    if (!is_want(first.code) && !is_refusal(first.code) &&
+    int rc = remove_others(dirfd, &first);
+    if (rc > 0)
+        (void)err_set(&damage, EBADMSG, "%s: no regular file", FILE_NAME);
+    bool fresh = faccessat(dirfd, FILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+    struct index *ix = rc < 0 ? NULL : try_open(dirfd, (size_t)map_bytes, &first);
+    if (!ix && rc >= 0 && !is_want(first.code) && !is_refusal(first.code) &&
         (unlinkat(dirfd, FILE_NAME, 0) == 0 || errno == ENOENT)) {
+        (void)err_copy(&damage, &first);
         ix = try_open(dirfd, (size_t)map_bytes, &first);
-        if (ix)
-            return ix;
     }
-    if (is_refusal(first.code))
-        return index_new(err); /* it stays blind */
-    (void)err_copy(err, &first);
-    return NULL;
+    if (ix)
+        (void)err_copy(&ix->damage, &damage);
+    else if (is_refusal(first.code))
+        ix = open_blind(dirfd, fresh, &first, err);
+    else if (first.code == ENOMEM)
+        (void)err_set(err, ENOMEM,
+                      "the index of a cache of %llu bytes takes %llu bytes of address space, for "
+                      "which there is no room",
+                      (unsigned long long)budget_bytes, (unsigned long long)map_bytes);
+    else
+        (void)err_copy(err, &first);
+    return ix;
+}
+
+const struct err *index_damage(const struct index *ix)
+{
+    return ix->damage.code ? &ix->damage : NULL;
 }
 
 void index_close(struct index *ix)

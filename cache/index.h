@@ -66,6 +66,9 @@ struct index;
  */
 struct index *index_open(int dirfd, uint64_t budget_bytes, struct err *err);
 bool index_is_blind(const struct index *ix);
+/* Why it is blind since index_open; or else what was wrong with the file that was there, which
+ * index_open made anew. NULL: nothing. */
+const struct err *index_damage(const struct index *ix);
 void index_close(struct index *ix);
 
 /* 0; -ENOENT; -EIO. *owned holds what out points to, for the caller to free. */

@@ -209,14 +209,14 @@ static bool check_file(const uint8_t *data, size_t length)
 
 int index_check(int dirfd, const char *name, struct err *err)
 {
-    AUTO_FD int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    AUTO_FD int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? 0 : err_set(err, errno, "%s: %s", name, strerror(errno));
     struct stat st;
     if (fstat(fd, &st) < 0)
         return err_set(err, errno, "%s: %s", name, strerror(errno));
-    if (st.st_size == 0)
-        return 0;
+    if (!S_ISREG(st.st_mode) || st.st_size == 0) /* LMDB's begins with two pages */
+        return err_set(err, EBADMSG, "%s: %s", name, st.st_size ? "no regular file" : "empty");
     size_t length = (size_t)st.st_size;
     void *data = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED)

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 
-/* 0 also where the file is missing or empty, which LMDB takes for new. -EBADMSG: damaged. */
+/* 0 also where the file is missing. -EBADMSG: damaged, empty, or no regular file. */
 int index_check(int dirfd, const char *name, struct err *err);
 
 #endif

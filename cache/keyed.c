@@ -18,7 +18,9 @@
 /* The fingerprint that the file has; empty where there is no file. */
 static int read_fingerprint(struct cache *c, struct buf *text, struct err *err)
 {
-    int rc = file_read(c->dirfd, FILE_NAME, text, err);
+    int rc = file_remove_other(c->dirfd, FILE_NAME, err);
+    if (rc >= 0)
+        rc = file_read(c->dirfd, FILE_NAME, text, err);
     if (rc == -ENOENT)
         return 0;
     while (rc == 0 && text->len && text->data[text->len - 1] == '\n')
@@ -48,6 +50,8 @@ int keyed_check(struct cache *c, struct err *err)
     int rc = read_fingerprint(c, &theirs, err);
     if (rc < 0 || slice_is(buf_slice(&theirs), ours))
         return rc;
+    if (index_is_blind(c->index))
+        return 0; /* nothing is found in it, nothing is written */
     if (c->objects == 0 && c->bytes == 0)
         return write_fingerprint(c, ours, err);
     if (!c->cipher)

@@ -2,6 +2,7 @@
 /* Looking after what is on the disk: checking it, making files and records agree, emptying it. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -41,8 +42,12 @@ static int each_object(struct walk *w, bool all,
                        struct err *err)
 {
     struct cache *c = w->cache;
-    AUTO_FREE struct step *s = calloc(1, sizeof *s);
     uint64_t place = 0;
+    if (index_is_blind(c->index))
+        return err_set(err, EIO,
+                       "what is cached is not known: the cache directory's disk failed, is "
+                       "full or read-only");
+    AUTO_FREE struct step *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
     do {
@@ -129,17 +134,26 @@ static bool verify_segment(struct walk *w, struct object *o, int fd, uint32_t n)
     return true;
 }
 
-/* All that is there was right just now. */
+/* All that is there was right just now. Makes no record where there is none (any more). */
 static void note_checked(struct object *o)
 {
     object_load(o, 0);
     WITH_LOCK (&o->lock) {
         o->checked_ms = checked_now(o->cache);
         o->unchecked = false;
-        if (o->segments && o->segments[0])
+        if (o->counted && o->segments && o->segments[0])
             o->segments[0]->dirty = true;
     }
     cache_dirty(o);
+}
+
+/* Nothing of it is in the cache: it was removed since somebody wanted it to be looked at. */
+static bool is_gone(struct object *o)
+{
+    bool gone;
+    WITH_LOCK (&o->lock)
+        gone = o->keeping == KEEP && !o->counted;
+    return gone;
 }
 
 bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
@@ -149,6 +163,10 @@ bool maintain_verify(struct walk *w, const struct object_id *id, uint64_t size)
     uint64_t damaged = w->report.damaged;
     if (!o)
         return true;
+    if (is_gone(o)) { /* to open its file would make one */
+        object_unref(o);
+        return true;
+    }
     bool whole = o->size == size && !o->in_place;
     if (whole && object_file_wait(o, &fd) < 0) {
         w->report.damaged++;
@@ -285,6 +303,7 @@ static int recorded_frozen(struct cache *c, const struct segment_id *id)
 static void sweep_file(struct walk *w, const char *directory, int dir, const char *name)
 {
     struct cache *c = w->cache;
+    char path[NAME_MAX + 4];
     struct segment_id id;
     struct stat st;
     uint64_t disk = UINT64_MAX - SLACK_BYTES;
@@ -295,11 +314,13 @@ static void sweep_file(struct walk *w, const char *directory, int dir, const cha
     int rc = -ENOENT;
     if (ours)
         rc = frozen ? recorded_frozen(c, &id) : recorded_disk(c, &id.object, &disk);
-    if (rc == -ENOENT && unlinkat(dir, name, 0) == 0) {
+    bool strange = !S_ISREG(st.st_mode); /* whoever opens the object notices a record without it */
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    if ((rc == -ENOENT || (rc == 0 && strange)) && cache_clear(c, path)) {
+        w->report.damaged += strange;
         w->report.removed++;
         w->report.removed_bytes += (uint64_t)st.st_blocks * 512;
-    } else if (rc == 0 && S_ISREG(st.st_mode) &&
-               (uint64_t)st.st_blocks * 512 > disk + SLACK_BYTES) {
+    } else if (rc == 0 && !strange && (uint64_t)st.st_blocks * 512 > disk + SLACK_BYTES) {
         punch_absent(w, dir, name, &id.object, &st);
     }
     if (ours)
@@ -377,7 +398,7 @@ static void check_file(struct walk *w, const struct object_id *id, uint64_t size
     if ((fstatat(c->objects_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) ||
         !cache_doom(c, id, DOOM_REMOVED))
         return;
-    if (evict_object(c, id, size, &freed) == 0)
+    if (evict_object(c, id, size, &freed) >= 0)
         w->report.damaged++;
     cache_undoom(c, id);
 }
@@ -401,13 +422,12 @@ int cache_gc(struct cache *c, struct cache_report *out, struct err *err)
 static void drop(struct walk *w, const struct object_id *id, uint64_t size)
 {
     uint64_t freed = 0;
-    w->report.objects++;
     if (!cache_doom(w->cache, id, DOOM_REMOVED))
         return;
-    if (evict_object(w->cache, id, size, &freed) == 0) {
-        w->report.removed++;
-        w->report.removed_bytes += freed;
-    }
+    int rc = evict_object(w->cache, id, size, &freed);
+    w->report.objects += rc > 0; /* not again for what other records of it were collected */
+    w->report.removed += rc > 0;
+    w->report.removed_bytes += freed;
     cache_undoom(w->cache, id);
 }
 

@@ -274,6 +274,8 @@ void cache_count_frozen(struct cache *c, int64_t segments, int64_t bytes) EXCLUD
 
 /* health.c: what the disk refuses */
 
+/* What a log should say. */
+void cache_tell(struct cache *c, const char *text);
 /* A write of the cache's own failed with errno: turns caching off for a while. */
 void cache_failed(struct cache *c, int code);
 /* Writing works (again). */
@@ -357,6 +359,15 @@ bool keep_is_alone(int fd);
 int keep_open_at_once(struct object *o, bool trusted);
 /* object_file, for threads that may wait for another one. */
 int object_file_wait(struct object *o, int *fd) EXCLUDES(o->lock);
+
+/* clear.c */
+
+/*
+ * Removes what stands at a path below objects/, which is for a file of ours. A directory there
+ * counts as damage; what is in it is not ours: it is moved to DIR/strays, and stays there. True: it
+ * is gone from there now.
+ */
+bool cache_clear(struct cache *c, const char *path);
 
 /* granule.c: what is on the disk of a granule, and what tells that it is right */
 

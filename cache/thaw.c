@@ -28,7 +28,7 @@ void frozen_remove(struct cache *c, const struct segment_id *id)
 {
     char path[FROZEN_PATH_BYTES];
     frozen_path(id, path);
-    (void)unlinkat(c->objects_fd, path, 0); /* what stays is found by cache_gc */
+    (void)cache_clear(c, path); /* what stays is found by cache_gc */
 }
 
 /* One block of the object, decompressed. */
@@ -38,7 +38,8 @@ static int read_frozen(struct object *o, const struct segment_id *id, uint64_t b
     uint64_t begin = id->number * (uint64_t)SEGMENT_BYTES, at = block * BLOCK_BYTES;
     uint64_t left = o->size - at;
     frozen_path(id, path);
-    AUTO_FD int fd = openat(o->cache->objects_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO_FD int fd =
+        openat(o->cache->objects_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -errno;
     struct err err = ERR_INIT;

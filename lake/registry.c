@@ -148,6 +148,8 @@ struct registry *registry_open(int dirfd, const char *path, struct err *err)
     map_init(&r->unwritten_numbers, UNWRITTEN_MAX);
     r->lowest = REGISTRY_NUMBER_MAX + 1;
     int rc = -begin_boot(dirfd, &why);
+    if (rc == 0 && file_remove_other(dirfd, DATABASE, &why) < 0) /* LMDB would follow a link */
+        rc = why.code;
     if (rc && !is_disk(rc)) {
         (void)err_copy(err, &why);
         return NULL;

@@ -303,6 +303,8 @@ static int parse(struct cache_command *c, int argc, char **argv, struct err *err
     }
     if (!found)
         return err_set(err, EINVAL, "stat, verify, drop or gc is needed");
+    if (c->options.cache_dir && !*c->options.cache_dir)
+        return err_set(err, EINVAL, "option cache-dir: a directory is needed");
     if (c->mountpoint && c->options.cache_dir)
         return err_set(err, EINVAL, "a mount point has its cache directory: not both");
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/control.h"
 
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,12 +18,56 @@ static int address_of(const char *dir, struct sockaddr_un *out, struct err *err)
     return 0;
 }
 
+int control_check_directory(const char *dir, struct err *err)
+{
+    struct sockaddr_un address;
+    return address_of(dir, &address, err);
+}
+
+/* Of the socket without a file; 0: the directory can be written, and has one with a file. */
+static socklen_t address_without_file(const char *dir, struct sockaddr_un *out)
+{
+    struct stat st;
+    if (access(dir, W_OK) == 0 || errno != EROFS || stat(dir, &st) < 0)
+        return 0;
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "tarn:%llx:%llx",
+                     (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+static int listen_without_file(const char *dir, int *out, struct err *err)
+{
+    struct sockaddr_un address;
+    socklen_t length = address_without_file(dir, &address);
+    AUTO_FD int fd = length ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) < 0 || listen(fd, 16) < 0)
+        return err_set(err, errno, "control socket of %s: %s", dir, strerror(errno));
+    *out = STEAL_FD(fd);
+    return 0;
+}
+
+/* Anybody may take such a name: only our own daemon is one. */
+static bool connect_without_file(const char *dir, int *out)
+{
+    struct sockaddr_un address;
+    socklen_t length = address_without_file(dir, &address);
+    AUTO_FD int fd = length ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, length) < 0 ||
+        control_check_peer(fd, NULL) < 0)
+        return false;
+    *out = STEAL_FD(fd);
+    return true;
+}
+
 int control_listen(const char *dir, int *out, struct err *err)
 {
     struct sockaddr_un address;
     int rc = address_of(dir, &address, err);
     if (rc < 0)
         return rc;
+    if (address_without_file(dir, &address))
+        return listen_without_file(dir, out, err);
     AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)unlink(address.sun_path); /* whoever owned it is gone: we hold the directory's lock */
     mode_t before = umask(0177);
@@ -41,8 +86,12 @@ int control_connect(const char *dir, int *out, struct err *err)
     if (rc < 0)
         return rc;
     AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return err_set(err, errno, "%s: %s", address.sun_path, strerror(errno));
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        int code = errno;
+        if (connect_without_file(dir, out))
+            return 0;
+        return err_set(err, code, "%s: %s", address.sun_path, strerror(code));
+    }
     *out = STEAL_FD(fd);
     return 0;
 }

@@ -14,6 +14,9 @@
  *
  *   {"op":"ping"}           {"ok":true,"pid":..}
  *
+ * Where the directory is on a disk that is read-only, no socket can be made in it: one without a
+ * file (an abstract one, named by the directory's device and inode) takes its place.
+ *
  * Blocks.
  */
 #ifndef TOOLS_CONTROL_H
@@ -23,6 +26,9 @@
 
 #define CONTROL_SOCKET "ctl.sock"
 #define CONTROL_MESSAGE_MAX ((size_t)1 << 20)
+
+/* -ENAMETOOLONG where a socket in the directory could not have a name. */
+int control_check_directory(const char *dir, struct err *err);
 
 /* A listening socket in the directory, with mode 0600; replaces one that nobody listens on. */
 int control_listen(const char *dir, int *fd, struct err *err);

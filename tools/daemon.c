@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cache/store/share.h"
 #include "tools/daemon_client.h"
@@ -29,10 +30,12 @@ static int open_log(struct daemon *d, const struct daemon_config *config, struct
         log_to(STDERR_FILENO, level);
         return 0;
     }
-    d->log_fd =
-        openat(d->directory.dirfd, "tarn.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (d->log_fd < 0)
-        return err_set(err, errno, "%s/tarn.log: %s", config->options->cache_dir, strerror(errno));
+    int rc = file_open_own(d->directory.dirfd, "tarn.log", O_WRONLY | O_CREAT | O_APPEND,
+                           &d->log_fd, err);
+    if (rc == -EROFS)
+        return 0; /* who mounts is told; reading goes on */
+    if (rc < 0)
+        return err_wrap(err, "%s", config->options->cache_dir);
     struct stat st;
     bool full = fstat(d->log_fd, &st) == 0 && st.st_size > LOG_BYTES_MAX;
     if (full && ftruncate(d->log_fd, 0) < 0) /* begun anew: the log is for what happens now */
@@ -45,19 +48,23 @@ static int open_dirs(struct daemon *d, const struct daemon_config *config, struc
 {
     const char *path = config->options->cache_dir;
     struct err told = ERR_INIT;
-    int rc = directory_open(&d->directory, path, true, err);
+    int rc = control_check_directory(path, err); /* before anything is made in it */
+    if (rc == 0)
+        rc = directory_open(&d->directory, path, true, err);
     if (rc < 0)
         return rc;
     /* For `tarn cache` without a daemon, which has the ones before where the disk is full. */
     (void)directory_save_options(&d->directory, config->options, NULL);
     if (mkdirat(d->directory.dirfd, "indexes", 0700) < 0 && errno != EEXIST)
         return err_set(err, errno, "%s/indexes: %s", path, strerror(errno));
-    d->indexes_dirfd = openat(d->directory.dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    d->indexes_dirfd =
+        openat(d->directory.dirfd, "indexes", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (d->indexes_dirfd < 0)
         return err_set(err, errno, "%s/indexes: %s", path, strerror(errno));
     rc = open_log(d, config, err);
     /* A disk that is full is no reason not to mount. */
-    if (rc == 0 && directory_save_options(&d->directory, config->options, &told) < 0)
+    if (rc == 0 && directory_save_options(&d->directory, config->options, &told) < 0 &&
+        told.code != EROFS) /* of which the cache tells */
         log_warn("%s", told.msg);
     return rc;
 }

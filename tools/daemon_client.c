@@ -14,7 +14,7 @@
 #include "tools/metadata_warning.h"
 #include "tools/options.h"
 
-#define SEND_PATIENCE_S 30
+#define PATIENCE_S 30 /* with a client that does not go on */
 
 /* Formats in order of precedence: a table with both logs is Delta's (UniForm). */
 static const struct driver_ops *const drivers[] = {
@@ -311,14 +311,19 @@ static void serve_cache(struct client *c, const char *action)
 {
     struct err err = ERR_INIT;
     enum maintenance what;
-    /* A client that listens no more, and does not go, must not keep the daemon. */
-    const struct timeval patience = {.tv_sec = SEND_PATIENCE_S};
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     int rc = maintenance_find(slice_of(action), &what)
                  ? do_maintenance(c, what, &err)
                  : err_set(&err, EINVAL, "unknown action %s", action ? action : "");
     if (rc < 0)
         answer_error(c->fd, &err);
+}
+
+/* A client that is silent, or listens no more, and does not go, must not keep the daemon. */
+static void set_patience(int fd)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_S};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
 static void *serve_client(void *arg)
@@ -332,6 +337,7 @@ static void *serve_client(void *arg)
     AUTO_FREE char *op = NULL;
     AUTO_FD int passed = -1;
     buf_init(&line, CONTROL_MESSAGE_MAX);
+    set_patience(c->fd);
     int rc = control_receive(c->fd, &line, &passed, &err);
     if (rc == 0)
         rc = parse_request(buf_slice(&line), &op, &m, &err);

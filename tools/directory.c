@@ -24,6 +24,8 @@ static int take_lock(struct directory *d, const char *path, struct err *err)
 {
     int64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
     d->lock_fd = openat(d->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (d->lock_fd < 0 && errno == EROFS) /* who only reads can lock it as well */
+        d->lock_fd = openat(d->dirfd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (d->lock_fd < 0)
         return err_set(err, errno, "%s/lock: %s", path, strerror(errno));
     while (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -77,7 +79,7 @@ static int open_own(struct directory *d, const char *path, bool make, struct err
                        make ? "%s is neither empty nor a cache directory of tarn"
                             : "%s is no cache directory of tarn",
                        path);
-    if (fchmod(d->dirfd, 0700) < 0)
+    if ((st.st_mode & 07777) != 0700 && fchmod(d->dirfd, 0700) < 0)
         return err_set(err, errno, "cache directory %s: %s", path, strerror(errno));
     return take_lock(d, path, err);
 }
@@ -118,12 +120,14 @@ int directory_load_options(const struct directory *d, struct options *o, struct 
 {
     AUTO(buf) struct buf text = {0};
     buf_init(&text, OPTIONS_BYTES_MAX);
-    int rc = file_read(d->dirfd, OPTIONS_FILE, &text, err);
+    int rc = file_remove_other(d->dirfd, OPTIONS_FILE, err);
+    if (rc >= 0)
+        rc = file_read(d->dirfd, OPTIONS_FILE, &text, err);
     if (rc == -ENOENT)
         return 0;
     if (rc == 0)
         rc = options_parse(o, buf_slice(&text), err);
-    return rc < 0 ? err_wrap(err, OPTIONS_FILE) : 0;
+    return rc < 0 ? err_wrap(err, "%s/" OPTIONS_FILE, o->cache_dir) : 0;
 }
 
 /* Of the disk that stay free. */

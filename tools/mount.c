@@ -232,8 +232,13 @@ static int start_daemon(struct mount_command *m, struct err *err)
     (void)waitpid(middle, NULL, 0); /* its child is what matters */
     struct err told = ERR_INIT;
     ssize_t n = read(from, &told, sizeof told);
-    if (n == 1)
+    if (n == 1) {
+        if (access(m->options.cache_dir, W_OK) < 0 && errno == EROFS)
+            (void)fprintf(stderr,
+                          "tarn mount: %s is on a read-only disk: nothing is cached, nor logged\n",
+                          m->options.cache_dir);
         return 0;
+    }
     if (n == (ssize_t)sizeof told)
         return err_copy(err, &told);
     return err_set(err, EIO, "the daemon ended before it was ready (see %s/tarn.log)",

@@ -33,6 +33,7 @@
 struct warm {
     unsigned jobs;
     bool check, json, quiet;
+    bool nothing;       /* none of the paths can be had */
     const char *follow; /* NULL, or the list that is handed over */
     char **paths;
     unsigned path_count;
@@ -409,6 +410,7 @@ static int look(struct warm *w, struct err *err)
             w->failures++; /* nobody else is here yet */
         }
     }
+    w->nothing = w->failures == w->path_count;
     int rc = crew_run(&w->crew, walk, tick, w, err);
     if (rc == 0)
         rc = warm_list_check(&w->list, err);
@@ -422,6 +424,10 @@ static int run(struct warm *w, int *status, struct err *err)
 {
     struct tally lost = {0};
     int rc = look(w, err);
+    if (rc == 0 && w->nothing && !w->json) {
+        *status = EXIT_FAILED; /* each of them has been told */
+        return 0;
+    }
     if (rc == 0 && w->check) {
         progress_clear(&w->progress);
         *status = tell_check(w);
