@@ -51,14 +51,14 @@ s3fs() { command -v s3fs >/dev/null || { say "installing s3fs" && debian s3fs; }
 
 mountpoint() {
     local cargo sum log=$TOOLS/mountpoint.log
-    sum=$(cat "$CRATE/Cargo.lock" "$CRATE/Cargo.toml" "$CRATE/src/main.rs" | sha256sum | cut -c1-16)
+    sum=$(cat "$CRATE/Cargo.toml" "$CRATE/src/main.rs" | sha256sum | cut -c1-16)
     is_made mountpoint "$sum" && return
     cargo=$(find_in cargo "$HOME/.cargo/bin" /root/.cargo/bin)
     [ -n "$cargo" ] || { fail "mountpoint needs Rust's cargo"; return; }
     debian cmake libclang-dev libfuse-dev pkg-config || return
     say "building the file system of Mountpoint (half an hour)"
     PATH="$(dirname "$cargo"):$PATH" CARGO_TARGET_DIR="$TOOLS/mountpoint" nice -n 19 "$cargo" build \
-        --locked --release -j1 --manifest-path "$CRATE/Cargo.toml" >"$log" 2>&1 ||
+        --release -j1 --manifest-path "$CRATE/Cargo.toml" >"$log" 2>&1 ||
         { fail "mountpoint could not be built: see $log"; return; }
     cp "$TOOLS/mountpoint/release/mountpoint" "$TOOLS/bin/mountpoint"
     echo "$sum" >"$TOOLS/bin/mountpoint.version"
