@@ -257,7 +257,8 @@ static int search_visit(void *arg, const struct segment_id *id, const struct ind
 }
 
 bool index_search(struct index *ix, uint64_t *place, index_match *match, void *arg,
-                  struct segment_id *found, uint64_t *size)
+                  struct segment_id *found,
+                  uint64_t *size) /* NOLINT(readability-non-const-parameter): search_visit's */
 {
     struct search s = {.match = match, .arg = arg, .found = found, .size = size};
     int rc;

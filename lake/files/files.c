@@ -136,7 +136,7 @@ static int files_history(struct driver *d, struct history *previous, struct hist
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
     struct err e = ERR_INIT;
-    struct files_listed listed;
+    struct files_listed listed = {0};
     int rc = make_run(f, 0, &listed, &e);
     if (rc < 0)
         return driver_refuse(err, &e);
@@ -195,7 +195,7 @@ static void wait_until_settled(struct files *f, int64_t moment_ms)
 static int files_moment(struct driver *d, int64_t time_ms, struct snapshot **out, struct err *err)
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
-    struct files_listed listed;
+    struct files_listed listed = {0};
     char name[RUN_NAME_BYTES];
     struct run *base;
     if (time_ms <= 0)
