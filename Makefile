@@ -141,7 +141,7 @@ check: ## install the test tools, build, run everything quick
 	@$(CHECK) unit replay lint e2e
 
 check-long: ## everything quick, then long tests, sanitizers, fuzzing
-	@$(DEPS) check
+	@$(DEPS) check long
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FUZZ) $(FAULT_PROXY)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=asan sanitized
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=tsan sanitized

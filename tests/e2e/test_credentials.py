@@ -579,7 +579,7 @@ def test_region_of_the_profile(mount, recorder, home):
 @pytest.fixture
 def secure(tmp_path):
     """MinIO with TLS on IPv6, which insists on it for SSE-C: endpoint, certificate, client."""
-    assert MINIO.is_file(), 'no MinIO at %s: run tests/tools/deps.sh check' % MINIO
+    assert MINIO.is_file(), 'no MinIO at %s: run tests/tools/deps.sh long' % MINIO
     certs = tmp_path / 'certs'
     certs.mkdir()
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2',
@@ -609,6 +609,7 @@ def secure(tmp_path):
         process.wait(timeout=20)
 
 
+@pytest.mark.long                               # MinIO takes minutes to build
 def test_sse_c(mount, secure, tmp_path):
     """
     Objects encrypted with a key of the customer's, over TLS with a certificate of one's own: read
@@ -645,6 +646,7 @@ def test_sse_c_is_not_sent_in_the_clear(s3, bucket, home, tmp_path):
     assert done.returncode == 1 and 'needs https' in done.stderr
 
 
+@pytest.mark.long                               # MinIO takes minutes to build
 def test_certificates_are_checked(secure, home, tmp_path):
     """Without the certificate there is no connection, and nothing is said to whoever answers."""
     url, _, _ = secure

@@ -10,6 +10,10 @@ import pytest
 from fake.any_key import AnyKeyServer
 from support.s3 import Minio
 
+# It takes minutes to build: the quick suite does without it.
+with_minio = pytest.mark.long
+
+
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
     """MinIO: versitygw tells of an old version when it was replaced and not when it was written."""
@@ -18,9 +22,9 @@ def server(tmp_path_factory):
     s.stop()
 
 
-@pytest.fixture(params=['minio', 'versitygw'])
-def each_server(request, server, s3):
-    return server if request.param == 'minio' else s3
+@pytest.fixture(params=[pytest.param('minio', marks=with_minio), 'versitygw'])
+def each_server(request, s3):
+    return request.getfixturevalue('server') if request.param == 'minio' else s3
 
 
 @pytest.fixture
@@ -74,6 +78,7 @@ def past(server, versioned, mount):
     return m, refs
 
 
+@with_minio
 def test_a_time_shows_the_bucket_as_it_was(past):
     m, refs = past
     for ref, files in refs.items():
@@ -82,6 +87,7 @@ def test_a_time_shows_the_bucket_as_it_was(past):
     assert tree(m / 'raw/t') == list(refs.values())[-1]
 
 
+@with_minio
 def test_a_moment_stays_what_it_was_while_the_bucket_goes_on(past, server, versioned):
     m, refs = past
     ref, files = list(refs.items())[-1]
@@ -94,6 +100,7 @@ def test_a_moment_stays_what_it_was_while_the_bucket_goes_on(past, server, versi
     assert tree(m / 'raw/t') == {'changed': b'later', 'deleted/later': b'back'}
 
 
+@with_minio
 def test_what_is_the_same_now_and_then_is_one_object(past):
     """One inode number and one copy in the cache, read now or then."""
     m, refs = past
@@ -105,11 +112,13 @@ def test_what_is_the_same_now_and_then_is_one_object(past):
     assert m.xattr('raw/t/kept', 'cached') == str(len(b'always the same'))
 
 
+@with_minio
 def test_before_the_first_object_the_table_is_empty(past, server):
     m, refs = past
     assert os.listdir(m / 'raw/t@2020-01-01') == []
 
 
+@with_minio
 def test_times_to_come_and_other_refs_do_not_exist(past):
     m, _ = past
     for ref in (stamp(time.time() + 3600), '0', '1', 'v1', 'main', '2020-13-01'):
@@ -118,6 +127,7 @@ def test_times_to_come_and_other_refs_do_not_exist(past):
     assert os.listdir(m / 'raw/t@') == []       # a bucket's moments are not counted
 
 
+@with_minio
 def test_a_version_that_has_expired_is_ENOENT_with_a_reason(past, server, versioned):
     m, refs = past
     ref = next(iter(refs))
@@ -152,6 +162,7 @@ def test_an_unversioned_bucket_has_no_past(each_server, mount, request):
         os.stat(m / ('raw/t@' + moment()))
 
 
+@with_minio
 def test_as_of_shows_a_versioned_bucket_at_that_time(past, mount, server, versioned):
     _, refs = past
     ref, files = list(refs.items())[0]

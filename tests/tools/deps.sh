@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing on a fresh Debian 12 machine. Quick when nothing is.
-# usage: deps.sh build|demo|check ...
+# usage: deps.sh build|demo|check|long ...
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
 #   check   linters, tools, engines that read, and servers of stores, for the tests
+#   long    what only `make check-long` needs: MinIO, which has versions of a bucket
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
 
@@ -146,7 +147,7 @@ need_azurite() {
     echo "$AZURITE_VERSION" >"$dir/.version"
 }
 
-[ $# -gt 0 ] || { sed -n '3,7s/^# //p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '3,8s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$TOOLS"
 for what in "$@"; do
     case "$what" in
@@ -166,12 +167,14 @@ for what in "$@"; do
         # Debian's PyTorch is seen by Debian's python3 only.
         need_venv venv-torch requirements-torch.txt --system-site-packages
         need_server versitygw "$VERSITYGW" "$VERSITYGW_VERSION"
-        need_server minio "$MINIO" "$MINIO_VERSION"
         need_server fake-gcs-server "$FAKE_GCS_SERVER" "$FAKE_GCS_SERVER_VERSION"
         need_azurite
         ;;
+    long)
+        need_server minio "$MINIO" "$MINIO_VERSION"
+        ;;
     *)
-        die "what is '$what'? build, demo or check"
+        die "what is '$what'? build, demo, check or long"
         ;;
     esac
 done
