@@ -350,220 +350,42 @@ static void board(struct train *t, struct flight *f)
     t->count++;
 }
 
-/* ---- joining ---- */
+/* ---- beginning ---- */
 
-/* What one call of flights_join has found, to be served and started when the lock is left. */
-struct joining {
-    struct object *object;
-    struct object_read *read;
-    uint64_t end;
-    size_t fetch_bytes;
-    bool ahead;          /* for prefetch */
-    struct flight *made; /* by made_next, in order of their bytes */
-    struct flight *made_last;
-    struct piece *landed; /* each with a reference to its flight */
-    unsigned failed;      /* pieces that there was no memory for */
-};
-
-static bool missing_locked(struct object *o, uint64_t granule) REQUIRES(o->lock)
-{
-    return !present_locked(o, granule) && !flight_at_locked(o, granule * GRANULE_BYTES);
-}
-
-/* The granules of a flight that would begin here: what it may bring, whatever is there already. */
-struct reach {
-    uint64_t first, last;
-    bool frozen; /* they come from the frozen file first */
-};
-
-/*
- * From the granule on: as far as it is wanted, and so much as one fetch brings. An object of one
- * block comes whole, and so does a block that is frozen. A flight is of one segment.
- */
-static struct reach reach_locked(struct object *o, const struct joining *j, uint64_t granule)
-    REQUIRES(o->lock)
-{
-    const struct segment *s = segment_of_locked(o, granule);
-    bool frozen = s && s->frozen_bytes;
-    uint64_t of_object = (o->size - 1) / GRANULE_BYTES;
-    uint64_t of_segment = granule / SEGMENT_GRANULES * SEGMENT_GRANULES + SEGMENT_GRANULES - 1;
-    uint64_t want = (j->end - 1) / GRANULE_BYTES;
-    uint64_t fetch = granule + j->fetch_bytes / GRANULE_BYTES - 1;
-    struct reach r = {.first = granule, .last = granule + BLOCK_GRANULES - 1, .frozen = frozen};
-    if (frozen || o->size <= BLOCK_BYTES) {
-        r.first = granule / BLOCK_GRANULES * BLOCK_GRANULES;
-        r.last = r.first + BLOCK_GRANULES - 1;
-    } else if ((want > fetch ? want : fetch) < r.last) {
-        r.last = want > fetch ? want : fetch;
-    }
-    if (r.last > of_segment)
-        r.last = of_segment;
-    if (r.last > of_object)
-        r.last = of_object;
-    return r;
-}
-
-/* A flight from the granule on, up to what is there already or on its way. */
-static struct flight *flight_new_locked(struct object *o, struct joining *j, uint64_t granule)
-    REQUIRES(o->lock)
+struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t length, bool frozen,
+                                 bool ahead)
 {
     struct flight *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    struct reach r = reach_locked(o, j, granule);
-    uint64_t first = granule, last = granule;
-    while (first > r.first && missing_locked(o, first - 1))
-        first--;
-    while (last < r.last && missing_locked(o, last + 1))
-        last++;
     f->object = object_ref(o);
-    f->offset = first * GRANULE_BYTES;
-    f->length = (size_t)((last - first) * GRANULE_BYTES + granule_length(o->size, last));
+    f->offset = offset;
+    f->length = length;
     f->refs = 1;
     f->wait.job.run = launch_run;
-    f->frozen = r.frozen;
-    f->ahead = j->ahead;
-    f->job.run = r.frozen ? flight_thaw : flight_write;
+    f->frozen = frozen;
+    f->ahead = ahead;
+    f->job.run = frozen ? flight_thaw : flight_write;
     f->next = o->flights;
     o->flights = f;
-    if (j->made_last)
-        j->made_last->made_next = f;
-    else
-        j->made = f;
-    j->made_last = f;
     return f;
 }
 
-/* NULL: out of memory, or nobody reads. */
-static struct piece *add_piece_locked(struct object *o, struct joining *j, uint64_t offset,
-                                      uint64_t end) REQUIRES(o->lock)
+void flights_start(struct flight *made)
 {
-    (void)o; /* whose lock guards the lists */
-    struct object_read *r = j->read;
-    if (!r)
-        return NULL;
-    struct piece *p = malloc(sizeof *p);
-    r->missing++;
-    if (!p) {
-        j->failed++;
-        return NULL;
-    }
-    *p = (struct piece){.read = r,
-                        .next_all = r->pieces,
-                        .offset = offset,
-                        .length = (size_t)(end - offset),
-                        .to = r->to + (offset - r->offset)};
-    r->pieces = p;
-    return p;
-}
-
-/* Where the granules that are in the file end. */
-static uint64_t present_end_locked(struct object *o, const struct joining *j, uint64_t offset)
-    REQUIRES(o->lock)
-{
-    uint64_t granule = offset / GRANULE_BYTES + 1;
-    while (granule * GRANULE_BYTES < j->end && present_locked(o, granule))
-        granule++;
-    uint64_t end = granule * GRANULE_BYTES;
-    return end < j->end ? end : j->end;
-}
-
-static void wait_for_locked(struct object *o, struct joining *j, struct flight *f, uint64_t offset,
-                            uint64_t end) REQUIRES(o->lock)
-{
-    struct piece *p = add_piece_locked(o, j, offset, end);
-    if (!p)
-        return;
-    p->flight = f;
-    if (f->state == FLIGHT_LANDED) {
-        f->refs++;
-        p->next = j->landed;
-        j->landed = p;
-    } else {
-        p->next = f->waiters;
-        f->waiters = p;
-    }
-}
-
-/* Finds one source for what begins at the offset; returns where that ends. */
-static uint64_t join_some_locked(struct object *o, struct joining *j, uint64_t offset)
-    REQUIRES(o->lock)
-{
-    if (present_locked(o, offset / GRANULE_BYTES)) {
-        uint64_t end = present_end_locked(o, j, offset);
-        struct piece *p = add_piece_locked(o, j, offset, end);
-        if (p) {
-            p->next = j->read->on_disk;
-            j->read->on_disk = p;
-        }
-        return end;
-    }
-    struct flight *f = flight_at_locked(o, offset);
-    if (!f)
-        f = flight_new_locked(o, j, offset / GRANULE_BYTES);
-    if (!f) {
-        if (j->read)
-            j->read->missing++;
-        j->failed++;
-        return j->end;
-    }
-    uint64_t end = flight_end(f) < j->end ? flight_end(f) : j->end;
-    wait_for_locked(o, j, f, offset, end);
-    return end;
-}
-
-static void settle(struct joining *j)
-{
-    while (j->landed) {
-        struct piece *p = j->landed;
-        struct flight *f = p->flight;
-        j->landed = p->next;
-        serve(p);
-        flight_unref(f);
-    }
     struct train train = {0};
-    while (j->made) {
-        struct flight *f = j->made;
-        j->made = f->made_next;
+    while (made) {
+        struct flight *f = made;
+        made = f->made_next;
         if (start(f))
             board(&train, f);
     }
     depart(&train);
-    struct err err = ERR_INIT;
-    for (; j->failed && j->read; j->failed--)
-        read_finish(j->read, err_set(&err, ENOMEM, "%s: out of memory", j->object->key), &err);
 }
 
-/* Who reads much at once knows what he wants; who reads little reads more of it soon. */
-static size_t usual_fetch(uint64_t length)
+void flight_serve(struct piece *p)
 {
-    return length >= FETCH_RANDOM_BYTES / 2 ? GRANULE_BYTES : FETCH_RANDOM_BYTES;
-}
-
-static void join(struct joining *j, uint64_t offset)
-{
-    struct object *o = j->object;
-    object_load_range(o, offset, j->end - offset);
-    WITH_LOCK (&o->lock) {
-        while (offset < j->end)
-            offset = join_some_locked(o, j, offset);
-    }
-    settle(j);
-}
-
-void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,
-                  size_t fetch_bytes)
-{
-    struct joining j = {.object = o,
-                        .read = r,
-                        .end = offset + length,
-                        .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length)};
-    join(&j, offset);
-}
-
-void flights_ahead(struct object *o, uint64_t offset, uint64_t length)
-{
-    struct joining j = {
-        .object = o, .end = offset + length, .fetch_bytes = GRANULE_BYTES, .ahead = true};
-    join(&j, offset);
+    struct flight *f = p->flight;
+    serve(p);
+    flight_unref(f);
 }

@@ -433,6 +433,18 @@ struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t
 
 /* The flight that brings what is at the offset, or NULL. */
 struct flight *flight_at_locked(struct object *o, uint64_t offset) REQUIRES(o->lock);
+/*
+ * A flight of whole granules of one block that nobody brings yet, for flights_start when the lock
+ * is left. NULL: out of memory.
+ */
+struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t length, bool frozen,
+                                 bool ahead) REQUIRES(o->lock);
+/* Starts a list (made_next, in order of their bytes): neighbours share a request. */
+void flights_start(struct flight *made);
+/* A piece of a flight that has landed; gives back the reference that it had to it. */
+void flight_serve(struct piece *p);
+
+/* join.c */
 
 /*
  * Finds a source for each granule of the range: the file, a flight under way, a new flight, which
