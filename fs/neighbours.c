@@ -27,16 +27,21 @@ void neighbours_done(struct neighbours *n)
 
 /* the job */
 
-/* Wants one file of the run. -EINPROGRESS: parked; other errors are for who opens it to see. */
-static int want(struct stream *t, uint32_t ordinal, uint64_t *size)
+/*
+ * Wants one file of the run; *missing: it was not there. -EINPROGRESS: parked; other errors are for
+ * who opens it to see.
+ */
+static int want(struct stream *t, uint32_t ordinal, uint64_t *size, bool *missing)
 {
     AUTO(object) struct object *o = NULL;
     struct table *table;
     struct node file = {.kind = NODE_FILE, .number = t->number, .ordinal = ordinal};
     *size = 0;
+    *missing = false;
     int rc = op_file_object(t->session, &file, &t->task, &table, &o, NULL);
     if (rc == 0 && object_size(o) <= BLOCK_BYTES) {
         *size = object_size(o);
+        *missing = !object_is_sealed(o);
         (void)prefetch_whole(t->prefetch, o); /* a guess */
     }
     return rc;
@@ -48,14 +53,14 @@ enum step { STEP_ON, STEP_PARKED, STEP_OVER };
 static enum step step(struct neighbours *n, struct stream *t)
 {
     uint64_t size;
-    bool more;
+    bool more, missing;
     WITH_LOCK (&n->lock) {
         more = t->prefetch && !n->ended && t->planned < t->target;
         t->busy = more;
     }
     if (!more)
         return STEP_OVER;
-    int rc = want(t, t->planned, &size);
+    int rc = want(t, t->planned, &size, &missing);
     if (rc == -EINPROGRESS)
         return STEP_PARKED;
     WITH_LOCK (&n->lock) {
@@ -64,6 +69,8 @@ static enum step step(struct neighbours *n, struct stream *t)
         else
             t->planned++;
         t->mean_bytes = (t->mean_bytes * 7 + size) / 8;
+        if (missing)
+            n->idle = 0;
     }
     return STEP_ON;
 }
@@ -154,14 +161,29 @@ static bool move_locked(struct neighbours *n, struct stream *t, uint32_t ordinal
     return due;
 }
 
+static void end_all_locked(struct neighbours *n) REQUIRES(n->lock)
+{
+    for (size_t i = 0; i < NEIGHBOURS_STREAMS; i++) {
+        struct stream *t = &n->streams[i];
+        t->target = t->planned; /* a job that is under way stops */
+        if (t->busy || t->number == 0)
+            continue;
+        t->number = 0;
+        n->live--;
+    }
+}
+
 void neighbours_opened(struct neighbours *n, const struct node *file, bool missed)
 {
     struct stream *due = NULL;
     if (!missed && !n->live)
         return;
     WITH_LOCK (&n->lock) {
+        n->idle = missed ? 0 : n->idle + 1;
         struct stream *t = find_locked(n, file);
-        if (t && move_locked(n, t, file->ordinal))
+        if (n->idle > NEIGHBOURS_IDLE_MAX)
+            end_all_locked(n);
+        else if (t && move_locked(n, t, file->ordinal))
             due = t;
         else if (!t && missed)
             begin_locked(n, file);

@@ -9,7 +9,8 @@
  * A *stream* is a place in a run that opens move through. It begins with an open that found its
  * file missing; an open near it is a hit and moves it on, also where several readers take turns
  * or come in another order. What is fetched ahead grows with the hits, in files and in bytes.
- * Readers of several places have a stream each. Where everything is cached no stream begins.
+ * Readers of several places have a stream each. Where everything is cached no stream begins, and
+ * those that are there end: opens cost nothing more then.
  *
  * The kernel asks the daemon at each open, whatever it reads by itself, so none is missed.
  *
@@ -34,12 +35,16 @@
 #define NEIGHBOURS_FILES_MAX 256
 #define NEIGHBOURS_BYTES_MAX (64 * MIB)
 
+/* Opens and files looked at in a row that missed nothing, after which streams end. */
+#define NEIGHBOURS_IDLE_MAX 1024
+
 struct session;
 
 struct neighbours {
     struct lock lock;
     _Atomic unsigned live; /* streams; changes under the lock */
     uint64_t clock;        /* lock */
+    unsigned idle;         /* lock; opens since something was missing */
     bool ended;            /* lock */
     struct stream {
         struct session *session;
