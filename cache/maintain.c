@@ -435,7 +435,9 @@ int cache_drop(struct cache *c, struct cache_report *out, struct err *err)
 {
     struct walk w = {.cache = c, .go_on = on_and_on};
     cache_settle(c); /* likewise */
+    upkeep_pause(c); /* nor what is only being checked */
     int rc = each_object(&w, true, drop, err);
+    upkeep_resume(c);
     if (rc == 0)
         *out = w.report;
     return rc;

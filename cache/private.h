@@ -229,6 +229,8 @@ struct cache {
     bool evicting;                 /* lock: somebody does */
     unsigned settling;             /* lock: calls of cache_settle, for which it flushes at once */
     bool upkeep_ending;            /* lock */
+    bool upkeep_busy;              /* lock: it holds an object */
+    unsigned upkeep_paused;        /* lock: calls of upkeep_pause */
     struct opened_queue opened;    /* lock: to be checked */
 };
 
@@ -496,6 +498,9 @@ uint64_t cache_high_water(struct cache *c);
 /* upkeep.c */
 
 void *upkeep_run(void *cache);
+/* Until upkeep_resume it holds no object; waits for the one that it holds. Blocks. */
+void upkeep_pause(struct cache *c) EXCLUDES(c->lock);
+void upkeep_resume(struct cache *c) EXCLUDES(c->lock);
 /* The object shall be checked soon: nobody has since the daemon began. */
 void upkeep_check(const struct object *o) EXCLUDES(o->cache->lock);
 void upkeep_check_locked(struct cache *c, const struct object *o) REQUIRES(c->lock);

@@ -47,34 +47,79 @@ void upkeep_check_locked(struct cache *c, const struct object *o)
     cond_signal(&c->due);
 }
 
-/* Sleeps unless the cache ends. True: it does. */
+void upkeep_pause(struct cache *c)
+{
+    WITH_LOCK (&c->lock) {
+        c->upkeep_paused++;
+        c->opened.missed = true; /* what it leaves unchecked now */
+        cond_signal(&c->due);
+        while (c->upkeep_busy)
+            cond_wait(&c->idle, &c->lock);
+    }
+}
+
+void upkeep_resume(struct cache *c)
+{
+    WITH_LOCK (&c->lock) {
+        c->upkeep_paused--;
+        cond_signal(&c->due);
+    }
+}
+
+static bool has_to_stop_locked(const struct cache *c) REQUIRES(c->lock)
+{
+    return c->upkeep_ending || (c->upkeep_busy && c->upkeep_paused);
+}
+
+/* Sleeps unless it has to stop what it does. True: it has. */
 static bool rest(struct cache *c, int64_t ms)
 {
-    bool ending;
+    bool stop;
     int64_t until = clock_mono_ms() + ms;
     WITH_LOCK (&c->lock) {
-        while (!c->upkeep_ending && cond_wait_until(&c->due, &c->lock, until))
+        while (!has_to_stop_locked(c) && cond_wait_until(&c->due, &c->lock, until))
             continue;
-        ending = c->upkeep_ending;
+        stop = has_to_stop_locked(c);
     }
-    return ending;
+    return stop;
+}
+
+/* Something with objects; waits while it is paused. False: the cache ends. */
+static bool begin_work(struct cache *c)
+{
+    bool ending;
+    WITH_LOCK (&c->lock) {
+        while (c->upkeep_paused && !c->upkeep_ending)
+            cond_wait(&c->due, &c->lock);
+        ending = c->upkeep_ending;
+        c->upkeep_busy = !ending;
+    }
+    return !ending;
+}
+
+static void end_work(struct cache *c)
+{
+    WITH_LOCK (&c->lock) {
+        c->upkeep_busy = false;
+        cond_broadcast(&c->idle);
+    }
 }
 
 static bool go_on(struct walk *w)
 {
     struct cache *c = w->cache;
     struct pace *p = w->arg;
-    bool ending;
+    bool stop;
     if (c->draining)
         return false; /* a mount that goes does not wait for this */
     if (w->report.bytes - p->at_bytes >= SCRUB_STEP_BYTES || clock_mono_ms() - p->at_ms > WORK_MS) {
-        ending = rest(c, REST_MS);
+        stop = rest(c, REST_MS);
         *p = (struct pace){.at_bytes = w->report.bytes, .at_ms = clock_mono_ms()};
-        return !ending;
+        return !stop;
     }
     WITH_LOCK (&c->lock)
-        ending = c->upkeep_ending;
-    return !ending;
+        stop = has_to_stop_locked(c);
+    return !stop;
 }
 
 /* Waits for the next one, or until it is time to save. False: neither. */
@@ -169,6 +214,19 @@ static void freeze_some(struct cache *c, struct rounds *r)
     r->freeze_at = clock_mono_ms() + (pause > FREEZE_MS_MAX ? FREEZE_MS_MAX : pause);
 }
 
+/* What is most urgent; `one` was opened. */
+static void step(struct walk *w, struct rounds *r, const struct opened *one)
+{
+    if (one)
+        (void)maintain_verify(w, &one->id, one->size); /* what is wrong is mended, or gone */
+    else if (r->missed)
+        check_missed(w, r);
+    else if (clock_mono_ms() >= r->freeze_at)
+        freeze_some(w->cache, r);
+    else if (clock_mono_ms() >= r->scrub_at)
+        scrub_some(w, r);
+}
+
 void *upkeep_run(void *arg)
 {
     struct cache *c = arg;
@@ -181,14 +239,11 @@ void *upkeep_run(void *arg)
     while (!is_ending(c)) {
         struct opened one;
         note_missed(c, &r);
-        if (next_opened(c, next_round(&r), &one))
-            (void)maintain_verify(&w, &one.id, one.size); /* what is wrong is mended, or gone */
-        else if (r.missed)
-            check_missed(&w, &r);
-        else if (clock_mono_ms() >= r.freeze_at)
-            freeze_some(c, &r);
-        else if (clock_mono_ms() >= r.scrub_at)
-            scrub_some(&w, &r);
+        bool opened = next_opened(c, next_round(&r), &one);
+        if (begin_work(c)) {
+            step(&w, &r, opened ? &one : NULL);
+            end_work(c);
+        }
         if (clock_mono_ms() >= r.save_at) {
             (void)uses_save(c->uses, NULL); /* tried again */
             r.save_at = clock_mono_ms() + SAVE_MS;
