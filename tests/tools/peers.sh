@@ -53,7 +53,7 @@ mountpoint() {
     local cargo sum log=$TOOLS/mountpoint.log
     sum=$(cat "$CRATE/Cargo.toml" "$CRATE/src/main.rs" | sha256sum | cut -c1-16)
     is_made mountpoint "$sum" && return
-    cargo=$(find_in cargo "$HOME/.cargo/bin" /root/.cargo/bin)
+    cargo=$(find_in cargo "$HOME/.cargo/bin")
     [ -n "$cargo" ] || { fail "mountpoint needs Rust's cargo"; return; }
     debian cmake libclang-dev libfuse-dev pkg-config || return
     say "building the file system of Mountpoint (half an hour)"
