@@ -116,11 +116,11 @@ static int model_back(struct open_ask *ask, struct open_way *way, struct err *er
         ask->found.sealed = ask->found.kept = false;
         return 0;
     }
+    a->file->users++; /* from here on it is not evicted, whoever else opens it */
     open_as_rival(a->world, a->file);
     way->backing = ++a->world->next_backing;
     way->object = (struct object *)(void *)a->file;
     a->world->backings++;
-    a->file->users++;
     return 0;
 }
 
