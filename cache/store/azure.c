@@ -196,14 +196,6 @@ static int azure_list(struct store *store, const struct store_list *req, struct 
                    EMPTY_PAGES_MAX);
 }
 
-/* An attempt whose answer was lost may have written the key: then it holds our bytes. */
-static bool holds_our_bytes(struct store *store, const char *key, struct slice data)
-{
-    AUTO(buf) struct buf there = {0};
-    buf_init(&there, data.n);
-    return store_read(store, key, &there, NULL, NULL) == 0 && slice_eq(buf_slice(&there), data);
-}
-
 static int azure_put_if_absent(struct store *store, const char *key, struct slice data,
                                struct err *err)
 {
@@ -222,8 +214,8 @@ static int azure_put_if_absent(struct store *store, const char *key, struct slic
     int rc = run(s, &q, &parts, err);
     if (rc != -ESTALE && rc != -EEXIST)
         return rc;
-    if (q.http.attempts > 1 && holds_our_bytes(store, key, data))
-        return 0;
+    if (q.http.attempts > 1 && store_holds(store, key, data))
+        return 0; /* by an attempt whose answer was lost */
     return azure_request_refuse(&q, EEXIST, "the key is there already", err);
 }
 

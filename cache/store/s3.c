@@ -215,14 +215,6 @@ static int s3_list_at(struct store *store, const struct store_list *req, int64_t
     return rc < 0 ? err_wrap(err, "bucket %s", s->bucket.name) : rc;
 }
 
-/* An attempt whose answer was lost may have written the key: then it holds our bytes. */
-static bool holds_our_bytes(struct store *store, const char *key, struct slice data)
-{
-    AUTO(buf) struct buf there = {0};
-    buf_init(&there, data.n);
-    return store_read(store, key, &there, NULL, NULL) == 0 && slice_eq(buf_slice(&there), data);
-}
-
 static int s3_put_if_absent(struct store *store, const char *key, struct slice data,
                             struct err *err)
 {
@@ -241,8 +233,8 @@ static int s3_put_if_absent(struct store *store, const char *key, struct slice d
     int rc = run(s, &q, &parts, err);
     if (rc != -ESTALE)
         return rc;
-    if (q.http.attempts > 1 && holds_our_bytes(store, key, data))
-        return 0;
+    if (q.http.attempts > 1 && store_holds(store, key, data))
+        return 0; /* by an attempt whose answer was lost */
     return s3_request_refuse(&q, EEXIST, "the key is there already", err);
 }
 

@@ -165,3 +165,10 @@ int store_read(struct store *s, const char *key, struct buf *out, struct store_i
         *info = first;
     return rc;
 }
+
+bool store_holds(struct store *s, const char *key, struct slice data)
+{
+    AUTO(buf) struct buf there = {0};
+    buf_init(&there, data.n);
+    return store_read(s, key, &there, NULL, NULL) == 0 && slice_eq(buf_slice(&there), data);
+}

@@ -234,4 +234,7 @@ int store_get_wait(struct store *s, struct store_get *req, struct err *err);
 int store_read(struct store *s, const char *key, struct buf *out, struct store_info *info,
                struct err *err);
 
+/* The key is there and has these bytes; false also where that cannot be seen. Blocks likewise. */
+bool store_holds(struct store *s, const char *key, struct slice data);
+
 #endif
