@@ -62,7 +62,11 @@ static void test_z85(void **state)
     buf_init(&out, KIB);
     assert_true(delta_z85_decode(SLICE_LIT("HelloWorld"), &out));
     assert_true(slice_eq(buf_slice(&out), SLICE_LIT("\x86\x4f\xd2\x6f\xb5\x59\xf7\x5b")));
-    static const char *const wrong[] = {"Hell", "HelloW", "Hel o", "Hel\"o", "#####"};
+    buf_reset(&out);
+    assert_true(delta_z85_decode(SLICE_LIT("Hello##093"), &out)); /* two bytes are missing */
+    assert_true(slice_eq(buf_slice(&out), SLICE_LIT("\x86\x4f\xd2\x6f\x03\0")));
+    static const char *const wrong[] = {"Hell",  "HelloW", "Hel o", "Hel\"o",
+                                        "####%", "#####",  "##%%%", "##093Hello"};
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
         assert_false(delta_z85_decode(slice_of(wrong[i]), &out));
     assert_false(delta_z85_decode(SLICE_LIT("Hel\0o"), &out));
