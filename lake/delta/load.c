@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "lake/delta/checkpoint.h"
+#include "lake/delta/checksum.h"
 #include "lake/delta/protocol.h"
 #include "lake/delta/runs.h"
 
@@ -16,6 +17,9 @@
 /* Actions on one base: this, or a quarter of its files. */
 #define PATCH_ACTIONS_MAX 10000
 
+/* Starts that are tried where what comes out is not what the version's checksums say. */
+#define WRONG_STARTS_MAX 3
+
 /* One load on its way. */
 struct load {
     const struct delta_table *table;
@@ -23,7 +27,20 @@ struct load {
     const struct version *version; /* that is asked for */
     struct delta_log log;          /* read when something has to be made */
     bool has_log;
-    bool checkpoint_unread; /* the last one that was tried is damaged, or of an unread kind */
+    int64_t log_from;  /* of the log that was read: its first version */
+    bool commits_only; /* compacted ones were of no use */
+
+    /* Why the last try failed, where another one may do. */
+    bool checkpoint_unread; /* it is damaged, or of an unread kind */
+    bool compacted_unread;
+    bool compacted_used; /* whatever became of it */
+    bool wrong_sums;     /* another state than the version's checksums say */
+};
+
+/* A version whose run is to be made, and its checksums, asked for meanwhile. */
+struct target {
+    const struct version *version;
+    struct delta_checksum_get sums;
 };
 
 /*
@@ -51,13 +68,31 @@ static int open_run(const struct load *l, const char *name, const struct version
     return 0;
 }
 
-static int need_log(struct load *l, struct err *err)
+/* Reads what the log has of that version and later ones. */
+static int need_log(struct load *l, int64_t from, struct err *err)
 {
-    if (l->has_log)
+    if (l->has_log && l->log_from <= from)
         return 0;
-    int rc = delta_log_read(&l->log, l->table->store, l->table->prefix, NULL, err);
+    delta_log_done(&l->log);
+    delta_log_init(&l->log);
+    int rc =
+        delta_log_read(&l->log, l->table->store, l->table->prefix, from > 0 ? &from : NULL, err);
     l->has_log = rc == 0;
+    l->log_from = from;
     return rc;
+}
+
+static void target_done(struct target *t)
+{
+    delta_checksum_done(&t->sums);
+}
+DEFINE_AUTO_DONE(target, struct target, target_done)
+
+static void target_init(struct target *t, const struct load *l, const struct version *version)
+{
+    *t = (struct target){.version = version};
+    delta_checksum_start(&t->sums, l->table->store, l->table->prefix,
+                         delta_log_checksum(&l->log, version->number));
 }
 
 /* Is the version in the log still the one that the history has? */
@@ -79,18 +114,44 @@ static int check_version(const struct load *l, const struct version *version, st
     return 0;
 }
 
-static int replay_commits(const struct load *l, struct delta_replay *r, int64_t first, int64_t last,
+/* A plan on its way through the reader. */
+struct way {
+    struct delta_plan plan;
+    size_t at;
+};
+
+static const struct delta_log_file *next_of_way(void *arg)
+{
+    struct way *way = arg;
+    return way->at < way->plan.n ? way->plan.at[way->at++] : NULL;
+}
+
+static int replay_way(struct load *l, struct delta_replay *r, struct way *way, struct err *err)
+{
+    const struct delta_table *t = l->table;
+    struct delta_ahead_options options = {t->store, t->prefix, next_of_way, way, 0};
+    const struct delta_log_file *file = NULL;
+    AUTO(delta_ahead) struct delta_ahead *ahead = delta_ahead_new(&options, err);
+    if (!ahead)
+        return -err->code;
+    int rc;
+    while ((rc = delta_ahead_file(ahead, &file, err)) > 0)
+        if ((rc = delta_replay_commit(r, ahead, file, err)) < 0)
+            break;
+    l->compacted_unread = rc < 0 && file && file->name.kind == DELTA_NAME_COMPACTED;
+    return rc;
+}
+
+static int replay_commits(struct load *l, struct delta_replay *r, int64_t first, int64_t last,
                           struct err *err)
 {
-    for (int64_t v = first; v <= last; v++)
-        if (!delta_log_commit(&l->log, v))
-            return err_set(err, ENOENT, "the commit of version %lld is missing", (long long)v);
-    for (int64_t v = first; v <= last; v++) {
-        int rc = delta_replay_commit(r, delta_log_commit(&l->log, v), err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    struct way way = {.plan.max = VERSIONS_MAX};
+    int rc = delta_log_plan(&l->log, first, last, l->commits_only, &way.plan, err);
+    l->compacted_used = (int64_t)way.plan.n < last - first + 1;
+    if (rc == 0)
+        rc = replay_way(l, r, &way, err);
+    vec_done(&way.plan);
+    return rc;
 }
 
 /* Are there live files with deletion vectors in a run? */
@@ -124,13 +185,40 @@ static int name_run(char name[DELTA_RUN_NAME_BYTES], const struct run *base, int
 }
 
 /*
- * Writes the run of what was replayed and opens it. It is written under a name of its own, so that
- * loads side by side never write one file, and gets its name after it was seen that it is whole and
- * that no live file has deletion vectors.
+ * Is the state that was made the one that the version's checksums tell of? They are no part of the
+ * commit: those of another table, which stood here before, say nothing.
  */
-static int write_run(const struct load *l, struct delta_replay *r, struct run *base,
-                     const struct version *version, struct run **out, struct err *err)
+static int check_sums(struct load *l, struct target *t, const struct delta_state *state,
+                      const struct run *base, const struct run *run, struct err *err)
 {
+    struct delta_checksum sums;
+    if (run_shares_keys(run) || (base && run_shares_keys(base)) ||
+        !delta_checksum_wait(&t->sums, &sums) || !slice_is(state->metadata.id, sums.table_id))
+        return 0;
+    uint64_t files = run_files(run), bytes = run_bytes(run);
+    if (base) {
+        files += run_files(base) - run_removed_files(run);
+        bytes += run_bytes(base) - run_removed_bytes(run);
+    }
+    l->wrong_sums = files != (uint64_t)sums.files || bytes != (uint64_t)sums.bytes;
+    return l->wrong_sums
+               ? err_set(err, EIO,
+                         "%s tells of %lld files with %lld bytes, the log of %llu with %llu: the "
+                         "table is damaged",
+                         t->sums.key.data, (long long)sums.files, (long long)sums.bytes,
+                         (unsigned long long)files, (unsigned long long)bytes)
+               : 0;
+}
+
+/*
+ * Writes the run of what was replayed and opens it. It is written under a name of its own, so that
+ * loads side by side never write one file, and gets its name after it was seen that it is whole,
+ * that it is what the checksums say, and that no live file has deletion vectors.
+ */
+static int write_run(struct load *l, struct delta_replay *r, struct run *base, struct target *t,
+                     struct run **out, struct err *err)
+{
+    const struct version *version = t->version;
     char name[DELTA_RUN_NAME_BYTES], aside[DELTA_RUN_NAME_BYTES];
     AUTO(buf) struct buf meta = {0};
     AUTO(run) struct run *run = NULL;
@@ -149,6 +237,8 @@ static int write_run(const struct load *l, struct delta_replay *r, struct run *b
     rc = run_open(l->table->dirfd, aside, &run, err);
     if (rc == 0 && r->has_dvs)
         rc = check_dvs(run, err);
+    if (rc == 0)
+        rc = check_sums(l, t, r->state, base, run, err);
     if (rc == 0 && renameat(l->table->dirfd, aside, l->table->dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
     if (rc < 0) {
@@ -176,47 +266,68 @@ static int replay_from(struct load *l, const struct delta_log_file *checkpoint, 
 
 /* Makes the base of a version from one start. */
 static int make_base_from(struct load *l, const struct delta_log_file *checkpoint,
-                          const struct version *version, struct run **out, struct err *err)
+                          struct target *target, struct run **out, struct err *err)
 {
+    int64_t version = target->version->number;
     AUTO(delta_state) struct delta_state state, again;
     AUTO(delta_replay) struct delta_replay r = {0}, second = {0};
     delta_state_init(&state);
     delta_state_init(&again);
     int rc = delta_replay_init(&r, l->table, NULL, &state, err);
     if (rc == 0)
-        rc = replay_from(l, checkpoint, version->number, &r, err);
+        rc = replay_from(l, checkpoint, version, &r, err);
     if (rc == 0)
         rc = check_gate(&state, err);
     if (rc < 0)
         return rc;
     if (!r.moved)
-        return write_run(l, &r, NULL, version, out, err);
+        return write_run(l, &r, NULL, target, out, err);
     rc = delta_replay_init(&second, l->table, &state.columns, &again, err);
     if (rc == 0)
-        rc = replay_from(l, checkpoint, version->number, &second, err);
-    return rc < 0 ? rc : write_run(l, &second, NULL, version, out, err);
+        rc = replay_from(l, checkpoint, version, &second, err);
+    return rc < 0 ? rc : write_run(l, &second, NULL, target, out, err);
+}
+
+/* The next start to try after one that failed; false where its error stands. */
+static bool next_start(struct load *l, const struct delta_log_file **checkpoint, int *wrong)
+{
+    if (l->compacted_unread || (l->wrong_sums && l->compacted_used)) {
+        l->commits_only = true; /* the same again, without them */
+        return true;
+    }
+    if (!*checkpoint || !(l->checkpoint_unread || (l->wrong_sums && ++*wrong < WRONG_STARTS_MAX)))
+        return false;
+    *checkpoint = delta_log_checkpoint_after(&l->log, *checkpoint);
+    return true;
+}
+
+static void forget_failure(struct load *l)
+{
+    l->checkpoint_unread = l->compacted_unread = l->compacted_used = l->wrong_sums = false;
 }
 
 /*
- * Makes the base of a version. From the newest checkpoint, or, where that is damaged or of a kind
- * that is not read, from an older one or the first commit, as long as the log reaches.
+ * Makes the base of a version. From the newest checkpoint, or, where that is damaged, of a kind
+ * that is not read, or gives another state than the version's checksums tell of, from an older one
+ * or the first commit, as long as the log reaches.
  */
 static int make_base(struct load *l, const struct version *version, struct run **out,
                      struct err *err)
 {
-    int64_t ceiling = version->number;
+    AUTO(target) struct target target;
     struct err first = ERR_INIT;
+    int wrong = 0;
+    const struct delta_log_file *checkpoint = delta_log_checkpoint(&l->log, version->number);
+    target_init(&target, l, version);
     for (;;) {
-        const struct delta_log_file *checkpoint = delta_log_checkpoint(&l->log, ceiling);
         struct err e = ERR_INIT;
-        l->checkpoint_unread = false;
-        if (make_base_from(l, checkpoint, version, out, &e) == 0)
+        forget_failure(l);
+        if (make_base_from(l, checkpoint, &target, out, &e) == 0)
             return 0;
         if (!first.code)
             first = e;
-        if (!l->checkpoint_unread) /* what an older start is missing is not the reason */
+        if (!next_start(l, &checkpoint, &wrong)) /* what an older start is missing is no reason */
             return err_copy(err, e.code == ENOENT ? &first : &e);
-        ceiling = checkpoint->name.version - 1;
     }
 }
 
@@ -234,7 +345,7 @@ static int note_state(void *arg, const struct delta_action *action, struct err *
  * A patch may pass over a checkpoint without reading its files, but not over one that a load
  * without the base would refuse: what a version is must not hang on which runs are there.
  */
-static int check_passed(const struct load *l, int64_t base_version, struct err *err)
+static int check_passed(struct load *l, int64_t base_version, struct err *err)
 {
     const struct delta_table *t = l->table;
     const struct delta_log_file *file = delta_log_checkpoint(&l->log, l->version->number);
@@ -248,13 +359,14 @@ static int check_passed(const struct load *l, int64_t base_version, struct err *
     return rc == 0 && seen[0] && seen[1] ? 0 : -EAGAIN;
 }
 
-/* -EAGAIN where a patch on that base is not the way: a base is made then. */
-static int make_patch(const struct load *l, struct run *base, int64_t base_version,
-                      struct run **out, struct err *err)
+static int try_patch(struct load *l, struct run *base, int64_t base_version, struct run **out,
+                     struct err *err)
 {
+    AUTO(target) struct target target = {0};
     AUTO(delta_state) struct delta_state before, state;
     AUTO(delta_replay) struct delta_replay r = {0};
     const struct delta_state *s = &state;
+    target_init(&target, l, l->version);
     delta_state_init(&before);
     delta_state_init(&state);
     int rc = delta_state_parse(run_meta(base), &before, err);
@@ -275,7 +387,24 @@ static int make_patch(const struct load *l, struct run *base, int64_t base_versi
         !delta_columns_equal(&before.columns, &s->columns) ||
         !slice_eq(before.metadata.id, s->metadata.id))
         return -EAGAIN;
-    return write_run(l, &r, base, l->version, out, err);
+    return write_run(l, &r, base, &target, out, err);
+}
+
+/*
+ * -EAGAIN where a patch on that base is not the way: a base is made then. So it is where the sums
+ * are wrong: the base may be.
+ */
+static int make_patch(struct load *l, struct run *base, int64_t base_version, struct run **out,
+                      struct err *err)
+{
+    forget_failure(l);
+    int rc = try_patch(l, base, base_version, out, err);
+    if (rc < 0 && l->compacted_unread) {
+        forget_failure(l);
+        l->commits_only = true;
+        rc = try_patch(l, base, base_version, out, err);
+    }
+    return rc < 0 && l->wrong_sums ? -EAGAIN : rc;
 }
 
 /* Opens the base of a version where it counts; *out NULL where it does not. */
@@ -379,11 +508,11 @@ static int make(struct load *l, const struct delta_runs *found, struct snapshot 
     AUTO(run) struct run *base = NULL;
     AUTO(run) struct run *patch = NULL;
     int64_t number = 0;
-    int rc = need_log(l, err);
+    int rc = find_base(l, found, &base, &number, err);
+    if (rc == 0)
+        rc = need_log(l, base ? number : 0, err);
     if (rc == 0)
         rc = check_version(l, l->version, err);
-    if (rc == 0)
-        rc = find_base(l, found, &base, &number, err);
     if (rc < 0)
         return rc;
     if (!base)
@@ -397,7 +526,9 @@ static int make(struct load *l, const struct delta_runs *found, struct snapshot 
             return err_copy(err, &e);
         run_unref(STEAL(base));
     }
-    rc = make_base(l, l->version, &base, err);
+    rc = need_log(l, 0, err);
+    if (rc == 0)
+        rc = make_base(l, l->version, &base, err);
     return rc < 0 ? rc : take_snapshot(&base, NULL, out, err);
 }
 

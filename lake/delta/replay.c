@@ -2,7 +2,6 @@
 #include "lake/delta/replay.h"
 
 #include "lake/delta/checkpoint.h"
-#include "lake/delta/object.h"
 
 int delta_replay_init(struct delta_replay *r, const struct delta_table *table,
                       const struct delta_columns *fixed, struct delta_state *state, struct err *err)
@@ -125,26 +124,23 @@ static void next_commit(struct delta_replay *r)
     r->seq = ((r->seq >> 32) + 1) << 32;
 }
 
-int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err)
+int delta_replay_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                        const struct delta_log_file *file, struct err *err)
 {
-    AUTO(buf) struct buf key = {0};
-    AUTO(delta_lines) struct delta_lines lines;
     struct slice line;
     struct delta_action action;
     int rc;
-    buf_init(&key, KEY_BYTES_MAX);
-    delta_log_key(&key, r->table->prefix, &file->name);
-    delta_lines_init(&lines, r->table->store, key.data, file->size, DELTA_WINDOW_BYTES);
-    r->version = file->name.version;
+    r->version = file->name.last;
     next_commit(r);
-    while ((rc = delta_lines_next(&lines, &line, err)) > 0) {
+    while ((rc = delta_ahead_line(ahead, &line, err)) > 0) {
         arena_reset(&r->arena);
         r->seq++;
         rc = delta_action_parse(line, &r->arena, &action, err);
         if (rc == 0)
             rc = apply(r, &action, err);
         if (rc < 0)
-            return err_wrap(err, "%s: line %llu", key.data, (unsigned long long)lines.number);
+            return err_wrap(err, "%s: line %llu", delta_ahead_key(ahead),
+                            (unsigned long long)delta_ahead_number(ahead));
     }
     return rc;
 }

@@ -11,7 +11,7 @@
 #ifndef LAKE_DELTA_REPLAY_H
 #define LAKE_DELTA_REPLAY_H
 
-#include "lake/delta/log.h"
+#include "lake/delta/ahead.h"
 #include "lake/delta/state.h"
 #include "lake/index/build.h"
 
@@ -56,7 +56,8 @@ DEFINE_AUTO_DONE(delta_replay, struct delta_replay, delta_replay_done)
 int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file *file,
                             struct err *err);
 
-/* A commit; in order. */
-int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err);
+/* A commit, or compacted ones, from a reader that is at its first line; in order. */
+int delta_replay_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                        const struct delta_log_file *file, struct err *err);
 
 #endif

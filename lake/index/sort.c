@@ -30,7 +30,8 @@ struct part {
     struct slice record; /* the next one, in the window */
 };
 
-/* A record in memory, and the bytes of its order that decide now (zeros without sorter_by_bytes). */
+/* A record in memory, and the bytes of its order that decide now (zeros without sorter_by_bytes).
+ */
 struct slot {
     uint64_t bytes;
     uint32_t offset, zero;
@@ -76,8 +77,7 @@ struct sorter *sorter_new(int dirfd, size_t memory_bytes,
     return s;
 }
 
-void sorter_by_bytes(struct sorter *s,
-                     bool (*bytes)(struct slice record, size_t at, uint64_t *out))
+void sorter_by_bytes(struct sorter *s, bool (*bytes)(struct slice record, size_t at, uint64_t *out))
 {
     assert(s->n == 0 && s->parts.n == 0);
     s->bytes = bytes;
@@ -161,9 +161,9 @@ static bool next_bytes(const struct sorter *s, struct slot *at, size_t n, size_t
 }
 
 /*
- * Quicksort by eight bytes of the order at a time: what has smaller ones, what has equal ones, which
- * is sorted by the bytes that follow, and what has greater ones. `budget` bounds the depth: input
- * that is made to be split badly is left to a sort that cannot be.
+ * Quicksort by eight bytes of the order at a time: what has smaller ones, what has equal ones,
+ * which is sorted by the bytes that follow, and what has greater ones. `budget` bounds the depth:
+ * input that is made to be split badly is left to a sort that cannot be.
  */
 static void sort_slots(const struct sorter *s, struct slot *at, size_t n, size_t from,
                        unsigned budget)
