@@ -315,7 +315,8 @@ static void find_way(const struct delta_log *log, int64_t first, struct step *st
         steps[i] = (struct step){delta_log_commit(log, version), steps[i + 1].files + 1};
         for (; c > 0 && compacted->at[c - 1].name.version >= version; c--) {
             const struct delta_log_file *file = &compacted->at[c - 1];
-            if (file->name.version > version || file->name.last > last)
+            if (file->name.version > version || file->name.last > last || version == 0 ||
+                file->size > DELTA_COMPACTED_BYTES_MAX)
                 continue;
             uint32_t files = steps[file->name.last - first + 1].files + 1;
             if (files < steps[i].files)

@@ -102,6 +102,9 @@ const struct delta_log_file *delta_log_checkpoint_after(const struct delta_log *
 /* The checksums of a version; NULL where there are none. */
 const struct delta_log_file *delta_log_checksum(const struct delta_log *log, int64_t version);
 
+/* Larger compacted ones are passed over: what they name is counted in memory. */
+#define DELTA_COMPACTED_BYTES_MAX (16 * MIB)
+
 /* Files to be read one behind the other, grown by vec_push; borrowed from a log. */
 struct delta_plan {
     const struct delta_log_file **at;
@@ -110,7 +113,8 @@ struct delta_plan {
 
 /*
  * The fewest files that say what commits [first, last] say, appended to out: commits, and compacted
- * ones unless `commits_only`. -ENOENT where a commit is missing, compacted or not: such a log is
+ * ones unless `commits_only` (none that begins the table: the columns of its files would not be
+ * known). -ENOENT where a commit is missing, compacted or not: such a log is
  * not whole.
  */
 int delta_log_plan(const struct delta_log *log, int64_t first, int64_t last, bool commits_only,

@@ -83,7 +83,7 @@ static int write_file(struct resolver *r, struct slice record, struct err *err)
                       .size = f.head.size,
                       .mtime_ms = f.head.mtime_ms,
                       .version = f.head.version,
-                      .flags = flags & (ENTRY_BUILT | ENTRY_RENAMED)};
+                      .flags = flags & ENTRY_ALL};
     int rc = buf_check(&r->last, err);
     if (rc == 0)
         rc = buf_check(&r->path, err);
@@ -219,6 +219,8 @@ static int take(struct resolver *r, struct slice record, struct err *err)
                                "two files of one path, with %llu and %llu bytes: %.*s",
                                (unsigned long long)p.head.size, (unsigned long long)f.head.size,
                                SLICE_FMT(buf_slice(&r->path)));
+            if (!slice_eq(p.extra, f.extra))
+                return refused(r, "two files of one path that differ in what is deleted", err);
             return add_alias(r, &f, err);
         }
     }
