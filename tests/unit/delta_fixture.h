@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small Delta table in a directory, with the driver over it. Include after cmocka. */
+/* A Delta table in a directory, written by hand, and its driver. For tests. */
 #ifndef TESTS_UNIT_DELTA_FIXTURE_H
 #define TESTS_UNIT_DELTA_FIXTURE_H
 
-#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
@@ -83,6 +87,38 @@ static inline void commit(struct fixture *f, int version, const char *text, time
     (void)snprintf(name, sizeof name, "%020d.json", version);
     assert_int_equal(file_replace(f->table_fd, name, slice_of(text), 0600, &f->err), 0);
     assert_int_equal(utimensat(f->table_fd, name, times, 0), 0);
+}
+
+static inline int list_path(void *arg, const struct entry *entry)
+{
+    struct buf *out = arg;
+    buf_addf(out, "%s%.*s", out->len ? " " : "", SLICE_FMT(entry->path));
+    return 0;
+}
+
+/* The paths of a version, and whether it is a patch; or the error. */
+static inline int load(struct fixture *f, const struct history *h, size_t position, struct buf *out,
+                       bool *patch)
+{
+    AUTO(snapshot) struct snapshot *s = NULL;
+    buf_reset(out);
+    f->err = (struct err)ERR_INIT;
+    int rc = delta_ops.load(f->driver, h, position, &s, &f->err);
+    if (rc < 0)
+        return rc;
+    *patch = snapshot_patch(s) != NULL;
+    return snapshot_each_file(s, list_path, out, &f->err);
+}
+
+static inline void check_load(struct fixture *f, const struct history *h, size_t position,
+                              const char *want, bool want_patch)
+{
+    AUTO(buf) struct buf out;
+    bool patch = false;
+    buf_init(&out, KIB);
+    assert_int_equal(load(f, h, position, &out, &patch), 0);
+    assert_string_equal(out.data ? out.data : "", want);
+    assert_int_equal(patch, want_patch);
 }
 
 static inline struct history *history(struct fixture *f, struct history *previous)

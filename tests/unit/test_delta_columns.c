@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What versions say of their files' columns and rows: which are as stored, since when, and why. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include <dirent.h>
 
 #include "lake/delta/deletion_vector.h"
 #include "lake/format/roaring.h"
@@ -39,7 +35,7 @@ static int list_file(void *arg, const struct entry *e)
     return 0;
 }
 
-static struct snapshot *load(struct fixture *f, int64_t version)
+static struct snapshot *snapshot_of(struct fixture *f, int64_t version)
 {
     AUTO(history) struct history *h = history(f, NULL);
     struct snapshot *s = NULL;
@@ -54,7 +50,7 @@ static struct snapshot *load(struct fixture *f, int64_t version)
 /* The files of a version: `!` as stored, `?` not proven, `-` rows are deleted; times in ms. */
 static void check_files(struct fixture *f, int64_t version, const char *want)
 {
-    AUTO(snapshot) struct snapshot *s = load(f, version);
+    AUTO(snapshot) struct snapshot *s = snapshot_of(f, version);
     AUTO(buf) struct buf out;
     buf_init(&out, MIB);
     assert_int_equal(snapshot_each_file(s, list_file, &out, &f->err), 0);
@@ -101,8 +97,8 @@ static void test_changed(void **state)
         }
         forget(f);
     }
-    AUTO(snapshot) struct snapshot *before = load(f, 0);
-    AUTO(snapshot) struct snapshot *after = load(f, 1);
+    AUTO(snapshot) struct snapshot *before = snapshot_of(f, 0);
+    AUTO(snapshot) struct snapshot *after = snapshot_of(f, 1);
     assert_null(snapshot_patch(after)); /* base and patch have the same columns */
 }
 
@@ -206,7 +202,7 @@ static void test_deletes(void **state)
     check_files(f, 2, "a!@8 ");
     check_files(f, 1, "a?-@200000 ");
     check_files(f, 0, "a!@8 ");
-    AUTO(snapshot) struct snapshot *s = load(f, 1);
+    AUTO(snapshot) struct snapshot *s = snapshot_of(f, 1);
     AUTO(buf) struct buf scratch;
     AUTO(roaring) struct roaring *r = NULL;
     struct entry e;
@@ -255,7 +251,7 @@ static void test_mapped(void **state)
     check_files(f, 1, "a?@200000 ");
     check_files(f, 2, "a?@300000 b?@300000 ");
     for (int i = 0; i < 3; i++) {
-        AUTO(snapshot) struct snapshot *s = load(f, i);
+        AUTO(snapshot) struct snapshot *s = snapshot_of(f, i);
         AUTO(shape) struct shape *shape = NULL;
         assert_int_equal(delta_ops.shape(snapshot_meta(s), &shape, &f->err), 0);
         assert_int_equal(shape->fields_n, 2);

@@ -1,46 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Delta driver as a whole, over small tables in a directory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "tests/unit/delta_fixture.h"
 
-#include <cmocka.h>
+#include <dirent.h>
 
 #include "base/json.h"
 #include "lake/delta/runs.h"
-#include "tests/unit/delta_fixture.h"
-
-static int list_path(void *arg, const struct entry *entry)
-{
-    struct buf *out = arg;
-    buf_addf(out, "%s%.*s", out->len ? " " : "", SLICE_FMT(entry->path));
-    return 0;
-}
-
-/* The paths of a version, and whether it is a patch; or the error. */
-static int load(struct fixture *f, const struct history *h, size_t position, struct buf *out,
-                bool *patch)
-{
-    AUTO(snapshot) struct snapshot *s = NULL;
-    buf_reset(out);
-    f->err = (struct err)ERR_INIT;
-    int rc = delta_ops.load(f->driver, h, position, &s, &f->err);
-    if (rc < 0)
-        return rc;
-    *patch = snapshot_patch(s) != NULL;
-    return snapshot_each_file(s, list_path, out, &f->err);
-}
-
-static void check_load(struct fixture *f, const struct history *h, size_t position,
-                       const char *want, bool want_patch)
-{
-    AUTO(buf) struct buf out;
-    bool patch = false;
-    buf_init(&out, KIB);
-    assert_int_equal(load(f, h, position, &out, &patch), 0);
-    assert_string_equal(out.data ? out.data : "", want);
-    assert_int_equal(patch, want_patch);
-}
 
 static size_t count_runs(const struct fixture *f)
 {
