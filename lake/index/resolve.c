@@ -233,8 +233,8 @@ static int take(struct resolver *r, struct slice record, struct err *err)
     return rc < 0 ? rc : buf_check(&r->pending, err);
 }
 
-int resolve_files(struct sorter *files, struct patch *patch, int dirfd, struct run_writer *w,
-                  struct err *err)
+int resolve_files(const struct resolve_source *files, struct patch *patch, int dirfd,
+                  struct run_writer *w, struct err *err)
 {
     AUTO(resolver) struct resolver r;
     resolver_init(&r);
@@ -243,7 +243,7 @@ int resolve_files(struct sorter *files, struct patch *patch, int dirfd, struct r
     r.dirfd = dirfd;
     struct slice record;
     int rc;
-    while ((rc = sorter_next(files, &record, err)) == 1)
+    while ((rc = files->next(files->arg, &record, err)) == 1)
         if ((rc = take(&r, record, err)) < 0)
             return rc;
     if (rc == 0)
