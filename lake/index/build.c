@@ -297,7 +297,7 @@ static void judge(const struct index_build *b, struct file_head *head, struct sl
 }
 
 /* The next file that counts, in order: a struct resolve_source's. */
-static int next_live(void *arg, struct slice *out, struct err *err)
+static int next_live(void *arg, struct file_record *out, struct err *err)
 {
     struct index_build *b = arg;
     struct slice record;
@@ -309,10 +309,8 @@ static int next_live(void *arg, struct slice *out, struct err *err)
         if (f.head.flags & FILE_BAD)
             return check_path(f.raw, err);
         judge(b, &f.head, f.extra);
-        file_record_format(&b->record, &f);
-        *out = buf_slice(&b->record);
-        rc = buf_check(&b->record, err);
-        return rc < 0 ? rc : 1;
+        *out = f;
+        return 1;
     }
     return rc;
 }

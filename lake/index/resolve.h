@@ -3,12 +3,13 @@
 #ifndef LAKE_INDEX_RESOLVE_H
 #define LAKE_INDEX_RESOLVE_H
 
+#include "lake/index/file_record.h"
 #include "lake/index/patch.h"
 #include "lake/index/sort.h"
 
-/* Records of lake/index/file_record.h, in order, each until the next call: 1, 0 at the end. */
+/* Files in order (file_record_compare), each until the next call: 1, 0 at the end. */
 struct resolve_source {
-    int (*next)(void *arg, struct slice *record, struct err *err);
+    int (*next)(void *arg, struct file_record *file, struct err *err);
     void *arg;
 };
 

@@ -165,6 +165,24 @@ static bool next_bytes(const struct sorter *s, struct slot *at, size_t n, size_t
 }
 
 /*
+ * Moves the slots of [from, n) whose bytes compare so with the pivot to the front; where the others
+ * begin. Without a branch that depends on them: nothing could predict it.
+ */
+enum comparison { LESS, SAME };
+static inline __attribute__((always_inline)) size_t split(struct slot *at, size_t from, size_t n,
+                                                          enum comparison how, uint64_t pivot)
+{
+    size_t end = from;
+    for (size_t i = from; i < n; i++) {
+        struct slot one = at[i];
+        at[i] = at[end];
+        at[end] = one;
+        end += how == LESS ? one.bytes < pivot : one.bytes == pivot;
+    }
+    return end;
+}
+
+/*
  * Quicksort by eight bytes of the order at a time: what has smaller ones, what has equal ones,
  * which is sorted by the bytes that follow, and what has greater ones. `budget` bounds the depth:
  * input that is made to be split badly is left to a sort that cannot be.
@@ -178,19 +196,8 @@ static void sort_slots(const struct sorter *s, struct slot *at, size_t n, size_t
             return;
         }
         uint64_t pivot = median(at[0].bytes, at[n / 2].bytes, at[n - 1].bytes);
-        size_t less = 0, same = 0, greater = n; /* at[less..same) are equal, from greater on more */
-        while (same < greater) {
-            struct slot one = at[same];
-            if (one.bytes < pivot) {
-                at[same++] = at[less];
-                at[less++] = one;
-            } else if (one.bytes > pivot) {
-                at[same] = at[--greater];
-                at[greater] = one;
-            } else {
-                same++;
-            }
-        }
+        size_t less = split(at, 0, n, LESS, pivot);
+        size_t greater = split(at, less, n, SAME, pivot);
         sort_slots(s, at, less, from, budget - 1);
         sort_slots(s, at + greater, n - greater, from, budget - 1);
         at += less;
