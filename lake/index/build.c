@@ -342,6 +342,7 @@ static int build(struct index_build *b, struct patch *patch, const char *name, s
     if (!w)
         return err ? -err->code : -EIO;
     rc = resolve_files(&source, patch, b->dirfd, w, err);
+    sorter_free(STEAL(b->files)); /* before the run is mapped */
     if (rc == 0)
         rc = run_writer_finish(w, meta, patch ? &patch->removals : NULL, err);
     if (rc == 0)
