@@ -15,18 +15,11 @@
 #define HEADER_BYTES (64 * KIB)
 #define HEADER_BYTES_MAX (16 * MIB)
 
-/* parquet.thrift: enum PageType. */
-enum page_type {
-    PAGE_DATA,
-    PAGE_INDEX,
-    PAGE_DICTIONARY,
-    PAGE_DATA_V2,
-};
-
 struct header {
     int32_t type, size, stored_size; /* size: after decompression */
     int32_t values, encoding, definition_encoding, repetition_encoding;
     int32_t definition_bytes, repetition_bytes;
+    int32_t nulls, rows; /* of v2 */
     uint32_t crc;
     bool has_crc, has_body, plain; /* plain: a v2 page whose values are not compressed */
 };
@@ -135,7 +128,7 @@ static void read_v1(struct thrift *t, struct header *h)
             h->encoding = thrift_i32(t, &f);
             break;
         case 3:
-            if (h->type == PAGE_DICTIONARY)
+            if (h->type == PARQUET_PAGE_DICTIONARY)
                 thrift_skip(t, &f);
             else
                 h->definition_encoding = thrift_i32(t, &f);
@@ -157,6 +150,12 @@ static void read_v2(struct thrift *t, struct header *h)
         switch (f.id) {
         case 1:
             h->values = thrift_i32(t, &f);
+            break;
+        case 2:
+            h->nulls = thrift_i32(t, &f);
+            break;
+        case 3:
+            h->rows = thrift_i32(t, &f);
             break;
         case 4:
             h->encoding = thrift_i32(t, &f);
@@ -196,11 +195,11 @@ static void read_header(struct thrift *t, struct header *h)
         } else if (f.id == 4) {
             h->crc = (uint32_t)thrift_i32(t, &f);
             h->has_crc = true;
-        } else if ((f.id == 5 && h->type == PAGE_DATA) ||
-                   (f.id == 7 && h->type == PAGE_DICTIONARY)) {
+        } else if ((f.id == 5 && h->type == PARQUET_PAGE_DATA) ||
+                   (f.id == 7 && h->type == PARQUET_PAGE_DICTIONARY)) {
             if (thrift_struct(t, &f))
                 read_v1(t, h);
-        } else if (f.id == 8 && h->type == PAGE_DATA_V2) {
+        } else if (f.id == 8 && h->type == PARQUET_PAGE_DATA_V2) {
             if (thrift_struct(t, &f))
                 read_v2(t, h);
         } else {
@@ -211,11 +210,12 @@ static void read_header(struct thrift *t, struct header *h)
 
 static int check_header(const struct parquet_pages *p, const struct header *h, struct err *err)
 {
-    if (h->type == PAGE_INDEX && h->stored_size >= 0)
+    if (h->type == PARQUET_PAGE_INDEX && h->stored_size >= 0)
         return 0;
     if (h->type < 0)
         return err_set(err, EIO, "damaged page header: a page of type %d", h->type);
-    if (h->type != PAGE_DATA && h->type != PAGE_DICTIONARY && h->type != PAGE_DATA_V2)
+    if (h->type != PARQUET_PAGE_DATA && h->type != PARQUET_PAGE_DICTIONARY &&
+        h->type != PARQUET_PAGE_DATA_V2)
         return err_set(err, EOPNOTSUPP, "pages of type %d are not supported", h->type);
     if (!h->has_body || h->size < 0 || h->stored_size < 0 || h->values < 0 || h->encoding < 0 ||
         h->definition_bytes < 0 || h->repetition_bytes < 0 ||
@@ -224,9 +224,9 @@ static int check_header(const struct parquet_pages *p, const struct header *h, s
     if ((size_t)h->size > PAGE_BYTES_MAX || (size_t)h->stored_size > PAGE_BYTES_MAX)
         return err_set(err, EOVERFLOW, "a page of %d bytes (%d as stored), permitted are %zu",
                        h->size, h->stored_size, PAGE_BYTES_MAX);
-    if (h->type == PAGE_DICTIONARY && !p->first)
+    if (h->type == PARQUET_PAGE_DICTIONARY && !p->first)
         return err_set(err, EIO, "a dictionary page after other pages");
-    if (h->type != PAGE_DICTIONARY && (uint64_t)h->values > p->cells_left)
+    if (h->type != PARQUET_PAGE_DICTIONARY && (uint64_t)h->values > p->cells_left)
         return err_set(err, EIO, "%d values in a page, of the chunk's only %ju are left", h->values,
                        (uintmax_t)p->cells_left);
     return 0;
@@ -346,17 +346,19 @@ static int read_page(struct parquet_pages *p, struct parquet_page *page, struct 
         int rc = next_header(p, &h, page, err);
         if (rc < 0)
             return rc;
-    } while (h.type == PAGE_INDEX);
+    } while (h.type == PARQUET_PAGE_INDEX);
     struct slice body = page->body;
     uint32_t crc = h.has_crc ? (uint32_t)crc32(0, (const Bytef *)body.p, (uInt)body.n) : 0;
     if (crc != h.crc)
         return err_set(err, EIO, "checksum %08x, its bytes have %08x", h.crc, crc);
-    page->dictionary = h.type == PAGE_DICTIONARY;
-    page->v2 = h.type == PAGE_DATA_V2;
+    page->dictionary = h.type == PARQUET_PAGE_DICTIONARY;
+    page->v2 = h.type == PARQUET_PAGE_DATA_V2;
     page->plain = h.plain;
     page->has_crc = h.has_crc;
     page->values = (uint32_t)h.values;
     page->encoding = (uint32_t)h.encoding;
+    page->nulls = (uint32_t)h.nulls;
+    page->rows = (uint32_t)h.rows;
     page->level_encodings[0] = (uint32_t)h.repetition_encoding;
     page->level_encodings[1] = (uint32_t)h.definition_encoding;
     page->size = (uint32_t)h.size;
