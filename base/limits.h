@@ -83,6 +83,11 @@
 #define PARQUET_ROW_CELLS_MAX ((size_t)1 << 20)
 #define PARQUET_ROW_BYTES_MAX (64 * MIB)
 
+/* A serialized bitmap of deleted rows: half of half a billion rows at random. */
+#define ROARING_BYTES_MAX (64 * MIB)
+/* Its containers, of 2^16 rows and 40 bytes each: more rows than any file has. */
+#define ROARING_CONTAINERS_MAX ((size_t)1 << 20)
+
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
 /* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */
