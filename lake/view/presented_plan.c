@@ -138,19 +138,30 @@ static void set_etag(struct work *w)
     (void)snprintf(w->etag, sizeof w->etag, "\"%016llx\"", (unsigned long long)hash); /* fits */
 }
 
-/* Keeps of the plan what gets are served from. */
-static int take_extents(struct work *w, const struct present_plan *plan, struct err *err)
+/* Keeps of the plan what gets are served from. The object's own footer, `end`, is at hand: where it
+ * stands again, it is not asked for again. */
+static int take_extents(struct work *w, const struct present_plan *plan, struct slice end,
+                        struct err *err)
 {
     size_t bytes = plan->extents_n * sizeof *plan->extents;
     w->extents = malloc(bytes ? bytes : 1);
-    w->own = malloc(plan->own.n ? plan->own.n : 1);
+    w->own = malloc(plan->own.n + end.n);
     if (!w->extents || !w->own)
         return err_set(err, ENOMEM, "out of memory");
     memcpy(w->extents, plan->extents, bytes);
     if (plan->own.n)
         memcpy(w->own, plan->own.p, plan->own.n);
+    memcpy(w->own + plan->own.n, end.p, end.n);
     w->extents_n = plan->extents_n;
-    w->memory += bytes + plan->own.n;
+    w->memory += bytes + plan->own.n + end.n;
+    for (size_t i = 0; i < w->extents_n; i++) {
+        struct present_extent *e = &w->extents[i];
+        uint64_t from_end = plan->object_bytes - e->at;
+        if (e->from == PRESENT_OBJECT && from_end <= end.n) {
+            e->from = PRESENT_OWN;
+            e->at = plan->own.n + end.n - from_end;
+        }
+    }
     set_etag(w);
     return 0;
 }
@@ -168,7 +179,8 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
         return rc;
     enum present_kind kind = made->kind;
     memcpy(w->if_match, p->if_match, sizeof w->if_match);
-    if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, err)) < 0)
+    struct slice end = slice_make(footer.p, footer.n + TRAILER_BYTES);
+    if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, end, err)) < 0)
         return rc;
     recipe_planned(r, kind, changes_columns(r, footer, made));
     if (kind == PRESENT_REWRITE) {

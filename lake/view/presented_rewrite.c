@@ -151,16 +151,14 @@ static int flush(struct rewriting *w, struct err *err)
     return rc;
 }
 
-static int write_out(void *arg, const void *bytes, size_t n, struct err *err)
+static int write_out(void *arg, struct slice bytes, struct err *err)
 {
     struct rewriting *w = arg;
-    const char *from = bytes;
-    while (n) {
-        size_t some = WRITE_BYTES - w->out_n < n ? WRITE_BYTES - w->out_n : n;
-        memcpy(w->out + w->out_n, from, some);
+    while (bytes.n) {
+        size_t room = WRITE_BYTES - w->out_n, some = room < bytes.n ? room : bytes.n;
+        memcpy(w->out + w->out_n, bytes.p, some);
         w->out_n += some;
-        from += some;
-        n -= some;
+        bytes = slice_from(bytes, some);
         int rc = w->out_n == WRITE_BYTES ? flush(w, err) : 0;
         if (rc < 0)
             return rc;
