@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/lock.h"
+#include "lake/delta/deletion_vector.h"
 #include "lake/delta/describe.h"
 #include "lake/delta/history.h"
 #include "lake/delta/load.h"
@@ -104,8 +105,40 @@ static int op_load(struct driver *driver, const struct history *h, size_t positi
 static int op_locate(struct driver *d, const struct entry *entry, struct object_location *out,
                      struct err *err)
 {
+    /* Until what files present is made of them (lake/view), stored bytes are not the table's. */
+    if (!(entry->flags & ENTRY_AS_STORED))
+        return err_set(err, EOPNOTSUPP, "%s",
+                       entry->flags & ENTRY_DELETES
+                           ? "deleted rows cannot be taken out yet"
+                           : "files that may not have the version's columns cannot be read yet");
     buf_reset(&out->etag); /* a log tells none */
     return delta_path_locate(&table_of(d)->root, entry->raw, &out->key, err);
+}
+
+static int op_shape(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    return rc < 0 ? rc : delta_schema_shape(&state.metadata, state.mapping, out, err);
+}
+
+static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
+                      struct err *err)
+{
+    const struct delta_table *t = table_of(d);
+    struct delta_dv dv;
+    struct err e = ERR_INIT;
+    if (!(entry->flags & ENTRY_DELETES)) {
+        *out = NULL;
+        return 0;
+    }
+    int rc = delta_dv_parse(entry->extra, &dv, &e);
+    if (rc == 0)
+        rc = delta_dv_read(t->store, &t->root, &dv, out, &e);
+    if (rc < 0)
+        (void)err_wrap(&e, "%s%.*s", t->prefix, SLICE_FMT(entry->path));
+    return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
 static int op_describe_history(struct driver *d, const struct history *h, struct buf *out,
@@ -127,4 +160,6 @@ const struct driver_ops delta_ops = {
     .locate = op_locate,
     .describe_history = op_describe_history,
     .describe_schema = delta_describe_schema,
+    .shape = op_shape,
+    .deleted = op_deleted,
 };

@@ -93,20 +93,6 @@ static int replay_commits(const struct load *l, struct delta_replay *r, int64_t 
     return 0;
 }
 
-/* Are there live files with deletion vectors in a run? */
-static int check_dvs(const struct run *run, struct err *err)
-{
-    AUTO(run_cursor) struct run_cursor cursor = {0};
-    struct entry entry;
-    int rc = run_cursor_init(&cursor, run, 0, err);
-    if (rc < 0)
-        return rc;
-    while ((rc = run_cursor_next(&cursor, &entry, err)) > 0)
-        if (entry.extra.n)
-            return err_set(err, EOPNOTSUPP, "deletion vectors are not supported yet");
-    return rc;
-}
-
 /* The name of a version's run: a base where `base` is NULL, else a patch on it. */
 static int name_run(char name[DELTA_RUN_NAME_BYTES], const struct run *base, int64_t version,
                     struct err *err)
@@ -125,8 +111,7 @@ static int name_run(char name[DELTA_RUN_NAME_BYTES], const struct run *base, int
 
 /*
  * Writes the run of what was replayed and opens it. It is written under a name of its own, so that
- * loads side by side never write one file, and gets its name after it was seen that it is whole and
- * that no live file has deletion vectors.
+ * loads side by side never write one file, and gets its name after it was seen that it is whole.
  */
 static int write_run(const struct load *l, struct delta_replay *r, struct run *base,
                      const struct version *version, struct run **out, struct err *err)
@@ -147,8 +132,6 @@ static int write_run(const struct load *l, struct delta_replay *r, struct run *b
     if (rc < 0)
         return rc;
     rc = run_open(l->table->dirfd, aside, &run, err);
-    if (rc == 0 && r->has_dvs)
-        rc = check_dvs(run, err);
     if (rc == 0 && renameat(l->table->dirfd, aside, l->table->dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
     if (rc < 0) {
@@ -170,7 +153,10 @@ static int replay_from(struct load *l, const struct delta_log_file *checkpoint, 
 {
     int rc = checkpoint ? delta_replay_checkpoint(r, checkpoint, err) : 0;
     int64_t first = checkpoint ? checkpoint->name.version + 1 : 0;
+    r->history = l->h;
     l->checkpoint_unread = checkpoint && (rc == -EOPNOTSUPP || rc == -EBADMSG);
+    if (rc == 0 && checkpoint)
+        rc = delta_replay_evidence(r, &l->log, err);
     return rc < 0 ? rc : replay_commits(l, r, first, version, err);
 }
 
@@ -264,6 +250,7 @@ static int make_patch(const struct load *l, struct run *base, int64_t base_versi
         rc = check_passed(l, base_version, err);
     if (rc == 0)
         rc = delta_replay_init(&r, l->table, &before.columns, &state, err);
+    r.history = l->h;
     if (rc == 0)
         rc = replay_commits(l, &r, base_version + 1, l->version->number, err);
     if (rc == 0)
@@ -272,7 +259,7 @@ static int make_patch(const struct load *l, struct run *base, int64_t base_versi
         return rc;
     uint64_t most = run_files(base) / 4;
     if (r.actions > (most > PATCH_ACTIONS_MAX ? most : PATCH_ACTIONS_MAX) ||
-        !delta_columns_equal(&before.columns, &s->columns) ||
+        !delta_state_same_columns(&before, s) || /* base and patch present the same columns */
         !slice_eq(before.metadata.id, s->metadata.id))
         return -EAGAIN;
     return write_run(l, &r, base, l->version, out, err);

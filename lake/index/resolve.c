@@ -218,6 +218,8 @@ static int take(struct resolver *r, struct slice record, struct err *err)
                                "two files of one path, with %llu and %llu bytes: %.*s",
                                (unsigned long long)p.head.size, (unsigned long long)f.head.size,
                                SLICE_FMT(buf_slice(&r->path)));
+            if (!slice_eq(p.extra, f.extra))
+                return refused(r, "two files of one path that differ in what is deleted", err);
             return add_alias(r, &f, err);
         }
     }

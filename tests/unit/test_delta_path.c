@@ -212,12 +212,12 @@ static void test_columns(void **state)
     struct err err = ERR_INIT;
     AUTO(arena) struct arena arena;
     arena_init(&arena, MIB);
-    assert_int_equal(delta_columns_of(&arena, &metadata, &columns, &err), 0);
+    assert_int_equal(delta_schema_columns(&arena, &metadata, DELTA_MAPPING_NONE, &columns, &err), 0);
     assert_int_equal(columns.n, 3);
     assert_true(columns.at[0].loose && columns.at[1].loose);
     assert_false(columns.at[2].loose);
     metadata.schema = SLICE_LIT("{\"fields\":[");
-    assert_int_equal(delta_columns_of(&arena, &metadata, &columns, &err), -EIO);
+    assert_int_equal(delta_schema_columns(&arena, &metadata, DELTA_MAPPING_NONE, &columns, &err), -EIO);
 }
 
 int main(void)
