@@ -17,6 +17,9 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct roaring; /* lake/format/roaring.h */
+struct shape;   /* lake/format/shape.h */
+
 /* One committed version. */
 struct version {
     int64_t number;       /* the format's own */
@@ -110,6 +113,20 @@ struct driver_ops {
 
     /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. */
     int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
+
+    /*
+     * The columns that files of runs with this meta present (base and patch of a snapshot have the
+     * same); *out NULL: as they are stored. Pure. NULL: always as they are stored.
+     */
+    int (*shape)(struct slice meta, struct shape **out, struct err *err);
+
+    /*
+     * The rows of a file that are not there any more, for roaring_free; *out NULL: all are there.
+     * Of an entry with ENTRY_DELETES, whose `extra` tells where that is written. -EIO where what is
+     * written there is damaged. NULL: the format deletes no rows.
+     */
+    int (*deleted)(struct driver *d, const struct entry *entry, struct roaring **out,
+                   struct err *err);
 
     /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
      * nothing is left out. NULL: nothing ever is. */

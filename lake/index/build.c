@@ -13,6 +13,8 @@
 #include "lake/index/file_record.h"
 #include "lake/index/resolve.h"
 
+/* What an action may say of its file; the rest is found here. */
+#define ENTRY_GIVEN (ENTRY_BUILT | ENTRY_AS_STORED | ENTRY_DELETES)
 /* Beside ENTRY_* in an action's flags. */
 #define ACTION_RAW_IS_PATH (1U << 8)
 #define ACTION_KEY_IS_PATH (1U << 9)
@@ -127,7 +129,7 @@ int index_build_add(struct index_build *b, const struct index_action *action, st
         .size = e->size,
         .mtime_ms = e->mtime_ms,
         .version = e->version,
-        .flags = (e->flags & ENTRY_BUILT) | (raw_is_path ? ACTION_RAW_IS_PATH : 0) |
+        .flags = (e->flags & ENTRY_GIVEN) | (raw_is_path ? ACTION_RAW_IS_PATH : 0) |
                  (key_is_path ? ACTION_KEY_IS_PATH : 0) | (key_is_raw ? ACTION_KEY_IS_RAW : 0) |
                  (live ? 0 : ACTION_REMOVED),
         .key_bytes = key_is_path || key_is_raw ? 0 : (uint32_t)key.n,
@@ -176,7 +178,7 @@ static int add_live(struct index_build *b, const struct action *a, struct sorter
                  .mtime_ms = a->head.mtime_ms,
                  .version = a->head.version,
                  .check = (uint32_t)hash64(RUN_CHECK_SEED, a->key),
-                 .flags = (a->head.flags & ENTRY_BUILT) | (raw_is_path ? FILE_RAW_IS_PATH : 0)},
+                 .flags = (a->head.flags & ENTRY_GIVEN) | (raw_is_path ? FILE_RAW_IS_PATH : 0)},
         .order = buf_slice(&b->order),
         .raw = raw_is_path ? SLICE_NONE : a->raw,
         .extra = a->extra,

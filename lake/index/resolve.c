@@ -83,7 +83,7 @@ static int write_file(struct resolver *r, struct slice record, struct err *err)
                       .size = f.head.size,
                       .mtime_ms = f.head.mtime_ms,
                       .version = f.head.version,
-                      .flags = flags & (ENTRY_BUILT | ENTRY_RENAMED)};
+                      .flags = flags & ENTRY_ALL};
     int rc = buf_check(&r->last, err);
     if (rc == 0)
         rc = buf_check(&r->path, err);
