@@ -250,6 +250,8 @@ static int value_transform(struct subject *s, struct buf *out)
         buf_add_str(out, "none");
         return 0;
     }
+    if (!s->object.key.len)
+        return -ENODATA; /* it must not be read */
     struct presented_file f = session_presented(s->r->session, &s->where);
     f.version = buf_slice(&s->object.version);
     f.driver = table_driver(s->table);
