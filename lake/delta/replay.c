@@ -60,6 +60,12 @@ void delta_replay_done(struct delta_replay *r)
     buf_done(&r->extra);
 }
 
+/* An add that comes now shows that its file has the columns of the state, and no others. */
+static bool is_proof(const struct delta_replay *r, const struct delta_state *s)
+{
+    return !r->in_checkpoint && !s->own_columns;
+}
+
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
                  struct err *err)
 {
@@ -82,7 +88,8 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
                        .mtime_ms = file->modification_time,
                        .version = r->version,
                        .flags = (built ? ENTRY_BUILT : 0) | (r->extra.len ? ENTRY_DELETES : 0) |
-                                (r->in_checkpoint ? 0 : ENTRY_AS_STORED)};
+                                (is_proof(r, r->state) ? ENTRY_AS_STORED : 0)};
+    r->commit_adds = true;
     return rc;
 }
 
@@ -113,18 +120,30 @@ static uint64_t hash_columns(const struct delta_columns *columns)
     return hash;
 }
 
-/* Takes metaData or protocol, and notes what that changes. */
-static int apply_state(struct delta_replay *r, const struct delta_action *action, struct err *err)
+/* Takes metaData or protocol, and notes since when the columns are what they are then. */
+static int change_state(const struct delta_replay *r, struct delta_state *s,
+                        const struct delta_action *action, int64_t *since, struct err *err)
 {
-    struct delta_state *s = r->state;
-    bool had = s->has_metadata;
+    bool had = s->has_metadata, own = s->own_columns;
     uint64_t before = s->columns_hash;
     int rc = action->kind == DELTA_METADATA ? delta_state_metadata(s, &action->metadata, err)
                                             : delta_state_protocol(s, &action->protocol, err);
     if (rc < 0 || !s->has_metadata)
         return rc;
     if (!had || s->columns_hash != before)
-        s->columns_since = r->version;
+        *since = r->version;
+    if (s->own_columns && !own && r->commit_adds) /* those before it in its commit are no proof */
+        *since = r->version + 1;
+    return 0;
+}
+
+/* Takes metaData or protocol of a version. */
+static int apply_state(struct delta_replay *r, const struct delta_action *action, struct err *err)
+{
+    struct delta_state *s = r->state;
+    int rc = change_state(r, s, action, &s->columns_since, err);
+    if (rc < 0 || !s->has_metadata)
+        return rc;
     uint64_t placing = hash_columns(&s->columns);
     if (r->placed && !r->fixed && placing != r->placing)
         r->moved = true;
@@ -172,6 +191,7 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
 static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
+    r->commit_adds = false;
 }
 
 /* Gives a commit's actions to `apply`. *unread (may be NULL): it is the store that failed. */
@@ -217,40 +237,42 @@ struct evidence {
     bool broken;             /* it is our disk or memory that failed, not the commit */
 };
 
+static int take_file_evidence(struct evidence *e, const struct delta_action *action,
+                              struct err *err)
+{
+    struct delta_replay *r = e->replay;
+    struct index_action out = {
+        .seq = r->seq, .removed = action->kind == DELTA_REMOVE, .evidence = true};
+    int rc = delta_path_key(&action->file, &r->key, err);
+    if (rc < 0)
+        return rc;
+    out.key = buf_slice(&r->key);
+    out.entry.version = r->version;
+    /* Before the first metaData that is seen there are the checkpoint's, or nothing is proven. */
+    if (is_proof(r, e->past.has_metadata ? &e->past : r->state))
+        out.entry.flags = ENTRY_AS_STORED;
+    r->commit_adds = r->commit_adds || !out.removed;
+    rc = index_build_add(r->build, &out, err);
+    e->broken = rc < 0;
+    return rc;
+}
+
 static int take_evidence(void *arg, const struct delta_action *action, struct err *err)
 {
     struct evidence *e = arg;
-    struct delta_replay *r = e->replay;
-    bool had = e->past.has_metadata;
-    uint64_t before = e->past.columns_hash;
-    struct index_action out = {
-        .seq = r->seq, .removed = action->kind == DELTA_REMOVE, .evidence = true};
-    int rc = 0;
     switch (action->kind) {
     case DELTA_ADD:
     case DELTA_REMOVE:
-        rc = delta_path_key(&action->file, &r->key, err);
-        if (rc < 0)
-            return rc;
-        out.key = buf_slice(&r->key);
-        out.entry.version = r->version;
-        rc = index_build_add(r->build, &out, err);
-        e->broken = rc < 0;
-        return rc;
+        return take_file_evidence(e, action, err);
     case DELTA_METADATA:
-        rc = delta_state_metadata(&e->past, &action->metadata, err);
-        break;
     case DELTA_PROTOCOL:
-        rc = delta_state_protocol(&e->past, &action->protocol, err);
-        break;
+        return change_state(e->replay, &e->past, action, &e->since, err);
     case DELTA_COMMIT_INFO:
     case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;
     }
-    if (e->past.has_metadata && (!had || e->past.columns_hash != before))
-        e->since = r->version;
-    return rc;
+    return 0;
 }
 
 /* The oldest commit from which on all up to `last` are there, within the limits. */

@@ -53,6 +53,7 @@ struct delta_replay {
     /* private */
     int64_t version;
     bool in_checkpoint; /* whose actions come now */
+    bool commit_adds;   /* the commit whose actions come now has added a file already */
     uint64_t placing;   /* hash of the columns by which files were placed */
     uint64_t seq;
     struct arena arena;

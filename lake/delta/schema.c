@@ -326,7 +326,7 @@ int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping
                        struct shape **out, struct err *err)
 {
     struct err e = ERR_INIT;
-    AUTO(parse) struct parse p;
+    AUTO(parse) struct parse p = {.err = &e};
     if (metadata->schema.n == 0) {
         *out = NULL;
         return 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/state.h"
 
+#include <strings.h>
+
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -23,6 +25,13 @@ void delta_state_done(struct delta_state *s)
     arena_done(&s->columns_arena);
 }
 
+static bool is_enabled(const struct delta_metadata *metadata, struct slice property)
+{
+    struct slice value;
+    return delta_map_find(&metadata->configuration, property, &value) && value.n == 4 &&
+           strncasecmp(value.p, "true", 4) == 0;
+}
+
 /* What follows from metadata and protocol together. */
 static int settle(struct delta_state *s, struct err *err)
 {
@@ -33,6 +42,8 @@ static int settle(struct delta_state *s, struct err *err)
     (void)delta_schema_mapping(&s->metadata, protocol, &s->mapping, NULL); /* told by the gate */
     int rc = delta_schema_columns(&s->columns_arena, &s->metadata, s->mapping, &s->columns, err);
     s->columns_hash = delta_schema_hash(&s->metadata, s->mapping);
+    s->own_columns = is_enabled(&s->metadata, SLICE_LIT("delta.enableChangeDataFeed")) ||
+                     is_enabled(&s->metadata, SLICE_LIT("delta.enableRowTracking"));
     return rc;
 }
 

@@ -23,6 +23,8 @@ struct delta_state {
     enum delta_mapping mapping;
     struct delta_columns columns;
     uint64_t columns_hash; /* delta_schema_hash */
+    /* Writers may put columns of their own into files: change data feed, row tracking. */
+    bool own_columns;
     /* No commit after this version has changed the columns: the last that did, or the first one of
      * which that is known. The replay sets it. */
     int64_t columns_since;

@@ -206,6 +206,7 @@ struct seen {
     bool evidence; /* likewise of evidence */
     bool known;    /* which says since when it is there */
     int64_t version;
+    uint32_t flags;
 };
 
 /* The judge has the last word on a file. */
@@ -233,6 +234,7 @@ static int take_action(struct index_build *b, struct action *a, struct seen *see
         if (!seen->evidence) {
             seen->known = !removed;
             seen->version = a->head.version;
+            seen->flags = a->head.flags & ENTRY_GIVEN;
         }
         seen->evidence = true;
         return 0;
@@ -243,7 +245,7 @@ static int take_action(struct index_build *b, struct action *a, struct seen *see
         return rc;
     if (seen->known) {
         a->head.version = seen->version;
-        a->head.flags |= ENTRY_AS_STORED;
+        a->head.flags |= seen->flags;
     }
     judge(b, a);
     return add_live(b, a, files, err);

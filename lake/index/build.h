@@ -31,8 +31,8 @@ struct index_action {
     bool removed;
     /*
      * Tells only since when a file is there that another action puts there: where the newest
-     * evidence of its key is no removal, the file gets its version and ENTRY_AS_STORED. Its seq is
-     * above that of what it tells of; entry's other members do not count.
+     * evidence of its key is no removal, the file gets its version and flags. Its seq is above that
+     * of what it tells of; entry's other members do not count.
      */
     bool evidence;
 };
