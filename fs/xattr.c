@@ -250,13 +250,17 @@ static int value_transform(struct subject *s, struct buf *out)
         buf_add_str(out, "none");
         return 0;
     }
-    if (!s->object.key.len)
-        return -ENODATA; /* it must not be read */
     struct presented_file f = session_presented(s->r->session, &s->where);
     f.version = buf_slice(&s->object.version);
     f.driver = table_driver(s->table);
     f.entry = &s->entry;
-    return presented_describe(s->r->session->presented, &f, &s->r->task, out, s->err);
+    int rc = s->object.key.len
+                 ? presented_describe(s->r->session->presented, &f, &s->r->task, out, s->err)
+                 : -EACCES;
+    if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
+        return rc;
+    buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
+    return 0;
 }
 
 /* Everybody has the whole view until policies come. */
