@@ -181,6 +181,8 @@ static void seal(struct cache *c, struct want *w)
 void prefetch_go_on(struct cache *c)
 {
     struct turn t;
+    if (c->prefetcher.waiting && !pool_has_spare(&c->pool))
+        held_drop_stale(c);
     while (c->prefetcher.waiting && pool_has_spare(&c->pool) && take_turn(c, &t)) {
         flights_ahead(t.object, t.offset, t.end - t.offset); /* each counts itself */
         prefetch_landed(c);

@@ -8,8 +8,10 @@ void reader_init(struct reader *r)
     lock_init(&r->lock);
 }
 
-void reader_done(struct reader *r)
+void reader_done(struct reader *r, struct object *o)
 {
+    if (r->prefetch)
+        object_reader_end(o);
     prefetch_free(r->prefetch);
     parquet_plan_free(r->plan);
     lock_done(&r->lock);
@@ -72,8 +74,11 @@ static void act(struct opened *h, const struct decision *d)
     struct reader *r = &h->reader;
     struct prefetch *p;
     WITH_LOCK (&r->lock) {
-        if (d->count && !r->prefetch)
+        if (d->count && !r->prefetch) {
             r->prefetch = prefetch_new(h->handle.session->config.lake.cache);
+            if (r->prefetch)
+                object_reader_begin(h->object);
+        }
         p = r->prefetch;
     }
     if (p && d->cancel)
