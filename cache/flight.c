@@ -196,7 +196,7 @@ static void flight_write(struct job *job)
     if (rc == -EINPROGRESS)
         return;
     WITH_LOCK (&o->lock) {
-        held = held_wanted_locked(o, f);
+        held = held_wanted_locked(o, f, rc == 0);
         if (held)
             f->refs++; /* the list's */
         else

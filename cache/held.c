@@ -19,10 +19,28 @@
 /* Makes room for prefetch of others: who has not come for so long may not come at all. */
 #define HELD_STALE_MS 250
 
-bool held_wanted_locked(struct object *o, struct flight *f)
+/*
+ * Plans end where chunks do, flights with a granule: who comes for some of the last one may be
+ * done. The rest is in the file; where it is not, only he is done who has all of it.
+ */
+static bool is_over_locked(const struct object *o, const struct flight *f) REQUIRES(o->lock)
 {
-    f->held = f->ahead && !f->used && o->readers;
+    (void)o; /* whose lock guards it */
+    return f->kept ? f->used : f->read;
+}
+
+bool held_wanted_locked(struct object *o, struct flight *f, bool kept)
+{
+    f->kept = kept;
+    f->held = f->ahead && o->readers && !is_over_locked(o, f);
     return f->held;
+}
+
+bool held_used_locked(struct object *o, struct flight *f, uint64_t end)
+{
+    f->used = f->used || end + GRANULE_BYTES > f->offset + f->length;
+    f->read = f->read || end == f->offset + f->length;
+    return is_over_locked(o, f);
 }
 
 static void unlist_locked(struct prefetcher *a, struct flight *f) REQUIRES(a->lock)
@@ -59,7 +77,7 @@ void held_add(struct flight *f)
         f->listed = true;
     }
     WITH_LOCK (&o->lock)
-        late = f->used || !o->readers; /* since it was seen to be wanted */
+        late = is_over_locked(o, f) || !o->readers; /* since it was seen to be wanted */
     if (late)
         held_release(f);
 }

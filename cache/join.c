@@ -122,8 +122,7 @@ static void wait_for_locked(struct object *o, struct joining *j, struct flight *
     if (!p)
         return;
     p->flight = f;
-    p->last = end + GRANULE_BYTES > f->offset + f->length;
-    f->used = f->used || p->last;
+    p->last = held_used_locked(o, f, end);
     if (f->state == FLIGHT_LANDED) {
         f->refs++;
         p->next = j->landed;

@@ -50,7 +50,7 @@ struct piece {
     struct flight *flight;  /* that brings it; a reference where it has landed */
     uint64_t offset;        /* in the object */
     size_t length;
-    bool last; /* it ends in its flight's last granule */
+    bool last; /* behind it nobody comes for its flight */
     char *to;
 };
 
@@ -75,13 +75,14 @@ struct flight {
     struct flight *made_next; /* in the list of who made it, until it is started */
     struct flight *car;       /* the next one of its train: fetched by the same request */
     struct pool_wait wait;
-    struct job job; /* writes the granules; before that, reads the frozen file */
-    bool frozen;    /* they come from the frozen file first */
-    bool reserved;  /* the job's: the budget has counted it */
-    bool ahead;     /* made for prefetch, whose budget counts it */
-    bool used;      /* object lock: somebody has come for its last granule */
-    bool held;      /* object lock: ended, but for its buffer (cache/held.c) */
-    bool listed;    /* prefetcher.lock, as the next three */
+    struct job job;  /* writes the granules; before that, reads the frozen file */
+    bool frozen;     /* they come from the frozen file first */
+    bool reserved;   /* the job's: the budget has counted it */
+    bool ahead;      /* made for prefetch, whose budget counts it */
+    bool used, read; /* object lock: somebody came for its last granule, for its last byte */
+    bool kept;       /* object lock: the file has it */
+    bool held;       /* object lock: ended, but for its buffer (cache/held.c) */
+    bool listed;     /* prefetcher.lock, as the next three */
     struct flight *held_next, *held_before;
     int64_t held_ms;
     struct store_get get; /* the first one's of a train */
@@ -463,8 +464,13 @@ void flight_leave(struct flight *f) EXCLUDES(f->object->lock);
 
 /* held.c */
 
-/* A flight whose job is done shall be held: its buffer stays, to be read from. */
-bool held_wanted_locked(struct object *o, struct flight *f) REQUIRES(o->lock);
+/*
+ * A flight whose job is done shall be held: its buffer stays, to be read from. `kept`: the file has
+ * it too.
+ */
+bool held_wanted_locked(struct object *o, struct flight *f, bool kept) REQUIRES(o->lock);
+/* Somebody comes for the flight's bytes up to there. True: nobody comes for it after him. */
+bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES(o->lock);
 /* Takes over the reference of a flight that shall be held; the caller has another one. */
 void held_add(struct flight *f) EXCLUDES(f->object->lock);
 /* Ends a flight if it is held. The caller has a reference. */
