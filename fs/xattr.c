@@ -5,6 +5,8 @@
 #include "base/instant.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
+#include "lake/key_name.h"
+#include "lake/raw.h"
 
 #define PREFIX "user.tarn."
 #define VALUE_BYTES_MAX (64 * KIB) /* what the kernel takes */
@@ -136,6 +138,11 @@ static int value_path(struct subject *s, struct buf *out)
         return -ENODATA;
     buf_add_slice(out, table_path(s->table));
     buf_addf(out, "@%lld", (long long)version);
+    const struct run *run = s->run     ? s->run
+                            : s->shown ? snapshot_base(s->where.version->snapshot)
+                                       : NULL;
+    if (run && raw_is(run))
+        buf_add_str(out, "/" KEY_NAME_META "/" RAW_NAME);
     if (s->where.kind == WHERE_FILE) {
         buf_add_char(out, '/');
         buf_add_slice(out, s->entry.path);

@@ -6,6 +6,7 @@
 #include "lake/document.h"
 #include "lake/format/shape.h"
 #include "lake/key_name.h"
+#include "lake/raw.h"
 
 #define PREFETCH_NAME "prefetch"
 /*
@@ -83,8 +84,10 @@ static uint64_t identity_of(const struct table *table, const struct entry *entry
     /* The version by which it is read is not what it is: one object has one number at all times. */
     ptrdiff_t end = slice_find(entry->extra, '\n');
     hash = hash64(hash, slice_make(entry->extra.p, end < 0 ? entry->extra.n : (size_t)end));
-    if (shape)
-        hash = hash64(hash, slice_make(&shape->hash, sizeof shape->hash));
+    if (!where_is_as_stored(table, entry)) {
+        uint64_t columns = shape ? shape->hash : 0;
+        hash = hash64(hash, slice_make(&columns, sizeof columns));
+    }
     return hash > 2 ? hash : hash + 2; /* 1 is the mount's root, and 0 hides a name from readdir */
 }
 
@@ -362,6 +365,11 @@ static int file_of(const struct where *parent, const struct snapshot_node *node,
     return where_set_file(out, &file, err);
 }
 
+static bool is_raw(const struct table_version *v)
+{
+    return v->snapshot && raw_is(snapshot_base(v->snapshot));
+}
+
 /* A file that the live path has shown before and that somebody still asks for. */
 static int kept_child(struct lake *lake, const struct where *parent, struct slice name,
                       struct task *task, struct where *out, struct err *err)
@@ -393,7 +401,7 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
 static int root_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (slice_is(name, KEY_NAME_META)) {
+    if (slice_is(name, KEY_NAME_META) && !is_raw(parent->version)) {
         out->kind = WHERE_META;
         out->table = parent->table;
         out->version = table_version_ref(parent->version);
@@ -432,7 +440,7 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
             buf_add_slice(&out->path, buf_slice(&parent->path));
         }
     }
-    if (rc == -ENOENT && parent->moving && snapshot)
+    if (rc == -ENOENT && parent->moving && snapshot && !is_raw(parent->version))
         rc = kept_child(lake, parent, name, task, out, err);
     return rc;
 }
@@ -474,9 +482,25 @@ static int version_child(const struct where *parent, struct slice name, struct t
     return rc;
 }
 
-static int meta_child(const struct where *parent, struct slice name, struct where *out,
-                      struct err *err)
+/* `.tarn/raw`: a snapshot of its own. */
+static int enter_raw(const struct where *parent, struct task *task, struct where *out,
+                     struct err *err)
 {
+    int rc = raw_version(parent->table, parent->version, task, &out->version, err);
+    if (rc < 0)
+        return rc;
+    out->kind = parent->moving ? WHERE_LIVE : WHERE_PINNED;
+    out->table = parent->table;
+    out->moving = parent->moving;
+    out->dir = SNAPSHOT_ROOT;
+    return 0;
+}
+
+static int meta_child(const struct where *parent, struct slice name, struct task *task,
+                      struct where *out, struct err *err)
+{
+    if (parent->table && slice_is(name, RAW_NAME))
+        return enter_raw(parent, task, out, err);
     if (slice_is(name, PREFETCH_NAME)) {
         out->kind = WHERE_PREFETCH;
         out->table = parent->table;
@@ -507,7 +531,7 @@ int where_child(struct lake *lake, const struct where *parent, struct slice name
     case WHERE_VERSIONS:
         return version_child(parent, name, task, out, err);
     case WHERE_META:
-        return meta_child(parent, name, out, err);
+        return meta_child(parent, name, task, out, err);
     case WHERE_LINK:
     case WHERE_DOCUMENT:
     case WHERE_PREFETCH:

@@ -9,6 +9,8 @@
  *   silver/orders/.tarn/version   DOCUMENT
  *   silver/orders/.tarn/prefetch  PREFETCH   to be written to (fs/follow.h); also .tarn/prefetch of
  *                                            the mount's root
+ *   silver/orders/.tarn/raw       LIVE       the stored files of what is shown (lake/raw.h; below a
+ *                                            ref: PINNED)
  *   silver/orders@12              PINNED     and silver/orders/@12
  *   silver/orders@12/date=x       PINNED     by its number in the snapshot
  *   silver/orders@                VERSIONS   and silver/orders/@
