@@ -130,20 +130,25 @@ static void tell_passthrough(const struct session *s)
                  s->mountpoint);
 }
 
-/* Of the cache's budget, for files that are rewritten and not all in the cache yet. */
+/* Of the cache's budget, for files that are rewritten and not all in the cache yet; and so much at
+ * least. */
 #define TEMPORARY_PART 4
+#define TEMPORARY_BYTES_MIN GIB
 
 static int open_presented(struct session *s, const struct session_config *config, struct err *err)
 {
     struct cache_stat cache;
     cache_stat(config->lake.cache, &cache);
+    uint64_t bytes = cache.limit_bytes / TEMPORARY_PART;
     struct presented_config presented = {.home = s->lake->store,
                                          .shares = config->lake.runtime->shares,
                                          .cache = config->lake.cache,
                                          .workers = config->lake.workers,
                                          .disk = config->lake.runtime->workers,
                                          .dirfd = config->temporary_dirfd,
-                                         .temporary_bytes_max = cache.limit_bytes / TEMPORARY_PART};
+                                         .temporary_bytes_max =
+                                             bytes > TEMPORARY_BYTES_MIN ? bytes
+                                                                         : TEMPORARY_BYTES_MIN};
     s->presented = presented_store_open(&presented, err);
     return s->presented ? 0 : -ENOMEM;
 }

@@ -35,7 +35,7 @@ def transform(path):
 
 
 def duck(path):
-    return duckdb.sql("select * from read_parquet('%s')" % path).fetch_arrow_table()
+    return duckdb.sql("select * from read_parquet('%s')" % path).to_arrow_table()
 
 
 def check_all(root, shown):
@@ -134,7 +134,7 @@ def test_the_second_read_passes(mount, far, s3, table):
 def test_two_readers_at_once_cause_one_rewrite(mount, far, s3, proxy):
     """However many open a file with deleted rows, its object is fetched once."""
     url, shown = far
-    m = mount(url.replace('s3://', 's3://'), endpoint_url=proxy.url, env=s3.env)
+    m = mount(url, endpoint_url=proxy.url, env=s3.env)
     path = m / 'deletes/part-1.parquet'
     stored = path.stat().st_size * 16 // 17
     os.listdir(m / 'deletes')
@@ -145,15 +145,11 @@ def test_two_readers_at_once_cause_one_rewrite(mount, far, s3, proxy):
     assert 2 <= proxy.counts('data') <= 2 * blocks + 2
 
 
-def restart(mount, url, s3, cache):
-    return mount(url, cache=cache, endpoint_url=s3.url, env=s3.env)
-
-
 def test_after_a_restart(mount, far, s3, proxy, tmp_path):
     """Another daemon finds what was made in the cache, and asks for no data again."""
     url, shown = far
     cache = tmp_path / 'cache'
-    m = mount(url, cache=cache, endpoint_url=s3.url, env=s3.env)
+    m = mount(url, cache=cache, endpoint_url=proxy.url, env=s3.env)
     for table, parts in shown.items():
         check_all(m / table, parts)
         for path in (m / table).iterdir():
@@ -161,10 +157,11 @@ def test_after_a_restart(mount, far, s3, proxy, tmp_path):
             wait_for(lambda p=path: int(os.getxattr(p, 'user.tarn.cached')) == p.stat().st_size, 20,
                      'all is cached')
     m.unmount_and_wait_for_the_daemon()
+    before = proxy.counts('data')
     m = mount(url, cache=cache, endpoint_url=proxy.url, env=s3.env)
     for table, parts in shown.items():
         check_all(m / table, parts)
-    assert proxy.counts('data') == 0
+    assert proxy.counts('data') == before
 
 
 def test_after_kill_9(mount, far, s3, tmp_path):
@@ -286,6 +283,10 @@ REAL = ['delta/golden/table-with-columnmapping-mode-id',
         'delta/trino/databricks153/type_widening_nested']
 
 
+# Partition columns that a hive reader takes for text.
+TIMES = ('tsNtzPartition',)
+
+
 def of_engine(table, version):
     """What `deltalake` says of a version, or None where it cannot read it."""
     try:
@@ -301,7 +302,7 @@ def of_mount(root):
     if not any(root.rglob('*.parquet')):
         return None
     return duckdb.sql("select * from read_parquet('%s/**/*.parquet', hive_partitioning=true, "
-                      "union_by_name=true)" % root).fetch_arrow_table()
+                      "union_by_name=true)" % root).to_arrow_table()
 
 
 def sums(table):
@@ -309,7 +310,9 @@ def sums(table):
     rows = pa.table(table)                  # DuckDB finds it by this name
     found = {}
     for column in rows.schema:
-        text = 'epoch_us("%s")' if pa.types.is_timestamp(column.type) else '"%s"::varchar'
+        text = '"%s"::varchar'
+        if pa.types.is_timestamp(column.type) or column.name in TIMES:
+            text = 'epoch_us("%s"::timestamptz)'
         found[column.name] = duckdb.sql('select count(*), count("%s"), sum(hash(%s)::hugeint) from rows'
                                         % (column.name, text % column.name)).fetchall()
     return found
