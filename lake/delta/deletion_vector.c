@@ -79,25 +79,41 @@ int delta_dv_parse(struct slice extra, struct delta_dv *out, struct err *err)
     return 0;
 }
 
-bool delta_z85_decode(struct slice text, struct buf *out)
+/* The value of a block's digits; false where one is none, or more than 32 bits come out. */
+static bool z85_value(struct slice block, uint32_t *out)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                  ".-:+=^!/*?&<>()[]{}@%$#";
     uint64_t value = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        const char *digit = text.p[i] ? strchr(digits, text.p[i]) : NULL;
+    for (size_t i = 0; i < block.n; i++) {
+        const char *digit = block.p[i] ? strchr(digits, block.p[i]) : NULL;
         if (!digit)
             return false;
         value = value * 85 + (uint64_t)(digit - digits);
-        if (i % 5 < 4)
-            continue;
-        if (value > UINT32_MAX)
-            return false;
-        for (int shift = 24; shift >= 0; shift -= 8)
-            buf_add_char(out, (char)(value >> shift & 255));
-        value = 0;
     }
-    return text.n % 5 == 0;
+    *out = (uint32_t)value;
+    return value <= UINT32_MAX;
+}
+
+bool delta_z85_decode(struct slice text, struct buf *out)
+{
+    for (; text.n; text = slice_from(text, 5)) {
+        size_t bytes = 4;
+        uint32_t value;
+        if (text.n < 5)
+            return false;
+        struct slice block = slice_make(text.p, 5);
+        /* No block begins with the last digit; one writer begins so the block that it fills up. */
+        while (text.n == 5 && bytes > 1 && block.p[0] == '#') {
+            block = slice_from(block, 1);
+            bytes--;
+        }
+        if (!z85_value(block, &value) || value >> 8 * (bytes - 1) > 255)
+            return false;
+        while (bytes--)
+            buf_add_char(out, (char)(value >> 8 * bytes & 255));
+    }
+    return true;
 }
 
 static uint32_t be32(const char *p)

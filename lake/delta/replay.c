@@ -4,7 +4,6 @@
 #include "base/hash.h"
 #include "lake/delta/checkpoint.h"
 #include "lake/delta/deletion_vector.h"
-#include "lake/delta/object.h"
 
 /* Time of the version, or of the first one after it that is there. */
 static int64_t time_of(const struct history *h, int64_t version)
@@ -58,6 +57,7 @@ void delta_replay_done(struct delta_replay *r)
     buf_done(&r->key);
     buf_done(&r->path);
     buf_done(&r->extra);
+    key_set_done(&r->keys);
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
@@ -93,6 +93,15 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
     return rc;
 }
 
+/* Compacted commits name each file once: of two actions nothing says which one was the later. */
+static int note_key(struct delta_replay *r, struct err *err)
+{
+    int rc = key_set_add(&r->keys, buf_slice(&r->key));
+    if (rc == -EEXIST)
+        return err_set(err, EIO, "compacted commits name %s twice", r->key.data);
+    return rc < 0 ? err_set(err, ENOMEM, "out of memory for compacted commits") : 0;
+}
+
 static int apply_file(struct delta_replay *r, const struct delta_action *action, struct err *err)
 {
     const struct delta_file *file = &action->file;
@@ -104,6 +113,8 @@ static int apply_file(struct delta_replay *r, const struct delta_action *action,
     if (!out.removed)
         rc = place(r, file, &out, err);
     r->actions++;
+    if (rc == 0 && r->in_compacted)
+        rc = note_key(r, err);
     if (rc < 0 || r->moved)
         return rc;
     return index_build_add(r->build, &out, err);
@@ -130,6 +141,8 @@ static int change_state(const struct delta_replay *r, struct delta_state *s,
                                             : delta_state_protocol(s, &action->protocol, err);
     if (rc < 0 || !s->has_metadata)
         return rc;
+    if (r->in_compacted && (!had || s->columns_hash != before || s->own_columns != own))
+        return err_set(err, EIO, "compacted commits change the columns");
     if (!had || s->columns_hash != before)
         *since = r->version;
     if (s->own_columns && !own && r->commit_adds) /* those before it in its commit are no proof */
@@ -194,38 +207,38 @@ static void next_commit(struct delta_replay *r)
     r->commit_adds = false;
 }
 
-/* Gives a commit's actions to `apply`. *unread (may be NULL): it is the store that failed. */
-static int read_commit(struct delta_replay *r, const struct delta_log_file *file,
-                       const struct delta_sink *sink, bool *unread, struct err *err)
+/* Gives the actions of a commit, or of compacted ones, to the sink. */
+static int read_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                       const struct delta_log_file *file, const struct delta_sink *sink,
+                       struct err *err)
 {
-    AUTO(buf) struct buf key = {0};
-    AUTO(delta_lines) struct delta_lines lines;
     struct slice line;
     struct delta_action action;
     int rc;
-    buf_init(&key, KEY_BYTES_MAX);
-    delta_log_key(&key, r->table->prefix, &file->name);
-    delta_lines_init(&lines, r->table->store, key.data, file->size, DELTA_WINDOW_BYTES);
-    r->version = file->name.version;
+    r->version = file->name.last;
     next_commit(r);
-    while ((rc = delta_lines_next(&lines, &line, err)) > 0) {
+    while ((rc = delta_ahead_line(ahead, &line, err)) > 0) {
         arena_reset(&r->arena);
         r->seq++;
         rc = delta_action_parse(line, &r->arena, &action, err);
         if (rc == 0)
             rc = sink->emit(sink->arg, &action, err);
         if (rc < 0)
-            return err_wrap(err, "%s: line %llu", key.data, (unsigned long long)lines.number);
+            return err_wrap(err, "%s: line %llu", delta_ahead_key(ahead),
+                            (unsigned long long)delta_ahead_number(ahead));
     }
-    if (unread)
-        *unread = lines.object.failed;
     return rc;
 }
 
-int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err)
+int delta_replay_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                        const struct delta_log_file *file, struct err *err)
 {
     struct delta_sink sink = {apply, r};
-    return read_commit(r, file, &sink, NULL, err);
+    r->in_compacted = file->name.kind == DELTA_NAME_COMPACTED;
+    key_set_clear(&r->keys);
+    int rc = read_commit(r, ahead, file, &sink, err);
+    r->in_compacted = false;
+    return rc;
 }
 
 /* Evidence */
@@ -290,20 +303,40 @@ static int64_t first_evidence(const struct delta_log *log, int64_t last)
     return first;
 }
 
+/* Commits one behind the other. */
+struct walk {
+    const struct delta_log *log;
+    int64_t next, last;
+};
+
+static const struct delta_log_file *next_commit_of(void *arg)
+{
+    struct walk *w = arg;
+    return w->next > w->last ? NULL : delta_log_commit(w->log, w->next++);
+}
+
 int delta_replay_evidence(struct delta_replay *r, const struct delta_log *log, struct err *err)
 {
     int64_t last = r->version, first = first_evidence(log, last);
     struct evidence e = {.replay = r, .since = first};
     struct delta_sink sink = {take_evidence, &e};
-    bool unread = false;
+    struct walk walk = {log, first, last};
+    struct delta_ahead_options options = {r->table->store, r->table->prefix, next_commit_of, &walk,
+                                          0};
+    const struct delta_log_file *file;
+    AUTO(delta_ahead) struct delta_ahead *ahead = delta_ahead_new(&options, err);
+    if (!ahead)
+        return -err->code;
     delta_state_init(&e.past);
     int rc = delta_state_protocol(&e.past, &r->state->protocol, err);
-    for (int64_t v = first; rc == 0 && v <= last; v++)
-        rc = read_commit(r, delta_log_commit(log, v), &sink, &unread, err);
+    int more = rc == 0 ? delta_ahead_file(ahead, &file, err) : 0;
+    for (; rc == 0 && more > 0; more = rc == 0 ? delta_ahead_file(ahead, &file, err) : 0)
+        rc = read_commit(r, ahead, file, &sink, err);
+    rc = more < 0 ? more : rc;
     /* What the checkpoint says otherwise is not explained by these commits. */
     bool explained = e.past.has_metadata ? delta_state_same_columns(&e.past, r->state) : first > 0;
     if (rc == 0 && explained)
         r->state->columns_since = first > last ? last : e.since;
     delta_state_done(&e.past);
-    return rc == -ENOENT || (rc < 0 && !unread && !e.broken) ? 0 : rc;
+    return rc == -ENOENT || (rc < 0 && !delta_ahead_failed(ahead) && !e.broken) ? 0 : rc;
 }

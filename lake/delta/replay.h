@@ -24,7 +24,8 @@
 #ifndef LAKE_DELTA_REPLAY_H
 #define LAKE_DELTA_REPLAY_H
 
-#include "lake/delta/log.h"
+#include "lake/delta/ahead.h"
+#include "lake/delta/key_set.h"
 #include "lake/delta/state.h"
 #include "lake/driver.h"
 #include "lake/index/build.h"
@@ -52,9 +53,11 @@ struct delta_replay {
 
     /* private */
     int64_t version;
-    bool in_checkpoint; /* whose actions come now */
-    bool commit_adds;   /* the commit whose actions come now has added a file already */
-    uint64_t placing;   /* hash of the columns by which files were placed */
+    bool in_checkpoint;  /* whose actions come now */
+    bool commit_adds;    /* the commit whose actions come now has added a file already */
+    bool in_compacted;   /* likewise */
+    struct key_set keys; /* of these */
+    uint64_t placing;    /* hash of the columns by which files were placed */
     uint64_t seq;
     struct arena arena;
     struct buf key, path, extra;
@@ -80,7 +83,12 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
  */
 int delta_replay_evidence(struct delta_replay *r, const struct delta_log *log, struct err *err);
 
-/* A commit; in order. */
-int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err);
+/*
+ * A commit, or compacted ones, from a reader that is at its first line; in order. Compacted ones
+ * are -EIO where they are not reconciled (a file comes twice), and where they change the columns:
+ * they do not tell which of their files came before that.
+ */
+int delta_replay_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                        const struct delta_log_file *file, struct err *err);
 
 #endif

@@ -102,6 +102,7 @@ static int emit(struct resolver *r, const struct file_record *f, struct err *err
         r->again = sorter_new(r->dirfd, SORT_BYTES_MAX, file_record_compare, err);
         if (!r->again)
             return -ENOMEM;
+        sorter_by_bytes(r->again, file_record_bytes);
     }
     return r->again ? sorter_add(r->again, buf_slice(&r->record), err)
                     : write_file(r, buf_slice(&r->record), err);
