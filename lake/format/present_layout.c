@@ -90,6 +90,39 @@ static int compare(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
+/*
+ * parquet-mr before 1.2.9 (PARQUET-816) forgot to count the header of a chunk's dictionary page;
+ * its readers read so many bytes more.
+ */
+#define FORGOTTEN_BYTES_MAX 100
+
+static bool forgets_headers(struct slice created_by)
+{
+    struct slice writer = SLICE_LIT("parquet-mr");
+    char text[64] = "";
+    unsigned v[3] = {0, 0, 0};
+    if (!slice_starts(created_by, writer))
+        return false;
+    struct slice rest = slice_from(created_by, writer.n);
+    memcpy(text, rest.p, rest.n < sizeof text - 1 ? rest.n : sizeof text - 1);
+    int n = sscanf(text, " version %u.%u.%u", &v[0], &v[1], &v[2]);
+    return n < 1 || v[0] < 1 || (v[0] == 1 && (v[1] < 2 || (v[1] == 2 && v[2] < 9)));
+}
+
+/* What lies behind a kept chunk and is nobody's may be its end. */
+static void grow_spans(struct layout *l)
+{
+    const struct present_plan *p = l->p;
+    uint64_t next = p->object_bytes - p->detail->footer_bytes - PRESENT_TAIL_BYTES;
+    for (size_t i = l->spans_n; i-- > 0;) {
+        struct span *s = &l->spans[i];
+        uint64_t start = s->start;
+        if (s->kept && s->end < next)
+            s->end = next - s->end < FORGOTTEN_BYTES_MAX ? next : s->end + FORGOTTEN_BYTES_MAX;
+        next = start;
+    }
+}
+
 /* No byte may be kept for one column and hidden as another's. */
 static int check_spans(const struct layout *l, struct err *err)
 {
@@ -125,6 +158,8 @@ static int find_spans(struct layout *l, struct err *err)
     if (rc < 0)
         return rc;
     qsort(l->spans, l->spans_n, sizeof *l->spans, compare);
+    if (forgets_headers(l->p->detail->meta.created_by))
+        grow_spans(l);
     l->pages_at = PRESENT_MAGIC_BYTES;
     for (size_t i = 0; i < l->spans_n; i++)
         if (l->spans[i].kept && l->spans[i].end > l->pages_at)

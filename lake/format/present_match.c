@@ -115,28 +115,75 @@ static bool is_repeated_only(const struct parquet_footer *f, uint32_t stored)
            f->nodes[stored + 1].repetition == PARQUET_REPEATED;
 }
 
+/*
+ * A struct that is the repeated node itself, and of which one field is left (or was, under a name
+ * that goes with the list's), would read as a wrapper of that field.
+ */
+static bool needs_wrapper(const struct present_build *b, uint32_t field, uint32_t repeated,
+                          bool renamed)
+{
+    const struct parquet_footer *f = &b->meta->footer;
+    const struct shape_field *e = &b->shape->fields[field];
+    if (e->kind != SHAPE_STRUCT || b->shape->fields[field + 1].end != e->end)
+        return false;
+    return children(f, repeated) != 1 || (renamed && !slice_is(f->nodes[repeated].name, "array"));
+}
+
+/* The element below the repeated node that is given, or that is put in its place. */
+static int match_wrapped(struct present_build *b, uint32_t at, struct slice name, uint32_t stored,
+                         uint32_t field, const struct present_place *element, uint32_t node)
+{
+    uint32_t wrapper = present_put_node(b, at, name, PARQUET_REPEATED, stored);
+    if (wrapper == PRESENT_NO_NODE)
+        return -b->err->code;
+    struct present_place place = *element;
+    place.parent = wrapper;
+    int rc = match_node(b, &place, field, node);
+    present_end_node(b, wrapper);
+    return rc;
+}
+
+/* `list` and `element` of our own, so that the struct is what repeats; levels stay what they are.
+ */
+static int match_wrapped_anew(struct present_build *b, uint32_t at, uint32_t field,
+                              uint32_t repeated)
+{
+    struct present_place place = {.name = SLICE_LIT("element"), .element = true, .once = true};
+    return match_wrapped(b, at, SLICE_LIT("list"), PRESENT_NO_NODE, field, &place, repeated);
+}
+
 /* Below a list's own node: the repeated one, and the element in it or itself. */
 static int match_element(struct present_build *b, uint32_t at, uint32_t field, uint32_t stored)
 {
     const struct parquet_node *nodes = b->meta->footer.nodes;
     uint32_t repeated = stored + 1, element = element_of(b, stored, repeated, field);
+    if (element != repeated)
+        return match_wrapped(b, at, nodes[repeated].name, repeated, field,
+                             &(struct present_place){.name = nodes[element].name}, element);
+    bool renamed = !slice_eq(b->p->nodes[at].name, nodes[stored].name);
+    if (needs_wrapper(b, field, repeated, renamed))
+        return match_wrapped_anew(b, at, field, repeated);
     struct present_place place = {.parent = at, .name = nodes[repeated].name, .element = true};
-    if (element != repeated) {
-        uint32_t wrapper =
-            present_put_node(b, at, nodes[repeated].name, PARQUET_REPEATED, repeated);
-        if (wrapper == PRESENT_NO_NODE)
-            return -b->err->code;
-        place = (struct present_place){.parent = wrapper, .name = nodes[element].name};
-        int rc = match_node(b, &place, field, element);
-        present_end_node(b, wrapper);
-        return rc;
+    return match_node(b, &place, field, repeated);
+}
+
+/* A repeated field outside of any list is one. */
+static int match_bare_list(struct present_build *b, const struct present_place *place,
+                           uint32_t field, uint32_t stored)
+{
+    if (!needs_wrapper(b, field + 1, stored, false)) {
+        struct present_place own = *place;
+        own.element = true;
+        return match_node(b, &own, field + 1, stored);
     }
-    uint32_t group = (uint32_t)b->p->nodes_n;
-    int rc = match_node(b, &place, field, element);
-    /* A struct of which one field is left must not read as a wrapper. */
-    if (rc == 0 && nodes[repeated].leaf == PARQUET_NO_LEAF && b->p->nodes[group].end > group + 1 &&
-        b->p->nodes[group + 1].end == b->p->nodes[group].end)
-        b->p->nodes[group].name = SLICE_LIT("array");
+    uint32_t at =
+        present_put_node(b, place->parent, place->name, PARQUET_REQUIRED, PRESENT_NO_NODE);
+    if (at == PRESENT_NO_NODE)
+        return -b->err->code;
+    present_set_id(b, at, &b->shape->fields[field]);
+    present_describe(b, at, (struct parquet_logical){.annotation = PARQUET_LIST});
+    int rc = match_wrapped_anew(b, at, field + 1, stored);
+    present_end_node(b, at);
     return rc;
 }
 
@@ -145,12 +192,8 @@ static int match_list(struct present_build *b, const struct present_place *place
 {
     const struct parquet_footer *f = &b->meta->footer;
     const struct parquet_node *node = &f->nodes[stored];
-    /* A repeated field outside of any list is one. */
-    if (node->repetition == PARQUET_REPEATED && !place->element) {
-        struct present_place own = *place;
-        own.element = true;
-        return match_node(b, &own, field + 1, stored);
-    }
+    if (node->repetition == PARQUET_REPEATED && !place->element)
+        return match_bare_list(b, place, field, stored);
     if (!is_repeated_only(f, stored))
         return mismatch(b, place, field, stored);
     uint32_t at = present_put_node(b, place->parent, place->name, node->repetition, stored);
@@ -237,9 +280,11 @@ static int match_struct(struct present_build *b, const struct present_place *pla
                         uint32_t stored)
 {
     const struct parquet_node *node = &b->meta->footer.nodes[stored];
-    if (node->leaf != PARQUET_NO_LEAF)
+    if (node->leaf != PARQUET_NO_LEAF ||
+        b->meta->elements[stored].logical.annotation != PARQUET_NONE)
         return mismatch(b, place, field, stored);
-    uint32_t at = present_put_node(b, place->parent, place->name, node->repetition, stored);
+    enum parquet_repetition repetition = place->once ? PARQUET_REQUIRED : node->repetition;
+    uint32_t at = present_put_node(b, place->parent, place->name, repetition, stored);
     if (at == PRESENT_NO_NODE)
         return -b->err->code;
     present_set_id(b, at, &b->shape->fields[field]);

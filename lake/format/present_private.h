@@ -52,6 +52,7 @@ struct present_place {
     uint32_t parent;   /* in the new schema */
     struct slice name; /* there */
     bool element;      /* a repetition of the stored node is its list's or map's, not its own */
+    bool once;         /* it was put into a wrapper that repeats instead */
 };
 
 /* How often a column that no file has is there: as its parent, which is. */
