@@ -140,15 +140,14 @@ static int open_presented(struct session *s, const struct session_config *config
     struct cache_stat cache;
     cache_stat(config->lake.cache, &cache);
     uint64_t bytes = cache.limit_bytes / TEMPORARY_PART;
-    struct presented_config presented = {.home = s->lake->store,
-                                         .shares = config->lake.runtime->shares,
-                                         .cache = config->lake.cache,
-                                         .workers = config->lake.workers,
-                                         .disk = config->lake.runtime->workers,
-                                         .dirfd = config->temporary_dirfd,
-                                         .temporary_bytes_max =
-                                             bytes > TEMPORARY_BYTES_MIN ? bytes
-                                                                         : TEMPORARY_BYTES_MIN};
+    struct presented_config presented = {
+        .home = s->lake->store,
+        .shares = config->lake.runtime->shares,
+        .cache = config->lake.cache,
+        .workers = config->lake.workers,
+        .disk = config->lake.runtime->workers,
+        .dirfd = config->temporary_dirfd,
+        .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
     s->presented = presented_store_open(&presented, err);
     return s->presented ? 0 : -ENOMEM;
 }

@@ -201,8 +201,7 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
         return *text ? 0 : -ENODATA;
     }
     presented_key(&f, &key);
-    struct object_name name = {
-        .store = session->presented, .key = buf_slice(&key), .size = f.size};
+    struct object_name name = {.store = session->presented, .key = buf_slice(&key), .size = f.size};
     if (key.failed || object_open(session->config.lake.cache, &name, &o, NULL) < 0)
         return -ENODATA;
     buf_addf(out, "%llu", (unsigned long long)object_cached_bytes(o));

@@ -73,8 +73,7 @@ static int add_file(void *arg, const struct entry *e)
     return index_build_add(m->build, &action, m->err);
 }
 
-static int make(struct table *t, const struct table_version *of, const char *name,
-                struct err *err)
+static int make(struct table *t, const struct table_version *of, const char *name, struct err *err)
 {
     struct making m = {.table = t, .err = err};
     struct prune_kind kind = {.is = is_raw_name, .keep = RAW_RUNS_MAX};

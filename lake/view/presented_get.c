@@ -31,10 +31,10 @@ struct serving {
     struct recipe *recipe; /* a reference; NULL: not known */
     struct work *work;     /* a reference, once it is ready */
     struct store_get *get;
-    struct serving *next;  /* in recipe.gets */
+    struct serving *next; /* in recipe.gets */
     struct lock lock;
-    unsigned left;         /* lock; runs under way, and one while they are sent */
-    struct err err;        /* lock; the first failure */
+    unsigned left;  /* lock; runs under way, and one while they are sent */
+    struct err err; /* lock; the first failure */
 };
 
 static void serving_end(struct serving *v, const struct err *err)

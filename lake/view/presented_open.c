@@ -33,8 +33,8 @@ static int fetch_rows(struct recipe *r, const struct presented_file *f, struct t
     if (rc == 0)
         rc = f->driver->ops->deleted(f->driver, f->entry, &rows, err);
     if (rc == 0 && !rows)
-        rc = err_set(err, EIO, "%s: rows are said to be deleted, and none are named",
-                     r->object_key);
+        rc =
+            err_set(err, EIO, "%s: rows are said to be deleted, and none are named", r->object_key);
     if (rc == 0)
         recipe_give_rows(r, rows);
     return rc;

@@ -32,14 +32,14 @@ struct presented_store {
     struct spare spare; /* for rewritten files that the cache's disk does not take */
 
     struct lock lock;
-    struct cond idle;         /* busy became 0 */
-    struct map recipes;       /* lock; by key */
-    struct recipe *oldest;    /* lock; of those that nobody refers to */
-    struct recipe *newest;    /* lock */
-    size_t idle_n;            /* lock */
-    size_t idle_bytes;        /* lock */
-    uint64_t temporary_bytes; /* lock; of rewritten files */
-    uint64_t busy;            /* lock; gets, plans and rewrites */
+    struct cond idle;          /* busy became 0 */
+    struct map recipes;        /* lock; by key */
+    struct recipe *oldest;     /* lock; of those that nobody refers to */
+    struct recipe *newest;     /* lock */
+    size_t idle_n;             /* lock */
+    size_t idle_bytes;         /* lock */
+    uint64_t temporary_bytes;  /* lock; of rewritten files */
+    uint64_t busy;             /* lock; gets, plans and rewrites */
     struct workers *rewriters; /* lock; NULL until something has to be rewritten */
     atomic_bool ending;        /* what is being rewritten is for nobody */
 };
@@ -69,20 +69,20 @@ struct recipe {
     struct shape *shape; /* a reference, or NULL */
     bool deletes;
 
-    unsigned refs;             /* lock of the store, all below */
+    unsigned refs;                /* lock of the store, all below */
     struct recipe *older, *newer; /* in the store's list where refs is 0 */
     enum recipe_state state;
-    bool planned;              /* UNDER_WAY: the plan is made, the file is being rewritten */
-    bool sealing;              /* the cache is being given all of what was rewritten */
-    bool told;                 /* kind and columns are those of a plan */
+    bool planned; /* UNDER_WAY: the plan is made, the file is being rewritten */
+    bool sealing; /* the cache is being given all of what was rewritten */
+    bool told;    /* kind and columns are those of a plan */
     enum present_kind kind;
-    bool columns;              /* something but the rows differs from the object */
-    struct roaring *rows;      /* taken out; NULL: not known, or none */
-    struct work *work;         /* READY */
-    struct err err;            /* FAILED */
+    bool columns;         /* something but the rows differs from the object */
+    struct roaring *rows; /* taken out; NULL: not known, or none */
+    struct work *work;    /* READY */
+    struct err err;       /* FAILED */
     int64_t failed_ms;
-    struct waitlist waiting;   /* tasks of who opens */
-    struct serving *gets;      /* gets that wait */
+    struct waitlist waiting; /* tasks of who opens */
+    struct serving *gets;    /* gets that wait */
 };
 
 static inline struct presented_store *presented_of(struct store *s)

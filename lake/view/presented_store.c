@@ -25,8 +25,8 @@ void presented_key(const struct presented_file *f, struct buf *out)
     AUTO(buf) struct buf all = {0};
     char hash[2 * SHA256_BYTES + 1];
     struct slice fields[] = {f->key, f->etag, identity_of(f->extra)};
-    uint64_t numbers[] = {PRESENTED_FORMAT, f->object_bytes, f->size,
-                          f->shape ? f->shape->hash : 0, f->shape != NULL, f->deletes};
+    uint64_t numbers[] = {PRESENTED_FORMAT, f->object_bytes, f->size, f->shape ? f->shape->hash : 0,
+                          f->shape != NULL, f->deletes};
     buf_init(&all, KEY_BYTES_MAX + ETAG_BYTES_MAX + ACTION_BYTES_MAX);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         buf_add_le64(&all, fields[i].n);
@@ -221,8 +221,8 @@ void recipe_give_rows(struct recipe *r, struct roaring *rows)
 /* A refusal counts for good: it is of what the object is. */
 static bool failure_counts(const struct recipe *r)
 {
-    return r->state == RECIPE_FAILED && (r->err.code == EOPNOTSUPP ||
-                                         clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
+    return r->state == RECIPE_FAILED &&
+           (r->err.code == EOPNOTSUPP || clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
 }
 
 int recipe_need_locked(struct recipe *r, bool *begin, struct err *err)

@@ -7,7 +7,8 @@
  *   presented_open ─► recipe: which object, which columns, which rows; found by its key
  *                       │  the footer is read once and the plan made (lake/format/present.h)
  *                       │  REWRITE: the whole file is made once, into a file without a name
- *   cache ── get(key) ──┘─► object's bytes asked for at home │ zeros │ the plan's own bytes │ the file
+ *   cache ── get(key) ──┘─► object's bytes asked for at home │ zeros │ the plan's own bytes │ the
+ * file
  *
  *   key    the object's key, a space, and a hash of all that makes the file different
  *   ETag   a hash of the object's ETag and of what was made: two makings never mix in the cache

@@ -262,8 +262,7 @@ static int read_presented(void *arg, uint64_t offset, void *to, size_t n, struct
 static uint64_t rows_of(struct object *o)
 {
     struct err err = ERR_INIT;
-    struct parquet_source source = {
-        .size_bytes = object_size(o), .read = read_presented, .arg = o};
+    struct parquet_source source = {.size_bytes = object_size(o), .read = read_presented, .arg = o};
     AUTO(parquet) struct parquet *p = parquet_open(&source, &err);
     uint64_t rows = 0;
     if (!p)
@@ -698,10 +697,17 @@ static void test_slack_rule(void **state)
         bool ok;
         uint64_t of_a_mebibyte;
     } cases[] = {
-        {"64K+1/16", true, 2 * 64 * KIB}, {"1M", true, MIB},   {"0", true, 0},
-        {"0+1/8", true, 128 * KIB},       {"", false, 0},      {"64K+", false, 0},
-        {"64K+1/0", false, 0},            {"+1/8", false, 0},  {"64K+2/8", false, 0},
-        {"64K+1/8x", false, 0},           {"-1", false, 0},
+        {"64K+1/16", true, 2 * 64 * KIB},
+        {"1M", true, MIB},
+        {"0", true, 0},
+        {"0+1/8", true, 128 * KIB},
+        {"", false, 0},
+        {"64K+", false, 0},
+        {"64K+1/0", false, 0},
+        {"+1/8", false, 0},
+        {"64K+2/8", false, 0},
+        {"64K+1/8x", false, 0},
+        {"-1", false, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct slack s = SLACK_DEFAULT;
