@@ -106,7 +106,8 @@ void recipe_unref(struct recipe *r);
  * 0: it is ready. -EINPROGRESS: it will be, or fail, in recipe_finish; *begin is set where the
  * caller has to call plan_begin when he has left the lock. -ENODATA as of recipe_wait.
  */
-int recipe_need_locked(struct recipe *r, bool *begin, struct err *err) REQUIRES(r->store->lock);
+int recipe_need_locked(struct presented_store *s, struct recipe *r, bool *begin, struct err *err)
+    REQUIRES(s->lock);
 /* Takes the rows that the file does not show any more. */
 void recipe_give_rows(struct recipe *r, struct roaring *rows);
 /*
@@ -119,7 +120,8 @@ void recipe_planned(struct recipe *r, enum present_kind kind, bool columns);
 /* READY with `work`, which it takes, or FAILED. Ends what began with plan_begin. */
 void recipe_finish(struct recipe *r, struct work *work, const struct err *err);
 /* Forgets its work, which is the caller's then; NULL: it has none. */
-struct work *recipe_take_work_locked(struct recipe *r) REQUIRES(r->store->lock);
+struct work *recipe_take_work_locked(struct presented_store *s, struct recipe *r)
+    REQUIRES(s->lock);
 /* What this work serves is not the object any more. */
 void recipe_spoil(struct recipe *r, const struct work *work, const struct err *err);
 

@@ -224,7 +224,7 @@ static struct work *oldest_file_locked(struct presented_store *s) REQUIRES(s->lo
     struct recipe *r = s->oldest;
     while (r && !(r->work && r->work->fd >= 0))
         r = r->newer;
-    return r ? recipe_take_work_locked(r) : NULL;
+    return r ? recipe_take_work_locked(s, r) : NULL;
 }
 
 /* Counts the bytes of a file that is to be made. */

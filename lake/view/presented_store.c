@@ -225,7 +225,7 @@ static bool failure_counts(const struct recipe *r)
            (r->err.code == EOPNOTSUPP || clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
 }
 
-int recipe_need_locked(struct recipe *r, bool *begin, struct err *err)
+int recipe_need_locked(struct presented_store *s, struct recipe *r, bool *begin, struct err *err)
 {
     if (failure_counts(r))
         return err_copy(err, &r->err);
@@ -238,17 +238,18 @@ int recipe_need_locked(struct recipe *r, bool *begin, struct err *err)
     r->state = RECIPE_UNDER_WAY;
     r->planned = false;
     r->refs++; /* the caller's is one, so it is in no list */
-    r->store->busy++;
+    s->busy++;
     *begin = true;
     return -EINPROGRESS;
 }
 
 int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err)
 {
+    struct presented_store *s = r->store;
     bool begin = false;
     int rc;
-    WITH_LOCK (&r->store->lock) {
-        rc = recipe_need_locked(r, &begin, err);
+    WITH_LOCK (&s->lock) {
+        rc = recipe_need_locked(s, r, &begin, err);
         if (rc == -EINPROGRESS && !whole && r->planned) {
             rc = 0;
         } else if (rc == -EINPROGRESS) {
@@ -294,21 +295,22 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
     presented_end(s);
 }
 
-struct work *recipe_take_work_locked(struct recipe *r)
+struct work *recipe_take_work_locked(struct presented_store *s, struct recipe *r)
 {
     if (r->state == RECIPE_READY)
         r->state = RECIPE_NEW;
     if (r->refs == 0)
-        r->store->idle_bytes -= memory_of(r);
+        s->idle_bytes -= memory_of(r);
     return STEAL(r->work);
 }
 
 void recipe_spoil(struct recipe *r, const struct work *work, const struct err *err)
 {
+    struct presented_store *s = r->store;
     struct work *taken = NULL;
-    WITH_LOCK (&r->store->lock) {
+    WITH_LOCK (&s->lock) {
         if (r->work && r->work == work) {
-            taken = recipe_take_work_locked(r);
+            taken = recipe_take_work_locked(s, r);
             r->state = RECIPE_FAILED;
             r->err = *err;
             r->failed_ms = clock_mono_ms();
@@ -319,10 +321,11 @@ void recipe_spoil(struct recipe *r, const struct work *work, const struct err *e
 
 void recipe_put(struct recipe *r, struct object *object)
 {
+    struct presented_store *s = r->store;
     struct work *taken = NULL;
     if (object && object_is_sealed(object))
-        WITH_LOCK (&r->store->lock)
-            taken = recipe_take_work_locked(r);
+        WITH_LOCK (&s->lock)
+            taken = recipe_take_work_locked(s, r);
     work_unref(taken);
     recipe_unref(r);
 }
