@@ -219,6 +219,6 @@ def chunk_ranges(path):
         for c in range(meta.num_columns):
             chunk = meta.row_group(g).column(c)
             start = chunk.data_page_offset
-            if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+            if chunk.has_dictionary_page and (0 < chunk.dictionary_page_offset < start or not start):
                 start = chunk.dictionary_page_offset
             yield chunk.path_in_schema, start, chunk.total_compressed_size

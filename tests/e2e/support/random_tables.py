@@ -127,7 +127,7 @@ def write(chance, of, path):
         version=chance.choice(['1.0', '2.4', '2.6']),
         data_page_version=chance.choice(['1.0', '2.0']),
         data_page_size=chance.choice([200, 4000, 1 << 20]),
-        row_group_size=chance.choice([len(of), max(1, len(of) // 3)]),
+        row_group_size=max(1, chance.choice([len(of), len(of) // 3])),
         write_page_index=chance.random() < 0.5,
         write_page_checksum=chance.random() < 0.5,
         write_statistics=chance.random() < 0.8,
