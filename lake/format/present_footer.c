@@ -145,7 +145,7 @@ static struct present_chunk known_chunk(const struct footer *f, const struct pre
     known.plain_bytes = d->plain_bytes;
     if (f->in_place) {
         known.data_offset = d->data_offset;
-        known.dictionary_offset = d->dictionary_offset < d->data_offset ? d->dictionary_offset : 0;
+        known.dictionary_offset = stored->offset == d->dictionary_offset ? stored->offset : 0;
     }
     return known;
 }

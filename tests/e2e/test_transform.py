@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from support.places import ROOT, TABLES
+from support import random_tables
+from support.places import TABLES
 from support.present import MADE, PRESENT, Projection, Refused, chunk_ranges, present
 
 
@@ -117,3 +118,19 @@ def test_files_of_real_tables(files, tmp_path, chance, duck):
             raise
     print(tally)
     assert tally['pyarrow'] > 1000 and tally['duckdb'] > 1000
+
+
+
+@pytest.mark.timeout(120)
+def test_files_of_pyarrow(tmp_path, chance, duck):
+    """Any columns of files with every type in every form that pyarrow writes."""
+    tally = Tally()
+    path, out = tmp_path / 'in.parquet', tmp_path / 'out.parquet'
+    for _ in range(12):
+        form = random_tables.write(chance, random_tables.table(chance, chance.choice([0, 1, 300])),
+                                   path)
+        print('FORM', form)
+        for _ in range(3):
+            check_file(path, out, chance, duck, tally)
+    print(tally)
+    assert tally['pyarrow'] >= 30
