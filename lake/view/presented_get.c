@@ -343,7 +343,7 @@ static int join(struct presented_store *s, struct serving *v, struct recipe **ou
         r = recipe_find_locked(s, slice_of(key));
         v->recipe = *out = r;
         if (r)
-            rc = recipe_need_locked(s, r, begin, err);
+            rc = recipe_need_locked(s, r, true, begin, err);
         if (r && rc == 0)
             *ready = work_ref(r->work);
         if (rc == -EINPROGRESS) {

@@ -225,32 +225,37 @@ static bool failure_counts(const struct recipe *r)
            (r->err.code == EOPNOTSUPP || clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
 }
 
-int recipe_need_locked(struct presented_store *s, struct recipe *r, bool *begin, struct err *err)
+int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted, bool *begin,
+                       struct err *err)
 {
     if (failure_counts(r))
         return err_copy(err, &r->err);
     if (r->state == RECIPE_READY)
         return 0;
-    if (r->state == RECIPE_UNDER_WAY)
+    if (r->state == RECIPE_UNDER_WAY) {
+        r->wanted = r->wanted || wanted;
         return -EINPROGRESS;
+    }
     if (r->deletes && !r->rows)
         return -ENODATA;
     r->state = RECIPE_UNDER_WAY;
     r->planned = false;
+    r->wanted = wanted;
     r->refs++; /* the caller's is one, so it is in no list */
     s->busy++;
     *begin = true;
     return -EINPROGRESS;
 }
 
-int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err)
+int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, struct err *err)
 {
     struct presented_store *s = r->store;
     bool begin = false;
-    int rc;
+    int rc = 0;
     WITH_LOCK (&s->lock) {
-        rc = recipe_need_locked(s, r, &begin, err);
-        if (rc == -EINPROGRESS && !whole && r->planned) {
+        if (need != RECIPE_TOLD || !r->told)
+            rc = recipe_need_locked(s, r, need != RECIPE_TOLD, &begin, err);
+        if (rc == -EINPROGRESS && need != RECIPE_WHOLE && r->planned) {
             rc = 0;
         } else if (rc == -EINPROGRESS) {
             task->on_worker = true; /* who wakes it submits it to one */
@@ -262,20 +267,30 @@ int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err
     return rc;
 }
 
-void recipe_planned(struct recipe *r, enum present_kind kind, bool columns)
+bool recipe_planned(struct recipe *r, enum present_kind kind)
 {
-    WITH_LOCK (&r->store->lock) {
-        r->planned = r->told = true;
+    struct presented_store *s = r->store;
+    bool goes_on;
+    WITH_LOCK (&s->lock) {
+        r->told = true;
         r->kind = kind;
-        r->columns = columns;
-        waitlist_wake(&r->waiting, r->store->config.workers);
+        r->planned = goes_on = kind != PRESENT_REWRITE || r->wanted;
+        if (!goes_on)
+            r->state = RECIPE_NEW;
+        waitlist_wake(&r->waiting, s->config.workers);
     }
+    if (!goes_on) {
+        recipe_unref(r);
+        presented_end(s);
+    }
+    return goes_on;
 }
 
 void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
 {
     struct presented_store *s = r->store;
     struct serving *gets;
+    struct roaring *rows = NULL;
     struct work *mine = work ? work_ref(work) : NULL;
     WITH_LOCK (&s->lock) {
         gets = r->gets;
@@ -286,9 +301,11 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
         if (!work) {
             r->err = *err;
             r->failed_ms = clock_mono_ms();
+            rows = STEAL(r->rows);
         }
         waitlist_wake(&r->waiting, s->config.workers);
     }
+    roaring_free(rows);
     serving_go_on(gets, mine, err);
     work_unref(mine);
     recipe_unref(r);
