@@ -29,7 +29,7 @@ static uint64_t read_count(struct thrift *t, const struct thrift_field *f, enum 
 {
     if (is_other(t, f, type))
         return 0;
-    int64_t v = thrift_int(t, f);
+    int64_t v = type == THRIFT_I32 ? thrift_i32(t, f) : thrift_int(t, f);
     if (v < 0)
         t->in.bad = true;
     return v < 0 ? 0 : (uint64_t)v;

@@ -174,22 +174,12 @@ class Projection:
                 assert repr(values(got)) == repr(expected), self.fields[i]
 
 
-def _counted(kind):
-    """The type with numbers for nanoseconds, which Python's times do not have."""
-    if pa.types.is_struct(kind):
-        return pa.struct([f.with_type(_counted(f.type)) for f in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_counted(kind.value_type)))
-    if pa.types.is_map(kind):
-        return pa.map_(_counted(kind.key_type), kind.item_field.with_type(_counted(kind.item_type)))
-    if (pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) and kind.unit == 'ns':
-        return pa.int64()
-    return kind
-
-
 def values(column):
-    kind = _counted(column.type)
-    return (column if kind == column.type else column.cast(kind)).to_pylist()
+    """As Python has them: nanoseconds, which its times do not have, as numbers."""
+    kind = column.type
+    if (pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) and kind.unit == 'ns':
+        column = column.cast(pa.int64())
+    return column.to_pylist()
 
 
 def plain(column, kind):
