@@ -17,7 +17,7 @@ struct opened {
     struct object *object;
     struct recipe *recipe; /* NULL: the object is presented as it is stored */
     struct document *document;
-    struct table *table; /* NULL outside tables; borrowed from the lake */
+    struct table *table;  /* NULL outside tables; borrowed from the lake */
     struct reader reader; /* of an object: what is fetched ahead */
 };
 

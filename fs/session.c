@@ -43,6 +43,7 @@ static void free_parts(struct session *s)
     open_modes_done(&s->modes);
     layouts_done(&s->layouts);
     pages_done(&s->pages);
+    watch_done(&s->watch);
     cond_done(&s->drained);
     lock_done(&s->lock);
     free(s->mountpoint);
@@ -66,6 +67,7 @@ static void *serve(void *arg)
     }
     free(taken.mem);
     fuse_session_exit(s->fuse); /* the others end too */
+    watch_end(&s->watch);
     bool last;
     WITH_LOCK (&s->lock) {
         last = --s->threads_left == 0;
@@ -140,15 +142,14 @@ static int open_presented(struct session *s, const struct session_config *config
     struct cache_stat cache;
     cache_stat(config->lake.cache, &cache);
     uint64_t bytes = cache.limit_bytes / TEMPORARY_PART;
-    struct presented_config presented = {.home = s->lake->store,
-                                         .shares = config->lake.runtime->shares,
-                                         .cache = config->lake.cache,
-                                         .workers = config->lake.workers,
-                                         .disk = config->lake.runtime->workers,
-                                         .dirfd = config->temporary_dirfd,
-                                         .temporary_bytes_max =
-                                             bytes > TEMPORARY_BYTES_MIN ? bytes
-                                                                         : TEMPORARY_BYTES_MIN};
+    struct presented_config presented = {
+        .home = s->lake->store,
+        .shares = config->lake.runtime->shares,
+        .cache = config->lake.cache,
+        .workers = config->lake.workers,
+        .disk = config->lake.runtime->workers,
+        .dirfd = config->temporary_dirfd,
+        .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
     s->presented = presented_store_open(&presented, err);
     return s->presented ? 0 : -ENOMEM;
 }
@@ -165,6 +166,7 @@ struct session *session_start(const struct session_config *config, struct err *e
     s->started_ms = clock_real_ms();
     lock_init(&s->lock);
     cond_init(&s->drained);
+    watch_init(&s->watch);
     open_modes_init(&s->modes);
     layouts_init(&s->layouts);
     neighbours_init(&s->neighbours, s);

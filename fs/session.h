@@ -24,8 +24,8 @@ struct session_config {
     unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */
     bool allow_other, debug;
     struct slack slack; /* of files that may not be presented as they are stored */
-    bool passthrough; /* where the kernel permits it, files are read without the daemon */
-    uid_t uid;        /* owners of all files */
+    bool passthrough;   /* where the kernel permits it, files are read without the daemon */
+    uid_t uid;          /* owners of all files */
     gid_t gid;
     int temporary_dirfd;      /* for documents; borrowed while the session lives */
     void (*ended)(void *arg); /* the mount is gone: on a thread of the session's, once */

@@ -201,8 +201,7 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
         return *text ? 0 : -ENODATA;
     }
     presented_key(&f, &key);
-    struct object_name name = {
-        .store = session->presented, .key = buf_slice(&key), .size = f.size};
+    struct object_name name = {.store = session->presented, .key = buf_slice(&key), .size = f.size};
     if (key.failed || object_open(session->config.lake.cache, &name, &o, NULL) < 0)
         return -ENODATA;
     buf_addf(out, "%llu", (unsigned long long)object_cached_bytes(o));
@@ -259,8 +258,6 @@ static int value_transform(struct subject *s, struct buf *out)
     }
     struct presented_file f = session_presented(s->r->session, &s->where);
     f.version = buf_slice(&s->object.version);
-    f.driver = table_driver(s->table);
-    f.entry = &s->entry;
     int rc = s->object.key.len
                  ? presented_describe(s->r->session->presented, &f, &s->r->task, out, s->err)
                  : -EACCES;

@@ -74,8 +74,8 @@ struct lake_run {
     uint32_t number;
     struct table *table; /* borrowed: lives as long as the lake */
     struct run *run;
-    uint64_t used; /* run_clock when it was wanted last */
-    bool shaped;   /* shape is what the driver said */
+    uint64_t used;       /* run_clock when it was wanted last */
+    bool shaped;         /* shape is what the driver said */
     struct shape *shape; /* a reference, or NULL: columns are as stored */
 };
 

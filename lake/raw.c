@@ -73,8 +73,7 @@ static int add_file(void *arg, const struct entry *e)
     return index_build_add(m->build, &action, m->err);
 }
 
-static int make(struct table *t, const struct table_version *of, const char *name,
-                struct err *err)
+static int make(struct table *t, const struct table_version *of, const char *name, struct err *err)
 {
     struct making m = {.table = t, .err = err};
     struct prune_kind kind = {.is = is_raw_name, .keep = RAW_RUNS_MAX};
@@ -118,7 +117,7 @@ static int open_run(struct table *t, const struct table_version *of, struct run 
 int raw_version(struct table *t, const struct table_version *of, struct task *task,
                 struct table_version **out, struct err *err)
 {
-    struct run *run;
+    struct run *run = NULL;
     if (!of->snapshot)
         return err_set(err, ENOENT, "the table has no version yet");
     int rc = task_to_worker(task, table_lake(t)->config.workers);

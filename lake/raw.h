@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `.tarn/raw/`: the stored files of a version at their stored paths, byte for byte. It is a snapshot
- * like others, whose one run is made when somebody looks for it first:
+ * `.tarn/raw/`: the stored files of a version at their stored paths, byte for byte. It is a
+ * snapshot like others, whose one run is made when somebody looks for it first:
  *
- *   version's files ─► each object's key below the table's root, as a path ─► base `raw-VERSION-HASH`
+ *   version's files ─► each object's key below the table's root, as a path ─► base
+ * `raw-VERSION-HASH`
  *
  * Its files are all as they are stored. One that lies outside the table's root is below `outside/`,
  * by its name; two of one name are told apart as built paths are. Files of one object are one.

@@ -63,12 +63,12 @@ struct where_file where_file_of(struct table *table, const struct table_version 
                                 const struct snapshot_node *node, const struct entry *entry)
 {
     struct snapshot *s = version->snapshot;
-    return (struct where_file){
-        .table = table,
-        .run = node->in_patch ? snapshot_patch(s) : snapshot_base(s),
-        .run_number = node->in_patch ? version->patch_number : version->base_number,
-        .ordinal = node->ordinal,
-        .entry = entry};
+    return (struct where_file){.table = table,
+                               .run = node->in_patch ? snapshot_patch(s) : snapshot_base(s),
+                               .run_number =
+                                   node->in_patch ? version->patch_number : version->base_number,
+                               .ordinal = node->ordinal,
+                               .entry = entry};
 }
 
 bool where_is_as_stored(const struct table *table, const struct entry *entry)
