@@ -75,6 +75,10 @@
 #define PARQUET_DEPTH_MAX 255
 /* The columns of one version of a table in memory: about 128 bytes each, with their names. */
 #define SHAPE_MEMORY_MAX (128 * MIB)
+/* What must be done to one file: its footer, what was read of it, the new schema and footer. */
+#define PRESENT_MEMORY_MAX (512 * MIB)
+/* Rows of a row group of which some are taken out: a bit each, and the counts of pages have 31. */
+#define PARQUET_GROUP_ROWS_MAX ((uint64_t)1 << 31)
 /* Values of one dictionary page; writers stop at 1 MiB, half a million values at most. */
 #define PARQUET_DICTIONARY_MAX ((size_t)4 << 20)
 /* Cells and bytes of one leaf in one row, where a row is longer than a page. */

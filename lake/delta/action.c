@@ -175,6 +175,8 @@ static bool read_file(struct parse *p, struct delta_file *out, bool add)
             has_time = ok = json_int64(&p->j, &out->modification_time);
         else if (add && slice_is(key, "partitionValues"))
             has_values = ok = read_map(p, &out->partition_values);
+        else if (add && slice_is(key, "stats"))
+            ok = json_skip(&p->j, &out->stats);
         else
             ok = json_skip(&p->j, NULL);
         if (!ok)

@@ -105,12 +105,6 @@ static int op_load(struct driver *driver, const struct history *h, size_t positi
 static int op_locate(struct driver *d, const struct entry *entry, struct object_location *out,
                      struct err *err)
 {
-    /* Until what files present is made of them (lake/view), stored bytes are not the table's. */
-    if (!(entry->flags & ENTRY_AS_STORED))
-        return err_set(err, EOPNOTSUPP, "%s",
-                       entry->flags & ENTRY_DELETES
-                           ? "deleted rows cannot be taken out yet"
-                           : "files that may not have the version's columns cannot be read yet");
     buf_reset(&out->etag); /* a log tells none */
     return delta_path_locate(&table_of(d)->root, entry->raw, &out->key, err);
 }

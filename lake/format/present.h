@@ -87,8 +87,19 @@ struct present_leaf {
     struct slice constant; /* PLAIN encoded, strings without length */
 };
 
+/* What was done to the stored schema, in numbers. */
+struct present_changes {
+    uint32_t dropped;    /* leaves */
+    uint32_t filled;     /* leaves with nulls or a constant */
+    uint32_t converted;  /* leaves whose values change */
+    uint32_t renamed;    /* leaves and groups */
+    uint32_t relabelled; /* the same with another logical type; some of them were converted */
+    bool moved;          /* their order changed */
+};
+
 struct present_plan {
     enum present_kind kind;
+    struct present_changes changes;
     uint64_t object_bytes, presented_bytes;
 
     /* Of SAME and FOOTER. */
@@ -96,14 +107,13 @@ struct present_plan {
     size_t extents_n;
     struct slice own;
 
-    /* Of FOOTER and REWRITE: the new schema. As in struct parquet_footer. */
+    /* Of REWRITE: the new schema, as in struct parquet_footer. */
     struct parquet_node *nodes;
     size_t nodes_n;
     struct present_leaf *leaves;
     size_t leaves_n;
 
-    /* The stored file. */
-    const struct parquet_footer *stored;
+    const struct parquet_footer *stored; /* the file as it is */
 
     struct present_detail *detail; /* what only present*.c look into */
     struct arena arena;            /* everything above */

@@ -57,6 +57,7 @@ enum shape_type {
     SHAPE_TIMESTAMP_LOCAL_NS,
     SHAPE_VARIANT, /* one leaf here, a group in files */
     SHAPE_UNKNOWN, /* void: never has a value, stored in no file */
+    SHAPE_STORED,  /* whatever a file has there, groups too; nothing where it has none */
 };
 
 struct shape_field {
