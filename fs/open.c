@@ -26,7 +26,7 @@ static void opened_free(struct opened *h)
         open_mode_leave(&h->handle.session->modes, h->node, &left);
         close_way(h->handle.session, &left);
     }
-    reader_done(&h->reader); /* before the session may end with the object's store */
+    reader_done(&h->reader, h->object); /* before the session may end with the object's store */
     object_unref(h->object);
     document_unref(h->document);
     free(h);
