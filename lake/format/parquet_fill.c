@@ -32,9 +32,9 @@ static int write_word(struct parquet_chunk_writer *w, struct err *err)
     }
     buf_add_slice(&w->out.values, constant);
     int rc = buf_check(&w->out.values, err);
-    return rc < 0 ? rc
-                  : parquet_page_write_dictionary(&w->out, &form, buf_slice(&w->out.values), 1,
-                                                  err);
+    return rc < 0
+               ? rc
+               : parquet_page_write_dictionary(&w->out, &form, buf_slice(&w->out.values), 1, err);
 }
 
 static int begin(struct parquet_chunk_writer *w, struct err *err)

@@ -47,8 +47,8 @@ struct parquet_page {
     bool plain;                  /* of v2: whatever the codec, the values are not compressed */
     bool has_crc;                /* and it was right */
     uint32_t values;             /* cells of a data page, values of a dictionary */
-    uint32_t encoding; /* enum parquet_encoding, or a number that is not known */
-    uint32_t nulls, rows; /* of v2, as the header says */
+    uint32_t encoding;           /* enum parquet_encoding, or a number that is not known */
+    uint32_t nulls, rows;        /* of v2, as the header says */
     uint32_t level_encodings[2]; /* of repetition and definition, in v1 */
     uint32_t size;               /* uncompressed, levels included, without header */
     struct slice header, body;   /* as stored; until the next page */

@@ -16,9 +16,11 @@
 #include "lake/format/parquet_page.h"
 #include "lake/format/present.h"
 
-/* Where the bytes go, in order. write: all of them, 0 or -errno. */
+/* Where the bytes go, in order. write: all of them, 0 or -errno. rewind: what was written is
+ * forgotten, and it begins anew; NULL: it cannot. */
 struct parquet_sink {
     int (*write)(void *arg, struct slice bytes, struct err *err);
+    int (*rewind)(void *arg, struct err *err);
     void *arg;
 };
 

@@ -5,6 +5,9 @@
 #include "lake/format/parquet_rewrite_chunk.h"
 
 #define ZEROS_BYTES (64 * KIB)
+/* Chunks of a presented file: what is kept of them takes no more than twice what the stored
+ * footer's may. */
+#define CHUNKS_MAX (2 * FOOTER_MEMORY_MAX / sizeof(struct present_chunk))
 
 struct rewrite {
     const struct present_plan *plan;
@@ -15,6 +18,7 @@ struct rewrite {
     struct present_chunk *written; /* of all groups */
     size_t groups_n;
     struct buf footer;
+    bool no_room;
 };
 
 static void rewrite_done(struct rewrite *r)
@@ -61,7 +65,20 @@ static bool must_be_compact(const struct present_plan *plan)
 static enum codec_effort effort(const struct rewrite *r)
 {
     uint64_t at = r->chunks->out.at, consumed = r->chunks->consumed;
+    if (r->chunks->tight)
+        return CODEC_SMALL;
     return at > consumed && at - consumed > slack(r->plan) / 2 ? CODEC_SMALL : CODEC_QUICK;
+}
+
+static int check_room(struct rewrite *r, uint64_t size, struct err *err)
+{
+    uint64_t presented = r->plan->presented_bytes;
+    r->no_room = size > presented;
+    return r->no_room ? err_set(err, EOPNOTSUPP,
+                                "rewritten, it takes %ju bytes or more, and %ju were promised "
+                                "(a larger slack is needed)",
+                                (uintmax_t)size, (uintmax_t)presented)
+                      : 0;
 }
 
 /* Rows */
@@ -104,13 +121,15 @@ static int write_group(struct rewrite *r, size_t group, const struct parquet_row
 {
     size_t leaves = r->plan->leaves_n;
     struct present_group *out = &r->groups[r->groups_n];
-    *out = (struct present_group){.rows = rows->kept,
-                                  .stored = (uint32_t)group,
-                                  .chunks = r->written + r->groups_n * leaves};
+    *out = (struct present_group){
+        .rows = rows->kept, .stored = (uint32_t)group, .chunks = r->written + r->groups_n * leaves};
     for (size_t i = 0; i < leaves; i++) {
         r->chunks->out.effort = effort(r);
         if (parquet_chunk_write(r->chunks, group, i, rows, &out->chunks[i], err) < 0)
             return in_chunk(r, group, i, err);
+        int rc = check_room(r, r->chunks->out.at, err);
+        if (rc < 0)
+            return rc;
     }
     r->groups_n++;
     return 0;
@@ -150,23 +169,40 @@ static int write_end(struct rewrite *r, struct err *err)
 {
     struct parquet_page_writer *out = &r->chunks->out;
     int rc = present_footer(r->plan, r->groups, r->groups_n, &r->footer, err);
-    if (rc < 0)
-        return rc;
-    uint64_t size = out->at + r->footer.len, presented = r->plan->presented_bytes;
-    if (size > presented)
-        return err_set(err, EOPNOTSUPP,
-                       "rewritten, the file takes %ju bytes, and %ju were promised "
-                       "(more slack is needed)",
-                       (uintmax_t)size, (uintmax_t)presented);
-    rc = write_zeros(r, presented - size, err);
+    if (rc == 0)
+        rc = check_room(r, out->at + r->footer.len, err);
+    if (rc == 0)
+        rc = write_zeros(r, r->plan->presented_bytes - out->at - r->footer.len, err);
     return rc < 0 ? rc : parquet_page_write_raw(out, buf_slice(&r->footer), err);
 }
 
+static int write_all(struct rewrite *r, struct err *err)
+{
+    int rc = parquet_page_write_raw(&r->chunks->out, SLICE_LIT("PAR1"), err);
+    if (rc == 0)
+        rc = write_groups(r, err);
+    return rc < 0 ? rc : write_end(r, err);
+}
+
+/* Once more, smaller. */
+static int write_tight(struct rewrite *r, const struct parquet_sink *sink, struct err *err)
+{
+    int rc = sink->rewind(sink->arg, err);
+    if (rc < 0)
+        return rc;
+    r->chunks->tight = r->chunks->compact = true;
+    r->chunks->out.at = r->chunks->consumed = 0;
+    r->groups_n = 0;
+    buf_reset(&r->footer);
+    return write_all(r, err);
+}
+
 int parquet_rewrite(const struct parquet_source *source, const struct present_plan *plan,
-                    const struct roaring *deleted, const struct parquet_sink *sink,
-                    struct err *err)
+                    const struct roaring *deleted, const struct parquet_sink *sink, struct err *err)
 {
     size_t groups = plan->stored->groups_n;
+    if (groups > CHUNKS_MAX / (plan->leaves_n + 1))
+        return err_set(err, EOVERFLOW, "%zu row groups of %zu columns", groups, plan->leaves_n);
     AUTO(rewrite) struct rewrite r = {.plan = plan, .deleted = deleted};
     buf_init(&r.footer, FOOTER_BYTES_MAX);
     r.chunks = parquet_chunk_writer_new(source, plan, sink);
@@ -175,8 +211,6 @@ int parquet_rewrite(const struct parquet_source *source, const struct present_pl
     if (!r.chunks || !r.groups || !r.written)
         return err_set(err, ENOMEM, "out of memory");
     r.chunks->compact = must_be_compact(plan);
-    int rc = parquet_page_write_raw(&r.chunks->out, SLICE_LIT("PAR1"), err);
-    if (rc == 0)
-        rc = write_groups(&r, err);
-    return rc < 0 ? rc : write_end(&r, err);
+    int rc = write_all(&r, err);
+    return rc < 0 && r.no_room && sink->rewind ? write_tight(&r, sink, err) : rc;
 }

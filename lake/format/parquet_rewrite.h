@@ -12,7 +12,8 @@
  *
  * Room: pages are compressed as writers do by default; when half of what the presented size has
  * beyond the object is used up, harder. Where wider values would not fit, their columns get
- * encodings (and where theirs is a quick one, a codec) that take less.
+ * encodings (and where theirs is a quick one, a codec) that take less. If all of it does not fit,
+ * and the sink can rewind, it is done once more with everything but copied chunks in zstd.
  *
  * Memory, whatever the file: a window of 1 MiB or the largest page, that page decompressed, its
  * dictionary, and the page that is written up to four times (each at most PAGE_BYTES_MAX); a bit

@@ -206,6 +206,11 @@ static int put_values(struct parquet_chunk_writer *w, size_t n, struct err *err)
 
 /* Pages */
 
+static bool keeps_codec(const struct parquet_chunk_writer *w)
+{
+    return w->out.chunk->codec == w->pages.codec;
+}
+
 /* The encoding of the new type's values: the old one where it can be. */
 static uint32_t new_encoding(const struct parquet_chunk_writer *w, uint32_t old)
 {
@@ -217,20 +222,23 @@ static uint32_t new_encoding(const struct parquet_chunk_writer *w, uint32_t old)
         return PARQUET_BYTE_STREAM_SPLIT;
     if (w->compact && w->to->type == PARQUET_FIXED_LEN_BYTE_ARRAY)
         return PARQUET_DELTA_BYTE_ARRAY;
-    return parquet_encoding_fits(old, w->to->type) ? old : PARQUET_PLAIN;
+    /* Fewer readers know bytes that are split than numbers. */
+    bool widely_known = old != PARQUET_BYTE_STREAM_SPLIT || w->to->type == w->from->type ||
+                        w->to->type != PARQUET_FIXED_LEN_BYTE_ARRAY;
+    return widely_known && parquet_encoding_fits(old, w->to->type) ? old : PARQUET_PLAIN;
 }
 
 /* The page's cells, decoded, without rows that are gone, and encoded again. */
 static int rewrite_page(struct parquet_chunk_writer *w, const struct parquet_page *page,
                         struct err *err)
 {
-    struct parquet_page_form form = {page->v2, page->plain, page->has_crc,
+    struct parquet_page_form form = {page->v2, page->plain && keeps_codec(w), page->has_crc,
                                      new_encoding(w, page->encoding)};
     bool indexed = is_indexed(page->encoding);
     int rc = parquet_values_start(&w->values, page->encoding, page->data, err);
     if (rc == 0)
-        rc = parquet_encoder_start(&w->encoder, form.encoding,
-                                   indexed ? w->values.hybrid.width : 0, err);
+        rc = parquet_encoder_start(&w->encoder, form.encoding, indexed ? w->values.hybrid.width : 0,
+                                   err);
     parquet_chunk_levels(w, page);
     parquet_page_write_begin(&w->out);
     for (uint32_t left = page->values; rc == 0 && left;) {
@@ -260,8 +268,7 @@ static int keep_page(struct parquet_chunk_writer *w, struct parquet_page *page, 
 
 static bool keeps_pages(const struct parquet_chunk_writer *w, const struct parquet_page *page)
 {
-    return w->leaf->how == PRESENT_COPY ||
-           (is_indexed(page->encoding) && w->out.chunk->codec == w->pages.codec);
+    return keeps_codec(w) && (w->leaf->how == PRESENT_COPY || is_indexed(page->encoding));
 }
 
 static int write_data(struct parquet_chunk_writer *w, struct parquet_page *page, struct err *err)
@@ -270,8 +277,7 @@ static int write_data(struct parquet_chunk_writer *w, struct parquet_page *page,
     bool keeps = keeps_pages(w, page);
     uint64_t rows = page->values;
     int rc = 0;
-    if (repeated && keeps && w->keep &&
-        count_gone(&w->rows, w->row, w->rows.n) == 0) {
+    if (repeated && keeps && w->keep && count_gone(&w->rows, w->row, w->rows.n) == 0) {
         w->row = w->rows.n; /* whatever comes, stays: not counted any more */
         w->keep = true;
         return keep_page(w, page, err);
@@ -337,8 +343,9 @@ static int write_dictionary(struct parquet_chunk_writer *w, struct parquet_page 
         return err_set(err, EOPNOTSUPP, "a dictionary in encoding %u is not supported",
                        page->encoding);
     w->dictionary_n = page->values;
-    return w->leaf->how == PRESENT_COPY ? parquet_page_write_copy(&w->out, page, err)
-                                        : convert_dictionary(w, page, err);
+    return w->leaf->how == PRESENT_COPY && keeps_codec(w)
+               ? parquet_page_write_copy(&w->out, page, err)
+               : convert_dictionary(w, page, err);
 }
 
 /* Chunks */
@@ -384,7 +391,7 @@ static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err 
         rc = start_values(w, err);
     if (rc < 0)
         return rc;
-    w->touched = w->leaf->how != PRESENT_COPY;
+    w->touched = w->leaf->how != PRESENT_COPY || !keeps_codec(w);
     while ((rc = parquet_pages_next_stored(&w->pages, &page, err)) > 0) {
         rc = page.dictionary ? write_dictionary(w, &page, err) : write_data(w, &page, err);
         if (rc < 0)
@@ -395,12 +402,13 @@ static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err 
     return rc < 0 ? rc : parquet_chunk_all_rows(w, err);
 }
 
-/* What is made wider, and must take less room, is compressed well. */
+/* What must take less room is compressed well. */
 static uint32_t new_codec(const struct parquet_chunk_writer *w, uint32_t old)
 {
     bool fast = old == CODEC_UNCOMPRESSED || old == CODEC_SNAPPY || old == CODEC_LZ4 ||
                 old == CODEC_LZ4_RAW;
-    return w->compact && w->leaf->how != PRESENT_COPY && fast ? CODEC_ZSTD : old;
+    bool converts = w->leaf->how != PRESENT_COPY;
+    return fast && ((w->compact && converts) || (w->tight && w->rows.gone)) ? CODEC_ZSTD : old;
 }
 
 int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t leaf,
@@ -419,6 +427,9 @@ int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t lea
     if (w->leaf->source != PARQUET_NO_LEAF) {
         w->from = &stored->nodes[stored->leaves[w->leaf->source]];
         codec = new_codec(w, stored->chunks[group][w->leaf->source].codec);
+        int rc = codec_check(codec, err);
+        if (rc < 0)
+            return rc;
     }
     parquet_page_write_chunk(&w->out, w->to, codec, chunk);
     bool fill = w->leaf->how == PRESENT_NULLS || w->leaf->how == PRESENT_CONSTANT;

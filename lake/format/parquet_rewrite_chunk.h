@@ -26,6 +26,7 @@ struct parquet_chunk_writer {
     const struct present_plan *plan;
     struct parquet_page_writer out;
     bool compact; /* values that become wider are written so that they take less room */
+    bool tight;   /* so is whatever is not copied: compressed well, where it was quickly */
     struct parquet_pages pages;
     struct parquet_values values;
     struct parquet_encoder encoder;

@@ -306,6 +306,13 @@ static int put(void *arg, struct slice bytes, struct err *err)
     return rc;
 }
 
+static int put_again(void *arg, struct err *err)
+{
+    struct output *o = arg;
+    o->at = 0;
+    return ftruncate(o->fd, 0) < 0 ? err_set(err, errno, "ftruncate") : 0;
+}
+
 static int get(void *arg, uint64_t offset, void *to, size_t n, struct err *err)
 {
     return file_pread_full(*(const int *)arg, to, n, (off_t)offset, err);
@@ -379,7 +386,7 @@ static int present(const struct job *job, const struct present_plan *p, int in, 
     if (p->kind != PRESENT_REWRITE)
         return put_extents(p, in, out, err);
     struct parquet_source source = {.size_bytes = p->object_bytes, .read = get, .arg = &in};
-    struct parquet_sink sink = {.write = put, .arg = out};
+    struct parquet_sink sink = {.write = put, .rewind = put_again, .arg = out};
     return parquet_rewrite(&source, p, deleted, &sink, err);
 }
 
