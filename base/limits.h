@@ -92,6 +92,10 @@
 
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
+/* Commits before a checkpoint that are read to learn since when its files are there, and their
+ * bytes: seconds over a far network. */
+#define EVIDENCE_COMMITS_MAX 256
+#define EVIDENCE_BYTES_MAX (16 * MIB)
 /* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */
 #define FILES_MAX ((size_t)1 << 28)
 

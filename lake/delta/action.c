@@ -126,6 +126,10 @@ static bool read_dv(struct parse *p, struct delta_dv *out)
             (void)text(p, &out->path);
         } else if (slice_is(key, "offset")) {
             out->has_offset = json_int64(&p->j, &out->offset);
+        } else if (slice_is(key, "sizeInBytes")) {
+            out->has_size = json_int64(&p->j, &out->size);
+        } else if (slice_is(key, "cardinality")) {
+            out->has_cardinality = json_int64(&p->j, &out->cardinality);
         } else {
             (void)json_skip(&p->j, NULL);
         }
@@ -171,6 +175,8 @@ static bool read_file(struct parse *p, struct delta_file *out, bool add)
             has_time = ok = json_int64(&p->j, &out->modification_time);
         else if (add && slice_is(key, "partitionValues"))
             has_values = ok = read_map(p, &out->partition_values);
+        else if (add && slice_is(key, "stats"))
+            ok = json_skip(&p->j, &out->stats);
         else
             ok = json_skip(&p->j, NULL);
         if (!ok)

@@ -3,7 +3,8 @@
  * Actions: what a Delta log says, one at a time (delta.io PROTOCOL.md, "Actions").
  *
  * A line of a commit, and a row of a checkpoint, become the same struct. What a file list does not
- * need (statistics, tags, tombstone times) is passed over unread. Pure; not thread-safe.
+ * need (tags, tombstone times, most of the statistics) is passed over unread. Pure; not
+ * thread-safe.
  */
 #ifndef LAKE_DELTA_ACTION_H
 #define LAKE_DELTA_ACTION_H
@@ -39,8 +40,8 @@ struct delta_map {
 /* Which rows of a file are deleted; storage is empty where none are. */
 struct delta_dv {
     struct slice storage, path; /* storageType, pathOrInlineDv */
-    int64_t offset;
-    bool has_offset;
+    int64_t offset, size, cardinality;
+    bool has_offset, has_size, has_cardinality;
 };
 
 /* add and remove; of a removal only path and deletion vector mean something. */
@@ -48,6 +49,7 @@ struct delta_file {
     struct slice path; /* as in the log: a URI reference */
     struct delta_map partition_values;
     int64_t size, modification_time;
+    struct slice stats; /* JSON text; empty: not told, or from a checkpoint */
     struct delta_dv dv;
 };
 

@@ -17,6 +17,8 @@
 #define WORDS (CONTAINER_ROWS / 64)
 
 #define ARRAY_MAGIC 1681511377U
+/* Big-endian, as the protocol's own example has it: the bitmaps' sizes, and no keys. */
+#define ARRAY_MAGIC_BIG 1681511376U
 /* Keys of a RoaringBitmapArray are Java's ints: rows are below 2^63. */
 #define BITMAPS_MAX ((uint64_t)1 << 31)
 
@@ -174,9 +176,25 @@ static int take_bitmap(struct roaring *r, struct bytes *b, uint64_t high, struct
     return b->bad ? damaged("it is cut off", err) : 0;
 }
 
+static int take_array_big(struct roaring *r, struct bytes *b, struct err *err)
+{
+    uint32_t n = __builtin_bswap32(bytes_le32(b));
+    int rc = b->bad || n >= BITMAPS_MAX ? damaged("too many bitmaps", err) : 0;
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        struct slice bitmap = bytes_slice(b, __builtin_bswap32(bytes_le32(b)));
+        struct bytes inner = bytes_make(bitmap.p, bitmap.n);
+        rc = take_bitmap(r, &inner, i, err);
+        if (rc == 0 && bytes_left(&inner))
+            rc = damaged("a bitmap's size is wrong", err);
+    }
+    return rc;
+}
+
 static int take_array(struct roaring *r, struct bytes *b, struct err *err)
 {
     uint32_t magic = bytes_le32(b);
+    if (__builtin_bswap32(magic) == ARRAY_MAGIC_BIG)
+        return take_array_big(r, b, err);
     uint64_t n = bytes_le64(b);
     if (b->bad || magic != ARRAY_MAGIC)
         return damaged("no RoaringBitmapArray", err);

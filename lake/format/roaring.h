@@ -23,7 +23,7 @@ struct roaring;
 int roaring_parse(struct slice bytes, struct roaring **out, struct err *err);
 
 /* Delta's RoaringBitmapArray: a magic number, then a 64-bit bitmap. Iceberg's blobs hold the same.
- */
+ * Spark's older form, which the protocol has an example of, is read as well. */
 int roaring_parse_array(struct slice bytes, struct roaring **out, struct err *err);
 
 void roaring_free(struct roaring *r);

@@ -21,7 +21,6 @@ void file_record_format(struct buf *out, const struct file_record *f)
     head.order_bytes = (uint32_t)f->order.n;
     head.raw_bytes = (uint32_t)f->raw.n;
     head.extra_bytes = (uint32_t)f->extra.n;
-    head.zero = 0;
     buf_reset(out);
     buf_add(out, &head, sizeof head);
     buf_add_slice(out, f->order);
@@ -42,6 +41,19 @@ int file_record_compare(struct slice a, struct slice b)
             return x.head.flags & flags[i] ? 1 : -1;
     c = slice_cmp(x.raw, y.raw);
     return c ? c : slice_cmp(a, b);
+}
+
+bool file_record_bytes(struct slice record, size_t at, uint64_t *out)
+{
+    uint32_t n;
+    memcpy(&n, record.p + offsetof(struct file_head, order_bytes), sizeof n);
+    if (at >= n)
+        return false;
+    const char *p = record.p + sizeof(struct file_head) + at;
+    uint64_t bytes = 0;
+    memcpy(&bytes, p, n - at < sizeof bytes ? n - at : sizeof bytes);
+    *out = __builtin_bswap64(bytes);
+    return true;
 }
 
 void file_order_of_path(struct buf *out, struct slice path)

@@ -266,7 +266,7 @@ static void test_damage(void **state)
     static char huge[ROARING_BYTES_MAX + 1];
     assert_int_equal(roaring_parse(slice_make(huge, sizeof huge), &r, NULL), -EOVERFLOW);
     assert_int_equal(roaring_parse_array(SLICE_LIT("\xd0\xd3\x39\x64\0\0\0\0\0\0\0\0"), &r, NULL),
-                     -EIO); /* Java's own format, which no log may hold */
+                     -EIO); /* of no magic number */
     assert_null(r);
 }
 
