@@ -280,7 +280,7 @@ static int add_composite(struct parse *p, struct slice type, struct shape_field 
 static int add_type(struct parse *p, struct slice type, struct shape_field *field)
 {
     struct json j;
-    struct slice text;
+    struct slice text = SLICE_NONE;
     size_t at;
     int rc;
     json_init(&j, type);
