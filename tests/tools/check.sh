@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs groups of tests that make has built, and counts.
-# usage: check.sh GROUP...   of: unit replay lint e2e e2e-long asan tsan fuzz
+# usage: check.sh GROUP...   of: unit replay lint e2e engines e2e-long engines-long asan tsan fuzz
 # Each unit program, replayed corpus, lint step and pytest test counts as one.
 # The last line is `N passed, N failed`; the status is 0 only when none failed and some passed.
 set -uo pipefail
@@ -84,14 +84,14 @@ lint() {
 # Most tests wait: several run side by side, then those that need the machine for themselves.
 # usage: e2e MARKERS BINARY
 e2e() {
-    pytests "$2" -m "($1) and not alone and not figures" -n "$WORKERS" --dist worksteal
-    pytests "$2" -m "($1) and (alone or figures)"
+    pytests "$2" tests/e2e -m "($1) and not alone and not figures" -n "$WORKERS" --dist worksteal
+    pytests "$2" tests/e2e -m "($1) and (alone or figures)"
 }
 
 # usage: pytests BINARY ARGUMENT...
 pytests() {
-    local log=$logs/e2e.log status
-    TARN=$1 "$PYTHON" -m pytest -c tests/pytest.ini tests/e2e "${@:2}" 2>&1 | tee "$log"
+    local log=$logs/pytest.log status
+    TARN=$1 "$PYTHON" -m pytest -c tests/pytest.ini "${@:2}" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     # the summary: `==== 3 failed, 40 passed, 1 skipped, 2 errors in 7.00s ====`
     local good bad
@@ -150,7 +150,9 @@ for group in "$@"; do
     replay) replay build/ ;;
     lint) lint ;;
     e2e) e2e 'not long' build/tarn ;;
-    e2e-long) pytests build/tarn -m long ;;
+    e2e-long) pytests build/tarn tests/e2e -m long ;;
+    engines) pytests build/tarn tests/engines -m 'not long' ;;
+    engines-long) pytests build/tarn tests/engines -m long ;;
     asan | tsan) sanitized "$group" ;;
     fuzz) fuzz ;;
     *) echo "no group '$group'" >&2; exit 2 ;;
