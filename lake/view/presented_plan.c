@@ -39,9 +39,10 @@ static void fetched(struct store_get *get)
     workers_submit(p->recipe->store->config.workers, &p->job);
 }
 
-/* Asks for the last `length` bytes. */
-static int fetch(struct planning *p, size_t length, struct err *err)
+/* Asks for the last `length` bytes, and takes *at: it runs again then, and may have done so. */
+static int fetch(struct planning **at, size_t length, struct err *err)
 {
+    struct planning *p = *at;
     const struct recipe *r = p->recipe;
     struct store *home = r->store->config.home;
     char *bytes = realloc(p->bytes, length);
@@ -55,6 +56,7 @@ static int fetch(struct planning *p, size_t length, struct err *err)
                                 .version = r->version,
                                 .to = bytes,
                                 .done = fetched};
+    *at = NULL;
     home->ops->get(home, &p->get);
     return 0;
 }
@@ -134,7 +136,7 @@ static int take_extents(struct work *w, const struct present_plan *plan, struct 
                         struct err *err)
 {
     size_t bytes = plan->extents_n * sizeof *plan->extents;
-    w->extents = malloc(bytes ? bytes : 1);
+    w->extents = calloc(plan->extents_n + 1, sizeof *w->extents);
     w->own = malloc(plan->own.n + end.n);
     if (!w->extents || !w->own)
         return err_set(err, ENOMEM, "out of memory");
@@ -192,12 +194,8 @@ static int plan_step(struct planning **at, struct work **out, struct err *err)
         rc = footer_length(p, &n, err);
     if (rc < 0)
         return rc;
-    if (n + TRAILER_BYTES > p->get.length) {
-        rc = fetch(p, (size_t)n + TRAILER_BYTES, err);
-        if (rc == 0)
-            *at = NULL; /* it runs again, and may have done so */
-        return rc;
-    }
+    if (n + TRAILER_BYTES > p->get.length)
+        return fetch(at, (size_t)n + TRAILER_BYTES, err);
     const char *end = p->bytes + p->get.length - TRAILER_BYTES;
     return plan(p, slice_make(end - n, (size_t)n), out, err);
 }
@@ -227,8 +225,7 @@ void plan_begin(struct recipe *r)
         *p = (struct planning){.job = {.run = plan_run}, .recipe = r};
         (void)snprintf(p->if_match, sizeof p->if_match, "%s", r->etag);
         uint64_t tail = r->object_bytes < TAIL_BYTES ? r->object_bytes : TAIL_BYTES;
-        rc = fetch(p, (size_t)tail, &err);
-        p = rc == 0 ? NULL : p;
+        rc = fetch(&p, (size_t)tail, &err);
     }
     if (rc < 0)
         recipe_finish(r, NULL, &err);

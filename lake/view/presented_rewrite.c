@@ -297,7 +297,7 @@ void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *wor
     }
     if (err.code) {
         recipe_finish(r, NULL, &err);
-        return;
+        return; /* cppcheck-suppress memleak ; it does not know AUTO */
     }
     WITH_LOCK (&r->store->lock)
         w->rows = STEAL(r->rows);
