@@ -130,8 +130,8 @@ static void set_etag(struct work *w)
     (void)snprintf(w->etag, sizeof w->etag, "\"%016llx\"", (unsigned long long)hash); /* fits */
 }
 
-/* Keeps of the plan what gets are served from. The object's own footer, `end`, is at hand: where it
- * stands again, it is not asked for again. */
+/* Keeps of the plan what gets are served from. The object's end, its footer at least, is at hand:
+ * what is of it is not asked for again. */
 static int take_extents(struct work *w, const struct present_plan *plan, struct slice end,
                         struct err *err)
 {
@@ -171,13 +171,16 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
         return rc;
     enum present_kind kind = made->kind;
     memcpy(w->if_match, p->if_match, sizeof w->if_match);
-    struct slice end = slice_make(footer.p, footer.n + TRAILER_BYTES);
+    /* Small objects have come whole; of others more than the footer is not worth the memory. */
+    bool whole = p->get.length == r->object_bytes;
+    struct slice end = whole ? slice_make(p->bytes, p->get.length)
+                             : slice_make(footer.p, footer.n + TRAILER_BYTES);
     if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, end, err)) < 0)
         return rc;
     if (!recipe_planned(r, kind))
         return 0;
     if (kind == PRESENT_REWRITE) {
-        rewrite_begin(r, STEAL(made), STEAL(w));
+        rewrite_begin(r, STEAL(made), STEAL(w), whole ? STEAL(p->bytes) : NULL);
         return 0;
     }
     *out = STEAL(w);

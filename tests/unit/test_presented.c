@@ -35,6 +35,7 @@ static void test_padded(void **state)
     struct shown s = open_shown(w, &f);
     assert_int_equal(object_size(s.object), f.size);
     check_padded(w, &f, s.object, 0, (size_t)f.size);
+    assert_int_equal(w->place->fake.requests, 1); /* a small one comes with its footer */
     close_shown(&s);
     world_free(w);
 }
