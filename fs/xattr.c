@@ -108,7 +108,7 @@ static int value_version(struct subject *s, struct buf *out)
     if (s->where.kind == WHERE_FILE)
         buf_addf(out, "%lld", (long long)s->entry.version);
     else if (s->shown)
-        buf_addf(out, "%lld", (long long)s->shown->number);
+        table_version_name(s->where.version, out);
     else
         return -ENODATA;
     return 0;
@@ -131,7 +131,11 @@ static int value_path(struct subject *s, struct buf *out)
     if (version < 0 || !table_ops(s->table)->marker)
         return -ENODATA;
     buf_add_slice(out, table_path(s->table));
-    buf_addf(out, "@%lld", (long long)version);
+    buf_add_char(out, '@');
+    if (s->shown)
+        table_version_name(s->where.version, out);
+    else
+        buf_addf(out, "%lld", (long long)version);
     if (s->where.kind == WHERE_FILE) {
         buf_add_char(out, '/');
         buf_add_slice(out, s->entry.path);
@@ -139,6 +143,8 @@ static int value_path(struct subject *s, struct buf *out)
     }
     if (s->where.kind != WHERE_LIVE && s->where.kind != WHERE_PINNED)
         return 0;
+    if (s->where.version->kind == TABLE_CHANGES)
+        return -ENODATA; /* found below the ref of what it is the change data of */
     buf_add_char(out, '/');
     int rc = where_table_path(&s->where, out, NULL);
     if (out->len && out->data[out->len - 1] == '/')

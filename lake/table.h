@@ -23,16 +23,27 @@
 #include "lake/lake.h"
 #include "lake/ref.h"
 
-/* A version that is loaded. Immutable, shared by reference. */
+enum table_version_kind {
+    TABLE_VERSION, /* the files of a version */
+    TABLE_RANGE,   /* those that the versions behind another one up to it added as new data */
+    TABLE_CHANGES, /* the change data of those */
+};
+
+/* A version, or a range of some, that is loaded. Immutable, shared by reference. */
 struct table_version {
     _Atomic unsigned refs;
-    struct version version;
+    enum table_version_kind kind;
+    int64_t after;             /* of ranges: the version before the first one; -1: none is before */
+    struct version version;    /* of ranges the last one, with a fingerprint of both ends */
     struct snapshot *snapshot; /* NULL: the table has no version yet, it is empty */
     uint32_t base_number, patch_number;
 };
 struct table_version *table_version_ref(struct table_version *v);
 void table_version_unref(struct table_version *v);
 DEFINE_AUTO(table_version, struct table_version *, table_version_unref)
+
+/* How a ref names it, appended: `12`, or `10..12`. */
+void table_version_name(const struct table_version *v, struct buf *out);
 
 struct table;
 
@@ -60,6 +71,13 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
  */
 int table_at(struct table *t, struct slice ref, struct task *task, struct table_version **out,
              bool *moving, struct err *err);
+
+/*
+ * The change data of what is shown: of a range's versions, or of the one version. -ENOENT where the
+ * format has none. Parks.
+ */
+int table_changes(struct table *t, const struct table_version *of, struct task *task,
+                  struct table_version **out, struct err *err);
 
 /* The versions as last heard, as a new reference. Parks. */
 int table_history(struct table *t, struct task *task, struct history **out, struct err *err);

@@ -7,6 +7,7 @@
 #include "lake/key_name.h"
 
 #define PREFETCH_NAME "prefetch"
+#define CHANGES_NAME "changes"
 /*
  * In the path of a place a ref stands behind an empty component, which no real path has:
  * `silver/orders//12` is orders@12, `silver/orders//@12` is orders/@12 (a directory must have one
@@ -327,7 +328,7 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
 static int root_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (slice_is(name, KEY_NAME_META)) {
+    if (slice_is(name, KEY_NAME_META) && parent->version->kind != TABLE_CHANGES) {
         out->kind = WHERE_META;
         out->table = parent->table;
         out->version = table_version_ref(parent->version);
@@ -366,7 +367,8 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
             buf_add_slice(&out->path, buf_slice(&parent->path));
         }
     }
-    if (rc == -ENOENT && parent->moving && snapshot)
+    bool live = parent->moving && parent->version->kind == TABLE_VERSION;
+    if (rc == -ENOENT && live && snapshot)
         rc = kept_child(lake, parent, name, task, out, err);
     return rc;
 }
@@ -408,9 +410,25 @@ static int version_child(const struct where *parent, struct slice name, struct t
     return rc;
 }
 
-static int meta_child(const struct where *parent, struct slice name, struct where *out,
-                      struct err *err)
+/* `.tarn/changes`: a snapshot of its own. */
+static int enter_changes(const struct where *parent, struct task *task, struct where *out,
+                         struct err *err)
 {
+    int rc = table_changes(parent->table, parent->version, task, &out->version, err);
+    if (rc < 0)
+        return rc;
+    out->kind = parent->moving ? WHERE_LIVE : WHERE_PINNED;
+    out->table = parent->table;
+    out->moving = parent->moving;
+    out->dir = SNAPSHOT_ROOT;
+    return 0;
+}
+
+static int meta_child(const struct where *parent, struct slice name, struct task *task,
+                      struct where *out, struct err *err)
+{
+    if (parent->table && slice_is(name, CHANGES_NAME))
+        return enter_changes(parent, task, out, err);
     if (slice_is(name, PREFETCH_NAME)) {
         out->kind = WHERE_PREFETCH;
         out->table = parent->table;
@@ -441,7 +459,7 @@ int where_child(struct lake *lake, const struct where *parent, struct slice name
     case WHERE_VERSIONS:
         return version_child(parent, name, task, out, err);
     case WHERE_META:
-        return meta_child(parent, name, out, err);
+        return meta_child(parent, name, task, out, err);
     case WHERE_LINK:
     case WHERE_DOCUMENT:
     case WHERE_PREFETCH:

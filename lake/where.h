@@ -9,7 +9,9 @@
  *   silver/orders/.tarn/version   DOCUMENT
  *   silver/orders/.tarn/prefetch  PREFETCH   to be written to (fs/follow.h); also .tarn/prefetch of
  *                                            the mount's root
+ *   silver/orders/.tarn/changes   LIVE       change data of what is shown (below a ref: PINNED)
  *   silver/orders@12              PINNED     and silver/orders/@12
+ *   silver/orders@10..12          PINNED     what 11 and 12 added
  *   silver/orders@12/date=x       PINNED     by its number in the snapshot
  *   silver/orders@                VERSIONS   and silver/orders/@
  *   silver/orders@/12             LINK       to ../orders@12

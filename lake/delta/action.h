@@ -3,7 +3,7 @@
  * Actions: what a Delta log says, one at a time (delta.io PROTOCOL.md, "Actions").
  *
  * A line of a commit, and a row of a checkpoint, become the same struct. What a file list does not
- * need (statistics, tags, tombstone times) is passed over unread. Pure; not thread-safe.
+ * need (statistics, tags) is passed over unread. Pure; not thread-safe.
  */
 #ifndef LAKE_DELTA_ACTION_H
 #define LAKE_DELTA_ACTION_H
@@ -12,9 +12,10 @@
 #include "base/err.h"
 
 enum delta_kind {
-    DELTA_OTHER, /* cdc, txn, domainMetadata, ...: of no effect on the files */
+    DELTA_OTHER, /* txn, domainMetadata, ...: of no effect on the files */
     DELTA_ADD,
     DELTA_REMOVE,
+    DELTA_CDC, /* a file of change data: of no effect on the files either */
     DELTA_METADATA,
     DELTA_PROTOCOL,
     DELTA_COMMIT_INFO,
@@ -43,11 +44,14 @@ struct delta_dv {
     bool has_offset;
 };
 
-/* add and remove; of a removal only path and deletion vector mean something. */
+/* add, remove and cdc; what an action does not have is zero. */
 struct delta_file {
     struct slice path; /* as in the log: a URI reference */
     struct delta_map partition_values;
     int64_t size, modification_time;
+    int64_t deletion_time; /* of a removal, ms; 0: it does not tell */
+    bool has_size;         /* a removal need not tell it */
+    bool data_change;      /* the table's rows are other ones by this */
     struct delta_dv dv;
 };
 

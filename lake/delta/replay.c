@@ -51,14 +51,23 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
     return rc;
 }
 
+/* The decoded path without the deletion vector. */
+static struct slice path_of_key(const struct buf *key)
+{
+    return slice_make(key->data, (size_t)slice_rfind(buf_slice(key), '\0'));
+}
+
 static int apply_file(struct delta_replay *r, const struct delta_action *action, struct err *err)
 {
     const struct delta_file *file = &action->file;
     struct index_action out = {.seq = r->seq, .removed = action->kind == DELTA_REMOVE};
+    if (r->takes == DELTA_REPLAY_CHANGES ||
+        (r->takes == DELTA_REPLAY_NEW && (out.removed || !file->data_change)))
+        return 0;
     int rc = delta_path_key(file, &r->key, err);
     if (rc < 0)
         return rc;
-    out.key = buf_slice(&r->key);
+    out.key = r->takes == DELTA_REPLAY_NEW ? path_of_key(&r->key) : buf_slice(&r->key);
     if (!out.removed) {
         r->has_dvs = r->has_dvs || file->dv.storage.n;
         rc = place(r, file, &out, err);
@@ -67,6 +76,22 @@ static int apply_file(struct delta_replay *r, const struct delta_action *action,
     if (rc < 0 || r->moved)
         return rc;
     return index_build_add(r->build, &out, err);
+}
+
+static int apply_changes(struct delta_replay *r, const struct delta_action *action, struct err *err)
+{
+    struct delta_file file = action->file;
+    struct index_action out = {.seq = r->seq};
+    if (r->takes != DELTA_REPLAY_CHANGES)
+        return 0;
+    if (!file.path.n || !file.has_size || file.size < 0)
+        return err_set(err, EIO, "a cdc action without %s", file.path.n ? "size" : "path");
+    file.modification_time = r->time_ms;
+    int rc = delta_path_key(&file, &r->key, err);
+    if (rc == 0)
+        rc = place(r, &file, &out, err);
+    out.key = path_of_key(&r->key);
+    return rc < 0 ? rc : index_build_add(r->build, &out, err);
 }
 
 static int apply_metadata(struct delta_replay *r, const struct delta_metadata *metadata,
@@ -95,6 +120,8 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
         return apply_metadata(r, &action->metadata, err);
     case DELTA_PROTOCOL:
         return delta_state_protocol(r->state, &action->protocol, err);
+    case DELTA_CDC:
+        return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
     case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
