@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/instant.h"
 #include "base/log.h"
 #include "cache/store/url.h"
 #include "fs/connection.h"
@@ -125,6 +126,18 @@ static void tell_passthrough(const struct session *s)
                  s->mountpoint);
 }
 
+static void warn_removable(void *arg, const struct table *table, const struct version *version,
+                           int64_t since_ms)
+{
+    const struct session *s = arg;
+    AUTO(buf) struct buf since = {0};
+    buf_init(&since, 64);
+    instant_format(&since, since_ms);
+    log_warn("%s: table %.*s: version %lld, which is in use, holds files that VACUUM may remove "
+             "since %s",
+             s->mountpoint, SLICE_FMT(table_path(table)), (long long)version->number, since.data);
+}
+
 struct session *session_start(const struct session_config *config, struct err *err)
 {
     AUTO_FD int passed = config->fuse_fd; /* -1 when FUSE has it */
@@ -148,7 +161,9 @@ struct session *session_start(const struct session_config *config, struct err *e
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    s->lake = lake_open(&config->lake, err);
+    s->config.lake.removable = warn_removable;
+    s->config.lake.arg = s;
+    s->lake = lake_open(&s->config.lake, err);
     if (!s->lake) {
         struct slice shown = url_shown(slice_of(s->source));
         (void)err_wrap(err, "%.*s", SLICE_FMT(shown));

@@ -236,8 +236,28 @@ static int value_view(struct subject *s, struct buf *out)
     return 0;
 }
 
+/* A file whose object the store does not have any more. Asked for by name only: it is a request. */
+static int gone_error(struct subject *s, struct buf *out)
+{
+    struct store *store = s->r->session->lake->store;
+    struct store_info info;
+    struct err err = ERR_INIT;
+    if (s->r->op == op_listxattr || !s->object.key.len || s->object.version.len)
+        return -ENODATA;
+    int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
+    if (rc < 0)
+        return rc;
+    if (store->ops->head(store, s->object.key.data, &info, &err) != -ENOENT)
+        return -ENODATA;
+    (void)table_tell_gone(s->table, s->entry.version, &err); /* only words */
+    buf_add_str(out, err.msg);
+    return 0;
+}
+
 static int value_error(struct subject *s, struct buf *out)
 {
+    if (s->run && s->is_object)
+        return gone_error(s, out);
     if (!s->refusal.code)
         return -ENODATA;
     buf_add_str(out, s->refusal.msg);

@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/instant.h"
-#include "lake/where.h"
 
 #define DOCUMENTS_KEPT 32
 #define DOCUMENT_BYTES_MAX ((size_t)256 << 20) /* of those that are made in memory */
@@ -108,6 +107,14 @@ static int make_retention(struct making *m)
     return 0;
 }
 
+/* Of the object and of the rows that are deleted in it: the same in all versions. */
+static uint64_t identity_of(const struct entry *e)
+{
+    ptrdiff_t end = slice_find(e->extra, '\n');
+    struct slice extra = slice_make(e->extra.p, end < 0 ? e->extra.n : (size_t)end);
+    return hash64(hash64(e->size, e->raw), extra);
+}
+
 static int file_line(void *arg, const struct entry *e)
 {
     struct making *m = arg;
@@ -116,7 +123,7 @@ static int file_line(void *arg, const struct entry *e)
     buf_addf(&m->out, ",\"size\":%llu,\"modificationTime\":%lld,\"version\":%lld,\"object\":",
              (unsigned long long)e->size, (long long)e->mtime_ms, (long long)e->version);
     buf_add_json(&m->out, e->raw);
-    buf_addf(&m->out, ",\"inode\":%llu}\n", (unsigned long long)where_identity(m->table, e));
+    buf_addf(&m->out, ",\"identity\":\"%016llx\"}\n", (unsigned long long)identity_of(e));
     return m->out.len >= WRITE_BYTES ? flush(m) : 0;
 }
 

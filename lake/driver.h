@@ -138,6 +138,10 @@ struct driver_ops {
     int (*retention)(struct driver *d, const struct history *h, struct retention *out,
                      struct err *err);
 
+    /* The same of one version, for little: RETENTION_NONE where it is not before `now_ms`. */
+    int (*removable)(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
+                     int64_t *since_ms, struct err *err);
+
     /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. */
     int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
 

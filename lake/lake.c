@@ -263,8 +263,7 @@ static int open_numbered(struct lake *lake, uint32_t number, struct task *task,
     return rc;
 }
 
-int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
-                  struct run **run, struct err *err)
+bool lake_run_known(struct lake *lake, uint32_t number, struct table **table, struct run **run)
 {
     *run = NULL;
     WITH_LOCK (&lake->lock) {
@@ -275,9 +274,15 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
             *run = run_ref(r->run);
         }
     }
-    if (*run)
-        return 0;
-    return open_numbered(lake, number, task, table, run, err);
+    return *run != NULL;
+}
+
+int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
+                  struct run **run, struct err *err)
+{
+    return lake_run_known(lake, number, table, run)
+               ? 0
+               : open_numbered(lake, number, task, table, run, err);
 }
 
 /* Forgets a damaged run everywhere, and removes its file. */

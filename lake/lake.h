@@ -37,6 +37,11 @@ struct lake_config {
     struct registry *registry;               /* these are borrowed while the lake lives */
     struct workers *workers;
     int indexes_dirfd; /* DIR/indexes, for the tables' runs */
+    /* Told once of each version that somebody opens and that holds files which the table's own
+     * clean-up may remove since then. On a worker; may be NULL. */
+    void (*removable)(void *arg, const struct table *table, const struct version *version,
+                      int64_t since_ms);
+    void *arg;
 };
 
 struct lake {
@@ -86,6 +91,10 @@ int lake_run_number(struct lake *lake, struct table *table, struct run *run, uin
  */
 int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
                   struct run **run, struct err *err) EXCLUDES(lake->lock);
+
+/* The same where it is at hand: asks nobody, never waits. False where it is not. */
+bool lake_run_known(struct lake *lake, uint32_t number, struct table **table, struct run **run)
+    EXCLUDES(lake->lock);
 
 struct table_version;
 

@@ -118,7 +118,7 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
 void table_free(struct table *t)
 {
     WITH_LOCK (&t->lock) {
-        while (t->working)
+        while (t->working || t->asking)
             cond_wait(&t->idle, &t->lock);
         while (t->loaded_n)
             table_loaded_drop(t, t->loaded_n - 1);

@@ -89,6 +89,12 @@ bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *
 /* Somebody reads a file of the table: the live path holds still for that too. Cheap. */
 void table_touch(struct table *t);
 
+/*
+ * An object of a file that a version added is not there any more (-ENOENT in err, returned): what
+ * may have taken it is put before the message. Cheap; asks nobody.
+ */
+int table_tell_gone(struct table *t, int64_t version, struct err *err);
+
 /* Forgets all versions that stand on the run of that name, which was damaged. */
 void table_forget(struct table *t, const char *run_name);
 

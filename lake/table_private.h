@@ -20,6 +20,12 @@ struct wanted {
     int64_t after, number;
 };
 
+/* Since when files of a version may be removed; RETENTION_NONE: they may not, or it is not known
+ * yet. */
+struct told {
+    int64_t version, since_ms;
+};
+
 struct loaded {
     struct wanted what;
     uint64_t fingerprint;
@@ -61,7 +67,16 @@ struct table {
 
     struct loaded loaded[LOADED_MAX];
     size_t loaded_n;
+
+    struct told
+        told[LOADED_MAX]; /* of versions that are before the newest; the oldest goes first */
+    size_t told_n;
+    unsigned asking; /* jobs that find out */
 };
+
+/* A version was loaded that is not the newest one: finds out, aside, whether its files may be
+ * removed, and tells (lake_config.removable). Once a version. Takes no reference. */
+void table_ask_removable(struct table *t, struct history *h, size_t position);
 
 /* A moment of a table that has no numbers, as a version: its number is its time, which tells what
  * it is. */

@@ -357,8 +357,11 @@ static void load_wanted(struct table *t, const struct wanted *what)
         return;
     l.h = h;
     l.version = h->at[position];
-    if (what->kind == TABLE_VERSION || table_range_version(h, what, &l.version))
-        table_version_unref(load(t, &l, &err)); /* likewise */
+    if (what->kind != TABLE_VERSION && !table_range_version(h, what, &l.version))
+        return;
+    AUTO(table_version) struct table_version *v = load(t, &l, &err); /* likewise */
+    if (v && what->kind == TABLE_VERSION)
+        table_ask_removable(t, h, (size_t)position);
 }
 
 void table_work(struct job *job)

@@ -6,7 +6,6 @@
 #include <sys/xattr.h>
 
 #include "base/limits.h"
-#include "base/text.h"
 #include "base/vec.h"
 #include "tools/facts.h"
 #include "tools/human.h"
@@ -21,7 +20,7 @@ enum change { FILE_SAME, FILE_ADDED, FILE_REMOVED, FILE_REPLACED };
 
 struct file {
     struct slice path;
-    uint64_t inode; /* tells two files of one path apart */
+    char identity[16]; /* tells two files of one path apart */
     int64_t size;
     enum change change;
 };
@@ -99,17 +98,19 @@ static int parse_file(struct slice line, struct arena *arena, struct file *out)
 {
     AUTO(buf) struct buf scratch = {0};
     struct json j;
-    struct slice key, path = SLICE_NONE, inode = SLICE_NONE;
+    struct slice key, path = SLICE_NONE, identity = SLICE_NONE;
     buf_init(&scratch, ACTION_BYTES_MAX);
     json_init(&j, line);
     bool ok = json_enter_object(&j);
     *out = (struct file){.size = 0};
     while (ok && json_next_key(&j, &key))
-        ok = slice_is(key, "path")    ? json_string(&j, &scratch, &path)
-             : slice_is(key, "size")  ? json_int64(&j, &out->size)
-             : slice_is(key, "inode") ? json_skip(&j, &inode)
-                                      : json_skip(&j, NULL);
-    ok = ok && text_parse_u64(inode, UINT64_MAX, &out->inode);
+        ok = slice_is(key, "path")       ? json_string(&j, &scratch, &path)
+             : slice_is(key, "size")     ? json_int64(&j, &out->size)
+             : slice_is(key, "identity") ? json_skip(&j, &identity)
+                                         : json_skip(&j, NULL);
+    ok = ok && identity.n == sizeof "\"0123456789abcdef\"" - 1;
+    if (ok) /* in its quotes */
+        memcpy(out->identity, identity.p + 1, sizeof out->identity);
     out->path = arena_slice(arena, path);
     return ok && !json_failed(&j) && out->path.p ? 0 : -EIO;
 }
@@ -152,7 +153,7 @@ static void compare(struct diff *d)
             a->at[i].change = FILE_REMOVED;
         } else if (c > 0) {
             b->at[k].change = FILE_ADDED;
-        } else if (a->at[i].inode != b->at[k].inode) {
+        } else if (memcmp(a->at[i].identity, b->at[k].identity, sizeof a->at[i].identity) != 0) {
             b->at[k].change = FILE_REPLACED;
         }
         const struct file *f = c < 0 ? &a->at[i] : &b->at[k];

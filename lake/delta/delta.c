@@ -134,6 +134,14 @@ static int op_retention(struct driver *d, const struct history *h, struct retent
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
+static int op_removable(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
+                        int64_t *since_ms, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_removable(table_of(d), h, position, now_ms, since_ms, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 const struct driver_ops delta_ops = {
     .format = "delta",
     .marker = "_delta_log",
@@ -146,6 +154,7 @@ const struct driver_ops delta_ops = {
     .locate = op_locate,
     .describe_history = op_describe_history,
     .retention = op_retention,
+    .removable = op_removable,
     .describe_schema = delta_describe_schema,
     .describe_properties = delta_describe_properties,
 };

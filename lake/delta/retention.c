@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/retention.h"
 
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/text.h"
 #include "lake/delta/commit.h"
@@ -223,16 +224,15 @@ static int tell(struct walk *w, size_t first, size_t n, struct retention *out, s
     return 0;
 }
 
-/* The newest version's properties say how long removed files stay. */
-static int find_period(const struct delta_table *table, const struct history *h, int64_t *out_ms,
-                       struct err *err)
+/* The newest version, and how long its properties say that removed files stay. */
+static int find_period(const struct delta_table *table, const struct history *h,
+                       struct snapshot **newest, int64_t *out_ms, struct err *err)
 {
-    AUTO(snapshot) struct snapshot *newest = NULL;
     AUTO(delta_state) struct delta_state state;
     delta_state_init(&state);
-    int rc = delta_load(table, h, h->n - 1, &newest, err);
+    int rc = delta_load(table, h, h->n - 1, newest, err);
     if (rc == 0)
-        rc = delta_state_parse(snapshot_meta(newest), &state, err);
+        rc = delta_state_parse(snapshot_meta(*newest), &state, err);
     if (rc == 0)
         *out_ms = delta_retention_period(&state.metadata.configuration);
     return rc;
@@ -248,7 +248,8 @@ int delta_retention(const struct delta_table *table, const struct history *h, st
     map_init(&w.paths, PATHS_MAX);
     arena_init(&w.arena, PATHS_BYTES_MAX);
     buf_init(&w.key, 2 * ACTION_BYTES_MAX);
-    int rc = find_period(table, h, &w.period_ms, err);
+    AUTO(snapshot) struct snapshot *newest = NULL;
+    int rc = find_period(table, h, &newest, &w.period_ms, err);
     if (rc == 0)
         rc = walk_back(&w, h, &first, err);
     if (rc == 0)
@@ -260,5 +261,88 @@ int delta_retention(const struct delta_table *table, const struct history *h, st
     buf_done(&w.key);
     vec_done(&w.named);
     vec_done(&w.intervals);
+    return rc;
+}
+
+/* one version */
+
+#define COMMITS_AHEAD_MAX 100
+
+/* The newest version holds the file, as it was when no row of it was deleted. */
+static bool is_live(const struct snapshot *newest, struct slice path)
+{
+    AUTO(buf) struct buf key = {0};
+    uint32_t first = 0, count = 0;
+    struct run *base = snapshot_base(newest), *patch = snapshot_patch(newest);
+    buf_init(&key, 2 * ACTION_BYTES_MAX);
+    buf_add_slice(&key, path);
+    buf_add_char(&key, '\0');
+    uint64_t hash = hash64(0, buf_slice(&key));
+    if (patch)
+        run_find_key(patch, hash, &first, &count);
+    if (count == 0)
+        run_find_key(base, hash, &first, &count);
+    return count > 0;
+}
+
+/* What a commit behind the version removed, of what was not added behind it too. */
+static int64_t first_removed(struct walk *w, const struct snapshot *newest, int64_t now_ms)
+{
+    int64_t since_ms = RETENTION_NONE;
+    const struct map_entry *e;
+    for (size_t at = 0; (e = map_next(&w->paths, &at));) {
+        struct path *p = e->value;
+        bool here = p->position == w->position;
+        bool gone = here && p->removed && !p->added && !p->met;
+        int64_t removable_ms = p->deletion_ms + w->period_ms;
+        p->met = p->met || (here && p->added); /* not the version's, if it was new then */
+        if (gone && removable_ms <= now_ms && removable_ms < since_ms && !is_live(newest, e->key))
+            since_ms = removable_ms;
+    }
+    return since_ms;
+}
+
+static int look_ahead(struct walk *w, const struct history *h, const struct snapshot *newest,
+                      size_t position, int64_t now_ms, int64_t *since_ms, struct err *err)
+{
+    AUTO(delta_log) struct delta_log log;
+    struct delta_sink sink = {take, w};
+    delta_log_init(&log);
+    int rc = run_check_keys(snapshot_base(newest), err);
+    if (rc == 0)
+        rc = delta_log_read(&log, w->table->store, w->table->prefix, &h->at[position].number, err);
+    for (size_t i = position + 1; rc == 0 && *since_ms == RETENTION_NONE && i < h->n; i++) {
+        const struct delta_log_file *file = delta_log_commit(&log, h->at[i].number);
+        if (i - position > COMMITS_AHEAD_MAX || h->at[i].timestamp_ms + w->period_ms > now_ms ||
+            !file || file->size > COMMIT_BYTES_MAX)
+            break;
+        w->position = i;
+        w->version = &h->at[i];
+        w->named.n = 0;
+        rc = delta_commit_read(w->table, file, DELTA_COMMIT_ALL, &sink, err);
+        if (rc == 0)
+            *since_ms = first_removed(w, newest, now_ms);
+    }
+    return rc;
+}
+
+int delta_removable(const struct delta_table *table, const struct history *h, size_t position,
+                    int64_t now_ms, int64_t *since_ms, struct err *err)
+{
+    struct walk w = {.table = table, .named = VEC_MAX(PATHS_MAX), .intervals = VEC_MAX(1)};
+    AUTO(snapshot) struct snapshot *newest = NULL;
+    int64_t found_ms = RETENTION_NONE;
+    map_init(&w.paths, PATHS_MAX);
+    arena_init(&w.arena, PATHS_BYTES_MAX);
+    buf_init(&w.key, 2 * ACTION_BYTES_MAX);
+    int rc = find_period(table, h, &newest, &w.period_ms, err);
+    if (rc == 0)
+        rc = look_ahead(&w, h, newest, position, now_ms, &found_ms, err);
+    if (rc == 0)
+        *since_ms = found_ms;
+    map_done(&w.paths);
+    arena_done(&w.arena);
+    buf_done(&w.key);
+    vec_done(&w.named);
     return rc;
 }

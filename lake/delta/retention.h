@@ -24,6 +24,14 @@
 int delta_retention(const struct delta_table *table, const struct history *h, struct retention *out,
                     struct err *err);
 
+/*
+ * Of one version: some moment from which VACUUM may remove a file of it, where that has passed;
+ * else RETENTION_NONE. Reads the commits that follow on it and are old enough, 100 at most, until
+ * one tells. Blocks; any thread.
+ */
+int delta_removable(const struct delta_table *table, const struct history *h, size_t position,
+                    int64_t now_ms, int64_t *since_ms, struct err *err);
+
 /* The period that a table's properties say, in ms. Pure. */
 int64_t delta_retention_period(const struct delta_map *configuration);
 
