@@ -14,6 +14,11 @@ static const struct fuse_lowlevel_ops ops; /* at the end of this file */
 
 #define FIRST_WORD_MS 10000
 
+struct lake *session_lake(const struct session *s)
+{
+    return s->lake;
+}
+
 const char *session_mountpoint(const struct session *s)
 {
     return s->mountpoint;

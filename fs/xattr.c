@@ -324,6 +324,14 @@ static int reply_cache_dir(struct request *r, struct err *err)
     return request_reply_xattr(r, slice_make(path, (size_t)n));
 }
 
+/* `mount`, likewise: its number in the daemon. */
+static int reply_mount(struct request *r)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)r->session->config.id);
+    return request_reply_xattr(r, slice_make(text, (size_t)n));
+}
+
 int op_getxattr(struct request *r, struct err *err)
 {
     AUTO(subject) struct subject s = {.r = r};
@@ -339,6 +347,8 @@ int op_getxattr(struct request *r, struct err *err)
     name = slice_from(name, sizeof PREFIX - 1);
     if (slice_is(name, "cache"))
         return reply_cache_dir(r, err);
+    if (slice_is(name, "mount"))
+        return reply_mount(r);
     while (i < ARRAY_SIZE(attributes) && !slice_is(name, attributes[i].name))
         i++;
     if (i == ARRAY_SIZE(attributes))

@@ -105,6 +105,14 @@ int lake_table(struct lake *lake, struct slice path, const struct driver_ops *op
     return 0;
 }
 
+struct table *lake_known_table(struct lake *lake, struct slice path)
+{
+    struct table *t;
+    WITH_LOCK (&lake->lock)
+        t = map_find(&lake->tables, path);
+    return t;
+}
+
 void lake_retire(struct lake *lake, struct table *table)
 {
     WITH_LOCK (&lake->lock)

@@ -36,7 +36,8 @@ struct lake_config {
     struct cache *cache;                     /* what is fetched through the store ends before it */
     struct registry *registry;               /* these are borrowed while the lake lives */
     struct workers *workers;
-    int indexes_dirfd; /* DIR/indexes, for the tables' runs */
+    struct local_tags *tags; /* likewise; NULL: there are none */
+    int indexes_dirfd;       /* DIR/indexes, for the tables' runs */
     /* Told once of each version that somebody opens and that holds files which the table's own
      * clean-up may remove since then. On a worker; may be NULL. */
     void (*removable)(void *arg, const struct table *table, const struct version *version,
@@ -66,6 +67,9 @@ DEFINE_AUTO(lake, struct lake *, lake_close)
  * the lake. */
 int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
                struct table **out, struct err *err) EXCLUDES(lake->lock);
+
+/* The table of that path where it is known, or NULL. Borrowed likewise. */
+struct table *lake_known_table(struct lake *lake, struct slice path) EXCLUDES(lake->lock);
 
 /*
  * The directory turned out to be no table of that format any more: it is looked at anew. Who has

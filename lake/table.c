@@ -126,6 +126,7 @@ void table_free(struct table *t)
     table_version_unref(t->live);
     history_unref(t->heard);
     history_unref(t->history);
+    tags_unref(t->tags);
     kept_done(&t->kept);
     if (t->driver)
         t->ops->close(t->driver);

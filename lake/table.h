@@ -22,6 +22,7 @@
 
 #include "lake/lake.h"
 #include "lake/ref.h"
+#include "lake/tags.h"
 
 enum table_version_kind {
     TABLE_VERSION, /* the files of a version */
@@ -81,6 +82,15 @@ int table_changes(struct table *t, const struct table_version *of, struct task *
 
 /* The versions as last heard, as a new reference. Parks. */
 int table_history(struct table *t, struct task *task, struct history **out, struct err *err);
+
+/* The tags as last heard, as a new reference. Parks. */
+int table_tags(struct table *t, struct task *task, struct tags **out, struct err *err);
+
+/* Sets a tag or takes one away; it counts from now on. Blocks. */
+int table_change_tag(struct table *t, const struct tag_change *change, struct err *err);
+
+/* Where the tags are; borrowed while the table lives. */
+struct tags_place table_tags_place(const struct table *t);
 
 /* A file that the live path has shown within `--keep` and that is gone from it: its run's number
  * and its ordinal. False where there is none. */

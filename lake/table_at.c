@@ -73,6 +73,10 @@ bool table_range_version(const struct history *h, const struct wanted *what, str
 
 /* refs */
 
+/* A version's time as heard may differ a little from what it was when a local tag was set: it
+ * depends on the commits before it. */
+#define TAG_APART_MS 60000
+
 /* A ref's place in the history. */
 struct found {
     ptrdiff_t position; /* -1: there is none */
@@ -101,6 +105,33 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
     return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }
 
+/* The version that a tag names. */
+static int tagged_locked(struct table *t, struct slice text, struct task *task, struct found *out,
+                         struct err *err) REQUIRES(&t->lock)
+{
+    AUTO(buf) struct buf name = {0};
+    buf_init(&name, KEY_BYTES_MAX);
+    if (!tag_name_parse(&name, text))
+        return 0;
+    int rc = table_known_tags(t, task, INT64_MAX, err);
+    const struct tag *tag = rc == 0 ? tags_find(t->tags, buf_slice(&name)) : NULL;
+    if (rc == 0 && !tag) { /* it may have been set since */
+        rc = table_known_tags(t, task, PAUSE_MS, err);
+        tag = rc == 0 ? tags_find(t->tags, buf_slice(&name)) : NULL;
+    }
+    if (!tag)
+        return rc;
+    struct ref ref = {.kind = REF_VERSION, .version = tag->version};
+    rc = position_locked(t, &ref, task, out, err);
+    if (rc < 0 || out->position < 0)
+        return rc;
+    int64_t apart_ms = t->history->at[out->position].timestamp_ms - tag->time_ms;
+    if (tag->time_ms && (apart_ms > TAG_APART_MS || apart_ms < -TAG_APART_MS))
+        out->position = -1; /* a table that was made anew: its version has the number, no more */
+    out->moving = true;
+    return 0;
+}
+
 static bool is_future(const struct table *t, const struct ref *ref)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
@@ -113,10 +144,14 @@ static int resolve_locked(struct table *t, struct slice text, struct task *task,
 {
     struct ref ref;
     *out = (struct found){.position = -1};
-    if (!ref_parse(text, t->ops->digits17_is_time, &ref) || ref.kind == REF_NAME ||
-        ref.kind == REF_RANGE || is_future(t, &ref))
+    if (!ref_parse(text, t->ops->digits17_is_time, &ref) || ref.kind == REF_RANGE ||
+        is_future(t, &ref))
         return unknown_ref(err, t, text);
-    int rc = position_locked(t, &ref, task, out, err);
+    int rc = table_known_history(t, task, INT64_MAX, err);
+    if (rc == 0 && ref.kind == REF_NAME && t->history->numbered)
+        rc = tagged_locked(t, ref.name, task, out, err);
+    else if (rc == 0 && ref.kind != REF_NAME)
+        rc = position_locked(t, &ref, task, out, err);
     if (rc == 0 && (out->position < 0 || !t->history->numbered))
         rc = unknown_ref(err, t, text);
     return rc;
@@ -172,6 +207,26 @@ int table_changes(struct table *t, const struct table_version *of, struct task *
     return rc;
 }
 
+/*
+ * A tag moves as the live path does: what is known of it counts as long as that holds still. Other
+ * errors of the live path are not the tag's.
+ */
+static int hold_still(struct table *t, struct task *task)
+{
+    AUTO(table_version) struct table_version *live = NULL;
+    struct err ignored = ERR_INIT;
+    return table_live(t, task, &live, &ignored) == -EINPROGRESS ? -EINPROGRESS : 0;
+}
+
+static bool names_tag(const struct table *t, const struct ref *ref)
+{
+    struct ref end;
+    if (ref->kind != REF_RANGE)
+        return ref->kind == REF_NAME;
+    return (ref_parse(ref->name, t->ops->digits17_is_time, &end) && end.kind == REF_NAME) ||
+           (ref_parse(ref->to, t->ops->digits17_is_time, &end) && end.kind == REF_NAME);
+}
+
 int table_at(struct table *t, struct slice text, struct task *task, struct table_version **out,
              bool *moving, struct err *err)
 {
@@ -186,6 +241,8 @@ int table_at(struct table *t, struct slice text, struct task *task, struct table
             *moving = false;
         return rc;
     }
+    if (t->ops->range && names_tag(t, &ref) && hold_still(t, task) < 0)
+        return -EINPROGRESS;
     if (ref.kind == REF_RANGE)
         return range_at(t, &ref, task, out, moving, err);
     bool last = false;

@@ -49,7 +49,7 @@ struct table {
     struct job job;
     bool working;
     struct waitlist waiting;
-    bool want_history, want_live;
+    bool want_history, want_live, want_tags;
     bool moving; /* the job refreshes for the live path now */
     struct wanted wanted[WANTED_MAX];
     size_t wanted_n;
@@ -58,6 +58,10 @@ struct table {
     struct history *history; /* the same up to --as-of; NULL: not heard yet */
     struct err history_err;  /* of the last attempt, code 0: it was good */
     int64_t heard_ms;        /* of the last attempt */
+
+    struct tags *tags;   /* NULL: nobody has asked for any yet, or tags_err */
+    struct err tags_err; /* of the last attempt */
+    int64_t tags_ms;     /* likewise */
 
     struct table_version *live; /* NULL: live_err tells */
     struct err live_err;
@@ -94,6 +98,10 @@ int table_known_history(struct table *t, struct task *task, int64_t max_age_ms, 
 /* Parks the task until the background job has done something. */
 int table_park(struct table *t, struct task *task) REQUIRES(&t->lock);
 
+/* The tags, heard at most that long ago, or after the task came. Parks. */
+int table_known_tags(struct table *t, struct task *task, int64_t max_age_ms, struct err *err)
+    REQUIRES(&t->lock);
+
 /* Forgets the i-th of what is loaded. */
 void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock);
 
@@ -103,6 +111,9 @@ void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock);
  * again. Blocks.
  */
 bool table_move_index(struct table *t, bool full);
+
+/* The background job's part of it. Blocks. */
+void table_load_tags(struct table *t);
 
 /* The background job: does one of the things that are wanted, and wakes who waits. */
 void table_work(struct job *job);

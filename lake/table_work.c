@@ -367,18 +367,22 @@ static void load_wanted(struct table *t, const struct wanted *what)
 void table_work(struct job *job)
 {
     struct table *t = CONTAINER_OF(job, struct table, job);
-    bool history, live, any;
+    bool history, live, tags, any;
     struct wanted what = {.number = 0};
     WITH_LOCK (&t->lock) {
         history = t->want_history || t->want_live;
         live = t->want_live;
-        any = !history && t->wanted_n > 0;
+        tags = t->want_tags || (live && t->tags); /* they move as the live path does */
+        any = !history && !tags && t->wanted_n > 0;
+        t->want_tags = false;
         t->moving = live;
         if (history)
             t->want_history = t->want_live = false;
         else if (any)
             what = t->wanted[--t->wanted_n];
     }
+    if (tags)
+        table_load_tags(t);
     if (history)
         refresh(t, live);
     else if (any)
@@ -388,7 +392,7 @@ void table_work(struct job *job)
     WITH_LOCK (&t->lock) {
         t->moving = false;
         waitlist_wake(&t->waiting, t->lake->config.workers);
-        t->working = t->want_history || t->want_live || t->wanted_n > 0;
+        t->working = t->want_history || t->want_live || t->want_tags || t->wanted_n > 0;
         if (t->working)
             workers_submit(t->lake->config.workers, &t->job);
         else

@@ -343,6 +343,23 @@ static int root_child(const struct where *parent, struct slice name, struct task
     return ref_place(parent->table, true, name, task, out, err);
 }
 
+/* What a directory's names were is kept for the live path, and for a time after the last commit,
+ * which shows the same. */
+static bool keeps_names(const struct where *w)
+{
+    struct ref ref;
+    struct slice path = slice_from(buf_slice(&w->path), table_path(w->table).n);
+    if (!w->moving || w->version->kind != TABLE_VERSION)
+        return false;
+    if (!slice_starts(path, SLICE_LIT(REF_MARK)))
+        return true;
+    path = slice_from(path, sizeof REF_MARK - 1);
+    path = slice_starts(path, SLICE_LIT("@")) ? slice_from(path, 1) : path;
+    ptrdiff_t slash = slice_find(path, '/');
+    path.n = slash < 0 ? path.n : (size_t)slash;
+    return ref_parse(path, table_ops(w->table)->digits17_is_time, &ref) && ref.kind == REF_TIME;
+}
+
 static int snapshot_child(struct lake *lake, const struct where *parent, struct slice name,
                           struct task *task, struct where *out, struct err *err)
 {
@@ -367,13 +384,13 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
             buf_add_slice(&out->path, buf_slice(&parent->path));
         }
     }
-    bool live = parent->moving && parent->version->kind == TABLE_VERSION;
-    if (rc == -ENOENT && live && snapshot)
+    if (rc == -ENOENT && snapshot && keeps_names(parent))
         rc = kept_child(lake, parent, name, task, out, err);
     return rc;
 }
 
-/* `orders@/12` leads to ../orders@12, `orders/@/12` and `@/12` to ../@12. */
+/* `orders@/12`, and a tag of version 12 beside it, lead to ../orders@12, `orders/@/12` and `@/12`
+ * to ../@12. */
 int where_link_target(const struct where *w, struct buf *out, struct err *err)
 {
     if (w->kind != WHERE_LINK)
@@ -387,22 +404,57 @@ int where_link_target(const struct where *w, struct buf *out, struct err *err)
     return buf_check(out, err);
 }
 
-/* `orders@/12`: listed by their numbers only. */
-static int version_child(const struct where *parent, struct slice name, struct task *task,
-                         struct where *out, struct err *err)
+/* `orders@/12`: versions are listed by their numbers only. 0: it is no number. */
+static int number_child(const struct where *parent, struct slice name, struct task *task,
+                        int64_t *out, struct err *err)
 {
     uint64_t number;
     AUTO(history) struct history *h = NULL;
+    bool canonical = text_parse_u64(name, INT64_MAX, &number) &&
+                     (name.n == 1 || (name.n > 1 && name.p[0] != '0'));
+    if (!canonical)
+        return 0;
     int rc = table_history(parent->table, task, &h, err);
     if (rc < 0)
         return rc;
-    bool canonical = text_parse_u64(name, INT64_MAX, &number) &&
-                     (name.n == 1 || (name.n > 1 && name.p[0] != '0'));
-    if (!canonical || !h->numbered || history_find(h, (int64_t)number) < 0)
+    if (!h->numbered || history_find(h, (int64_t)number) < 0)
         return no_entry(err, name);
+    *out = (int64_t)number;
+    return 1;
+}
+
+/* `orders@/gold`: a tag, with the version that it names now. */
+static int tag_child(const struct where *parent, struct slice name, struct task *task, int64_t *out,
+                     struct err *err)
+{
+    AUTO(buf) struct buf text = {0};
+    AUTO(tags) struct tags *tags = NULL;
+    AUTO(history) struct history *h = NULL;
+    buf_init(&text, KEY_BYTES_MAX);
+    int rc = table_history(parent->table, task, &h, err);
+    if (rc == 0 && (!h->numbered || !tag_name_parse(&text, name)))
+        return no_entry(err, name);
+    if (rc == 0)
+        rc = table_tags(parent->table, task, &tags, err);
+    if (rc < 0)
+        return rc;
+    const struct tag *tag = tags_find(tags, buf_slice(&text));
+    if (!tag || history_find(h, tag->version) < 0)
+        return no_entry(err, name);
+    *out = tag->version;
+    return 0;
+}
+
+static int version_child(const struct where *parent, struct slice name, struct task *task,
+                         struct where *out, struct err *err)
+{
+    int rc = number_child(parent, name, task, &out->link, err);
+    if (rc == 0)
+        rc = tag_child(parent, name, task, &out->link, err);
+    if (rc < 0)
+        return rc;
     out->kind = WHERE_LINK;
     out->table = parent->table;
-    out->link = (int64_t)number;
     AUTO(buf) struct buf target = {0};
     buf_init(&target, KEY_BYTES_MAX);
     rc = where_link_target(out, &target, err);

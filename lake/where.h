@@ -14,7 +14,8 @@
  *   silver/orders@10..12          PINNED     what 11 and 12 added
  *   silver/orders@12/date=x       PINNED     by its number in the snapshot
  *   silver/orders@                VERSIONS   and silver/orders/@
- *   silver/orders@/12             LINK       to ../orders@12
+ *   silver/orders@/12             LINK       to ../orders@12; also .../gold, a tag of version 12
+ *   silver/orders@gold            LIVE       a tag
  *   .../part-0.parquet            FILE       of a snapshot: (run, ordinal)
  *   silver/notes.txt              OBJECT     outside tables
  *

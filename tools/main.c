@@ -16,6 +16,7 @@ static const struct {
     {"versions", cmd_versions, "PATH   list the versions of a table in a mount"},
     {"log", cmd_log, "PATH   tell what was done to a table, newest first"},
     {"diff", cmd_diff, "PATH PATH   compare two versions of a table"},
+    {"tag", cmd_tag, "PATH NAME   name a version of a table"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
