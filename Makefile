@@ -18,7 +18,7 @@ TABLES  ?= ../shared/tables
 TOOLS   ?= $(CURDIR)/build/tools
 
 LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/view fs tools
-PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec liblz4 zlib expat
+PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
 # V=1 shows the commands.
@@ -51,7 +51,8 @@ FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_
 REPLAY  := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 # What the benchmarks of a mount read with and compare it with.
-BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/bench/raw_get
+BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/bench/raw_get \
+               $(BUILD)/bench/load_delta
 # The proxy that plays a network and its faults.
 FAULT_PROXY := build/fake/fault_proxy
 FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c
@@ -81,6 +82,13 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
 	$(SAY) "  $@"
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
+
+# Programs of which end-to-end tests make use, beside the unit tests.
+TEST_TOOLS := $(BUILD)/tests/present
+$(BUILD)/tests/%: tests/tools/%.c $(BUILD)/libtarn.a
+	@mkdir -p $(@D)
+	$(SAY) "  $@"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -o $@
 
 # Fuzz targets with libFuzzer (clang), built from the sources themselves so that they are instrumented.
 FUZZFLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
@@ -137,12 +145,12 @@ demo: ## build, make a lake, mount it, walk through it
 
 check: ## install the test tools, build, run everything quick
 	@$(DEPS) check
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FAULT_PROXY)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(TEST_TOOLS) $(REPLAY) $(FAULT_PROXY)
 	@$(CHECK) unit replay lint e2e
 
 check-long: ## everything quick, then long tests, sanitizers, fuzzing
 	@$(DEPS) check long
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(REPLAY) $(FUZZ) $(FAULT_PROXY)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(TEST_TOOLS) $(REPLAY) $(FUZZ) $(FAULT_PROXY)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=asan sanitized
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=tsan sanitized
 	@$(CHECK) unit replay lint e2e e2e-long asan tsan fuzz
@@ -159,7 +167,7 @@ tsan: ## the same under the thread sanitizer
 
 # What a sanitizer's run needs; called with VARIANT.
 .PHONY: sanitized
-sanitized: $(BUILD)/tarn $(UNIT) $(REPLAY) $(FAULT_PROXY)
+sanitized: $(BUILD)/tarn $(UNIT) $(TEST_TOOLS) $(REPLAY) $(FAULT_PROXY)
 
 fmt: ## format the C sources
 	clang-format -i $(FORMATTED)
@@ -195,5 +203,5 @@ install: $(BUILD)/tarn ## install the binary and its man page (PREFIX, DESTDIR)
 clean: ## remove what was built, but for the test tools
 	find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
 
--include $(OBJECTS:.o=.d) $(UNIT:=.d) $(BENCH:=.d)
+-include $(OBJECTS:.o=.d) $(UNIT:=.d) $(TEST_TOOLS:=.d) $(BENCH:=.d)
 -include $(wildcard build/fuzzobj/*/*.d build/fuzzobj/*/*/*.d)

@@ -73,14 +73,29 @@
 #define PARQUET_NODES_MAX ((size_t)1 << 19)
 /* Nesting of a Parquet schema: levels fit a byte. */
 #define PARQUET_DEPTH_MAX 255
+/* The columns of one version of a table in memory: about 128 bytes each, with their names. */
+#define SHAPE_MEMORY_MAX (128 * MIB)
+/* What must be done to one file: its footer, what was read of it, the new schema and footer. */
+#define PRESENT_MEMORY_MAX (512 * MIB)
+/* Rows of a row group of which some are taken out: a bit each, and the counts of pages have 31. */
+#define PARQUET_GROUP_ROWS_MAX ((uint64_t)1 << 31)
 /* Values of one dictionary page; writers stop at 1 MiB, half a million values at most. */
 #define PARQUET_DICTIONARY_MAX ((size_t)4 << 20)
 /* Cells and bytes of one leaf in one row, where a row is longer than a page. */
 #define PARQUET_ROW_CELLS_MAX ((size_t)1 << 20)
 #define PARQUET_ROW_BYTES_MAX (64 * MIB)
 
+/* A serialized bitmap of deleted rows: half of half a billion rows at random. */
+#define ROARING_BYTES_MAX (64 * MIB)
+/* Its containers, of 2^16 rows and 40 bytes each: more rows than any file has. */
+#define ROARING_CONTAINERS_MAX ((size_t)1 << 20)
+
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
+/* Commits before a checkpoint that are read to learn since when its files are there, and their
+ * bytes: seconds over a far network. */
+#define EVIDENCE_COMMITS_MAX 256
+#define EVIDENCE_BYTES_MAX (16 * MIB)
 /* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */
 #define FILES_MAX ((size_t)1 << 28)
 

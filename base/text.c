@@ -57,15 +57,15 @@ int text_hex_digit(char c)
 void text_percent_decode(struct buf *out, struct slice s)
 {
     while (s.n) {
-        int high = s.p[0] == '%' && s.n >= 3 ? text_hex_digit(s.p[1]) : -1;
+        ptrdiff_t percent = slice_find(s, '%');
+        buf_add(out, s.p, percent < 0 ? s.n : (size_t)percent);
+        if (percent < 0)
+            return;
+        s = slice_from(s, (size_t)percent);
+        int high = s.n >= 3 ? text_hex_digit(s.p[1]) : -1;
         int low = high >= 0 ? text_hex_digit(s.p[2]) : -1;
-        if (low >= 0) {
-            buf_add_char(out, (char)(high * 16 + low));
-            s = slice_from(s, 3);
-        } else {
-            buf_add_char(out, s.p[0]);
-            s = slice_from(s, 1);
-        }
+        buf_add_char(out, low >= 0 ? (char)(high * 16 + low) : '%');
+        s = slice_from(s, low >= 0 ? 3 : 1);
     }
 }
 

@@ -132,6 +132,14 @@ struct object_read {
 int object_read(struct object *o, struct object_read *r, struct err *err);
 
 /*
+ * Somebody reads it in order: what is fetched ahead of him (cache/prefetch.h) stays in memory until
+ * he comes for it, within the budget of prefetch. Each begin has its end, before the object's
+ * reference is given back.
+ */
+void object_reader_begin(struct object *o);
+void object_reader_end(struct object *o);
+
+/*
  * All of it is in the cache and synced; or it is read in place. Does not become true by itself
  * while nothing is asked of the object.
  */

@@ -62,7 +62,7 @@ static unsigned flights_of(struct object *o)
     unsigned n = 0;
     WITH_LOCK (&o->lock)
         for (const struct flight *f = o->flights; f; f = f->next)
-            n++;
+            n += !f->held;
     return n;
 }
 

@@ -39,7 +39,7 @@ static void unlink_locked(struct object *o, struct flight *f) REQUIRES(o->lock)
     *at = f->next;
 }
 
-static void flight_unref(struct flight *f) EXCLUDES(f->object->lock)
+void flight_unref(struct flight *f)
 {
     struct object *o = f->object;
     struct cache *c = o->cache;
@@ -56,6 +56,14 @@ static void flight_unref(struct flight *f) EXCLUDES(f->object->lock)
     object_unref(o);
     prefetch_go_on(c);
     cache_end(c, true);
+}
+
+void flight_leave(struct flight *f)
+{
+    struct object *o = f->object;
+    WITH_LOCK (&o->lock)
+        unlink_locked(o, f);
+    flight_unref(f);
 }
 
 static void serve(struct piece *p)
@@ -153,7 +161,7 @@ static int write_down(struct flight *f, struct job *job)
         return -ENOSPC;
     int rc = object_file(o, job, &fd);
     if (rc == 0)
-        return object_keep(o, fd, f->offset, f->buffer, f->length);
+        return object_keep(o, fd, f);
     if (rc != -EINPROGRESS)
         cache_count(o->cache, -(int64_t)disk_bytes(f->length), 0, 0);
     return rc;
@@ -183,11 +191,16 @@ static void flight_write(struct job *job)
     struct flight *f = CONTAINER_OF(job, struct flight, job);
     struct object *o = f->object;
     struct job *next;
+    bool held;
     int rc = write_down(f, job);
     if (rc == -EINPROGRESS)
         return;
     WITH_LOCK (&o->lock) {
-        unlink_locked(o, f);
+        held = held_wanted_locked(o, f, rc == 0);
+        if (held)
+            f->refs++; /* the list's */
+        else
+            unlink_locked(o, f);
         next = waitlist_take(&o->to_write);
         o->writing = next != NULL;
     }
@@ -199,6 +212,8 @@ static void flight_write(struct job *job)
     } else {
         fill_poke(o);
     }
+    if (held)
+        held_add(f);
     flight_unref(f);
 }
 
@@ -313,8 +328,10 @@ static bool start(struct flight *f)
     if (f->ahead)
         prefetch_launched(c);
     char *buffer = pool_take(&c->pool, &f->wait);
-    if (!buffer)
+    if (!buffer) {
+        held_make_room(c);
         return false;
+    }
     f->buffer = buffer;
     if (f->frozen)
         launch(f);
@@ -386,6 +403,9 @@ void flights_start(struct flight *made)
 void flight_serve(struct piece *p)
 {
     struct flight *f = p->flight;
+    bool last = p->last;
     serve(p);
+    if (last)
+        held_release(f);
     flight_unref(f);
 }

@@ -287,6 +287,7 @@ void *flusher_run(void *arg)
             break;
         if (a.tick) {
             bool more = flush(c, &b, false);
+            held_expire(c);
             bool warm = pool_trim(&c->pool);
             cache_measure(c);
             WITH_LOCK (&c->lock)

@@ -108,7 +108,8 @@ static uint64_t present_end_locked(struct object *o, const struct joining *j, ui
     REQUIRES(o->lock)
 {
     uint64_t granule = offset / GRANULE_BYTES + 1;
-    while (granule * GRANULE_BYTES < j->end && present_locked(o, granule))
+    while (granule * GRANULE_BYTES < j->end && present_locked(o, granule) &&
+           !flight_at_locked(o, granule * GRANULE_BYTES))
         granule++;
     uint64_t end = granule * GRANULE_BYTES;
     return end < j->end ? end : j->end;
@@ -121,6 +122,7 @@ static void wait_for_locked(struct object *o, struct joining *j, struct flight *
     if (!p)
         return;
     p->flight = f;
+    p->last = held_used_locked(o, f, end);
     if (f->state == FLIGHT_LANDED) {
         f->refs++;
         p->next = j->landed;
@@ -135,7 +137,8 @@ static void wait_for_locked(struct object *o, struct joining *j, struct flight *
 static uint64_t join_some_locked(struct object *o, struct joining *j, uint64_t offset)
     REQUIRES(o->lock)
 {
-    if (present_locked(o, offset / GRANULE_BYTES)) {
+    struct flight *f = flight_at_locked(o, offset);
+    if (!f && present_locked(o, offset / GRANULE_BYTES)) {
         uint64_t end = present_end_locked(o, j, offset);
         struct piece *p = add_piece_locked(o, j, offset, end);
         if (p) {
@@ -144,7 +147,6 @@ static uint64_t join_some_locked(struct object *o, struct joining *j, uint64_t o
         }
         return end;
     }
-    struct flight *f = flight_at_locked(o, offset);
     if (!f)
         f = make_flight_locked(o, j, offset / GRANULE_BYTES);
     if (!f) {

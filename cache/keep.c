@@ -174,6 +174,38 @@ int object_file_wait(struct object *o, int *fd)
 
 /* ---- writing ---- */
 
+/* The least that every disk takes past the page cache. */
+#define DIRECT_BYTES 4096
+
+static bool is_direct(const struct object *o, const struct flight *f)
+{
+    return f->ahead && !o->no_direct && !o->cache->cipher && o->size > BLOCK_BYTES &&
+           f->length % DIRECT_BYTES == 0;
+}
+
+/* A descriptor of the same file that writes past the page cache; -1: its filesystem has none. */
+static int direct_file(struct object *o, int fd)
+{
+    char path[32];
+    if (o->direct_fd < 0) {
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* 24 bytes at most */
+        o->direct_fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    }
+    return o->direct_fd;
+}
+
+static int write_flight(struct object *o, int fd, const struct flight *f, uint8_t *checks)
+{
+    int rc = -EINVAL;
+    if (is_direct(o, f)) {
+        int direct = direct_file(o, fd);
+        if (direct >= 0)
+            rc = granules_write(o, direct, f->offset, f->buffer, f->length, checks);
+        o->no_direct = rc == -EINVAL;
+    }
+    return rc == -EINVAL ? granules_write(o, fd, f->offset, f->buffer, f->length, checks) : rc;
+}
+
 /* What one object_keep has added. */
 struct kept {
     uint64_t disk;
@@ -203,15 +235,17 @@ static void mark_locked(struct object *o, uint64_t granule, const uint8_t *check
     o->counted = true;
 }
 
-int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length)
+int object_keep(struct object *o, int fd, const struct flight *f)
 {
     struct cache *c = o->cache;
+    uint64_t offset = f->offset;
+    size_t length = f->length;
     struct kept kept = {0};
     uint8_t checks[BLOCK_GRANULES * CHECK_BYTES_MAX];
     uint64_t first = offset / GRANULE_BYTES, disk = disk_bytes(length);
     object_load(o, 0); /* whose record holds the ETag */
     object_load_range(o, offset, length);
-    int rc = granules_write(o, fd, offset, bytes, length, checks);
+    int rc = write_flight(o, fd, f, checks);
     if (rc < 0) {
         /* Takes back what was written; where that fails too, the next cache_gc does it. Not what
          * the kernel may be reading: it was wrong, but zeros are no better. */

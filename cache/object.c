@@ -89,6 +89,8 @@ void object_free(struct object *o)
     assert(!o->flights && !o->fills);
     if (o->fd >= 0)
         (void)close(o->fd); /* what has to last was synced */
+    if (o->direct_fd >= 0)
+        (void)close(o->direct_fd);
     lock_done(&o->lock);
     segments_free(o);
     free(o->version);
@@ -106,7 +108,7 @@ static struct object *object_new(struct cache *c, const struct object_id *id, ui
     o->id = *id;
     o->size = size;
     o->segment_count = segments_of(size);
-    o->fd = -1;
+    o->fd = o->direct_fd = -1;
     o->refs = 1;
     lock_init(&o->lock);
     return o;

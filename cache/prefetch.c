@@ -181,6 +181,8 @@ static void seal(struct cache *c, struct want *w)
 void prefetch_go_on(struct cache *c)
 {
     struct turn t;
+    if (c->prefetcher.waiting && !pool_has_spare(&c->pool))
+        held_drop_stale(c);
     while (c->prefetcher.waiting && pool_has_spare(&c->pool) && take_turn(c, &t)) {
         flights_ahead(t.object, t.offset, t.end - t.offset); /* each counts itself */
         prefetch_landed(c);
@@ -221,13 +223,22 @@ void prefetch_free(struct prefetch *p)
     free(p);
 }
 
+/* It will be kept on the disk, or in memory for its reader. */
+static bool is_of_use(struct object *o, const struct want *wanted)
+{
+    bool read = false;
+    if (!wanted->whole)
+        WITH_LOCK (&o->lock)
+            read = o->readers > 0;
+    return read || (!cache_is_off(o->cache) && o->cache->limit_bytes >= GRANULE_BYTES);
+}
+
 static bool add(struct prefetch *p, const struct want *wanted)
 {
     struct prefetcher *a = &p->cache->prefetcher;
     struct object *o = wanted->object;
     bool taken = false;
-    bool kept = !cache_is_off(p->cache) && p->cache->limit_bytes >= GRANULE_BYTES;
-    if (!kept || object_is_sealed(o) || wanted->offset >= wanted->end)
+    if (!is_of_use(o, wanted) || object_is_sealed(o) || wanted->offset >= wanted->end)
         return true;
     struct want *w = malloc(sizeof *w);
     if (!w)

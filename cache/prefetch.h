@@ -19,7 +19,8 @@
  * takes none while no more than a quarter is free. A reader who comes for what is on its way joins
  * that flight.
  *
- * Where the cache keeps nothing (it is off, or has no room at all), nothing is fetched ahead.
+ * Where the cache keeps nothing (it is off, or has no room at all), nothing is fetched ahead but
+ * for readers, for whom it stays in memory until they come (cache/held.c).
  *
  * Cancelling drops what has not been sent; what is on the wire lands and stays in the cache. What
  * fails is left to the reader, who fetches it himself and is told why.

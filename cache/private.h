@@ -50,6 +50,7 @@ struct piece {
     struct flight *flight;  /* that brings it; a reference where it has landed */
     uint64_t offset;        /* in the object */
     size_t length;
+    bool last; /* behind it nobody comes for its flight */
     char *to;
 };
 
@@ -74,10 +75,16 @@ struct flight {
     struct flight *made_next; /* in the list of who made it, until it is started */
     struct flight *car;       /* the next one of its train: fetched by the same request */
     struct pool_wait wait;
-    struct job job;       /* writes the granules; before that, reads the frozen file */
-    bool frozen;          /* they come from the frozen file first */
-    bool reserved;        /* the job's: the budget has counted it */
-    bool ahead;           /* made for prefetch, whose budget counts it */
+    struct job job;  /* writes the granules; before that, reads the frozen file */
+    bool frozen;     /* they come from the frozen file first */
+    bool reserved;   /* the job's: the budget has counted it */
+    bool ahead;      /* made for prefetch, whose budget counts it */
+    bool used, read; /* object lock: somebody came for its last granule, for its last byte */
+    bool kept;       /* object lock: the file has it */
+    bool held;       /* object lock: ended, but for its buffer (cache/held.c) */
+    bool listed;     /* prefetcher.lock, as the next three */
+    struct flight *held_next, *held_before;
+    int64_t held_ms;
     struct store_get get; /* the first one's of a train */
     struct iovec rooms[TRAIN_FLIGHTS_MAX];
     char if_match[ETAG_BYTES_MAX];
@@ -125,6 +132,8 @@ struct object {
 
     struct lock lock;
     int fd;                    /* lock; -1: not opened yet. Changes once, to the open file */
+    int direct_fd;             /* the same file past the page cache; of who writes to it */
+    bool no_direct;            /* likewise: its filesystem does not take that */
     bool opening;              /* lock: a worker opens the file */
     struct waitlist opened;    /* lock: jobs that wait for it */
     enum keeping keeping;      /* lock */
@@ -140,6 +149,7 @@ struct object {
     char etag[ETAG_BYTES_MAX]; /* lock; changes once, from empty */
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
+    unsigned readers;          /* lock: object_reader_begin */
     bool writing;              /* lock: one of them is being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
@@ -184,6 +194,7 @@ struct prefetcher {
     _Atomic size_t waiting;        /* wants that have not been sent; changes under the lock */
     unsigned blocks;               /* lock: buffers that prefetch has, or is about to take */
     unsigned seals;                /* lock: whole objects that were sent and are not sealed */
+    struct flight *held_first, *held_last; /* lock: oldest first */
 };
 
 struct cache {
@@ -328,9 +339,11 @@ uint64_t segment_bytes(uint64_t size, uint32_t segment);
 int object_file(struct object *o, struct job *job, int *fd) EXCLUDES(o->lock);
 /* The file has lost bytes, or may have: forgets all; the flusher deletes the rest. */
 void object_discard(struct object *o) EXCLUDES(o->lock);
-/* Writes landed granules, whose disk_bytes are reserved, to the file. 0 where they are kept. */
-int object_keep(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length)
-    EXCLUDES(o->lock);
+/*
+ * Writes a landed flight's granules, whose disk_bytes are reserved, to the file: past the page
+ * cache where nobody has waited for them. 0 where they are kept. One writer of an object at a time.
+ */
+int object_keep(struct object *o, int fd, const struct flight *f) EXCLUDES(o->lock);
 /*
  * Reads a range whose granules were all present, checking those that were not checked since they
  * were loaded. -EBADMSG: some were wrong, and are forgotten now. -EIO: the file cannot be read.
@@ -445,6 +458,28 @@ struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t lengt
 void flights_start(struct flight *made);
 /* A piece of a flight that has landed; gives back the reference that it had to it. */
 void flight_serve(struct piece *p);
+void flight_unref(struct flight *f) EXCLUDES(f->object->lock);
+/* Takes it off the object, and gives back the reference that this was. */
+void flight_leave(struct flight *f) EXCLUDES(f->object->lock);
+
+/* held.c */
+
+/*
+ * A flight whose job is done shall be held: its buffer stays, to be read from. `kept`: the file has
+ * it too.
+ */
+bool held_wanted_locked(struct object *o, struct flight *f, bool kept) REQUIRES(o->lock);
+/* Somebody comes for the flight's bytes up to there. True: nobody comes for it after him. */
+bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES(o->lock);
+/* Takes over the reference of a flight that shall be held; the caller has another one. */
+void held_add(struct flight *f) EXCLUDES(f->object->lock);
+/* Ends a flight if it is held. The caller has a reference. */
+void held_release(struct flight *f) EXCLUDES(f->object->lock);
+/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old; those that nobody
+ * came for. */
+void held_make_room(struct cache *c);
+void held_drop_stale(struct cache *c);
+void held_expire(struct cache *c);
 
 /* join.c */
 

@@ -133,7 +133,8 @@ static int file_with_all(struct object *o, const struct object_read *r)
         fd = o->fd;
         for (uint64_t i = r->offset / GRANULE_BYTES; fd >= 0 && i <= last; i++) {
             const struct segment *s = segment_of_locked(o, i);
-            if (!s || !s->noted || !bitmap_has(s->right, i % SEGMENT_GRANULES))
+            if (!s || !s->noted || !bitmap_has(s->right, i % SEGMENT_GRANULES) ||
+                flight_at_locked(o, i * GRANULE_BYTES)) /* it may have the bytes in memory */
                 fd = -1;
         }
     }

@@ -115,9 +115,8 @@ static int find_file(struct request *r, struct node node, struct where *out, str
     buf_init(&scratch, ACTION_BYTES_MAX);
     rc = lake_heal_run(r->session->lake, table, run,
                        run_file(run, node.ordinal, &scratch, &entry, NULL, err), err);
-    if (rc == 0)
-        where_set_file(out, table, node.number, node.ordinal, &entry);
-    return rc;
+    struct where_file file = {table, run, node.number, node.ordinal, &entry};
+    return rc < 0 ? rc : where_set_file(out, &file, err);
 }
 
 int attr_where(struct request *r, uint64_t id, struct where *out, struct err *err)
@@ -167,10 +166,30 @@ static int place_entry(struct session *s, char kind, const struct where *w,
     return 0;
 }
 
+struct presented_file session_presented(const struct session *s, const struct where *w)
+{
+    return (struct presented_file){.key = buf_slice(&w->key),
+                                   .etag = buf_slice(&w->etag),
+                                   .object_bytes = w->size,
+                                   .size = transform_size(&s->config.slack, w->size),
+                                   .shape = w->shape,
+                                   .deletes = w->deletes,
+                                   .extra = buf_slice(&w->extra)};
+}
+
+/* All of it can be read here now, or it is small. */
+static bool is_whole(const struct session *s, const struct where *w)
+{
+    if (!w->presented)
+        return w->whole;
+    struct presented_file f = session_presented(s, w);
+    return f.size <= BLOCK_BYTES || presented_is_whole(s->presented, &f);
+}
+
 /* What opens of such a file cannot pass through would only be made worse by direct mode. */
 static bool is_filling(struct session *s, const struct where *w, uint64_t pass_node)
 {
-    bool far = session_passes(s, false) && !w->whole;
+    bool far = session_passes(s, false) && !is_whole(s, w);
     return far || (w->kind == WHERE_OBJECT && open_mode_other(&s->modes, pass_node, w->identity));
 }
 
@@ -183,11 +202,10 @@ static uint64_t file_node(struct session *s, const struct where *w, struct node 
 
 static int file_entry(struct session *s, const struct where *w, struct fuse_entry_param *out)
 {
-    enum transform t = TRANSFORM_NONE;
+    uint64_t size = w->presented ? transform_size(&s->config.slack, w->size) : w->size;
     out->ino = file_node(
         s, w, (struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
-    fill_file(s, w->identity, transform_size(t, w->size), transform_mtime(t, w->mtime_ms),
-              &out->attr);
+    fill_file(s, w->identity, size, w->mtime_ms, &out->attr);
     out->attr_timeout = ATTR_FOREVER_S;
     return 0;
 }

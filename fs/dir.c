@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
-#include "lake/view/transform.h"
 
 /* Offsets: 0 start, 1 behind `.`, 2 behind `..`, then the entries' own cookies above that. */
 #define OFFSET_DOT 1
@@ -128,10 +127,9 @@ static int snapshot_entry(struct filling *f, const char *name, const struct snap
     AUTO(where) struct where child = {0};
     where_init(&child);
     if (entry) {
-        const struct table_version *v = dir->version;
-        where_set_file(&child, dir->table, node->in_patch ? v->patch_number : v->base_number,
-                       node->ordinal, entry);
-        return attr_entry(f->r->session, &child, out, f->err);
+        struct where_file file = where_file_of(dir->table, dir->version, node, entry);
+        int rc = where_set_file(&child, &file, f->err);
+        return rc < 0 ? rc : attr_entry(f->r->session, &child, out, f->err);
     }
     child.kind = dir->kind;
     child.table = dir->table;
@@ -145,14 +143,17 @@ static int snapshot_entry(struct filling *f, const char *name, const struct snap
 }
 
 /* As its attributes will say, without writing a live directory's place down. */
-static uint64_t snapshot_ino(const struct filling *f, const char *name,
-                             const struct snapshot_node *node, const struct entry *entry)
+static int snapshot_ino(const struct filling *f, const char *name, const struct snapshot_node *node,
+                        const struct entry *entry, uint64_t *out)
 {
     const struct where *dir = &f->handle->where;
-    if (entry)
-        return where_identity(dir->table, entry);
-    return dir->kind == WHERE_LIVE ? place_ino(f, name)
+    if (entry) {
+        struct where_file file = where_file_of(dir->table, dir->version, node, entry);
+        return where_identity(&file, out, f->err);
+    }
+    *out = dir->kind == WHERE_LIVE ? place_ino(f, name)
                                    : attr_ino(f->r->session, buf_slice(&dir->path), node->ordinal);
+    return 0;
 }
 
 static int emit_snapshot(void *arg, struct slice name, const struct snapshot_node *node,
@@ -164,9 +165,11 @@ static int emit_snapshot(void *arg, struct slice name, const struct snapshot_nod
     assert(name.n < sizeof text);
     memcpy(text, name.p, name.n);
     text[name.n] = '\0';
-    if (!f->plus)
-        return put_bare(f, text, entry ? S_IFREG : S_IFDIR, snapshot_ino(f, text, node, entry),
-                        offset);
+    if (!f->plus) {
+        uint64_t ino;
+        int rc = snapshot_ino(f, text, node, entry, &ino);
+        return rc < 0 ? rc : put_bare(f, text, entry ? S_IFREG : S_IFDIR, ino, offset);
+    }
     struct fuse_entry_param e = {.entry_timeout = f->name_timeout_s};
     int rc = snapshot_entry(f, text, node, entry, &e);
     return rc < 0 ? rc : put(f, text, &e, offset);

@@ -48,18 +48,19 @@ int op_read(struct request *r, struct err *err)
         return read_document(r, h->document, err);
     if (h->table)
         table_touch(h->table);
-    struct transform_piece piece =
-        transform_map(h->transform, object_size(h->object), (uint64_t)r->offset, r->size);
-    if (piece.length == 0)
+    uint64_t size = object_size(h->object), offset = (uint64_t)r->offset;
+    uint64_t left = offset < size ? size - offset : 0;
+    size_t length = left < r->size ? (size_t)left : r->size;
+    if (length == 0)
         return request_reply_buf(r, NULL, 0);
     r->object = object_ref(h->object); /* an interrupted read may outlive the handle */
     r->read = (struct object_read){
-        .offset = piece.offset, .length = piece.length, .to = r->buffer, .done = read_done};
+        .offset = offset, .length = length, .to = r->buffer, .done = read_done};
     /* Not after the read, with which the session may end. */
-    r->read.fetch_bytes = reader_read(h, piece.offset, piece.length);
+    r->read.fetch_bytes = reader_read(h, offset, length);
     int rc = object_read(h->object, &r->read, err);
     if (rc < 0)
         return rc;
-    reader_was_read(h, piece.offset, r->buffer, piece.length);
-    return request_reply_buf(r, r->buffer, piece.length);
+    reader_was_read(h, offset, r->buffer, length);
+    return request_reply_buf(r, r->buffer, length);
 }

@@ -293,8 +293,7 @@ static bool has_room_locked(const struct follow_list *l)
 /* Wants the next file. -EINPROGRESS: parked. What cannot be had is for who opens it to see. */
 static int issue(struct follow *f, struct follow_list *l)
 {
-    AUTO(object) struct object *o = NULL;
-    struct table *table;
+    struct op_file found;
     struct entry_of_list e;
     size_t i;
     WITH_LOCK (&f->lock) {
@@ -302,9 +301,10 @@ static int issue(struct follow *f, struct follow_list *l)
         e = l->entries.at[i];
     }
     struct node node = {.kind = NODE_FILE, .number = e.number, .ordinal = e.ordinal};
-    int rc = op_file_object(l->session, &node, &l->task, &table, &o, NULL);
+    int rc = op_file_open(l->session, &node, true, &l->task, &found, NULL);
     if (rc == -EINPROGRESS)
         return rc;
+    AUTO(object) struct object *o = rc == 0 ? found.object : NULL;
     uint64_t size = rc == 0 ? object_size(o) : 0;
     WITH_LOCK (&f->lock) {
         if (l->issued == i) { /* nobody has jumped */

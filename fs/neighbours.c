@@ -33,12 +33,12 @@ void neighbours_done(struct neighbours *n)
  */
 static int want(struct stream *t, uint32_t ordinal, uint64_t *size, bool *missing)
 {
-    AUTO(object) struct object *o = NULL;
-    struct table *table;
+    struct op_file found;
     struct node file = {.kind = NODE_FILE, .number = t->number, .ordinal = ordinal};
     *size = 0;
     *missing = false;
-    int rc = op_file_object(t->session, &file, &t->task, &table, &o, NULL);
+    int rc = op_file_open(t->session, &file, true, &t->task, &found, NULL);
+    AUTO(object) struct object *o = rc == 0 ? found.object : NULL;
     if (rc == 0 && object_size(o) <= BLOCK_BYTES) {
         *size = object_size(o);
         *missing = !object_is_sealed(o);

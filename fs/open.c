@@ -8,6 +8,7 @@
 #include "fs/attr.h"
 #include "fs/opened.h"
 #include "fs/ops.h"
+#include "lake/format/shape.h"
 
 static void close_way(struct session *s, const struct open_way *way)
 {
@@ -26,7 +27,9 @@ static void opened_free(struct opened *h)
         open_mode_leave(&h->handle.session->modes, h->node, &left);
         close_way(h->handle.session, &left);
     }
-    reader_done(&h->reader); /* before the session may end with the object's store */
+    reader_done(&h->reader, h->object); /* before the session may end with the object's store */
+    if (h->recipe)
+        recipe_put(h->recipe, h->object);
     object_unref(h->object);
     document_unref(h->document);
     free(h);
@@ -49,46 +52,82 @@ static int open_object(struct session *s, struct task *task, struct object_name 
     return rc == -EAGAIN ? task_to_worker(task, s->config.lake.workers) : rc;
 }
 
+/* What is made of an object, where it may not be shown as it is stored. */
+static int open_presented(struct session *s, const struct where_file *f,
+                          const struct object_location *at, bool ahead, struct task *task,
+                          struct op_file *out, struct err *err)
+{
+    AUTO(shape) struct shape *shape = NULL;
+    int rc = lake_run_shape(s->lake, f->table, f->run, f->run_number, &shape, err);
+    if (rc < 0)
+        return rc;
+    struct presented_file p = {.key = buf_slice(&at->key),
+                               .etag = buf_slice(&at->etag),
+                               .version = buf_slice(&at->version),
+                               .object_bytes = f->entry->size,
+                               .size = transform_size(&s->config.slack, f->entry->size),
+                               .shape = shape,
+                               .deletes = f->entry->flags & ENTRY_DELETES,
+                               .extra = f->entry->extra,
+                               .driver = table_driver(f->table),
+                               .entry = f->entry};
+    return ahead ? presented_open_ahead(s->presented, &p, task, &out->object, err)
+                 : presented_open(s->presented, &p, task, &out->object, &out->recipe, err);
+}
+
 /* The driver says where the object is. */
-int op_file_object(struct session *s, const struct node *node, struct task *task,
-                   struct table **table, struct object **out, struct err *err)
+static int open_entry(struct session *s, const struct where_file *f, bool ahead, struct task *task,
+                      struct op_file *out, struct err *err)
+{
+    AUTO(object_location) struct object_location at;
+    object_location_init(&at);
+    int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
+    if (rc == 0 && !where_is_as_stored(f->table, f->entry))
+        return open_presented(s, f, &at, ahead, task, out, err);
+    struct object_name name = {.store = s->lake->store,
+                               .key = buf_slice(&at.key),
+                               .size = f->entry->size,
+                               .etag = buf_slice(&at.etag),
+                               .version = buf_slice(&at.version)};
+    return rc < 0 ? rc : open_object(s, task, &name, &out->object, err);
+}
+
+int op_file_open(struct session *s, const struct node *node, bool ahead, struct task *task,
+                 struct op_file *out, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
     struct entry entry = {.path = SLICE_NONE};
-    AUTO(object_location) struct object_location where;
-    object_location_init(&where);
-    int rc = lake_run_find(s->lake, node->number, task, table, &run, err);
+    *out = (struct op_file){.table = NULL};
+    int rc = lake_run_find(s->lake, node->number, task, &out->table, &run, err);
     if (rc < 0)
         return rc;
     buf_init(&scratch, ACTION_BYTES_MAX);
     if (node->ordinal >= run_files(run))
         rc = err_set(err, ENOENT, "no file %u of %u", node->ordinal, run_files(run));
     else
-        rc = lake_heal_run(s->lake, *table, run,
+        rc = lake_heal_run(s->lake, out->table, run,
                            run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
+    struct where_file file = {out->table, run, node->number, node->ordinal, &entry};
     if (rc == 0)
-        rc = table_ops(*table)->locate(table_driver(*table), &entry, &where, err);
-    if (rc == 0) {
-        struct object_name name = {.store = s->lake->store,
-                                   .key = buf_slice(&where.key),
-                                   .size = entry.size,
-                                   .etag = buf_slice(&where.etag),
-                                   .version = buf_slice(&where.version)};
-        rc = open_object(s, task, &name, out, err);
-    }
+        rc = open_entry(s, &file, ahead, task, out, err);
     if (rc < 0 && rc != -EINPROGRESS)
-        (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(*table)),
+        (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(out->table)),
                        SLICE_FMT(entry.path));
     return rc;
 }
 
 static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
 {
-    int rc = op_file_object(r->session, node, &r->task, &h->table, &h->object, err);
-    if (rc == 0)
-        table_touch(h->table);
-    return rc;
+    struct op_file found;
+    int rc = op_file_open(r->session, node, false, &r->task, &found, err);
+    if (rc < 0)
+        return rc;
+    h->table = found.table;
+    h->object = found.object;
+    h->recipe = found.recipe;
+    table_touch(h->table);
+    return 0;
 }
 
 static int open_place(struct request *r, struct opened *h, struct err *err)
@@ -159,6 +198,12 @@ static void passing_refused(struct session *s, bool in_place, int rc)
              in_place ? "some files of the source" : "cached files", strerror(-rc));
 }
 
+/* Its object is a file of the source, which is read where it lies. */
+static bool is_in_place(const struct session *s, const struct opened *h)
+{
+    return !h->recipe && object_open_blocks(s->lake->store);
+}
+
 static struct opening *opening_of(struct open_ask *ask)
 {
     return CONTAINER_OF(ask, struct opening, ask);
@@ -178,7 +223,7 @@ static int back(struct open_ask *ask, struct open_way *way, struct err *err)
         return rc == -ENODATA || rc == -EOPNOTSUPP ? 0 : rc;
     rc = passthrough_open(fuse_session_fd(s->fuse), fd, &way->backing);
     if (rc < 0) {
-        passing_refused(s, object_open_blocks(s->lake->store), rc);
+        passing_refused(s, is_in_place(s, o->opened), rc);
         ask->found.passes = false;
         return 0;
     }
@@ -215,8 +260,7 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
                 .remember = &r->came_back,
                 .now_ms = clock_mono_ms(),
                 .found = {.filling = node.filling,
-                          .passes = h->transform == TRANSFORM_NONE &&
-                                    session_passes(s, object_open_blocks(s->lake->store)),
+                          .passes = session_passes(s, is_in_place(s, h)),
                           .sealed = object_is_sealed(h->object),
                           .small = object_size(h->object) <= BLOCK_BYTES,
                           .kept = true},
@@ -240,7 +284,7 @@ static bool pages_stay(struct session *s, const struct opened *h)
     char etag[ETAG_BYTES_MAX];
     if (h->mode != OPEN_CACHED || node_of(h->node).kind != NODE_FILE)
         return false;
-    return object_open_blocks(s->lake->store) ||
+    return is_in_place(s, h) ||
            pages_may_stay(&s->pages, h->node, slice_of(object_etag(h->object, etag)));
 }
 

@@ -6,19 +6,18 @@
 
 #include "fs/reader.h"
 #include "fs/request.h"
-#include "lake/view/transform.h"
 
-/* An object through a transform, or a document. Immutable once it is answered, but for the reader.
- */
+/* An object, which may be a presented file, or a document. Immutable once it is answered, but for
+ * the reader. */
 struct opened {
     struct handle handle;
     uint64_t node;
     uint64_t identity;   /* of the object, where the node may have several in time; else 0 */
     enum open_mode mode; /* OPEN_NONE: it counts for none (documents; before it is answered) */
     struct object *object;
+    struct recipe *recipe; /* NULL: the object is presented as it is stored */
     struct document *document;
-    struct table *table; /* NULL outside tables; borrowed from the lake */
-    enum transform transform;
+    struct table *table;  /* NULL outside tables; borrowed from the lake */
     struct reader reader; /* of an object: what is fetched ahead */
 };
 

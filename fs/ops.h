@@ -25,8 +25,15 @@ int op_listxattr(struct request *r, struct err *err);
 /* The document of WHERE_DOCUMENT, named by the last component of its path. Parks. */
 int op_document(struct request *r, const struct where *w, struct document **out, struct err *err);
 
-/* The object of a file of a snapshot: a new reference; and its table. Parks. */
-int op_file_object(struct session *s, const struct node *node, struct task *task,
-                   struct table **table, struct object **out, struct err *err);
+/* The object that a file of a snapshot shows. */
+struct op_file {
+    struct table *table;   /* borrowed from the lake */
+    struct object *object; /* these are for the caller to give back */
+    struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
+};
+
+/* `ahead`: nobody waits for it. Parks. */
+int op_file_open(struct session *s, const struct node *node, bool ahead, struct task *task,
+                 struct op_file *out, struct err *err);
 
 #endif

@@ -8,8 +8,10 @@ void reader_init(struct reader *r)
     lock_init(&r->lock);
 }
 
-void reader_done(struct reader *r)
+void reader_done(struct reader *r, struct object *o)
 {
+    if (r->prefetch)
+        object_reader_end(o);
     prefetch_free(r->prefetch);
     parquet_plan_free(r->plan);
     lock_done(&r->lock);
@@ -52,15 +54,20 @@ static void adopt_locked(struct reader *r, struct parquet_layout *layout) REQUIR
         (void)parquet_plan_touch(r->plan, r->early_reads[i].offset, r->early_reads[i].length);
 }
 
-static void note_locked(struct reader *r, struct reader_range read, struct decision *d)
+/* `tail`: the read ends with the file. Who looks for a footer so has not chosen the column before
+ * it.
+ */
+static void note_locked(struct reader *r, struct reader_range read, bool tail, struct decision *d)
     REQUIRES(r->lock)
 {
+    if (r->plan && tail)
+        return;
     if (r->plan) {
         d->cancel = !parquet_plan_touch(r->plan, read.offset, read.length);
         take_plan_locked(r, d);
         return;
     }
-    if (r->early < READER_EARLY_MAX)
+    if (!tail && r->early < READER_EARLY_MAX)
         r->early_reads[r->early++] = read;
     struct sequence_ahead a = sequence_note(&r->sequence, read.offset, read.length);
     d->cancel = a.jumped;
@@ -72,8 +79,11 @@ static void act(struct opened *h, const struct decision *d)
     struct reader *r = &h->reader;
     struct prefetch *p;
     WITH_LOCK (&r->lock) {
-        if (d->count && !r->prefetch)
+        if (d->count && !r->prefetch) {
             r->prefetch = prefetch_new(h->handle.session->config.lake.cache);
+            if (r->prefetch)
+                object_reader_begin(h->object);
+        }
         p = r->prefetch;
     }
     if (p && d->cancel)
@@ -103,7 +113,8 @@ size_t reader_read(struct opened *h, uint64_t offset, uint64_t length)
     WITH_LOCK (&r->lock) {
         if (known)
             adopt_locked(r, known);
-        note_locked(r, (struct reader_range){offset, length}, &d);
+        note_locked(r, (struct reader_range){offset, length},
+                    offset + length == object_size(h->object), &d);
         exact = r->plan || r->sequence.on;
     }
     act(h, &d);

@@ -42,8 +42,8 @@ struct reader {
 };
 
 void reader_init(struct reader *r);
-/* Cancels what was not sent. */
-void reader_done(struct reader *r);
+/* Cancels what was not sent. The object: what it has read, may be NULL. */
+void reader_done(struct reader *r, struct object *o);
 
 /*
  * Notes a read that is about to begin, and asks for what should follow it. How much a miss of it

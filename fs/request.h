@@ -25,12 +25,14 @@
 #include "fs/passthrough.h"
 #include "fs/session.h"
 #include "lake/document.h"
+#include "lake/view/presented_store.h"
 #include "lake/where.h"
 
 struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
+    struct store *presented; /* what is not presented as it is stored, above the lake's store */
     struct document_cache *documents;
     struct buffers *buffers;
     struct pages pages;
@@ -57,6 +59,9 @@ struct session {
 
 /* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
 bool session_passes(const struct session *s, bool in_place);
+
+/* A file that is not presented as it is stored, but for where its rows are asked for. Borrows. */
+struct presented_file session_presented(const struct session *s, const struct where *w);
 
 /* While a request is under way: the session does not end before it is released. Any thread. */
 void session_hold(struct session *s) EXCLUDES(s->lock);

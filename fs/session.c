@@ -35,6 +35,11 @@ static void free_parts(struct session *s)
     neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
+    if (s->presented) {
+        if (store_leave(s->presented))
+            cache_drain_store(s->config.lake.cache, s->presented);
+        store_free(s->presented);
+    }
     if (s->lake)
         lake_close(s->lake);
     if (s->documents)
@@ -143,6 +148,28 @@ static void warn_removable(void *arg, const struct table *table, const struct ve
              s->mountpoint, SLICE_FMT(table_path(table)), (long long)version->number, since.data);
 }
 
+/* Of the cache's budget, for files that are rewritten and not all in the cache yet; and so much at
+ * least. */
+#define TEMPORARY_PART 4
+#define TEMPORARY_BYTES_MIN GIB
+
+static int open_presented(struct session *s, const struct session_config *config, struct err *err)
+{
+    struct cache_stat cache;
+    cache_stat(config->lake.cache, &cache);
+    uint64_t bytes = cache.limit_bytes / TEMPORARY_PART;
+    struct presented_config presented = {
+        .home = s->lake->store,
+        .shares = config->lake.runtime->shares,
+        .cache = config->lake.cache,
+        .workers = config->lake.workers,
+        .disk = config->lake.runtime->workers,
+        .dirfd = config->temporary_dirfd,
+        .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
+    s->presented = presented_store_open(&presented, err);
+    return s->presented ? 0 : -ENOMEM;
+}
+
 struct session *session_start(const struct session_config *config, struct err *err)
 {
     AUTO_FD int passed = config->fuse_fd; /* -1 when FUSE has it */
@@ -174,7 +201,7 @@ struct session *session_start(const struct session_config *config, struct err *e
         (void)err_wrap(err, "%.*s", SLICE_FMT(shown));
         return NULL;
     }
-    if (check_mountpoint(s, err) < 0)
+    if (check_mountpoint(s, err) < 0 || open_presented(s, config, err) < 0)
         return NULL;
     s->documents = document_cache_new(config->temporary_dirfd, err);
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;

@@ -10,6 +10,7 @@
 
 #include "cache/cache.h"
 #include "lake/lake.h"
+#include "lake/view/transform.h"
 
 #define SESSION_THREADS_MAX 16
 
@@ -22,8 +23,9 @@ struct session_config {
     int fuse_fd; /* an open /dev/fuse that is mounted already; the session's from now on, or -1 */
     unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */
     bool allow_other, debug;
-    bool passthrough; /* where the kernel permits it, files are read without the daemon */
-    uid_t uid;        /* owners of all files */
+    struct slack slack; /* of files that may not be presented as they are stored */
+    bool passthrough;   /* where the kernel permits it, files are read without the daemon */
+    uid_t uid;          /* owners of all files */
     gid_t gid;
     uint64_t id;              /* told by the attribute user.tarn.mount, to name it by */
     int temporary_dirfd;      /* for documents; borrowed while the session lives */

@@ -5,7 +5,8 @@
 #include "base/instant.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
-#include "lake/view/transform.h"
+#include "lake/key_name.h"
+#include "lake/raw.h"
 
 #define PREFIX "user.tarn."
 #define VALUE_BYTES_MAX (64 * KIB) /* what the kernel takes */
@@ -25,6 +26,8 @@ struct subject {
     bool is_object;
     uint64_t size;
     struct object_location object; /* its key is empty where it must not be read */
+    bool names_only;               /* values are not asked for */
+    struct err *err;
 };
 
 static void subject_done(struct subject *s)
@@ -45,7 +48,10 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
                            run_file(s->run, node->ordinal, &s->scratch, &s->entry, NULL, err), err);
     if (rc < 0)
         return rc;
-    where_set_file(&s->where, s->table, node->number, node->ordinal, &s->entry);
+    struct where_file file = {s->table, s->run, node->number, node->ordinal, &s->entry};
+    rc = where_set_file(&s->where, &file, err);
+    if (rc < 0)
+        return rc;
     s->is_object = true;
     s->size = s->entry.size;
     /* A file that must not be read has attributes all the same, without its object. */
@@ -136,6 +142,13 @@ static int value_path(struct subject *s, struct buf *out)
         table_version_name(s->where.version, out);
     else
         buf_addf(out, "%lld", (long long)version);
+    const struct run *run = s->run     ? s->run
+                            : s->shown ? snapshot_base(s->where.version->snapshot)
+                                       : NULL;
+    if (run && raw_is(run))
+        buf_add_str(out, "/" KEY_NAME_META "/" RAW_NAME);
+    else if (run && table_is_changes(run))
+        buf_add_str(out, "/" KEY_NAME_META "/" TABLE_CHANGES_NAME);
     if (s->where.kind == WHERE_FILE) {
         buf_add_char(out, '/');
         buf_add_slice(out, s->entry.path);
@@ -143,8 +156,6 @@ static int value_path(struct subject *s, struct buf *out)
     }
     if (s->where.kind != WHERE_LIVE && s->where.kind != WHERE_PINNED)
         return 0;
-    if (s->where.version->kind == TABLE_CHANGES)
-        return -ENODATA; /* found below the ref of what it is the change data of */
     buf_add_char(out, '/');
     int rc = where_table_path(&s->where, out, NULL);
     if (out->len && out->data[out->len - 1] == '/')
@@ -181,12 +192,36 @@ static int value_object(struct subject *s, struct buf *out)
     return 0;
 }
 
+/* The same of what is made of an object. */
+static int presented_value(struct subject *s, struct buf *out, bool etag)
+{
+    AUTO(buf) struct buf key = {0};
+    AUTO(object) struct object *o = NULL;
+    struct session *session = s->r->session;
+    struct presented_file f = session_presented(session, &s->where);
+    char text[ETAG_BYTES_MAX];
+    buf_init(&key, KEY_BYTES_MAX);
+    if (etag) {
+        presented_object_etag(session->presented, &f, text);
+        buf_add_str(out, text);
+        return *text ? 0 : -ENODATA;
+    }
+    presented_key(&f, &key);
+    struct object_name name = {.store = session->presented, .key = buf_slice(&key), .size = f.size};
+    if (key.failed || object_open(session->config.lake.cache, &name, &o, NULL) < 0)
+        return -ENODATA;
+    buf_addf(out, "%llu", (unsigned long long)object_cached_bytes(o));
+    return 0;
+}
+
 static int object_value(struct subject *s, struct buf *out, bool etag)
 {
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
     if (!s->is_object || !s->object.key.len)
         return -ENODATA;
+    if (s->where.presented)
+        return presented_value(s, out, etag);
     struct object_name name = {.store = session->lake->store,
                                .key = buf_slice(&s->object.key),
                                .size = s->size,
@@ -223,7 +258,20 @@ static int value_transform(struct subject *s, struct buf *out)
 {
     if (!s->run)
         return -ENODATA;
-    buf_add_str(out, transform_name(TRANSFORM_NONE));
+    if (!s->where.presented || s->names_only) {
+        buf_add_str(out, "none");
+        return 0;
+    }
+    struct presented_file f = session_presented(s->r->session, &s->where);
+    f.version = buf_slice(&s->object.version);
+    f.driver = table_driver(s->table);
+    f.entry = &s->entry;
+    int rc = s->object.key.len
+                 ? presented_describe(s->r->session->presented, &f, &s->r->task, out, s->err)
+                 : -EACCES;
+    if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
+        return rc;
+    buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
     return 0;
 }
 
@@ -306,6 +354,7 @@ static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *er
     if ((!s->table && !outside && !plain) || (outside && !attributes[i].outside) ||
         (plain && !attributes[i].plain) || (s->refusal.code && !attributes[i].when_refused))
         return -ENODATA;
+    s->err = err;
     int rc = attributes[i].value(s, out);
     return rc < 0 ? rc : buf_check(out, err);
 }
@@ -361,7 +410,7 @@ int op_getxattr(struct request *r, struct err *err)
 
 int op_listxattr(struct request *r, struct err *err)
 {
-    AUTO(subject) struct subject s = {.r = r};
+    AUTO(subject) struct subject s = {.r = r, .names_only = true};
     AUTO(buf) struct buf names = {0}, value = {0};
     buf_init(&names, VALUE_BYTES_MAX);
     buf_init(&value, VALUE_BYTES_MAX);

@@ -17,6 +17,9 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct roaring; /* lake/format/roaring.h */
+struct shape;   /* lake/format/shape.h */
+
 /* One committed version. */
 struct version {
     int64_t number;       /* the format's own */
@@ -115,8 +118,8 @@ struct driver_ops {
     int (*moment)(struct driver *d, int64_t time_ms, struct snapshot **out, struct err *err);
 
     /*
-     * What the versions of a range added as new data, or their change data: a snapshot that never
-     * changes. NULL: the format tells of none.
+     * What the versions of a range added as new data, or their change data (in a run whose name
+     * begins with `changes-`): a snapshot that never changes. NULL: the format tells of none.
      */
     int (*range)(struct driver *d, const struct history *h, const struct version_range *range,
                  struct snapshot **out, struct err *err);
@@ -147,6 +150,20 @@ struct driver_ops {
 
     /* `.tarn/properties.json` from a snapshot's meta: protocol and properties; NULL likewise. */
     int (*describe_properties)(struct slice meta, struct buf *out, struct err *err);
+
+    /*
+     * The columns that files of runs with this meta present (base and patch of a snapshot have the
+     * same); *out NULL: as they are stored. Pure. NULL: always as they are stored.
+     */
+    int (*shape)(struct slice meta, struct shape **out, struct err *err);
+
+    /*
+     * The rows of a file that are not there any more, for roaring_free; *out NULL: all are there.
+     * Of an entry with ENTRY_DELETES, whose `extra` tells where that is written. -EIO where what is
+     * written there is damaged. NULL: the format deletes no rows.
+     */
+    int (*deleted)(struct driver *d, const struct entry *entry, struct roaring **out,
+                   struct err *err);
 
     /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
      * nothing is left out. NULL: nothing ever is. */

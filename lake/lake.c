@@ -2,6 +2,7 @@
 #include "lake/lake.h"
 
 #include "lake/dir.h"
+#include "lake/format/shape.h"
 #include "lake/table.h"
 
 #define DIRS_MAX ((size_t)1 << 20)
@@ -45,11 +46,17 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     return STEAL(lake);
 }
 
+static void run_free(struct lake_run *r)
+{
+    run_unref(r->run);
+    shape_unref(r->shape);
+    free(r);
+}
+
 static void run_drop(struct lake *lake, struct lake_run *r)
 {
     (void)map_remove(&lake->runs, slice_make(&r->number, sizeof r->number));
-    run_unref(r->run);
-    free(r);
+    run_free(r);
 }
 
 void lake_close(struct lake *lake)
@@ -62,11 +69,8 @@ void lake_close(struct lake *lake)
     for (size_t i = 0; i < lake->retired.n; i++)
         table_free(lake->retired.at[i]);
     vec_done(&lake->retired);
-    for (size_t at = 0; (e = map_next(&lake->runs, &at));) {
-        struct lake_run *r = e->value;
-        run_unref(r->run);
-        free(r);
-    }
+    for (size_t at = 0; (e = map_next(&lake->runs, &at));)
+        run_free(e->value);
     map_done(&lake->dirs);
     map_done(&lake->tables);
     map_done(&lake->runs);
@@ -171,10 +175,8 @@ static int keep_run(struct lake *lake, uint32_t number, struct table *table, str
             rc = map_put(&lake->runs, key, r);
         }
     }
-    if (rc < 0 && r) {
-        run_unref(r->run);
-        free(r);
-    }
+    if (rc < 0 && r)
+        run_free(r);
     return rc < 0 ? err_set(err, -rc, "out of memory") : 0;
 }
 
@@ -291,6 +293,50 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
     return lake_run_known(lake, number, table, run)
                ? 0
                : open_numbered(lake, number, task, table, run, err);
+}
+
+/* What other runs of the table present too is kept once. */
+static struct shape *same_shape_locked(struct lake *lake, const struct table *table,
+                                       struct shape *fresh) REQUIRES(&lake->lock)
+{
+    const struct map_entry *e;
+    for (size_t at = 0; fresh && (e = map_next(&lake->runs, &at));) {
+        const struct lake_run *r = e->value;
+        if (r->table == table && r->shape && r->shape->hash == fresh->hash)
+            return r->shape;
+    }
+    return fresh;
+}
+
+int lake_run_shape(struct lake *lake, struct table *table, struct run *run, uint32_t number,
+                   struct shape **out, struct err *err)
+{
+    AUTO(shape) struct shape *fresh = NULL;
+    struct slice key = slice_make(&number, sizeof number);
+    bool known = false;
+    *out = NULL;
+    WITH_LOCK (&lake->lock) {
+        const struct lake_run *r = map_find(&lake->runs, key);
+        known = r && r->shaped;
+        if (known && r->shape)
+            *out = shape_ref(r->shape);
+    }
+    if (known)
+        return 0;
+    int rc = table_ops(table)->shape(run_meta(run), &fresh, err);
+    if (rc < 0)
+        return err_wrap(err, "table %.*s", SLICE_FMT(table_path(table)));
+    WITH_LOCK (&lake->lock) {
+        struct lake_run *r = map_find(&lake->runs, key);
+        struct shape *use = same_shape_locked(lake, table, fresh);
+        if (use)
+            *out = shape_ref(use);
+        if (r && !r->shaped) {
+            r->shaped = true;
+            r->shape = use ? shape_ref(use) : NULL;
+        }
+    }
+    return 0;
 }
 
 /* Forgets a damaged run everywhere, and removes its file. */

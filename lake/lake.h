@@ -22,6 +22,7 @@
 #include "lake/registry.h"
 #include "lake/spare.h"
 
+struct shape;
 struct table;
 
 /* How the live path moves (design.md section 2), and where everything is. Borrowed for the call. */
@@ -82,7 +83,9 @@ struct lake_run {
     uint32_t number;
     struct table *table; /* borrowed: lives as long as the lake */
     struct run *run;
-    uint64_t used; /* run_clock when it was wanted last */
+    uint64_t used;       /* run_clock when it was wanted last */
+    bool shaped;         /* shape is what the driver said */
+    struct shape *shape; /* a reference, or NULL: columns are as stored */
 };
 
 /* The number of a run of that table, which is kept at hand from now on. */
@@ -99,6 +102,13 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
 /* The same where it is at hand: asks nobody, never waits. False where it is not. */
 bool lake_run_known(struct lake *lake, uint32_t number, struct table **table, struct run **run)
     EXCLUDES(lake->lock);
+
+/*
+ * The columns that the files of a run present: *out is a reference, or NULL where they are as they
+ * are stored. What the run's meta says is parsed once and kept with the run. Does not wait.
+ */
+int lake_run_shape(struct lake *lake, struct table *table, struct run *run, uint32_t number,
+                   struct shape **out, struct err *err) EXCLUDES(lake->lock);
 
 struct table_version;
 

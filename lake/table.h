@@ -73,6 +73,11 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
 int table_at(struct table *t, struct slice ref, struct task *task, struct table_version **out,
              bool *moving, struct err *err);
 
+#define TABLE_CHANGES_NAME "changes" /* in `.tarn/` */
+
+/* The run is of change data: its name begins so, whatever the format. */
+bool table_is_changes(const struct run *run);
+
 /*
  * The change data of what is shown: of a range's versions, or of the one version. -ENOENT where the
  * format has none. Parks.

@@ -190,6 +190,11 @@ static int range_at(struct table *t, const struct ref *ref, struct task *task,
     return rc;
 }
 
+bool table_is_changes(const struct run *run)
+{
+    return slice_starts(slice_of(run_name(run)), SLICE_LIT(TABLE_CHANGES_NAME "-"));
+}
+
 int table_changes(struct table *t, const struct table_version *of, struct task *task,
                   struct table_version **out, struct err *err)
 {

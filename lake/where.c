@@ -4,10 +4,11 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "lake/document.h"
+#include "lake/format/shape.h"
 #include "lake/key_name.h"
+#include "lake/raw.h"
 
 #define PREFETCH_NAME "prefetch"
-#define CHANGES_NAME "changes"
 /*
  * In the path of a place a ref stands behind an empty component, which no real path has:
  * `silver/orders//12` is orders@12, `silver/orders//@12` is orders/@12 (a directory must have one
@@ -25,6 +26,7 @@ void where_init(struct where *w)
     buf_init(&w->path, KEY_BYTES_MAX);
     buf_init(&w->key, KEY_BYTES_MAX);
     buf_init(&w->etag, ETAG_BYTES_MAX);
+    buf_init(&w->extra, ACTION_BYTES_MAX);
 }
 
 void where_done(struct where *w)
@@ -32,6 +34,9 @@ void where_done(struct where *w)
     buf_done(&w->path);
     buf_done(&w->key);
     buf_done(&w->etag);
+    buf_done(&w->extra);
+    shape_unref(w->shape);
+    w->shape = NULL;
     table_version_unref(w->version);
     listing_unref(w->listing);
     w->version = NULL;
@@ -54,13 +59,53 @@ static int no_entry(struct err *err, struct slice name)
     return err_set(err, ENOENT, "no such name: %.*s", SLICE_FMT(name));
 }
 
-uint64_t where_identity(const struct table *table, const struct entry *entry)
+struct where_file where_file_of(struct table *table, const struct table_version *version,
+                                const struct snapshot_node *node, const struct entry *entry)
+{
+    struct snapshot *s = version->snapshot;
+    return (struct where_file){.table = table,
+                               .run = node->in_patch ? snapshot_patch(s) : snapshot_base(s),
+                               .run_number =
+                                   node->in_patch ? version->patch_number : version->base_number,
+                               .ordinal = node->ordinal,
+                               .entry = entry};
+}
+
+bool where_is_as_stored(const struct table *table, const struct entry *entry)
+{
+    return entry->flags & ENTRY_AS_STORED || !table_ops(table)->shape;
+}
+
+/* Of object and deleted rows; `shape` NULL: the columns are as stored. */
+static uint64_t identity_of(const struct table *table, const struct entry *entry,
+                            const struct shape *shape)
 {
     uint64_t hash = hash64(hash64(entry->size, table_id(table)), entry->raw);
     /* The version by which it is read is not what it is: one object has one number at all times. */
     ptrdiff_t end = slice_find(entry->extra, '\n');
     hash = hash64(hash, slice_make(entry->extra.p, end < 0 ? entry->extra.n : (size_t)end));
+    if (!where_is_as_stored(table, entry)) {
+        uint64_t columns = shape ? shape->hash : 0;
+        hash = hash64(hash, slice_make(&columns, sizeof columns));
+    }
     return hash > 2 ? hash : hash + 2; /* 1 is the mount's root, and 0 hides a name from readdir */
+}
+
+static int shape_of(const struct where_file *f, struct shape **out, struct err *err)
+{
+    *out = NULL;
+    if (where_is_as_stored(f->table, f->entry))
+        return 0;
+    return lake_run_shape(table_lake(f->table), f->table, f->run, f->run_number, out, err);
+}
+
+int where_identity(const struct where_file *f, uint64_t *out, struct err *err)
+{
+    AUTO(shape) struct shape *shape = NULL;
+    int rc = shape_of(f, &shape, err);
+    if (rc == 0)
+        *out = identity_of(f->table, f->entry, shape);
+    return rc;
 }
 
 static bool object_is_whole(struct lake *lake, const struct object_name *name)
@@ -87,17 +132,42 @@ static bool file_is_whole(const struct table *table, const struct entry *entry)
     return whole;
 }
 
-void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
-                    const struct entry *entry)
+/* What is made of a file that may not be shown as it is stored. */
+static int set_presented(struct where *out, const struct where_file *f, struct err *err)
 {
+    AUTO(object_location) struct object_location at;
+    const struct entry *entry = f->entry;
+    object_location_init(&at);
+    out->presented = true;
+    out->deletes = entry->flags & ENTRY_DELETES;
+    buf_add_slice(&out->extra, entry->extra);
+    /* Where it must not be read: whoever opens it is told why. */
+    if (table_ops(f->table)->locate(table_driver(f->table), entry, &at, NULL) == 0) {
+        buf_add_slice(&out->key, buf_slice(&at.key));
+        buf_add_slice(&out->etag, buf_slice(&at.etag));
+    }
+    int rc = shape_of(f, &out->shape, err);
+    return rc < 0 ? rc : buf_check(&out->extra, err);
+}
+
+int where_set_file(struct where *out, const struct where_file *f, struct err *err)
+{
+    const struct entry *entry = f->entry;
     out->kind = WHERE_FILE;
-    out->table = table;
-    out->run_number = run_number;
-    out->ordinal = ordinal;
+    out->table = f->table;
+    out->run_number = f->run_number;
+    out->ordinal = f->ordinal;
     out->size = entry->size;
     out->mtime_ms = entry->mtime_ms;
-    out->identity = where_identity(table, entry);
-    out->whole = file_is_whole(table, entry);
+    if (!where_is_as_stored(f->table, entry)) {
+        int rc = set_presented(out, f, err);
+        if (rc < 0)
+            return rc;
+    } else {
+        out->whole = file_is_whole(f->table, entry);
+    }
+    out->identity = identity_of(f->table, entry, out->shape);
+    return 0;
 }
 
 int where_table_path(const struct where *w, struct buf *out, struct err *err)
@@ -291,9 +361,13 @@ static int file_of(const struct where *parent, const struct snapshot_node *node,
     rc = lake_heal_version(table_lake(parent->table), parent->table, v, rc, err);
     if (rc < 0)
         return rc;
-    where_set_file(out, parent->table, node->in_patch ? v->patch_number : v->base_number,
-                   node->ordinal, &entry);
-    return 0;
+    struct where_file file = where_file_of(parent->table, v, node, &entry);
+    return where_set_file(out, &file, err);
+}
+
+static bool is_raw(const struct table_version *v)
+{
+    return v->snapshot && raw_is(snapshot_base(v->snapshot));
 }
 
 /* A file that the live path has shown before and that somebody still asks for. */
@@ -319,16 +393,16 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
     if (rc == 0)
         rc = lake_heal_run(lake, table, run, run_file(run, ordinal, &scratch, &entry, NULL, err),
                            err);
-    if (rc == 0)
-        where_set_file(out, table, number, ordinal, &entry);
-    return rc;
+    struct where_file file = {table, run, number, ordinal, &entry};
+    return rc < 0 ? rc : where_set_file(out, &file, err);
 }
 
 /* What a table's root has besides its files: found by name, never listed. */
 static int root_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (slice_is(name, KEY_NAME_META) && parent->version->kind != TABLE_CHANGES) {
+    bool own = is_raw(parent->version) || parent->version->kind == TABLE_CHANGES;
+    if (slice_is(name, KEY_NAME_META) && !own) {
         out->kind = WHERE_META;
         out->table = parent->table;
         out->version = table_version_ref(parent->version);
@@ -349,7 +423,7 @@ static bool keeps_names(const struct where *w)
 {
     struct ref ref;
     struct slice path = slice_from(buf_slice(&w->path), table_path(w->table).n);
-    if (!w->moving || w->version->kind != TABLE_VERSION)
+    if (!w->moving || w->version->kind != TABLE_VERSION || is_raw(w->version))
         return false;
     if (!slice_starts(path, SLICE_LIT(REF_MARK)))
         return true;
@@ -462,11 +536,13 @@ static int version_child(const struct where *parent, struct slice name, struct t
     return rc;
 }
 
-/* `.tarn/changes`: a snapshot of its own. */
-static int enter_changes(const struct where *parent, struct task *task, struct where *out,
-                         struct err *err)
+/* `.tarn/raw` and `.tarn/changes`: snapshots of their own. */
+static int enter_own(const struct where *parent, struct slice name, struct task *task,
+                     struct where *out, struct err *err)
 {
-    int rc = table_changes(parent->table, parent->version, task, &out->version, err);
+    int rc = slice_is(name, RAW_NAME)
+                 ? raw_version(parent->table, parent->version, task, &out->version, err)
+                 : table_changes(parent->table, parent->version, task, &out->version, err);
     if (rc < 0)
         return rc;
     out->kind = parent->moving ? WHERE_LIVE : WHERE_PINNED;
@@ -479,8 +555,8 @@ static int enter_changes(const struct where *parent, struct task *task, struct w
 static int meta_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (parent->table && slice_is(name, CHANGES_NAME))
-        return enter_changes(parent, task, out, err);
+    if (parent->table && (slice_is(name, RAW_NAME) || slice_is(name, TABLE_CHANGES_NAME)))
+        return enter_own(parent, name, task, out, err);
     if (slice_is(name, PREFETCH_NAME)) {
         out->kind = WHERE_PREFETCH;
         out->table = parent->table;

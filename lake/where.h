@@ -10,6 +10,8 @@
  *   silver/orders/.tarn/prefetch  PREFETCH   to be written to (fs/follow.h); also .tarn/prefetch of
  *                                            the mount's root
  *   silver/orders/.tarn/changes   LIVE       change data of what is shown (below a ref: PINNED)
+ *   silver/orders/.tarn/raw       LIVE       the stored files of what is shown (lake/raw.h; below a
+ *                                            ref: PINNED)
  *   silver/orders@12              PINNED     and silver/orders/@12
  *   silver/orders@10..12          PINNED     what 11 and 12 added
  *   silver/orders@12/date=x       PINNED     by its number in the snapshot
@@ -58,6 +60,14 @@ struct where {
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
     struct buf key;    /* OBJECT: in the store */
     struct buf etag;   /* OBJECT: as listed */
+    /*
+     * FILE: nobody has proved that it is presented as it is stored. `size` is the object's then,
+     * key and etag are set as far as the lake may read it, and `whole` is not.
+     */
+    bool presented;
+    bool deletes;        /* some rows are taken out: */
+    struct buf extra;    /* what the driver says of them */
+    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has */
     bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
     int64_t link; /* LINK: the version that it names */
 };
@@ -86,12 +96,27 @@ int where_known_child(struct lake *lake, struct slice dir_path, struct slice nam
 int where_pinned(struct lake *lake, struct slice root_path, uint32_t dir, struct task *task,
                  struct where *out, struct err *err);
 
-/* The identity of a file's object: its inode number in every version, mount and node. */
-uint64_t where_identity(const struct table *table, const struct entry *entry);
+/* A file of a run, as a snapshot or cursor gives it. Borrowed. */
+struct where_file {
+    struct table *table;
+    struct run *run;
+    uint32_t run_number, ordinal;
+    const struct entry *entry;
+};
+struct where_file where_file_of(struct table *table, const struct table_version *version,
+                                const struct snapshot_node *node, const struct entry *entry);
 
-/* Fills in a file from its entry: size, mtime, identity. */
-void where_set_file(struct where *out, struct table *table, uint32_t run_number, uint32_t ordinal,
-                    const struct entry *entry);
+/* True: the file is shown as it is stored, as the metadata proves. */
+bool where_is_as_stored(const struct table *table, const struct entry *entry);
+
+/*
+ * The identity of what a file shows: object, columns and deleted rows; its inode number in every
+ * version, mount and node.
+ */
+int where_identity(const struct where_file *f, uint64_t *out, struct err *err);
+
+/* Fills in a file: size, mtime, identity; what is made of it. Does not wait. */
+int where_set_file(struct where *out, const struct where_file *f, struct err *err);
 
 /* What a LINK points to, appended. -EINVAL where it is none. */
 int where_link_target(const struct where *w, struct buf *out, struct err *err);

@@ -224,6 +224,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .threads = o->threads_count,
         .allow_other = o->allow_other,
         .debug = o->debug,
+        .slack = o->slack_rule,
         .passthrough = !o->passthrough || strcmp(o->passthrough, "auto") == 0,
         .uid = (uid_t)(o->owner_uid >= 0 ? o->owner_uid : m->uid),
         .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),

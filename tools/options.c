@@ -57,6 +57,7 @@ static const struct option_row {
     VALUE("sse-c-key-file", sse_c_key_file, "FILE   key that objects were written with"),
     FLAG("requester-pays", requester_pays, "   the requests are paid by who asks"),
     VALUE("passthrough", passthrough, "auto|off   the kernel reads cached files itself (auto)"),
+    VALUE("slack", slack, "SIZE[+1/N]   room of files that need other footers (64K+1/16)"),
     VALUE("threads", threads, "N   threads that take requests (2)"),
     VALUE("uid", uid, "UID   owner of all files (the caller)"),
     VALUE("gid", gid, "GID   group of all files (the caller's)"),
@@ -241,6 +242,7 @@ int options_check(struct options *o, struct err *err)
     int64_t threads = DEFAULT_THREADS;
     o->cache_size_bytes = DEFAULT_CACHE_BYTES;
     o->owner_uid = o->owner_gid = -1;
+    o->slack_rule = (struct slack)SLACK_DEFAULT;
     if (o->cache_size && !text_parse_size(slice_of(o->cache_size), &o->cache_size_bytes))
         return err_set(err, EINVAL, "option cache-size: %s is no size (such as 500M or 2T)",
                        o->cache_size);
@@ -283,6 +285,8 @@ int options_check(struct options *o, struct err *err)
         rc = check_number("uid", o->uid, UINT32_MAX - 1, &o->owner_uid, err);
     if (rc == 0)
         rc = check_number("gid", o->gid, UINT32_MAX - 1, &o->owner_gid, err);
+    if (rc == 0 && o->slack && slack_parse(slice_of(o->slack), &o->slack_rule, err) < 0)
+        rc = err_wrap(err, "option slack");
     if (rc == 0 && threads == 0)
         rc = err_set(err, EINVAL, "option threads: at least 1 is needed");
     if (rc == 0 && o->passthrough && strcmp(o->passthrough, "auto") != 0 &&

@@ -7,12 +7,14 @@
 #define TOOLS_OPTIONS_H
 
 #include "base/buf.h"
+#include "lake/view/transform.h"
 
 /* Values as given; NULL where not given. Durations, sizes and times are parsed by options_check. */
 struct options {
     char *cache_dir, *cache_size, *cache_free, *cache_key_file, *cache_compress_after;
     char *refresh, *hold, *keep, *as_of;
     char *endpoint_url, *region, *ca_bundle, *deadline, *threads, *uid, *gid, *passthrough;
+    char *slack;
     char *profile, *addressing, *proxy, *sse, *sse_kms_key_id, *sse_c_key_file;
     bool requester_pays, no_sign_request, allow_other, foreground, debug;
 
@@ -23,6 +25,7 @@ struct options {
     unsigned cache_free_percent;
     int64_t cache_compress_after_ms; /* 0: never */
     int64_t refresh_ms, hold_ms, keep_ms, as_of_ms, deadline_ms;
+    struct slack slack_rule;
     unsigned threads_count;
     int64_t owner_uid, owner_gid; /* -1: the caller's */
 };

@@ -85,7 +85,7 @@ struct store *store_share(struct store_shares *shares, struct store *opened,
     struct store *use = NULL;
     bool other = false;
     if (!e ||
-        (!mine->ops->open_in_place && digest(options, mine->ops->scheme, e->options, err) < 0)) {
+        (options && !mine->ops->open_in_place && digest(options, mine->ops->scheme, e->options, err) < 0)) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

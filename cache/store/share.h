@@ -18,7 +18,8 @@ void store_shares_free(struct store_shares *shares);
 
 /*
  * Takes a store that was just opened and gives back the one to use: itself, or one of the same URL
- * and options that is there already. NULL and err (-EBUSY) where that has other options.
+ * and options that is there already. NULL and err (-EBUSY) where that has other options. `options`
+ * NULL: it has none of its own, its URL tells all.
  */
 struct store *store_share(struct store_shares *shares, struct store *opened,
                           const struct store_options *options, struct err *err);

@@ -126,6 +126,10 @@ static bool read_dv(struct parse *p, struct delta_dv *out)
             (void)text(p, &out->path);
         } else if (slice_is(key, "offset")) {
             out->has_offset = json_int64(&p->j, &out->offset);
+        } else if (slice_is(key, "sizeInBytes")) {
+            out->has_size = json_int64(&p->j, &out->size);
+        } else if (slice_is(key, "cardinality")) {
+            out->has_cardinality = json_int64(&p->j, &out->cardinality);
         } else {
             (void)json_skip(&p->j, NULL);
         }

@@ -40,8 +40,8 @@ struct delta_map {
 /* Which rows of a file are deleted; storage is empty where none are. */
 struct delta_dv {
     struct slice storage, path; /* storageType, pathOrInlineDv */
-    int64_t offset;
-    bool has_offset;
+    int64_t offset, size, cardinality;
+    bool has_offset, has_size, has_cardinality;
 };
 
 /* add, remove and cdc; what an action does not have is zero. */

@@ -17,6 +17,8 @@ enum leaf {
     ADD_VALUES,
     DV_STORAGE,
     DV_PATH,
+    DV_SIZE,
+    DV_CARDINALITY,
     DV_OFFSET,
     META_ID,
     META_PROVIDER,
@@ -48,6 +50,10 @@ static const struct {
                     DELTA_CHECKPOINT_FILES, false, false},
     [DV_PATH] = {"add.deletionVector.pathOrInlineDv", NULL, "add.deletionVector",
                  DELTA_CHECKPOINT_FILES, false, false},
+    [DV_SIZE] = {"add.deletionVector.sizeInBytes", NULL, "add.deletionVector.sizeInBytes",
+                 DELTA_CHECKPOINT_FILES, true, false},
+    [DV_CARDINALITY] = {"add.deletionVector.cardinality", NULL, "add.deletionVector.cardinality",
+                        DELTA_CHECKPOINT_FILES, true, false},
     [DV_OFFSET] = {"add.deletionVector.offset", NULL, "add.deletionVector.offset",
                    DELTA_CHECKPOINT_FILES, true, false},
     [META_ID] = {"metaData.id", NULL, "metaData", DELTA_CHECKPOINT_STATE, false, false},
@@ -237,11 +243,16 @@ static int get_map(struct scan *s, enum leaf keys, enum leaf values, struct delt
 
 static int get_dv(struct scan *s, struct delta_dv *out, struct err *err)
 {
-    const struct parquet_cell *offset = cell(s, DV_OFFSET);
+    const struct parquet_cell *offset = cell(s, DV_OFFSET), *size = cell(s, DV_SIZE);
+    const struct parquet_cell *cardinality = cell(s, DV_CARDINALITY);
     *out = (struct delta_dv){.storage = cell_text(s, DV_STORAGE),
                              .path = cell_text(s, DV_PATH),
                              .offset = offset ? offset->number : 0,
-                             .has_offset = offset != NULL};
+                             .size = size ? size->number : 0,
+                             .cardinality = cardinality ? cardinality->number : 0,
+                             .has_offset = offset != NULL,
+                             .has_size = size != NULL,
+                             .has_cardinality = cardinality != NULL};
     if (out->storage.n == 0 && (out->path.n || offset))
         return damaged(DV_STORAGE, "is missing", err);
     if (out->storage.n && out->path.n == 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/lock.h"
+#include "lake/delta/deletion_vector.h"
 #include "lake/delta/describe.h"
 #include "lake/delta/history.h"
 #include "lake/delta/load.h"
@@ -118,6 +119,32 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
     return delta_path_locate(&table_of(d)->root, entry->raw, &out->key, err);
 }
 
+static int op_shape(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    return rc < 0 ? rc : delta_schema_shape(&state.metadata, state.mapping, out, err);
+}
+
+static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
+                      struct err *err)
+{
+    const struct delta_table *t = table_of(d);
+    struct delta_dv dv;
+    struct err e = ERR_INIT;
+    if (!(entry->flags & ENTRY_DELETES)) {
+        *out = NULL;
+        return 0;
+    }
+    int rc = delta_dv_parse(entry->extra, &dv, &e);
+    if (rc == 0)
+        rc = delta_dv_read(t->store, &t->root, &dv, out, &e);
+    if (rc < 0)
+        (void)err_wrap(&e, "%s%.*s", t->prefix, SLICE_FMT(entry->path));
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 static int op_describe_history(struct driver *d, const struct history *h, size_t first,
                                struct buf *out, struct err *err)
 {
@@ -157,4 +184,6 @@ const struct driver_ops delta_ops = {
     .removable = op_removable,
     .describe_schema = delta_describe_schema,
     .describe_properties = delta_describe_properties,
+    .shape = op_shape,
+    .deleted = op_deleted,
 };

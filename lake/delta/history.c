@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "lake/delta/ahead.h"
 #include "lake/delta/object.h"
 
 /* The first line of a commit, commitInfo, is short. */
@@ -49,46 +50,109 @@ static bool find_known(const struct buf *b, const struct version *version, int64
     return false;
 }
 
-/* The time that the first line of a commit tells: 1, 0 it tells none, or -errno. */
+/* The versions from the newest one back, as far as their commits tell times. */
+struct walk {
+    const struct delta_table *table;
+    const struct history *h;
+    const struct delta_files *files; /* of the versions from `first` on */
+    size_t first;
+    struct times *times;
+    bool begun;                /* a commit was read: others are read ahead from now on */
+    size_t asked;              /* the commits from here on were asked for, or need not be */
+    struct delta_ahead *ahead; /* NULL: not yet */
+};
+
+static const struct delta_log_file *file_at(const struct walk *w, size_t position)
+{
+    return &w->files->at[position - w->first];
+}
+
+/* For the reader ahead: the next commit back that has to be read. */
+static const struct delta_log_file *ask_back(void *arg)
+{
+    struct walk *w = arg;
+    while (w->asked > w->first) {
+        const struct delta_log_file *file = file_at(w, --w->asked);
+        int64_t known_ms;
+        if (file->name.kind == DELTA_NAME_COMMIT &&
+            !find_known(&w->times->old, &w->h->at[w->asked], &known_ms))
+            return file;
+        if (file->name.kind != DELTA_NAME_COMMIT || known_ms == TIME_NONE)
+            w->asked = w->first; /* the walk ends there */
+    }
+    return NULL;
+}
+
+/* The time that a commit's first line tells; a damaged line is told by the load of that version,
+ * here it has no time in it. */
+static bool time_in(struct slice line, int64_t *time_ms)
+{
+    AUTO(arena) struct arena arena = {0};
+    struct delta_action action;
+    arena_init(&arena, 2 * JSON_LINE_BYTES_MAX);
+    if (delta_action_parse(line, &arena, &action, NULL) < 0 || action.kind != DELTA_COMMIT_INFO ||
+        !action.info.has_in_commit_timestamp)
+        return false;
+    *time_ms = action.info.in_commit_timestamp;
+    return true;
+}
+
+/* Reads one commit as far as its first line goes: 1, 0 it tells no time, or -errno. */
 static int read_time(const struct delta_table *table, const struct delta_log_file *file,
                      int64_t *time_ms, struct err *err)
 {
     AUTO(buf) struct buf key = {0};
     AUTO(delta_lines) struct delta_lines lines;
-    AUTO(arena) struct arena arena = {0};
     struct slice line;
-    struct delta_action action;
     buf_init(&key, KEY_BYTES_MAX);
-    arena_init(&arena, 2 * JSON_LINE_BYTES_MAX);
     delta_log_key(&key, table->prefix, &file->name);
     delta_lines_init(&lines, table->store, key.data, file->size, FIRST_BYTES);
     int rc = delta_lines_next(&lines, &line, err);
-    if (rc <= 0)
-        return rc;
-    /* A damaged line is told by the load of that version; here it has no time in it. */
-    if (delta_action_parse(line, &arena, &action, NULL) < 0 || action.kind != DELTA_COMMIT_INFO ||
-        !action.info.has_in_commit_timestamp)
-        return 0;
-    *time_ms = action.info.in_commit_timestamp;
-    return 1;
+    return rc <= 0 ? rc : time_in(line, time_ms);
 }
 
-/* The same, from what is known where it is. */
-static int find_time(const struct delta_table *table, const struct delta_log_file *file,
-                     const struct version *version, struct times *times, int64_t *time_ms,
-                     struct err *err)
+/* The same of a commit that the reader ahead comes to next. */
+static int read_ahead(struct walk *w, size_t position, int64_t *time_ms, struct err *err)
 {
+    const struct delta_log_file *file = file_at(w, position);
+    struct slice line;
+    if (!w->ahead) {
+        struct delta_ahead_options options = {w->table->store, w->table->prefix, ask_back, w,
+                                              FIRST_BYTES};
+        w->asked = position + 1;
+        w->ahead = delta_ahead_new(&options, err);
+        if (!w->ahead)
+            return -err->code;
+    }
+    int rc = delta_ahead_file(w->ahead, &file, err);
+    if (rc > 0)
+        rc = delta_ahead_line(w->ahead, &line, err);
+    if (rc < 0)
+        return rc;
+    return rc > 0 ? time_in(line, time_ms) : read_time(w->table, file, time_ms, err);
+}
+
+/*
+ * The time of a version, from what is known where it is: 1, 0 it has none, or -errno. Few tables
+ * have such times, so the first commit is read alone.
+ */
+static int find_time(struct walk *w, size_t position, int64_t *time_ms, struct err *err)
+{
+    const struct version *version = &w->h->at[position];
+    const struct delta_log_file *file = file_at(w, position);
     if (file->name.kind != DELTA_NAME_COMMIT)
         return 0;
     int64_t found_ms;
     int rc = 1;
-    if (!find_known(&times->old, version, &found_ms)) {
+    if (!find_known(&w->times->old, version, &found_ms)) {
         found_ms = TIME_NONE;
-        rc = read_time(table, file, &found_ms, err);
+        rc = w->begun ? read_ahead(w, position, &found_ms, err)
+                      : read_time(w->table, file, &found_ms, err);
+        w->begun = true;
         if (rc < 0)
             return rc;
         struct known k = {version->number, version->fingerprint, found_ms};
-        buf_add(&times->fresh, &k, sizeof k);
+        buf_add(&w->times->fresh, &k, sizeof k);
     }
     if (found_ms == TIME_NONE)
         return 0;
@@ -160,14 +224,15 @@ static int set_times(const struct delta_table *table, struct history *h,
                      const struct delta_files *files, size_t first, struct err *err)
 {
     struct times times;
+    struct walk walk = {.table = table, .h = h, .files = files, .first = first, .times = &times};
     size_t from = h->n; /* the first with an in-commit timestamp */
     int rc = 1;
     load_times(table, &times);
     while (from > first && rc == 1) {
-        struct version *v = &h->at[from - 1];
-        rc = find_time(table, &files->at[from - 1 - first], v, &times, &v->timestamp_ms, err);
+        rc = find_time(&walk, from - 1, &h->at[from - 1].timestamp_ms, err);
         from -= rc == 1;
     }
+    delta_ahead_free(walk.ahead);
     if (rc >= 0) {
         set_file_times(h, files, first, from);
         save_times(table, h, &times, from, rc == 0);

@@ -5,7 +5,8 @@
  * A commit's time is the modification time of its file, made strictly increasing; or, from the
  * version on that enabled in-commit timestamps, the one that its first line tells. Whether that is
  * so, the newest commit shows: only where it carries one are older ones read, back to the first
- * that has none. What was read is kept in the table's directory (`times`), so it is read once.
+ * that has none, several at a time. What was read is kept in the table's directory (`times`), so it
+ * is read once.
  *
  * Blocks; any thread.
  */

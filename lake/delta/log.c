@@ -51,15 +51,30 @@ static bool is_uuid_name(struct slice name)
     return slice_is(ending, ".json") || slice_is(ending, ".parquet");
 }
 
+/* `.<last>.compacted.json` */
+static bool parse_compacted(struct slice rest, struct delta_name *out)
+{
+    uint64_t last;
+    if (!take(&rest, SLICE_LIT(".")) || !take_digits(&rest, VERSION_DIGITS, INT64_MAX, &last) ||
+        !slice_is(rest, ".compacted.json") || (int64_t)last <= out->version)
+        return false;
+    out->last = (int64_t)last;
+    return true;
+}
+
 struct delta_name delta_name_parse(struct slice name)
 {
     struct delta_name out = {.kind = DELTA_NAME_OTHER};
     uint64_t version;
     if (!take_digits(&name, VERSION_DIGITS, INT64_MAX, &version))
         return out;
-    out.version = (int64_t)version;
+    out.version = out.last = (int64_t)version;
     if (slice_is(name, ".json"))
         out.kind = DELTA_NAME_COMMIT;
+    else if (slice_is(name, ".crc"))
+        out.kind = DELTA_NAME_CHECKSUM;
+    else if (parse_compacted(name, &out))
+        out.kind = DELTA_NAME_COMPACTED;
     else if (slice_is(name, ".checkpoint.parquet"))
         out.kind = DELTA_NAME_CHECKPOINT; /* NOLINT(bugprone-branch-clone): tried in this order */
     else if (!take(&name, SLICE_LIT(".checkpoint.")))
@@ -80,8 +95,10 @@ bool delta_name_is_json(const struct delta_name *name)
 
 void delta_log_init(struct delta_log *log)
 {
-    *log =
-        (struct delta_log){.commits = {.max = VERSIONS_MAX}, .checkpoints = {.max = LOG_FILES_MAX}};
+    *log = (struct delta_log){.commits = {.max = VERSIONS_MAX},
+                              .checkpoints = {.max = LOG_FILES_MAX},
+                              .compacted = {.max = VERSIONS_MAX},
+                              .checksums = {.max = VERSIONS_MAX}};
     arena_init(&log->uuids, UUIDS_BYTES_MAX);
 }
 
@@ -89,6 +106,8 @@ void delta_log_done(struct delta_log *log)
 {
     vec_done(&log->commits);
     vec_done(&log->checkpoints);
+    vec_done(&log->compacted);
+    vec_done(&log->checksums);
     arena_done(&log->uuids);
 }
 
@@ -113,6 +132,12 @@ int delta_log_add(struct delta_log *log, struct slice name, const struct store_e
     case DELTA_NAME_CHECKPOINT:
         to = &log->checkpoints;
         break;
+    case DELTA_NAME_COMPACTED:
+        to = &log->compacted;
+        break;
+    case DELTA_NAME_CHECKSUM:
+        to = &log->checksums;
+        break;
     }
     if (file.name.uuid.n) {
         file.name.uuid = arena_slice(&log->uuids, file.name.uuid);
@@ -130,6 +155,8 @@ static int compare_files(const void *a, const void *b)
     const struct delta_name *y = &((const struct delta_log_file *)b)->name;
     if (x->version != y->version)
         return x->version < y->version ? -1 : 1;
+    if (x->last != y->last)
+        return x->last < y->last ? -1 : 1;
     if (x->parts != y->parts)
         return x->parts < y->parts ? -1 : 1;
     if (x->part != y->part)
@@ -148,30 +175,26 @@ static size_t group_at(const struct delta_files *files, size_t i)
 {
     size_t n = 1;
     const struct delta_name *first = &files->at[i].name;
-    while (i + n < files->n && files->at[i + n].name.version == first->version &&
+    while (first->parts && i + n < files->n && files->at[i + n].name.version == first->version &&
            files->at[i + n].name.parts == first->parts)
         n++;
     return n;
 }
 
-/* Of each version one complete checkpoint is kept: the one with the fewest files. */
+/* Checkpoints of which a part is missing go. */
 static void keep_complete(struct delta_files *files)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < files->n;) {
-        size_t n = group_at(files, i);
+    for (size_t i = 0, n; i < files->n; i += n) {
+        n = group_at(files, i);
         uint32_t parts = files->at[i].name.parts;
         bool complete = parts == 0 || n == parts;
-        for (size_t k = 1; parts && complete && k < n; k++)
+        for (size_t k = 1; complete && k < n; k++)
             complete = files->at[i + k].name.part != files->at[i + k - 1].name.part;
-        if (kept && files->at[kept - 1].name.version == files->at[i].name.version)
-            complete = false;
-        if (complete) {
-            size_t keep = parts ? n : 1;
-            memmove(&files->at[kept], &files->at[i], keep * sizeof files->at[0]);
-            kept += keep;
-        }
-        i += n;
+        if (!complete)
+            continue;
+        memmove(&files->at[kept], &files->at[i], n * sizeof files->at[0]);
+        kept += n;
     }
     files->n = kept;
 }
@@ -180,6 +203,8 @@ void delta_log_finish(struct delta_log *log)
 {
     sort_files(&log->commits);
     sort_files(&log->checkpoints);
+    sort_files(&log->compacted);
+    sort_files(&log->checksums);
     keep_complete(&log->checkpoints);
 }
 
@@ -236,21 +261,89 @@ static size_t lower_bound(const struct delta_files *files, int64_t version)
     return low;
 }
 
+static const struct delta_log_file *find_version(const struct delta_files *files, int64_t version)
+{
+    size_t i = lower_bound(files, version);
+    bool found = i < files->n && files->at[i].name.version == version;
+    return found ? &files->at[i] : NULL;
+}
+
 const struct delta_log_file *delta_log_commit(const struct delta_log *log, int64_t version)
 {
-    size_t i = lower_bound(&log->commits, version);
-    bool found = i < log->commits.n && log->commits.at[i].name.version == version;
-    return found ? &log->commits.at[i] : NULL;
+    return find_version(&log->commits, version);
+}
+
+const struct delta_log_file *delta_log_checksum(const struct delta_log *log, int64_t version)
+{
+    return find_version(&log->checksums, version);
 }
 
 const struct delta_log_file *delta_log_checkpoint(const struct delta_log *log, int64_t version)
 {
     const struct delta_files *files = &log->checkpoints;
     size_t i = version == INT64_MAX ? files->n : lower_bound(files, version + 1);
-    if (i == 0)
-        return NULL;
-    uint32_t parts = files->at[i - 1].name.parts;
-    return &files->at[i - (parts ? parts : 1)];
+    return i ? find_version(files, files->at[i - 1].name.version) : NULL;
+}
+
+const struct delta_log_file *delta_log_checkpoint_after(const struct delta_log *log,
+                                                        const struct delta_log_file *checkpoint)
+{
+    const struct delta_files *files = &log->checkpoints;
+    size_t i = (size_t)(checkpoint - files->at);
+    size_t next = i + group_at(files, i);
+    if (next < files->n && files->at[next].name.version == checkpoint->name.version)
+        return &files->at[next];
+    return delta_log_checkpoint(log, checkpoint->name.version - 1);
+}
+
+/* A version on the cheapest way to the last one. */
+struct step {
+    const struct delta_log_file *file; /* that leads on from here */
+    uint32_t files;                    /* from here to the end */
+};
+
+/* Fills steps[0, n) for versions from `first` on, from the last one backwards. */
+static void find_way(const struct delta_log *log, int64_t first, struct step *steps, size_t n,
+                     bool commits_only)
+{
+    const struct delta_files *compacted = &log->compacted;
+    int64_t last = first + (int64_t)n - 1;
+    size_t c = commits_only ? 0 : lower_bound(compacted, last);
+    steps[n] = (struct step){NULL, 0};
+    for (size_t i = n; i-- > 0;) {
+        int64_t version = first + (int64_t)i;
+        steps[i] = (struct step){delta_log_commit(log, version), steps[i + 1].files + 1};
+        for (; c > 0 && compacted->at[c - 1].name.version >= version; c--) {
+            const struct delta_log_file *file = &compacted->at[c - 1];
+            if (file->name.version > version || file->name.last > last || version == 0 ||
+                file->size > DELTA_COMPACTED_BYTES_MAX)
+                continue;
+            uint32_t files = steps[file->name.last - first + 1].files + 1;
+            if (files < steps[i].files)
+                steps[i] = (struct step){file, files};
+        }
+    }
+}
+
+int delta_log_plan(const struct delta_log *log, int64_t first, int64_t last, bool commits_only,
+                   struct delta_plan *out, struct err *err)
+{
+    if (last < first)
+        return 0;
+    for (int64_t v = first; v <= last; v++) /* ends at the first gap, before anything is made */
+        if (!delta_log_commit(log, v))
+            return err_set(err, ENOENT, "the commit of version %lld is missing", (long long)v);
+    size_t n = (size_t)(last - first) + 1;
+    AUTO_FREE struct step *steps = reallocarray(NULL, n + 1, sizeof *steps);
+    if (!steps)
+        return err_set(err, ENOMEM, "out of memory for a log of %zu commits", n);
+    find_way(log, first, steps, n, commits_only);
+    for (size_t i = 0; i < n; i = (size_t)(steps[i].file->name.last - first) + 1) {
+        int rc = vec_push(out, steps[i].file);
+        if (rc < 0)
+            return err_set(err, -rc, "no room for a log of %zu commits", n);
+    }
+    return 0;
 }
 
 /* The newest version is out of reach: why? */
@@ -287,7 +380,9 @@ int delta_log_versions(const struct delta_log *log, struct delta_files *out, str
             last = newest;
         }
         commit += c != NULL;
-        checkpoint += k ? (k->name.parts ? k->name.parts : 1) : 0;
+        while (checkpoint < log->checkpoints.n &&
+               log->checkpoints.at[checkpoint].name.version <= newest)
+            checkpoint++;
     }
     return newest != last ? unreachable(log, newest, err) : 0;
 }
@@ -298,6 +393,11 @@ void delta_log_key(struct buf *out, const char *prefix, const struct delta_name 
     buf_reset(out);
     if (name->kind == DELTA_NAME_COMMIT)
         buf_addf(out, "%s_delta_log/%020lld.json", prefix, version);
+    else if (name->kind == DELTA_NAME_CHECKSUM)
+        buf_addf(out, "%s_delta_log/%020lld.crc", prefix, version);
+    else if (name->kind == DELTA_NAME_COMPACTED)
+        buf_addf(out, "%s_delta_log/%020lld.%020lld.compacted.json", prefix, version,
+                 (long long)name->last);
     else if (name->uuid.n)
         buf_addf(out, "%s_delta_log/%020lld.checkpoint.%.*s", prefix, version,
                  SLICE_FMT(name->uuid));

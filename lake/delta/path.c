@@ -3,9 +3,9 @@
 
 #include <strings.h>
 
-#include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "lake/delta/deletion_vector.h"
 
 #define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
 
@@ -174,12 +174,7 @@ int delta_path_key(const struct delta_file *file, struct buf *out, struct err *e
     if (out->len == 0)
         return bad_path(err, file->path);
     buf_add_char(out, '\0');
-    if (file->dv.storage.n) {
-        buf_add_slice(out, file->dv.storage);
-        buf_add_slice(out, file->dv.path);
-        if (file->dv.has_offset)
-            buf_addf(out, "@%lld", (long long)file->dv.offset);
-    }
+    delta_dv_format_id(&file->dv, out);
     return buf_check(out, err);
 }
 
@@ -205,10 +200,11 @@ static bool inside(const struct delta_root *root, struct slice raw, struct buf *
 }
 
 /* The value of a partition column, empty for null: Delta does not tell them apart. */
-static struct slice value_of(const struct delta_file *file, struct slice column)
+static struct slice value_of(const struct delta_file *file, const struct delta_column *column)
 {
     struct slice value = SLICE_NONE;
-    return delta_map_find(&file->partition_values, column, &value) ? value : SLICE_NONE;
+    struct slice name = column->physical.n ? column->physical : column->name;
+    return delta_map_find(&file->partition_values, name, &value) ? value : SLICE_NONE;
 }
 
 /* Does a directory's name say the column's value? */
@@ -241,7 +237,7 @@ static bool keeps(const struct delta_columns *columns, const struct delta_file *
         if (component.p[0] == '_' || component.p[0] == '.')
             return false;
         if (path.n && column < columns->n &&
-            says(component, &columns->at[column], value_of(file, columns->at[column].name)))
+            says(component, &columns->at[column], value_of(file, &columns->at[column])))
             column++;
     }
     return column == columns->n;
@@ -292,7 +288,7 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
     if (!base_name(file->path, &decoded, &name))
         return bad_path(err, file->path);
     for (size_t i = 0; i < columns->n; i++) {
-        struct slice value = value_of(file, columns->at[i].name);
+        struct slice value = value_of(file, &columns->at[i]);
         add_escaped(out, columns->at[i].name);
         buf_add_char(out, '=');
         if (value.n)
@@ -338,72 +334,4 @@ int delta_path_locate(const struct delta_root *root, struct slice raw, struct bu
     }
     return err_set(err, EACCES, "'%.*s' lies outside of what is mounted",
                    (int)(raw.n < 300 ? raw.n : 300), raw.p);
-}
-
-/* Are there several ways to write a value of that type as text? */
-static bool is_loose(struct slice type)
-{
-    static const char *const types[] = {"timestamp", "timestamp_ntz", "float", "double", "binary"};
-    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-        if (slice_is(type, types[i]))
-            return true;
-    return slice_starts(type, SLICE_LIT("decimal"));
-}
-
-/* One field of the schema's top level. */
-static void read_field(struct json *j, struct buf *scratch, struct delta_columns *columns)
-{
-    AUTO(buf) struct buf type_scratch = {0};
-    buf_init(&type_scratch, SCHEMA_BYTES_MAX);
-    struct slice key, name = SLICE_NONE, type = SLICE_NONE;
-    if (!json_enter_object(j))
-        return;
-    while (json_next_key(j, &key)) {
-        if (slice_is(key, "name") && json_peek(j) == JSON_STRING)
-            (void)json_string(j, scratch, &name);
-        else if (slice_is(key, "type") && json_peek(j) == JSON_STRING)
-            (void)json_string(j, &type_scratch, &type);
-        else
-            (void)json_skip(j, NULL);
-    }
-    for (size_t i = 0; i < columns->n; i++)
-        if (slice_eq(columns->at[i].name, name))
-            columns->at[i].loose = is_loose(type);
-}
-
-int delta_columns_of(struct arena *arena, const struct delta_metadata *metadata,
-                     struct delta_columns *out, struct err *err)
-{
-    const struct delta_list *names = &metadata->partition_columns;
-    struct delta_columns columns = {NULL, names->n};
-    struct json j;
-    struct slice key;
-    if (names->n == 0) {
-        *out = columns;
-        return 0;
-    }
-    columns.at = arena_calloc(arena, names->n, sizeof columns.at[0]);
-    if (!columns.at)
-        return arena_failed(arena, "a list of partition columns", err);
-    for (size_t i = 0; i < names->n; i++)
-        columns.at[i].name = names->at[i];
-    *out = columns;
-    if (metadata->schema.n == 0)
-        return 0;
-    AUTO(buf) struct buf scratch = {0};
-    buf_init(&scratch, SCHEMA_BYTES_MAX);
-    json_init(&j, metadata->schema);
-    if (json_enter_object(&j))
-        while (json_next_key(&j, &key)) {
-            if (!slice_is(key, "fields"))
-                (void)json_skip(&j, NULL);
-            else if (json_enter_array(&j))
-                while (json_next_element(&j))
-                    read_field(&j, &scratch, &columns);
-        }
-    if (json_failed(&j)) {
-        (void)json_error(&j, err);
-        return err_wrap(err, "the schema");
-    }
-    return 0;
 }

@@ -15,28 +15,13 @@
 #define LAKE_DELTA_PATH_H
 
 #include "base/buf.h"
-#include "lake/delta/action.h"
+#include "lake/delta/schema.h"
 
 /* Where a table lies. Borrowed. */
 struct delta_root {
     struct slice home;   /* the store's root as struct store tells it; empty: not known */
     struct slice prefix; /* of the table in the store: empty or ends in `/` */
 };
-
-struct delta_column {
-    struct slice name;
-    bool loose; /* the text of its values is open to debate: timestamps, decimals, ... */
-};
-
-/* A table's partition columns, in order. Borrowed. */
-struct delta_columns {
-    struct delta_column *at;
-    size_t n;
-};
-
-/* The columns that a metaData names, in the arena. -EIO where its schema is damaged; -ENOMEM. */
-int delta_columns_of(struct arena *arena, const struct delta_metadata *metadata,
-                     struct delta_columns *out, struct err *err);
 
 /*
  * What the log's actions are reconciled by: the decoded path, a zero, the deletion vector's id (in

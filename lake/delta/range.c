@@ -47,28 +47,64 @@ static int state_at(const struct delta_table *table, const struct history *h, si
     return rc < 0 ? rc : delta_state_parse(snapshot_meta(s), out, err);
 }
 
-static int replay_commits(struct delta_replay *r, const struct history *h,
-                          const struct version_range *range, struct err *err)
+/* The commits of a range on their way through the reader. */
+struct way {
+    const struct delta_log *log;
+    const struct version *at, *end;
+};
+
+static const struct delta_log_file *next_of_way(void *arg)
 {
-    AUTO(delta_log) struct delta_log log;
-    delta_log_init(&log);
-    size_t first = (size_t)(range->after + 1);
-    const struct delta_table *t = r->table;
-    int rc = first <= range->upto
-                 ? delta_log_read(&log, t->store, t->prefix, &h->at[first].number, err)
-                 : 0;
-    for (size_t i = first; rc == 0 && i <= range->upto; i++) {
-        const struct version *v = &h->at[i];
-        const struct delta_log_file *file = delta_log_commit(&log, v->number);
+    struct way *way = arg;
+    return way->at < way->end ? delta_log_commit(way->log, way->at++->number) : NULL;
+}
+
+/* All commits are there, and those that the history has. */
+static int check_commits(const struct way *way, struct err *err)
+{
+    for (const struct version *v = way->at; v < way->end; v++) {
+        const struct delta_log_file *file = delta_log_commit(way->log, v->number);
         if (!file)
             return err_set(err, ENOENT, "the commit of version %lld is gone", (long long)v->number);
         if (file->fingerprint != v->fingerprint)
             return err_set(err, ESTALE, "the commit of version %lld was replaced",
                            (long long)v->number);
-        r->time_ms = v->timestamp_ms;
-        rc = delta_replay_commit(r, file, err);
+    }
+    return 0;
+}
+
+static int replay_way(struct delta_replay *r, struct way *way, struct err *err)
+{
+    const struct delta_table *t = r->table;
+    struct delta_ahead_options options = {t->store, t->prefix, next_of_way, way, 0};
+    const struct delta_log_file *file;
+    const struct version *v = way->at;
+    AUTO(delta_ahead) struct delta_ahead *ahead = delta_ahead_new(&options, err);
+    if (!ahead)
+        return -err->code;
+    int rc;
+    while ((rc = delta_ahead_file(ahead, &file, err)) > 0) {
+        r->time_ms = v++->timestamp_ms;
+        rc = delta_replay_commit(r, ahead, file, err);
+        if (rc < 0)
+            break;
     }
     return rc;
+}
+
+static int replay_commits(struct delta_replay *r, const struct history *h,
+                          const struct version_range *range, struct err *err)
+{
+    AUTO(delta_log) struct delta_log log;
+    size_t first = (size_t)(range->after + 1);
+    struct way way = {&log, &h->at[first], &h->at[range->upto + 1]};
+    delta_log_init(&log);
+    if (way.at == way.end)
+        return 0;
+    int rc = delta_log_read(&log, r->table->store, r->table->prefix, &way.at->number, err);
+    if (rc == 0)
+        rc = check_commits(&way, err);
+    return rc < 0 ? rc : replay_way(r, &way, err);
 }
 
 /* Writes the run under a name of its own and renames it: two loads side by side do no harm. */
@@ -105,11 +141,10 @@ static int make(const struct delta_table *table, const struct history *h,
         rc = state_at(table, h, (size_t)range->after, &state, err);
     if (rc == 0)
         rc = delta_replay_init(&r, table, &last.columns, &state, err);
+    r.history = h;
     r.takes = range->changes ? DELTA_REPLAY_CHANGES : DELTA_REPLAY_NEW;
     if (rc == 0)
         rc = replay_commits(&r, h, range, err);
-    if (rc == 0 && r.has_dvs)
-        rc = err_set(err, EOPNOTSUPP, "deletion vectors are not supported yet");
     return rc < 0 ? rc
                   : write_run(&r, name, &last, &h->at[range->upto], fingerprint_of(h, range), err);
 }

@@ -1,8 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/replay.h"
 
+#include "base/hash.h"
 #include "lake/delta/checkpoint.h"
-#include "lake/delta/object.h"
+#include "lake/delta/deletion_vector.h"
+
+/* Time of the version, or of the first one after it that is there. */
+static int64_t time_of(const struct history *h, int64_t version)
+{
+    size_t low = 0, high = h->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (h->at[middle].number < version)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < h->n ? h->at[low].timestamp_ms : INT64_MIN;
+}
+
+/* All is known now: is the file presented as it is stored? As index_judge. */
+static void judge(void *arg, struct entry *e)
+{
+    const struct delta_replay *r = arg;
+    const struct delta_state *s = r->state;
+    bool deletes = e->flags & ENTRY_DELETES;
+    if (r->takes == DELTA_REPLAY_CHANGES) { /* with the columns that tell of the changes */
+        e->flags |= ENTRY_AS_STORED;
+        return;
+    }
+    if (!deletes && s->mapping == DELTA_MAPPING_NONE && e->flags & ENTRY_AS_STORED &&
+        e->version >= s->columns_since)
+        return;
+    e->flags &= ~ENTRY_AS_STORED;
+    int64_t since = deletes && e->version > s->columns_since ? e->version : s->columns_since;
+    int64_t time_ms = r->history ? time_of(r->history, since) : INT64_MIN;
+    if (time_ms > e->mtime_ms)
+        e->mtime_ms = time_ms;
+}
 
 int delta_replay_init(struct delta_replay *r, const struct delta_table *table,
                       const struct delta_columns *fixed, struct delta_state *state, struct err *err)
@@ -11,8 +46,12 @@ int delta_replay_init(struct delta_replay *r, const struct delta_table *table,
     arena_init(&r->arena, 2 * JSON_LINE_BYTES_MAX);
     buf_init(&r->key, 2 * ACTION_BYTES_MAX);
     buf_init(&r->path, 2 * ACTION_BYTES_MAX);
+    buf_init(&r->extra, 2 * ACTION_BYTES_MAX);
     r->build = index_build_new(table->dirfd, err);
-    return r->build ? 0 : -err->code;
+    if (!r->build)
+        return -err->code;
+    index_build_judge(r->build, judge, r);
+    return 0;
 }
 
 void delta_replay_done(struct delta_replay *r)
@@ -21,13 +60,14 @@ void delta_replay_done(struct delta_replay *r)
     arena_done(&r->arena);
     buf_done(&r->key);
     buf_done(&r->path);
+    buf_done(&r->extra);
+    key_set_done(&r->keys);
 }
 
-/* The deletion vector's id, which is the end of the key; empty: none. */
-static struct slice dv_of_key(const struct buf *key)
+/* An add that comes now shows that its file has the columns of the state, and no others. */
+static bool is_proof(const struct delta_replay *r, const struct delta_state *s)
 {
-    ptrdiff_t zero = slice_rfind(buf_slice(key), '\0');
-    return slice_from(buf_slice(key), (size_t)zero + 1);
+    return !r->in_checkpoint && !s->own_columns;
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -40,14 +80,20 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
         return 0;
     }
     r->placed = true;
-    int rc = delta_path_present(&r->table->root, columns, file, &r->path, &built, err);
-    action->entry = (struct entry){.path = buf_slice(&r->path),
-                                   .raw = file->path,
-                                   .extra = dv_of_key(&r->key),
-                                   .size = (uint64_t)file->size,
-                                   .mtime_ms = file->modification_time,
-                                   .version = r->version,
-                                   .flags = built ? ENTRY_BUILT : 0};
+    buf_reset(&r->extra);
+    int rc = delta_dv_format(&file->dv, &r->extra, err);
+    if (rc == 0)
+        rc = delta_path_present(&r->table->root, columns, file, &r->path, &built, err);
+    action->entry =
+        (struct entry){.path = buf_slice(&r->path),
+                       .raw = file->path,
+                       .extra = buf_slice(&r->extra),
+                       .size = (uint64_t)file->size,
+                       .mtime_ms = file->modification_time,
+                       .version = r->version,
+                       .flags = (built ? ENTRY_BUILT : 0) | (r->extra.len ? ENTRY_DELETES : 0) |
+                                (is_proof(r, r->state) ? ENTRY_AS_STORED : 0)};
+    r->commit_adds = true;
     return rc;
 }
 
@@ -55,6 +101,15 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
 static struct slice path_of_key(const struct buf *key)
 {
     return slice_make(key->data, (size_t)slice_rfind(buf_slice(key), '\0'));
+}
+
+/* Compacted commits name each file once: of two actions nothing says which one was the later. */
+static int note_key(struct delta_replay *r, struct err *err)
+{
+    int rc = key_set_add(&r->keys, buf_slice(&r->key));
+    if (rc == -EEXIST)
+        return err_set(err, EIO, "compacted commits name %s twice", r->key.data);
+    return rc < 0 ? err_set(err, ENOMEM, "out of memory for compacted commits") : 0;
 }
 
 static int apply_file(struct delta_replay *r, const struct delta_action *action, struct err *err)
@@ -68,11 +123,11 @@ static int apply_file(struct delta_replay *r, const struct delta_action *action,
     if (rc < 0)
         return rc;
     out.key = r->takes == DELTA_REPLAY_NEW ? path_of_key(&r->key) : buf_slice(&r->key);
-    if (!out.removed) {
-        r->has_dvs = r->has_dvs || file->dv.storage.n;
+    if (!out.removed)
         rc = place(r, file, &out, err);
-    }
     r->actions++;
+    if (rc == 0 && r->in_compacted)
+        rc = note_key(r, err);
     if (rc < 0 || r->moved)
         return rc;
     return index_build_add(r->build, &out, err);
@@ -94,19 +149,48 @@ static int apply_changes(struct delta_replay *r, const struct delta_action *acti
     return rc < 0 ? rc : index_build_add(r->build, &out, err);
 }
 
-static int apply_metadata(struct delta_replay *r, const struct delta_metadata *metadata,
-                          struct err *err)
+/* Of what decides where files are shown. */
+static uint64_t hash_columns(const struct delta_columns *columns)
+{
+    uint64_t hash = columns->n;
+    for (size_t i = 0; i < columns->n; i++) {
+        const struct delta_column *c = &columns->at[i];
+        hash = hash64(hash64(hash + c->loose, c->name), c->physical);
+    }
+    return hash;
+}
+
+/* Takes metaData or protocol, and notes since when the columns are what they are then. */
+static int change_state(const struct delta_replay *r, struct delta_state *s,
+                        const struct delta_action *action, int64_t *since, struct err *err)
+{
+    bool had = s->has_metadata, own = s->own_columns;
+    uint64_t before = s->columns_hash;
+    int rc = action->kind == DELTA_METADATA ? delta_state_metadata(s, &action->metadata, err)
+                                            : delta_state_protocol(s, &action->protocol, err);
+    if (rc < 0 || !s->has_metadata)
+        return rc;
+    if (r->in_compacted && (!had || s->columns_hash != before || s->own_columns != own))
+        return err_set(err, EIO, "compacted commits change the columns");
+    if (!had || s->columns_hash != before)
+        *since = r->version;
+    if (s->own_columns && !own && r->commit_adds) /* those before it in its commit are no proof */
+        *since = r->version + 1;
+    return 0;
+}
+
+/* Takes metaData or protocol of a version. */
+static int apply_state(struct delta_replay *r, const struct delta_action *action, struct err *err)
 {
     struct delta_state *s = r->state;
-    AUTO(arena) struct arena arena = {0};
-    struct delta_columns columns;
-    arena_init(&arena, JSON_LINE_BYTES_MAX);
-    int rc = delta_columns_of(&arena, metadata, &columns, err);
-    if (rc < 0)
+    int rc = change_state(r, s, action, &s->columns_since, err);
+    if (rc < 0 || !s->has_metadata)
         return rc;
-    if (r->placed && !r->fixed && !delta_columns_equal(&columns, &s->columns))
+    uint64_t placing = hash_columns(&s->columns);
+    if (r->placed && !r->fixed && placing != r->placing)
         r->moved = true;
-    return delta_state_metadata(s, metadata, err);
+    r->placing = placing;
+    return 0;
 }
 
 static int apply(void *arg, const struct delta_action *action, struct err *err)
@@ -117,9 +201,8 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_REMOVE:
         return apply_file(r, action, err);
     case DELTA_METADATA:
-        return apply_metadata(r, &action->metadata, err);
     case DELTA_PROTOCOL:
-        return delta_state_protocol(r->state, &action->protocol, err);
+        return apply_state(r, action, err);
     case DELTA_CDC:
         return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
@@ -136,42 +219,156 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
     const struct delta_table *t = r->table;
     r->version = file->name.version;
     r->seq = 0; /* before every commit; a checkpoint names each file once */
+    r->in_checkpoint = true;
     struct delta_sink sink = {apply, r};
     int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
     if (rc == 0 && !(r->state->has_metadata && r->state->has_protocol))
         rc = err_set(err, EIO, "the checkpoint of version %lld has no %s action",
                      (long long)r->version, r->state->has_protocol ? "metaData" : "protocol");
-    return rc < 0 ? rc
-                  : delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, &sink,
-                                          err);
+    if (rc == 0)
+        rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, &sink, err);
+    r->in_checkpoint = false;
+    return rc;
 }
 
 /* Versions go up to 10^18 and lines to 10^10: commits are counted from the first that is read. */
 static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
+    r->commit_adds = false;
 }
 
-int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err)
+/* Gives the actions of a commit, or of compacted ones, to the sink. */
+static int read_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                       const struct delta_log_file *file, const struct delta_sink *sink,
+                       struct err *err)
 {
-    AUTO(buf) struct buf key = {0};
-    AUTO(delta_lines) struct delta_lines lines;
     struct slice line;
     struct delta_action action;
     int rc;
-    buf_init(&key, KEY_BYTES_MAX);
-    delta_log_key(&key, r->table->prefix, &file->name);
-    delta_lines_init(&lines, r->table->store, key.data, file->size, DELTA_WINDOW_BYTES);
-    r->version = file->name.version;
+    r->version = file->name.last;
     next_commit(r);
-    while ((rc = delta_lines_next(&lines, &line, err)) > 0) {
+    while ((rc = delta_ahead_line(ahead, &line, err)) > 0) {
         arena_reset(&r->arena);
         r->seq++;
         rc = delta_action_parse(line, &r->arena, &action, err);
         if (rc == 0)
-            rc = apply(r, &action, err);
+            rc = sink->emit(sink->arg, &action, err);
         if (rc < 0)
-            return err_wrap(err, "%s: line %llu", key.data, (unsigned long long)lines.number);
+            return err_wrap(err, "%s: line %llu", delta_ahead_key(ahead),
+                            (unsigned long long)delta_ahead_number(ahead));
     }
     return rc;
+}
+
+int delta_replay_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                        const struct delta_log_file *file, struct err *err)
+{
+    struct delta_sink sink = {apply, r};
+    r->in_compacted = file->name.kind == DELTA_NAME_COMPACTED;
+    key_set_clear(&r->keys);
+    int rc = read_commit(r, ahead, file, &sink, err);
+    r->in_compacted = false;
+    return rc;
+}
+
+/* Evidence */
+
+struct evidence {
+    struct delta_replay *replay;
+    struct delta_state past; /* as of the commit that is read */
+    int64_t since;           /* likewise, as columns_since */
+    bool broken;             /* it is our disk or memory that failed, not the commit */
+};
+
+static int take_file_evidence(struct evidence *e, const struct delta_action *action,
+                              struct err *err)
+{
+    struct delta_replay *r = e->replay;
+    struct index_action out = {
+        .seq = r->seq, .removed = action->kind == DELTA_REMOVE, .evidence = true};
+    int rc = delta_path_key(&action->file, &r->key, err);
+    if (rc < 0)
+        return rc;
+    out.key = buf_slice(&r->key);
+    out.entry.version = r->version;
+    /* Before the first metaData that is seen there are the checkpoint's, or nothing is proven. */
+    if (is_proof(r, e->past.has_metadata ? &e->past : r->state))
+        out.entry.flags = ENTRY_AS_STORED;
+    r->commit_adds = r->commit_adds || !out.removed;
+    rc = index_build_add(r->build, &out, err);
+    e->broken = rc < 0;
+    return rc;
+}
+
+static int take_evidence(void *arg, const struct delta_action *action, struct err *err)
+{
+    struct evidence *e = arg;
+    switch (action->kind) {
+    case DELTA_ADD:
+    case DELTA_REMOVE:
+        return take_file_evidence(e, action, err);
+    case DELTA_METADATA:
+    case DELTA_PROTOCOL:
+        return change_state(e->replay, &e->past, action, &e->since, err);
+    case DELTA_CDC:
+    case DELTA_COMMIT_INFO:
+    case DELTA_SIDECAR:
+    case DELTA_OTHER:
+        break;
+    }
+    return 0;
+}
+
+/* The oldest commit from which on all up to `last` are there, within the limits. */
+static int64_t first_evidence(const struct delta_log *log, int64_t last)
+{
+    uint64_t bytes = 0;
+    int64_t first = last + 1;
+    while (first > 0 && last - first + 1 < EVIDENCE_COMMITS_MAX) {
+        const struct delta_log_file *file = delta_log_commit(log, first - 1);
+        if (!file || file->size > EVIDENCE_BYTES_MAX - bytes)
+            break;
+        bytes += file->size;
+        first--;
+    }
+    return first;
+}
+
+/* Commits one behind the other. */
+struct walk {
+    const struct delta_log *log;
+    int64_t next, last;
+};
+
+static const struct delta_log_file *next_commit_of(void *arg)
+{
+    struct walk *w = arg;
+    return w->next > w->last ? NULL : delta_log_commit(w->log, w->next++);
+}
+
+int delta_replay_evidence(struct delta_replay *r, const struct delta_log *log, struct err *err)
+{
+    int64_t last = r->version, first = first_evidence(log, last);
+    struct evidence e = {.replay = r, .since = first};
+    struct delta_sink sink = {take_evidence, &e};
+    struct walk walk = {log, first, last};
+    struct delta_ahead_options options = {r->table->store, r->table->prefix, next_commit_of, &walk,
+                                          0};
+    const struct delta_log_file *file;
+    AUTO(delta_ahead) struct delta_ahead *ahead = delta_ahead_new(&options, err);
+    if (!ahead)
+        return -err->code;
+    delta_state_init(&e.past);
+    int rc = delta_state_protocol(&e.past, &r->state->protocol, err);
+    int more = rc == 0 ? delta_ahead_file(ahead, &file, err) : 0;
+    for (; rc == 0 && more > 0; more = rc == 0 ? delta_ahead_file(ahead, &file, err) : 0)
+        rc = read_commit(r, ahead, file, &sink, err);
+    rc = more < 0 ? more : rc;
+    /* What the checkpoint says otherwise is not explained by these commits. */
+    bool explained = e.past.has_metadata ? delta_state_same_columns(&e.past, r->state) : first > 0;
+    if (rc == 0 && explained)
+        r->state->columns_since = first > last ? last : e.since;
+    delta_state_done(&e.past);
+    return rc == -ENOENT || (rc < 0 && !delta_ahead_failed(ahead) && !e.broken) ? 0 : rc;
 }

@@ -6,13 +6,28 @@
  * line may change. So files are placed by the columns known when they come; where these turn out
  * not to be the last ones (`moved`), the caller starts again with the last ones fixed.
  *
+ * Which files are presented as they are stored follows from when each was added and when the
+ * columns changed last (state->columns_since). A checkpoint tells neither, so the commits before it
+ * that are still there are asked, as far back as EVIDENCE_COMMITS_MAX and EVIDENCE_BYTES_MAX allow:
+ * what they do not tell is not proven.
+ *
+ *   E ────────────── C ───────── V     E: oldest commit that is asked     C: checkpoint
+ *     evidence: adds,    actions       V: version that is made
+ *     columns            as ever
+ *
+ * mtime_ms of a file that is not proven to be as stored is not before the time of the commit that
+ * changed the columns last, nor of the one that changed which of its rows are deleted: as far as
+ * these are known, else of the first that is known to have it so.
+ *
  * Blocks; bounded memory; one thread.
  */
 #ifndef LAKE_DELTA_REPLAY_H
 #define LAKE_DELTA_REPLAY_H
 
-#include "lake/delta/log.h"
+#include "lake/delta/ahead.h"
+#include "lake/delta/key_set.h"
 #include "lake/delta/state.h"
+#include "lake/driver.h"
 #include "lake/index/build.h"
 
 /* The table: borrowed by everything that reads it. */
@@ -42,16 +57,22 @@ struct delta_replay {
     uint64_t actions; /* adds and removes so far */
     bool placed;      /* some file was placed by state->columns */
     bool moved;       /* ... which are not the last ones */
-    bool has_dvs;     /* some file came with a deletion vector */
+    /* For the times of commits; NULL: files show their own. Set after init, borrowed. */
+    const struct history *history;
 
     /* private */
     int64_t version;
+    bool in_checkpoint;  /* whose actions come now */
+    bool commit_adds;    /* the commit whose actions come now has added a file already */
+    bool in_compacted;   /* likewise */
+    struct key_set keys; /* of these */
+    uint64_t placing;    /* hash of the columns by which files were placed */
     uint64_t seq;
     struct arena arena;
-    struct buf key, path;
+    struct buf key, path, extra;
 };
 
-/* Table, columns (may be NULL) and state are borrowed while it lives. */
+/* Table, columns (may be NULL) and state are borrowed while it lives, and it stays where it is. */
 int delta_replay_init(struct delta_replay *r, const struct delta_table *table,
                       const struct delta_columns *fixed, struct delta_state *state,
                       struct err *err);
@@ -65,7 +86,18 @@ DEFINE_AUTO_DONE(delta_replay, struct delta_replay, delta_replay_done)
 int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file *file,
                             struct err *err);
 
-/* A commit; in order. */
-int delta_replay_commit(struct delta_replay *r, const struct delta_log_file *file, struct err *err);
+/*
+ * What the commits of the log up to that checkpoint, which was replayed, tell of its files. Before
+ * any later commit. One that cannot be understood ends what is known; the store's errors.
+ */
+int delta_replay_evidence(struct delta_replay *r, const struct delta_log *log, struct err *err);
+
+/*
+ * A commit, or compacted ones, from a reader that is at its first line; in order. Compacted ones
+ * are -EIO where they are not reconciled (a file comes twice), and where they change the columns:
+ * they do not tell which of their files came before that.
+ */
+int delta_replay_commit(struct delta_replay *r, struct delta_ahead *ahead,
+                        const struct delta_log_file *file, struct err *err);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/state.h"
 
+#include <strings.h>
+
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -13,12 +15,36 @@ void delta_state_init(struct delta_state *s)
     *s = (struct delta_state){0};
     arena_init(&s->metadata_arena, STATE_BYTES_MAX);
     arena_init(&s->protocol_arena, STATE_BYTES_MAX);
+    arena_init(&s->columns_arena, STATE_BYTES_MAX);
 }
 
 void delta_state_done(struct delta_state *s)
 {
     arena_done(&s->metadata_arena);
     arena_done(&s->protocol_arena);
+    arena_done(&s->columns_arena);
+}
+
+static bool is_enabled(const struct delta_metadata *metadata, struct slice property)
+{
+    struct slice value;
+    return delta_map_find(&metadata->configuration, property, &value) && value.n == 4 &&
+           strncasecmp(value.p, "true", 4) == 0;
+}
+
+/* What follows from metadata and protocol together. */
+static int settle(struct delta_state *s, struct err *err)
+{
+    const struct delta_protocol *protocol = s->has_protocol ? &s->protocol : NULL;
+    if (!s->has_metadata)
+        return 0;
+    arena_reset(&s->columns_arena);
+    (void)delta_schema_mapping(&s->metadata, protocol, &s->mapping, NULL); /* told by the gate */
+    int rc = delta_schema_columns(&s->columns_arena, &s->metadata, s->mapping, &s->columns, err);
+    s->columns_hash = delta_schema_hash(&s->metadata, s->mapping);
+    s->own_columns = is_enabled(&s->metadata, SLICE_LIT("delta.enableChangeDataFeed")) ||
+                     is_enabled(&s->metadata, SLICE_LIT("delta.enableRowTracking"));
+    return rc;
 }
 
 int delta_state_metadata(struct delta_state *s, const struct delta_metadata *metadata,
@@ -27,8 +53,9 @@ int delta_state_metadata(struct delta_state *s, const struct delta_metadata *met
     s->has_metadata = false;
     arena_reset(&s->metadata_arena);
     int rc = delta_metadata_copy(&s->metadata_arena, metadata, &s->metadata, err);
+    s->has_metadata = rc == 0;
     if (rc == 0)
-        rc = delta_columns_of(&s->metadata_arena, &s->metadata, &s->columns, err);
+        rc = settle(s, err);
     s->has_metadata = rc == 0;
     return rc;
 }
@@ -36,18 +63,17 @@ int delta_state_metadata(struct delta_state *s, const struct delta_metadata *met
 int delta_state_protocol(struct delta_state *s, const struct delta_protocol *protocol,
                          struct err *err)
 {
+    s->has_protocol = false;
     arena_reset(&s->protocol_arena);
     int rc = delta_protocol_copy(&s->protocol_arena, protocol, &s->protocol, err);
     s->has_protocol = rc == 0;
-    return rc;
+    return rc < 0 ? rc : settle(s, err);
 }
 
-bool delta_columns_equal(const struct delta_columns *a, const struct delta_columns *b)
+bool delta_state_same_columns(const struct delta_state *a, const struct delta_state *b)
 {
-    bool equal = a->n == b->n;
-    for (size_t i = 0; equal && i < a->n; i++)
-        equal = slice_eq(a->at[i].name, b->at[i].name) && a->at[i].loose == b->at[i].loose;
-    return equal;
+    return a->mapping == b->mapping && a->columns_hash == b->columns_hash &&
+           delta_columns_equal(&a->columns, &b->columns);
 }
 
 static void format_list(struct buf *out, const char *name, const struct delta_list *list)
@@ -97,7 +123,7 @@ void delta_state_format(const struct delta_state *s, int64_t version, uint64_t f
         format_list(out, "readerFeatures", &p->reader_features);
     if (p->has_writer_features)
         format_list(out, "writerFeatures", &p->writer_features);
-    buf_add_str(out, "}}");
+    buf_addf(out, "},\"columnsSince\":%lld}", (long long)s->columns_since);
 }
 
 static bool parse_hex64(struct slice s, uint64_t *out)
@@ -113,58 +139,64 @@ static bool parse_hex64(struct slice s, uint64_t *out)
     return s.n == 16;
 }
 
-/* Finds the values of a meta that are not metaData's own. */
-static bool read_meta(struct slice meta, int64_t *version, uint64_t *fingerprint,
-                      struct slice *protocol)
+/* What a meta holds that is not metaData's own. */
+struct identity {
+    int64_t version, columns_since;
+    uint64_t fingerprint;
+    struct slice protocol;
+};
+
+static bool read_meta(struct slice meta, struct identity *out)
 {
     AUTO(buf) struct buf scratch = {0};
     struct json j;
     struct slice key, hex = SLICE_NONE;
-    bool has_version = false;
+    bool has_version = false, has_since = false;
+    *out = (struct identity){.protocol = SLICE_NONE};
     buf_init(&scratch, KIB);
     json_init(&j, meta);
     if (json_enter_object(&j))
         while (json_next_key(&j, &key)) {
             if (slice_is(key, "version"))
-                has_version = json_int64(&j, version);
+                has_version = json_int64(&j, &out->version);
+            else if (slice_is(key, "columnsSince"))
+                has_since = json_int64(&j, &out->columns_since);
             else if (slice_is(key, "fingerprint"))
                 (void)json_string(&j, &scratch, &hex);
             else
-                (void)json_skip(&j, slice_is(key, "protocol") ? protocol : NULL);
+                (void)json_skip(&j, slice_is(key, "protocol") ? &out->protocol : NULL);
         }
-    return !json_failed(&j) && has_version && parse_hex64(hex, fingerprint) && protocol->n;
+    return !json_failed(&j) && has_version && has_since && parse_hex64(hex, &out->fingerprint) &&
+           out->protocol.n;
 }
 
 int delta_state_identity(struct slice meta, int64_t *version, uint64_t *fingerprint,
                          struct err *err)
 {
-    struct slice protocol = SLICE_NONE;
-    int64_t v;
-    uint64_t f;
-    if (!read_meta(meta, &v, &f, &protocol))
+    struct identity id;
+    if (!read_meta(meta, &id))
         return err_set(err, EUCLEAN, "the meta of a run cannot be read");
-    *version = v;
-    *fingerprint = f;
+    *version = id.version;
+    *fingerprint = id.fingerprint;
     return 0;
 }
 
 int delta_state_parse(struct slice meta, struct delta_state *out, struct err *err)
 {
-    struct slice text = SLICE_NONE;
-    int64_t version;
-    uint64_t fingerprint;
+    struct identity id;
     struct delta_metadata metadata;
     struct delta_protocol protocol;
     AUTO(arena) struct arena arena = {0};
     arena_init(&arena, STATE_BYTES_MAX);
-    if (!read_meta(meta, &version, &fingerprint, &text))
+    if (!read_meta(meta, &id))
         return err_set(err, EUCLEAN, "the meta of a run cannot be read");
     int rc = delta_metadata_parse(meta, &arena, &metadata, err);
     if (rc == 0)
-        rc = delta_protocol_parse(text, &arena, &protocol, err);
-    if (rc == 0)
-        rc = delta_state_metadata(out, &metadata, err);
+        rc = delta_protocol_parse(id.protocol, &arena, &protocol, err);
     if (rc == 0)
         rc = delta_state_protocol(out, &protocol, err);
+    if (rc == 0)
+        rc = delta_state_metadata(out, &metadata, err);
+    out->columns_since = id.columns_since;
     return rc == -EIO ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : rc;
 }

@@ -4,7 +4,8 @@
  * run as its meta, JSON:
  *
  *   {"version":12,"fingerprint":"<16 hex>","id":..,"format":{"provider":..},
- *    "partitionColumns":[..],"schemaString":..,"configuration":{..},"protocol":{..}}
+ *    "partitionColumns":[..],"schemaString":..,"configuration":{..},"protocol":{..},
+ *    "columnsSince":7}
  *
  * Nothing in it depends on more than the log up to that version. Not thread-safe.
  */
@@ -18,21 +19,31 @@ struct delta_state {
     bool has_metadata, has_protocol;
     struct delta_metadata metadata;
     struct delta_protocol protocol;
-    struct delta_columns columns; /* of the metadata */
-    struct arena metadata_arena, protocol_arena;
+    /* Of both: settled after either has come. */
+    enum delta_mapping mapping;
+    struct delta_columns columns;
+    uint64_t columns_hash; /* delta_schema_hash */
+    /* Writers may put columns of their own into files: change data feed, row tracking. */
+    bool own_columns;
+    /* No commit after this version has changed the columns: the last that did, or the first one of
+     * which that is known. The replay sets it. */
+    int64_t columns_since;
+    struct arena metadata_arena, protocol_arena, columns_arena;
 };
 
 void delta_state_init(struct delta_state *s);
 void delta_state_done(struct delta_state *s);
 DEFINE_AUTO_DONE(delta_state, struct delta_state, delta_state_done)
 
-/* Copies what an action says. -EIO for a schema that cannot be read. */
+/* Copies what an action says. -EIO for a schema that cannot be read; a mode of column mapping that
+ * is not known is left to delta_protocol_check. */
 int delta_state_metadata(struct delta_state *s, const struct delta_metadata *metadata,
                          struct err *err);
 int delta_state_protocol(struct delta_state *s, const struct delta_protocol *protocol,
                          struct err *err);
 
-bool delta_columns_equal(const struct delta_columns *a, const struct delta_columns *b);
+/* The same columns, presented and placed in the same way. */
+bool delta_state_same_columns(const struct delta_state *a, const struct delta_state *b);
 
 /* Appends a run's meta. The state must have both. */
 void delta_state_format(const struct delta_state *s, int64_t version, uint64_t fingerprint,

@@ -144,7 +144,8 @@ static int add_file(struct building *b, const struct record *r, bool beside_dir)
                   .raw = r->key,
                   .extra = r->extra,
                   .size = r->head.size,
-                  .mtime_ms = r->head.mtime_ms},
+                  .mtime_ms = r->head.mtime_ms,
+                  .flags = ENTRY_AS_STORED},
         .key = buf_slice(&b->path), /* at least a byte, which the key may not have */
     };
     int rc = buf_check(&b->path, b->err);

@@ -2,7 +2,9 @@
 #include "lake/format/codec.h"
 
 #include <brotli/decode.h>
+#include <brotli/encode.h>
 #include <lz4.h>
+#include <lz4hc.h>
 #include <snappy-c.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -14,7 +16,7 @@
 /* zlib: window of 32 KiB, and the framing (gzip or zlib) is found out. */
 #define ANY_FRAMING (MAX_WBITS + 32)
 
-/* Each gives 0, -EIO (damaged, or another size) or -ENOMEM. */
+/* Decompression. Each gives 0, -EIO (damaged, or another size) or -ENOMEM. */
 
 static int copy(struct slice from, void *to, size_t n)
 {
@@ -161,5 +163,133 @@ int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, stru
     if (rc < 0)
         return err_set(err, EIO, "%zu bytes of %s do not decompress to %zu bytes", from.n,
                        codec_name(codec), n);
+    return 0;
+}
+
+/* Compression. Each gives the bytes that it has written to `to`, whose room is its own bound's, or
+ * 0: out of memory. */
+
+#define GZIP_FRAMING (MAX_WBITS + 16)
+#define GZIP_FRAMING_BYTES 18
+/* Two sizes before a block. */
+#define HADOOP_HEAD_BYTES 8
+
+static size_t compress_snappy(struct slice from, char *to, size_t room)
+{
+    size_t n = room;
+    return snappy_compress(from.p, from.n, to, &n) == SNAPPY_OK ? n : 0;
+}
+
+static size_t compress_gzip(struct slice from, char *to, size_t room, enum codec_effort effort)
+{
+    z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)from.p,
+                  .avail_in = (uInt)from.n,
+                  .next_out = (Bytef *)to,
+                  .avail_out = (uInt)room};
+    if (deflateInit2(&z, effort == CODEC_SMALL ? 9 : 4, Z_DEFLATED, GZIP_FRAMING, 8,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return 0;
+    int rc = deflate(&z, Z_FINISH);
+    size_t n = rc == Z_STREAM_END ? room - z.avail_out : 0;
+    (void)deflateEnd(&z); /* frees; its result says nothing new */
+    return n;
+}
+
+static size_t compress_brotli(struct slice from, char *to, size_t room, enum codec_effort effort)
+{
+    size_t n = room;
+    return BrotliEncoderCompress(effort == CODEC_SMALL ? 9 : 4, BROTLI_DEFAULT_WINDOW,
+                                 BROTLI_MODE_GENERIC, from.n, (const uint8_t *)from.p, &n,
+                                 (uint8_t *)to)
+               ? n
+               : 0;
+}
+
+static size_t compress_lz4(struct slice from, char *to, size_t room, enum codec_effort effort)
+{
+    int n = effort == CODEC_SMALL
+                ? LZ4_compress_HC(from.p, to, (int)from.n, (int)room, LZ4HC_CLEVEL_DEFAULT)
+                : LZ4_compress_default(from.p, to, (int)from.n, (int)room);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static size_t compress_lz4_hadoop(struct slice from, char *to, size_t room,
+                                  enum codec_effort effort)
+{
+    size_t n = compress_lz4(from, to + HADOOP_HEAD_BYTES, room - HADOOP_HEAD_BYTES, effort);
+    uint32_t sizes[2] = {__builtin_bswap32((uint32_t)from.n), __builtin_bswap32((uint32_t)n)};
+    memcpy(to, sizes, sizeof sizes);
+    return n ? n + HADOOP_HEAD_BYTES : 0;
+}
+
+static size_t compress_zstd(struct slice from, char *to, size_t room, enum codec_effort effort)
+{
+    size_t n = ZSTD_compress(to, room, from.p, from.n, effort == CODEC_SMALL ? 12 : 1);
+    return ZSTD_isError(n) ? 0 : n;
+}
+
+/* The most that n bytes may become; 0: a codec that is not written. */
+static size_t bound(unsigned codec, size_t n)
+{
+    switch (codec) {
+    case CODEC_SNAPPY:
+        return snappy_max_compressed_length(n);
+    case CODEC_GZIP:
+        return compressBound((uLong)n) + GZIP_FRAMING_BYTES;
+    case CODEC_BROTLI:
+        return BrotliEncoderMaxCompressedSize(n);
+    case CODEC_LZ4:
+        return (size_t)LZ4_compressBound((int)n) + HADOOP_HEAD_BYTES;
+    case CODEC_ZSTD:
+        return ZSTD_compressBound(n);
+    case CODEC_LZ4_RAW:
+        return (size_t)LZ4_compressBound((int)n);
+    default:
+        return 0;
+    }
+}
+
+static size_t compress_to(unsigned codec, enum codec_effort effort, struct slice from, char *to,
+                          size_t room)
+{
+    switch (codec) {
+    case CODEC_SNAPPY:
+        return compress_snappy(from, to, room);
+    case CODEC_GZIP:
+        return compress_gzip(from, to, room, effort);
+    case CODEC_BROTLI:
+        return compress_brotli(from, to, room, effort);
+    case CODEC_LZ4:
+        return compress_lz4_hadoop(from, to, room, effort);
+    case CODEC_ZSTD:
+        return compress_zstd(from, to, room, effort);
+    case CODEC_LZ4_RAW:
+        return compress_lz4(from, to, room, effort);
+    default:
+        return 0;
+    }
+}
+
+int codec_compress(unsigned codec, enum codec_effort effort, struct slice from, struct buf *out,
+                   struct err *err)
+{
+    if (from.n > PAGE_BYTES_MAX)
+        return err_set(err, EOVERFLOW, "a page of %zu bytes, permitted are %zu", from.n,
+                       PAGE_BYTES_MAX);
+    if (codec == CODEC_UNCOMPRESSED) {
+        buf_add_slice(out, from);
+        return buf_check(out, err);
+    }
+    size_t room = bound(codec, from.n);
+    if (room == 0)
+        return err_set(err, EOPNOTSUPP, "compression codec %u (%s) is not supported", codec,
+                       codec_name(codec));
+    char *to = buf_reserve(out, room);
+    if (!to)
+        return buf_check(out, err);
+    size_t n = compress_to(codec, effort, from.n ? from : SLICE_LIT(""), to, room);
+    if (n == 0)
+        return err_set(err, ENOMEM, "out of memory");
+    out->len += n;
     return 0;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decompression of one block whose size afterwards is known: what Parquet pages are. Pure, bounded
- * by the room that is given.
+ * Compression of one block, and decompression of one whose size afterwards is known: what Parquet
+ * pages are. Pure, bounded by the room that is given.
  */
 #ifndef LAKE_FORMAT_CODEC_H
 #define LAKE_FORMAT_CODEC_H
 
-#include "base/err.h"
-#include "base/slice.h"
+#include "base/buf.h"
 
 /* parquet.thrift: enum CompressionCodec. */
 enum codec {
@@ -27,5 +26,17 @@ enum codec {
  * be passed), -ENOMEM. After a failure the bytes at `to` are unspecified.
  */
 int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, struct err *err);
+
+enum codec_effort {
+    CODEC_QUICK, /* as writers of tables do by default */
+    CODEC_SMALL, /* about ten times as slow, where the codec has a choice */
+};
+
+/*
+ * Appends the block, compressed, to `out`; CODEC_LZ4 in Hadoop's framing. Errors as above, and
+ * -EOVERFLOW or -ENOMEM of the buffer, whose contents are unspecified after a failure.
+ */
+int codec_compress(unsigned codec, enum codec_effort effort, struct slice from, struct buf *out,
+                   struct err *err);
 
 #endif

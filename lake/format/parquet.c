@@ -168,11 +168,6 @@ void parquet_leaf(const struct parquet *p, int handle, struct parquet_leaf *out)
 
 /* Pages */
 
-static unsigned bit_width(unsigned max)
-{
-    return max ? 32 - (unsigned)__builtin_clz(max) : 0;
-}
-
 static int load_dictionary(struct leaf *l, const struct parquet_page *page, struct err *err)
 {
     size_t n = page->values;
@@ -212,9 +207,9 @@ static int load_page(struct leaf *l, struct err *err)
             rc = load_dictionary(l, &page, err);
         } else {
             parquet_hybrid_init(&l->repetition, page.repetition,
-                                bit_width(l->node->max_repetition));
+                                parquet_bit_width(l->node->max_repetition));
             parquet_hybrid_init(&l->definition, page.definition,
-                                bit_width(l->node->max_definition));
+                                parquet_bit_width(l->node->max_definition));
             l->page_left = page.values;
             rc = parquet_values_start(&l->values, page.encoding, page.data, err);
         }

@@ -13,6 +13,12 @@
 
 #include "base/bytes.h"
 
+/* Bits that levels and indices up to `max` take. */
+static inline unsigned parquet_bit_width(unsigned max)
+{
+    return max ? 32 - (unsigned)__builtin_clz(max) : 0;
+}
+
 struct parquet_hybrid {
     struct bytes in;
     unsigned width;      /* bits of a value, at most 32 */

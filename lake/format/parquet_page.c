@@ -15,18 +15,11 @@
 #define HEADER_BYTES (64 * KIB)
 #define HEADER_BYTES_MAX (16 * MIB)
 
-/* parquet.thrift: enum PageType. */
-enum page_type {
-    PAGE_DATA,
-    PAGE_INDEX,
-    PAGE_DICTIONARY,
-    PAGE_DATA_V2,
-};
-
 struct header {
     int32_t type, size, stored_size; /* size: after decompression */
     int32_t values, encoding, definition_encoding, repetition_encoding;
     int32_t definition_bytes, repetition_bytes;
+    int32_t nulls, rows; /* of v2 */
     uint32_t crc;
     bool has_crc, has_body, plain; /* plain: a v2 page whose values are not compressed */
 };
@@ -34,9 +27,14 @@ struct header {
 void parquet_pages_init(struct parquet_pages *p, const struct parquet_source *source,
                         const struct parquet_node *leaf)
 {
-    *p = (struct parquet_pages){.source = source,
-                                .repeats = leaf->max_repetition > 0,
-                                .optional = leaf->max_definition > 0};
+    *p = (struct parquet_pages){.source = source};
+    parquet_pages_leaf(p, leaf);
+}
+
+void parquet_pages_leaf(struct parquet_pages *p, const struct parquet_node *leaf)
+{
+    p->repeats = leaf->max_repetition > 0;
+    p->optional = leaf->max_definition > 0;
 }
 
 void parquet_pages_done(struct parquet_pages *p)
@@ -130,7 +128,7 @@ static void read_v1(struct thrift *t, struct header *h)
             h->encoding = thrift_i32(t, &f);
             break;
         case 3:
-            if (h->type == PAGE_DICTIONARY)
+            if (h->type == PARQUET_PAGE_DICTIONARY)
                 thrift_skip(t, &f);
             else
                 h->definition_encoding = thrift_i32(t, &f);
@@ -152,6 +150,12 @@ static void read_v2(struct thrift *t, struct header *h)
         switch (f.id) {
         case 1:
             h->values = thrift_i32(t, &f);
+            break;
+        case 2:
+            h->nulls = thrift_i32(t, &f);
+            break;
+        case 3:
+            h->rows = thrift_i32(t, &f);
             break;
         case 4:
             h->encoding = thrift_i32(t, &f);
@@ -191,11 +195,11 @@ static void read_header(struct thrift *t, struct header *h)
         } else if (f.id == 4) {
             h->crc = (uint32_t)thrift_i32(t, &f);
             h->has_crc = true;
-        } else if ((f.id == 5 && h->type == PAGE_DATA) ||
-                   (f.id == 7 && h->type == PAGE_DICTIONARY)) {
+        } else if ((f.id == 5 && h->type == PARQUET_PAGE_DATA) ||
+                   (f.id == 7 && h->type == PARQUET_PAGE_DICTIONARY)) {
             if (thrift_struct(t, &f))
                 read_v1(t, h);
-        } else if (f.id == 8 && h->type == PAGE_DATA_V2) {
+        } else if (f.id == 8 && h->type == PARQUET_PAGE_DATA_V2) {
             if (thrift_struct(t, &f))
                 read_v2(t, h);
         } else {
@@ -206,11 +210,12 @@ static void read_header(struct thrift *t, struct header *h)
 
 static int check_header(const struct parquet_pages *p, const struct header *h, struct err *err)
 {
-    if (h->type == PAGE_INDEX && h->stored_size >= 0)
+    if (h->type == PARQUET_PAGE_INDEX && h->stored_size >= 0)
         return 0;
     if (h->type < 0)
         return err_set(err, EIO, "damaged page header: a page of type %d", h->type);
-    if (h->type != PAGE_DATA && h->type != PAGE_DICTIONARY && h->type != PAGE_DATA_V2)
+    if (h->type != PARQUET_PAGE_DATA && h->type != PARQUET_PAGE_DICTIONARY &&
+        h->type != PARQUET_PAGE_DATA_V2)
         return err_set(err, EOPNOTSUPP, "pages of type %d are not supported", h->type);
     if (!h->has_body || h->size < 0 || h->stored_size < 0 || h->values < 0 || h->encoding < 0 ||
         h->definition_bytes < 0 || h->repetition_bytes < 0 ||
@@ -219,20 +224,16 @@ static int check_header(const struct parquet_pages *p, const struct header *h, s
     if ((size_t)h->size > PAGE_BYTES_MAX || (size_t)h->stored_size > PAGE_BYTES_MAX)
         return err_set(err, EOVERFLOW, "a page of %d bytes (%d as stored), permitted are %zu",
                        h->size, h->stored_size, PAGE_BYTES_MAX);
-    if (h->type == PAGE_DICTIONARY && !p->first)
+    if (h->type == PARQUET_PAGE_DICTIONARY && !p->first)
         return err_set(err, EIO, "a dictionary page after other pages");
-    if (h->type != PAGE_DICTIONARY && (uint64_t)h->values > p->cells_left)
+    if (h->type != PARQUET_PAGE_DICTIONARY && (uint64_t)h->values > p->cells_left)
         return err_set(err, EIO, "%d values in a page, of the chunk's only %ju are left", h->values,
                        (uintmax_t)p->cells_left);
-    if ((p->repeats && h->repetition_encoding != PARQUET_RLE) ||
-        (p->optional && h->definition_encoding != PARQUET_RLE))
-        return err_set(err, EOPNOTSUPP, "level encodings %d and %d are not supported",
-                       h->repetition_encoding, h->definition_encoding);
     return 0;
 }
 
 /* Reads the header at the window's start and the bytes of its page behind it. */
-static int next_header(struct parquet_pages *p, struct header *h, struct slice *body,
+static int next_header(struct parquet_pages *p, struct header *h, struct parquet_page *page,
                        struct err *err)
 {
     struct thrift t = {.in = {.bad = true}};
@@ -251,15 +252,15 @@ static int next_header(struct parquet_pages *p, struct header *h, struct slice *
     int rc = check_header(p, h, err);
     if (rc < 0)
         return rc;
-    p->start = (size_t)(t.in.p - p->window.at);
-    size_t n = (size_t)h->stored_size;
-    if (n > unused(p) && n - unused(p) > p->end - p->at)
+    size_t head = (size_t)(t.in.p - p->window.at) - p->start, n = (size_t)h->stored_size;
+    if (head + n > unused(p) && head + n - unused(p) > p->end - p->at)
         return err_set(err, EIO, "a page of %zu bytes, the chunk ends before", n);
-    rc = fill(p, n, err);
+    rc = fill(p, head + n, err);
     if (rc < 0)
         return rc;
-    *body = slice_make(p->window.at + p->start, n);
-    p->start += n;
+    page->header = slice_make(p->window.at + p->start, head);
+    page->body = slice_make(p->window.at + p->start + head, n);
+    p->start += head + n;
     return 0;
 }
 
@@ -282,10 +283,10 @@ static int unpack(uint32_t codec, struct slice from, struct parquet_room *room, 
     return rc;
 }
 
-static int read_dictionary(struct parquet_pages *p, const struct header *h, struct slice body,
-                           struct parquet_page *page, struct err *err)
+static int unpack_dictionary(struct parquet_pages *p, struct parquet_page *page, struct err *err)
 {
-    int rc = unpack(p->codec, body, &p->dictionary, (size_t)h->size, &page->data, err);
+    struct slice body = page->body;
+    int rc = unpack(p->codec, body, &p->dictionary, page->size, &page->data, err);
     if (rc < 0 || page->data.p != body.p)
         return rc;
     /* It outlives the window. */
@@ -297,11 +298,14 @@ static int read_dictionary(struct parquet_pages *p, const struct header *h, stru
     return 0;
 }
 
-static int read_data_v1(struct parquet_pages *p, const struct header *h, struct slice body,
-                        struct parquet_page *page, struct err *err)
+static int unpack_v1(struct parquet_pages *p, struct parquet_page *page, struct err *err)
 {
+    if ((p->repeats && page->level_encodings[0] != PARQUET_RLE) ||
+        (p->optional && page->level_encodings[1] != PARQUET_RLE))
+        return err_set(err, EOPNOTSUPP, "level encodings %u and %u are not supported",
+                       page->level_encodings[0], page->level_encodings[1]);
     struct slice all = SLICE_NONE;
-    int rc = unpack(p->codec, body, &p->page, (size_t)h->size, &all, err);
+    int rc = unpack(p->codec, page->body, &p->page, page->size, &all, err);
     if (rc < 0)
         return rc;
     struct bytes in = bytes_make(all.p, all.n);
@@ -316,47 +320,76 @@ static int read_data_v1(struct parquet_pages *p, const struct header *h, struct 
     return 0;
 }
 
-static int read_data_v2(struct parquet_pages *p, const struct header *h, struct slice body,
-                        struct parquet_page *page, struct err *err)
+static int unpack_v2(struct parquet_pages *p, struct parquet_page *page, struct err *err)
+{
+    size_t levels = page->repetition.n + page->definition.n;
+    return unpack(page->plain ? CODEC_UNCOMPRESSED : p->codec, slice_from(page->body, levels),
+                  &p->page, page->size - levels, &page->data, err);
+}
+
+/* The levels of v2 stand before what is compressed. */
+static int find_levels(const struct header *h, struct parquet_page *page, struct err *err)
 {
     size_t repetition = (size_t)h->repetition_bytes, definition = (size_t)h->definition_bytes;
-    if (repetition + definition > body.n)
-        return err_set(err, EIO, "the levels are longer than the page's %zu bytes", body.n);
-    page->repetition = slice_make(body.p, repetition);
-    page->definition = slice_make(body.p + repetition, definition);
-    return unpack(h->plain ? CODEC_UNCOMPRESSED : p->codec,
-                  slice_from(body, repetition + definition), &p->page,
-                  (size_t)h->size - repetition - definition, &page->data, err);
+    if (repetition + definition > page->body.n)
+        return err_set(err, EIO, "the levels are longer than the page's %zu bytes", page->body.n);
+    page->repetition = slice_make(page->body.p, repetition);
+    page->definition = slice_make(page->body.p + repetition, definition);
+    return 0;
 }
 
 static int read_page(struct parquet_pages *p, struct parquet_page *page, struct err *err)
 {
     struct header h;
-    struct slice body = SLICE_NONE;
+    *page = (struct parquet_page){.dictionary = false};
     do {
-        int rc = next_header(p, &h, &body, err);
+        int rc = next_header(p, &h, page, err);
         if (rc < 0)
             return rc;
-    } while (h.type == PAGE_INDEX);
+    } while (h.type == PARQUET_PAGE_INDEX);
+    struct slice body = page->body;
     uint32_t crc = h.has_crc ? (uint32_t)crc32(0, (const Bytef *)body.p, (uInt)body.n) : 0;
     if (crc != h.crc)
         return err_set(err, EIO, "checksum %08x, its bytes have %08x", h.crc, crc);
-    *page = (struct parquet_page){.dictionary = h.type == PAGE_DICTIONARY,
-                                  .values = (uint32_t)h.values,
-                                  .encoding = (uint32_t)h.encoding};
+    page->dictionary = h.type == PARQUET_PAGE_DICTIONARY;
+    page->v2 = h.type == PARQUET_PAGE_DATA_V2;
+    page->plain = h.plain;
+    page->has_crc = h.has_crc;
+    page->values = (uint32_t)h.values;
+    page->encoding = (uint32_t)h.encoding;
+    page->nulls = (uint32_t)h.nulls;
+    page->rows = (uint32_t)h.rows;
+    page->level_encodings[0] = (uint32_t)h.repetition_encoding;
+    page->level_encodings[1] = (uint32_t)h.definition_encoding;
+    page->size = (uint32_t)h.size;
     p->first = false;
-    if (h.type == PAGE_DICTIONARY)
-        return read_dictionary(p, &h, body, page, err);
-    p->cells_left -= page->values;
-    return h.type == PAGE_DATA ? read_data_v1(p, &h, body, page, err)
-                               : read_data_v2(p, &h, body, page, err);
+    if (!page->dictionary)
+        p->cells_left -= page->values;
+    return page->v2 ? find_levels(&h, page, err) : 0;
+}
+
+int parquet_pages_next_stored(struct parquet_pages *p, struct parquet_page *page, struct err *err)
+{
+    if (p->cells_left == 0)
+        return 0;
+    p->page_at = p->at - unused(p);
+    int rc = read_page(p, page, err);
+    return rc < 0 ? err_wrap(err, "page at byte %ju", (uintmax_t)p->page_at) : 1;
+}
+
+int parquet_pages_unpack(struct parquet_pages *p, struct parquet_page *page, struct err *err)
+{
+    int rc = page->dictionary ? unpack_dictionary(p, page, err)
+             : page->v2       ? unpack_v2(p, page, err)
+                              : unpack_v1(p, page, err);
+    return rc < 0 ? err_wrap(err, "page at byte %ju", (uintmax_t)p->page_at) : 0;
 }
 
 int parquet_pages_next(struct parquet_pages *p, struct parquet_page *page, struct err *err)
 {
-    if (p->cells_left == 0)
-        return 0;
-    uint64_t at = p->at - unused(p);
-    int rc = read_page(p, page, err);
-    return rc < 0 ? err_wrap(err, "page at byte %ju", (uintmax_t)at) : 1;
+    int rc = parquet_pages_next_stored(p, page, err);
+    if (rc <= 0)
+        return rc;
+    rc = parquet_pages_unpack(p, page, err);
+    return rc < 0 ? rc : 1;
 }

@@ -10,7 +10,7 @@
 /* What a batch of DELTA_BYTE_ARRAY should take: values that share long prefixes grow as it goes. */
 #define BATCH_BYTES (4 * MIB)
 
-static uint32_t fixed_length(enum parquet_type type, uint32_t type_length)
+uint32_t parquet_type_bytes(enum parquet_type type, uint32_t type_length)
 {
     switch (type) {
     case PARQUET_INT32:
@@ -32,7 +32,7 @@ static uint32_t fixed_length(enum parquet_type type, uint32_t type_length)
 
 void parquet_values_init(struct parquet_values *v, enum parquet_type type, uint32_t type_length)
 {
-    *v = (struct parquet_values){.type = type, .length = fixed_length(type, type_length)};
+    *v = (struct parquet_values){.type = type, .length = parquet_type_bytes(type, type_length)};
     arena_init(&v->batch, PARQUET_ROW_BYTES_MAX);
     buf_init(&v->last, PARQUET_ROW_BYTES_MAX);
 }
@@ -85,7 +85,7 @@ enum parquet_lifetime parquet_values_lifetime(const struct parquet_values *v)
 
 /* Starting a page */
 
-static bool permitted(unsigned encoding, enum parquet_type type)
+bool parquet_encoding_fits(unsigned encoding, enum parquet_type type)
 {
     switch (encoding) {
     case PARQUET_PLAIN:
@@ -138,7 +138,7 @@ static bool start_strings(struct parquet_values *v, struct slice s)
 int parquet_values_start(struct parquet_values *v, unsigned encoding, struct slice data,
                          struct err *err)
 {
-    if (!permitted(encoding, v->type))
+    if (!parquet_encoding_fits(encoding, v->type))
         return err_set(err, EOPNOTSUPP, "encoding %u of values of type %u is not supported",
                        encoding, v->type);
     v->encoding = encoding;

@@ -28,6 +28,11 @@ enum parquet_encoding {
     PARQUET_BYTE_STREAM_SPLIT = 9,
 };
 
+/* Bytes of a value of fixed size; 0: BYTE_ARRAY, BOOLEAN. type_length: of FIXED_LEN_BYTE_ARRAY. */
+uint32_t parquet_type_bytes(enum parquet_type type, uint32_t type_length);
+/* Whether values of that type are read (and written) in an encoding; any number may be passed. */
+bool parquet_encoding_fits(unsigned encoding, enum parquet_type type);
+
 /* The most values of one parquet_values_get. */
 #define PARQUET_BATCH 1024
 

@@ -116,6 +116,13 @@ void thrift_skip(struct thrift *t, const struct thrift_field *f)
     skip_value(t, f->type, 0);
 }
 
+struct slice thrift_raw(struct thrift *t, const struct thrift_field *f)
+{
+    const uint8_t *start = t->in.p;
+    thrift_skip(t, f);
+    return t->in.bad ? SLICE_NONE : slice_make(start, (size_t)(t->in.p - start));
+}
+
 bool thrift_bool(struct thrift *t, const struct thrift_field *f)
 {
     if (f->type != THRIFT_TRUE && f->type != THRIFT_FALSE)

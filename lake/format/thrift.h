@@ -67,6 +67,10 @@ bool thrift_next(struct thrift *t, struct thrift_field *f);
 /* Passes over the field's value, whatever it is. */
 void thrift_skip(struct thrift *t, const struct thrift_field *f);
 
+/* The bytes of the field's value (of a boolean: none), which thrift_put_raw puts elsewhere. Empty
+ * after an error. */
+struct slice thrift_raw(struct thrift *t, const struct thrift_field *f);
+
 /* The field's value. Zero, false or empty after an error. */
 bool thrift_bool(struct thrift *t, const struct thrift_field *f);
 int64_t thrift_int(struct thrift *t, const struct thrift_field *f); /* I8 to I64 */

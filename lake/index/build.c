@@ -13,11 +13,14 @@
 #include "lake/index/file_record.h"
 #include "lake/index/resolve.h"
 
+/* What an action may say of its file; the rest is found here. */
+#define ENTRY_GIVEN (ENTRY_BUILT | ENTRY_AS_STORED | ENTRY_DELETES)
 /* Beside ENTRY_* in an action's flags. */
 #define ACTION_RAW_IS_PATH (1U << 8)
 #define ACTION_KEY_IS_PATH (1U << 9)
 #define ACTION_KEY_IS_RAW (1U << 10)
 #define ACTION_REMOVED (1U << 11)
+#define ACTION_EVIDENCE (1U << 12)
 
 /* An action as a record; key, path, raw (those that no flag spares) and extra follow. */
 struct action_head {
@@ -36,6 +39,8 @@ struct action {
 struct index_build {
     int dirfd;
     struct sorter *actions;
+    index_judge *judge; /* NULL: nobody */
+    void *judge_arg;
     struct buf record, order, last_key;
 };
 
@@ -78,6 +83,14 @@ static int compare_actions(struct slice a, struct slice b)
     return slice_cmp(a, b);
 }
 
+/* The hash decides but for one pair in millions. */
+static bool action_bytes(struct slice record, size_t at, uint64_t *out)
+{
+    if (at == 0)
+        memcpy(out, record.p, sizeof *out);
+    return at == 0;
+}
+
 struct index_build *index_build_new(int dirfd, struct err *err)
 {
     struct index_build *b = calloc(1, sizeof *b);
@@ -94,6 +107,7 @@ struct index_build *index_build_new(int dirfd, struct err *err)
         index_build_free(b);
         return NULL;
     }
+    sorter_by_bytes(b->actions, action_bytes);
     return b;
 }
 
@@ -127,9 +141,9 @@ int index_build_add(struct index_build *b, const struct index_action *action, st
         .size = e->size,
         .mtime_ms = e->mtime_ms,
         .version = e->version,
-        .flags = (e->flags & ENTRY_BUILT) | (raw_is_path ? ACTION_RAW_IS_PATH : 0) |
+        .flags = (e->flags & ENTRY_GIVEN) | (raw_is_path ? ACTION_RAW_IS_PATH : 0) |
                  (key_is_path ? ACTION_KEY_IS_PATH : 0) | (key_is_raw ? ACTION_KEY_IS_RAW : 0) |
-                 (live ? 0 : ACTION_REMOVED),
+                 (live ? 0 : ACTION_REMOVED) | (action->evidence ? ACTION_EVIDENCE : 0),
         .key_bytes = key_is_path || key_is_raw ? 0 : (uint32_t)key.n,
         .path_bytes = (uint32_t)e->path.n,
         .raw_bytes = raw_is_path ? 0 : (uint32_t)e->raw.n,
@@ -143,6 +157,12 @@ int index_build_add(struct index_build *b, const struct index_action *action, st
     buf_add_slice(&b->record, e->extra);
     int rc = buf_check(&b->record, err);
     return rc < 0 ? rc : sorter_add(b->actions, buf_slice(&b->record), err);
+}
+
+void index_build_judge(struct index_build *b, index_judge *judge, void *arg)
+{
+    b->judge = judge;
+    b->judge_arg = arg;
 }
 
 static int check_path(struct slice path, struct err *err)
@@ -176,7 +196,7 @@ static int add_live(struct index_build *b, const struct action *a, struct sorter
                  .mtime_ms = a->head.mtime_ms,
                  .version = a->head.version,
                  .check = (uint32_t)hash64(RUN_CHECK_SEED, a->key),
-                 .flags = (a->head.flags & ENTRY_BUILT) | (raw_is_path ? FILE_RAW_IS_PATH : 0)},
+                 .flags = (a->head.flags & ENTRY_GIVEN) | (raw_is_path ? FILE_RAW_IS_PATH : 0)},
         .order = buf_slice(&b->order),
         .raw = raw_is_path ? SLICE_NONE : a->raw,
         .extra = a->extra,
@@ -189,26 +209,77 @@ static int add_live(struct index_build *b, const struct action *a, struct sorter
     return rc < 0 ? rc : sorter_add(files, buf_slice(&b->record), err);
 }
 
+/* What was seen of one key so far. */
+struct seen {
+    bool decided;  /* its newest action was met */
+    bool evidence; /* likewise of evidence */
+    bool known;    /* which says since when it is there */
+    int64_t version;
+    uint32_t flags;
+};
+
+/* The judge has the last word on a file. */
+static void judge(const struct index_build *b, struct action *a)
+{
+    struct entry e = {.path = a->path,
+                      .raw = a->raw,
+                      .extra = a->extra,
+                      .size = a->head.size,
+                      .mtime_ms = a->head.mtime_ms,
+                      .version = a->head.version,
+                      .flags = a->head.flags & ENTRY_GIVEN};
+    if (b->judge)
+        b->judge(b->judge_arg, &e);
+    a->head.mtime_ms = e.mtime_ms;
+    a->head.flags = (a->head.flags & ~ENTRY_GIVEN) | (e.flags & ENTRY_GIVEN);
+}
+
+/* One action, the newest of its key first. */
+static int take_action(struct index_build *b, struct action *a, struct seen *seen,
+                       struct sorter *files, struct patch *patch, struct err *err)
+{
+    bool removed = a->head.flags & ACTION_REMOVED;
+    if (a->head.flags & ACTION_EVIDENCE) {
+        if (!seen->evidence) {
+            seen->known = !removed;
+            seen->version = a->head.version;
+            seen->flags = a->head.flags & ENTRY_GIVEN;
+        }
+        seen->evidence = true;
+        return 0;
+    }
+    seen->decided = true;
+    int rc = patch ? patch_take_out(patch, a->key, err) : 0;
+    if (rc < 0 || removed)
+        return rc;
+    if (seen->known) {
+        a->head.version = seen->version;
+        a->head.flags |= seen->flags;
+    }
+    judge(b, a);
+    return add_live(b, a, files, err);
+}
+
 /* The newest action of each key: live ones go to `files`, and what the base had of it is gone. */
 static int reconcile(struct index_build *b, struct sorter *files, struct patch *patch,
                      struct err *err)
 {
     struct slice record;
+    struct seen seen = {.decided = false};
     bool any = false;
     int rc = sorter_finish(b->actions, err);
     while (rc == 0 && (rc = sorter_next(b->actions, &record, err)) == 1) {
         struct action a = parse(record);
         rc = 0;
-        if (any && slice_eq(a.key, buf_slice(&b->last_key)))
-            continue;
-        any = true;
-        buf_reset(&b->last_key);
-        buf_add_slice(&b->last_key, a.key);
-        rc = buf_check(&b->last_key, err);
-        if (rc == 0 && patch)
-            rc = patch_take_out(patch, a.key, err);
-        if (rc == 0 && !(a.head.flags & ACTION_REMOVED))
-            rc = add_live(b, &a, files, err);
+        if (!any || !slice_eq(a.key, buf_slice(&b->last_key))) {
+            any = true;
+            seen = (struct seen){.decided = false};
+            buf_reset(&b->last_key);
+            buf_add_slice(&b->last_key, a.key);
+            rc = buf_check(&b->last_key, err);
+        }
+        if (rc == 0 && !seen.decided)
+            rc = take_action(b, &a, &seen, files, patch, err);
     }
     sorter_free(STEAL(b->actions)); /* its memory and its file */
     return rc < 0 ? rc : sorter_finish(files, err);
@@ -235,6 +306,7 @@ static int build(struct index_build *b, struct patch *patch, const char *name, s
     struct sorter *files = sorter_new(b->dirfd, SORT_BYTES_MAX, file_record_compare, err);
     if (!files)
         return -ENOMEM;
+    sorter_by_bytes(files, file_record_bytes);
     int rc = reconcile(b, files, patch, err);
     if (rc == 0 && patch)
         rc = patch_count(patch, err);

@@ -29,12 +29,24 @@ struct index_action {
     struct slice key;   /* what the format reconciles by, at least 1 byte */
     uint64_t seq;       /* of two actions with one key, the one with the greater seq counts */
     bool removed;
+    /*
+     * Tells only since when a file is there that another action puts there: where the newest
+     * evidence of its key is no removal, the file gets its version and flags. Its seq is above that
+     * of what it tells of; entry's other members do not count.
+     */
+    bool evidence;
 };
+
+/* Looks at a file that is left, before it is written: may change flags and mtime_ms. */
+typedef void index_judge(void *arg, struct entry *entry);
 
 /* dirfd: where runs and temporary files go; borrowed while it lives. */
 struct index_build *index_build_new(int dirfd, struct err *err);
 void index_build_free(struct index_build *b);
 DEFINE_AUTO(index_build, struct index_build *, index_build_free)
+
+/* For the builds that follow; the entry's texts are borrowed for the call. */
+void index_build_judge(struct index_build *b, index_judge *judge, void *arg);
 
 /* Copies the action. */
 int index_build_add(struct index_build *b, const struct index_action *action, struct err *err);

@@ -66,7 +66,9 @@ void entry_coder_encode(const struct entry_coder *c, const struct entry *e,
     buf_add_char(to, (char)((dir_index ? RUN_TAG_DIR : 0) | (raw_differs ? RUN_TAG_RAW : 0) |
                             (e->extra.n ? RUN_TAG_EXTRA : 0) |
                             (e->flags & ENTRY_BUILT ? RUN_TAG_BUILT : 0) |
-                            (e->flags & ENTRY_RENAMED ? RUN_TAG_RENAMED : 0)));
+                            (e->flags & ENTRY_RENAMED ? RUN_TAG_RENAMED : 0) |
+                            (e->flags & ENTRY_AS_STORED ? RUN_TAG_AS_STORED : 0) |
+                            (e->flags & ENTRY_DELETES ? RUN_TAG_DELETES : 0)));
     put_coded(to, e->path, shared, common_tail(before, e->path, room));
     if (dir_index)
         buf_add_varint(to, *dir_index);

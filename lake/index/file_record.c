@@ -44,6 +44,19 @@ int file_record_compare(struct slice a, struct slice b)
     return c ? c : slice_cmp(a, b);
 }
 
+bool file_record_bytes(struct slice record, size_t at, uint64_t *out)
+{
+    uint32_t n;
+    memcpy(&n, record.p + offsetof(struct file_head, order_bytes), sizeof n);
+    if (at >= n)
+        return false;
+    const char *p = record.p + sizeof(struct file_head) + at;
+    uint64_t bytes = 0;
+    memcpy(&bytes, p, n - at < sizeof bytes ? n - at : sizeof bytes);
+    *out = __builtin_bswap64(bytes);
+    return true;
+}
+
 void file_order_of_path(struct buf *out, struct slice path)
 {
     buf_reset(out);

@@ -41,6 +41,9 @@ void file_record_format(struct buf *out, const struct file_record *f);
 /* By order key, then files before aliases, kept before built, raw, and the rest. */
 int file_record_compare(struct slice a, struct slice b);
 
+/* The bytes of the order key, for sorter_by_bytes. */
+bool file_record_bytes(struct slice record, size_t at, uint64_t *out);
+
 /* Both replace `out`. */
 void file_order_of_path(struct buf *out, struct slice path);
 void file_path_of_order(struct buf *out, struct slice order);

@@ -83,7 +83,7 @@ static int write_file(struct resolver *r, struct slice record, struct err *err)
                       .size = f.head.size,
                       .mtime_ms = f.head.mtime_ms,
                       .version = f.head.version,
-                      .flags = flags & (ENTRY_BUILT | ENTRY_RENAMED)};
+                      .flags = flags & ENTRY_ALL};
     int rc = buf_check(&r->last, err);
     if (rc == 0)
         rc = buf_check(&r->path, err);
@@ -102,6 +102,7 @@ static int emit(struct resolver *r, const struct file_record *f, struct err *err
         r->again = sorter_new(r->dirfd, SORT_BYTES_MAX, file_record_compare, err);
         if (!r->again)
             return -ENOMEM;
+        sorter_by_bytes(r->again, file_record_bytes);
     }
     return r->again ? sorter_add(r->again, buf_slice(&r->record), err)
                     : write_file(r, buf_slice(&r->record), err);
@@ -218,6 +219,8 @@ static int take(struct resolver *r, struct slice record, struct err *err)
                                "two files of one path, with %llu and %llu bytes: %.*s",
                                (unsigned long long)p.head.size, (unsigned long long)f.head.size,
                                SLICE_FMT(buf_slice(&r->path)));
+            if (!slice_eq(p.extra, f.extra))
+                return refused(r, "two files of one path that differ in what is deleted", err);
             return add_alias(r, &f, err);
         }
     }

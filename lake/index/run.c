@@ -207,6 +207,11 @@ uint64_t run_bytes(const struct run *r)
     return r->head.bytes;
 }
 
+bool run_shares_keys(const struct run *r)
+{
+    return r->head.sections[RUN_KEYS].bytes / sizeof(struct run_key) != r->head.files;
+}
+
 uint32_t run_dirs(const struct run *r)
 {
     return r->head.dirs;

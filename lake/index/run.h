@@ -42,6 +42,8 @@ const char *run_name(const struct run *r);
 struct slice run_meta(const struct run *r);
 uint32_t run_files(const struct run *r);
 uint64_t run_bytes(const struct run *r); /* sum of the files' sizes */
+/* Some file has several keys: the table names it more than once. */
+bool run_shares_keys(const struct run *r);
 uint32_t run_dirs(const struct run *r);
 /* Of the files and their order: a base that is made again of the same entries has the same. */
 uint64_t run_identity(const struct run *r);

@@ -207,7 +207,9 @@ static int decode(struct run_cursor *c, struct entry *out, struct err *err)
                           .mtime_ms = c->mtime_ms,
                           .version = c->version,
                           .flags = (r.tag & RUN_TAG_BUILT ? ENTRY_BUILT : 0) |
-                                   (r.tag & RUN_TAG_RENAMED ? ENTRY_RENAMED : 0)};
+                                   (r.tag & RUN_TAG_RENAMED ? ENTRY_RENAMED : 0) |
+                                   (r.tag & RUN_TAG_AS_STORED ? ENTRY_AS_STORED : 0) |
+                                   (r.tag & RUN_TAG_DELETES ? ENTRY_DELETES : 0)};
     return 0;
 }
 

@@ -39,7 +39,7 @@
 #include <stdint.h>
 
 #define RUN_MAGIC "tarn run"
-#define RUN_FORMAT 2U
+#define RUN_FORMAT 3U
 #define RUN_PAGE_BYTES ((size_t)4096)
 /* Fewer are found quicker, and each block has one path in full. */
 #define RUN_BLOCK_FILES 32U
@@ -133,6 +133,8 @@ _Static_assert(sizeof(struct run_pair) == 8, "run_pair has no holes");
 #define RUN_TAG_EXTRA 4U
 #define RUN_TAG_BUILT 8U
 #define RUN_TAG_RENAMED 16U
-#define RUN_TAG_ALL 31U
+#define RUN_TAG_AS_STORED 32U
+#define RUN_TAG_DELETES 64U
+#define RUN_TAG_ALL 127U
 
 #endif

@@ -74,6 +74,23 @@ static int compare_keys(struct slice a, struct slice b)
     return (x.ordinal > y.ordinal) - (x.ordinal < y.ordinal);
 }
 
+/* For sorter_by_bytes: the depth with the index, and the hash. */
+static bool dir_bytes(struct slice record, size_t at, uint64_t *out)
+{
+    struct closed_dir d;
+    memcpy(&d, record.p, sizeof d);
+    if (at == 0)
+        *out = (uint64_t)d.depth << 32 | d.index;
+    return at == 0;
+}
+
+static bool key_bytes(struct slice record, size_t at, uint64_t *out)
+{
+    if (at == 0)
+        memcpy(out, record.p, sizeof *out);
+    return at == 0;
+}
+
 static int out_of_memory(struct err *err)
 {
     return err_set(err, ENOMEM, "index: out of memory");
@@ -134,6 +151,8 @@ struct run_writer *run_writer_new(int dirfd, const char *name, struct err *err)
     w->keys = w->dirs ? sorter_new(dirfd, TABLE_SORT_BYTES, compare_keys, err) : NULL;
     if (!w->keys)
         return NULL;
+    sorter_by_bytes(w->dirs, dir_bytes);
+    sorter_by_bytes(w->keys, key_bytes);
     /* Two writers of one run (two mounts of one table) must not meet in one file. */
     static _Atomic unsigned count;
     int n = snprintf(w->aside, sizeof w->aside, "%s.%d-%u.tmp", name, (int)getpid(), count++);

@@ -7,9 +7,14 @@
 #include "base/limits.h"
 #include "base/vec.h"
 
-/* In memory: records (le32 length, bytes) grow from the bottom, their offsets from the top. */
+/* In memory: records (le32 length, bytes) grow from the bottom, their slots from the top. */
 #define LENGTH_BYTES sizeof(uint32_t)
-#define SLOT_BYTES sizeof(uint32_t)
+#define SLOT_BYTES sizeof(struct slot)
+
+/* Slots whose records are fetched into the CPU's cache before they are looked at. */
+#define AHEAD 12
+/* So few are sorted by insertion. */
+#define FEW 12
 
 /* Parts of one merge; with the least window each they still fit in a sort's memory. */
 #define PARTS_MAX ((size_t)8 << 10)
@@ -25,11 +30,20 @@ struct part {
     struct slice record; /* the next one, in the window */
 };
 
+/* A record in memory, and the bytes of its order that decide now (zeros without sorter_by_bytes).
+ */
+struct slot {
+    uint64_t bytes;
+    uint32_t offset, zero;
+};
+_Static_assert(sizeof(struct slot) == 16, "slot has no holes");
+
 struct sorter {
     int dirfd;
     int fd; /* the temporary file, -1: none yet */
     size_t memory_bytes;
     int (*compare)(struct slice a, struct slice b);
+    bool (*bytes)(struct slice record, size_t at, uint64_t *out); /* NULL: none are told */
     char *memory; /* NULL once everything is in the file */
     size_t used;  /* bytes of records */
     uint32_t n;   /* records in memory */
@@ -63,6 +77,12 @@ struct sorter *sorter_new(int dirfd, size_t memory_bytes,
     return s;
 }
 
+void sorter_by_bytes(struct sorter *s, bool (*bytes)(struct slice record, size_t at, uint64_t *out))
+{
+    assert(s->n == 0 && s->parts.n == 0);
+    s->bytes = bytes;
+}
+
 void sorter_free(struct sorter *s)
 {
     if (!s)
@@ -77,9 +97,9 @@ void sorter_free(struct sorter *s)
     free(s);
 }
 
-static uint32_t *slots(const struct sorter *s)
+static struct slot *slots(const struct sorter *s)
 {
-    return (uint32_t *)(void *)(s->memory + s->memory_bytes) - s->n;
+    return (struct slot *)(void *)(s->memory + s->memory_bytes) - s->n;
 }
 
 static struct slice record_at(const struct sorter *s, uint32_t offset)
@@ -89,19 +109,103 @@ static struct slice record_at(const struct sorter *s, uint32_t offset)
     return slice_make(s->memory + offset + LENGTH_BYTES, n);
 }
 
+/* Records lie in the order they came, so each that is looked at in another one is far away. */
+static void fetch(const struct sorter *s, const struct slot *slot)
+{
+    __builtin_prefetch(s->memory + slot->offset);
+    __builtin_prefetch(s->memory + slot->offset + 64); /* nothing where that is not there */
+}
+
 static int compare_slots(const void *a, const void *b, void *arg)
 {
     const struct sorter *s = arg;
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
-    int c = s->compare(record_at(s, x), record_at(s, y));
-    return c ? c : (x > y) - (x < y);
+    const struct slot *x = a, *y = b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? -1 : 1;
+    int c = s->compare(record_at(s, x->offset), record_at(s, y->offset));
+    return c ? c : (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static void insert(const struct sorter *s, struct slot *at, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct slot one = at[i];
+        size_t to = i;
+        for (; to > 0 && compare_slots(&one, &at[to - 1], (void *)(uintptr_t)s) < 0; to--)
+            at[to] = at[to - 1];
+        at[to] = one;
+    }
+}
+
+static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
+{
+    if (a > b) {
+        uint64_t t = a;
+        a = b;
+        b = t;
+    }
+    return c < a ? a : c > b ? b : c;
+}
+
+/* Slots of equal bytes get their next ones; false where no record has more. */
+static bool next_bytes(const struct sorter *s, struct slot *at, size_t n, size_t from)
+{
+    bool more = false;
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            fetch(s, &at[i + AHEAD]);
+        at[i].bytes = 0;
+        more |= s->bytes(record_at(s, at[i].offset), from, &at[i].bytes);
+    }
+    return more;
+}
+
+/*
+ * Quicksort by eight bytes of the order at a time: what has smaller ones, what has equal ones,
+ * which is sorted by the bytes that follow, and what has greater ones. `budget` bounds the depth:
+ * input that is made to be split badly is left to a sort that cannot be.
+ */
+static void sort_slots(const struct sorter *s, struct slot *at, size_t n, size_t from,
+                       unsigned budget)
+{
+    while (n > FEW) {
+        if (budget == 0) {
+            qsort_r(at, n, sizeof *at, compare_slots, (void *)(uintptr_t)s);
+            return;
+        }
+        uint64_t pivot = median(at[0].bytes, at[n / 2].bytes, at[n - 1].bytes);
+        size_t less = 0, same = 0, greater = n; /* at[less..same) are equal, from greater on more */
+        while (same < greater) {
+            struct slot one = at[same];
+            if (one.bytes < pivot) {
+                at[same++] = at[less];
+                at[less++] = one;
+            } else if (one.bytes > pivot) {
+                at[same] = at[--greater];
+                at[greater] = one;
+            } else {
+                same++;
+            }
+        }
+        sort_slots(s, at, less, from, budget - 1);
+        sort_slots(s, at + greater, n - greater, from, budget - 1);
+        at += less;
+        n = greater - less;
+        from += sizeof pivot;
+        if (n > 1 && !(s->bytes && next_bytes(s, at, n, from))) {
+            qsort_r(at, n, sizeof *at, compare_slots, (void *)(uintptr_t)s);
+            return;
+        }
+    }
+    insert(s, at, n);
 }
 
 static void sort_memory(struct sorter *s)
 {
-    if (s->n)
-        qsort_r(slots(s), s->n, sizeof(uint32_t), compare_slots, s);
+    unsigned budget = 16;
+    for (uint32_t n = s->n; n; n /= 2)
+        budget += 2;
+    sort_slots(s, slots(s), s->n, 0, budget);
 }
 
 static int flush(struct sorter *s, struct buf *out, struct err *err)
@@ -124,9 +228,11 @@ static int spill(struct sorter *s, struct err *err)
     AUTO(buf) struct buf out = {0};
     buf_init(&out, WRITE_BYTES + s->memory_bytes);
     struct part part = {.at = s->file_bytes};
-    const uint32_t *slot = slots(s);
+    const struct slot *slot = slots(s);
     for (uint32_t i = 0; rc == 0 && i < s->n; i++) {
-        struct slice record = record_at(s, slot[i]);
+        if (i + AHEAD < s->n)
+            fetch(s, &slot[i + AHEAD]);
+        struct slice record = record_at(s, slot[i].offset);
         buf_add(&out, record.p - LENGTH_BYTES, record.n + LENGTH_BYTES);
         rc = buf_check(&out, err);
         if (rc == 0 && out.len >= WRITE_BYTES)
@@ -159,8 +265,11 @@ int sorter_add(struct sorter *s, struct slice record, struct err *err)
     memcpy(s->memory + s->used, &n, sizeof n);
     if (n)
         memcpy(s->memory + s->used + LENGTH_BYTES, record.p, n);
+    struct slot slot = {.offset = (uint32_t)s->used};
+    if (s->bytes)
+        (void)s->bytes(record, 0, &slot.bytes); /* none: zeros */
     s->n++;
-    *slots(s) = (uint32_t)s->used;
+    *slots(s) = slot;
     s->used += LENGTH_BYTES + n;
     return 0;
 }
@@ -280,7 +389,10 @@ int sorter_next(struct sorter *s, struct slice *record, struct err *err)
     if (s->memory) {
         if (s->next == s->n)
             return 0;
-        *record = record_at(s, slots(s)[s->next++]);
+        const struct slot *slot = slots(s) + s->next++;
+        if (s->n - s->next > AHEAD)
+            fetch(s, slot + AHEAD);
+        *record = record_at(s, slot->offset);
         return 1;
     }
     if (s->started && s->heap_n) { /* the one that was given last makes way only now */

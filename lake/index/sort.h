@@ -23,6 +23,14 @@ struct sorter *sorter_new(int dirfd, size_t memory_bytes,
 void sorter_free(struct sorter *s);
 DEFINE_AUTO(sorter, struct sorter *, sorter_free)
 
+/*
+ * Makes the sort several times as fast. `bytes` gives the order's bytes [at, at + 8) of a record,
+ * the first one the most significant, zeros behind their end; false (and nothing) where they end at
+ * or before `at`. What they tell apart must compare so. Before the first record.
+ */
+void sorter_by_bytes(struct sorter *s,
+                     bool (*bytes)(struct slice record, size_t at, uint64_t *out));
+
 /* Copies the record. */
 int sorter_add(struct sorter *s, struct slice record, struct err *err);
 /* No more records. */

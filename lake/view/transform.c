@@ -1,33 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/view/transform.h"
 
-const char *transform_name(enum transform t)
+#include "base/text.h"
+
+#define PART "1/"
+
+int slack_parse(struct slice text, struct slack *out, struct err *err)
 {
-    switch (t) {
-    case TRANSFORM_NONE:
-        break;
-    }
-    return "none";
+    struct slack s = {0, 0};
+    ptrdiff_t plus = slice_find(text, '+');
+    struct slice bytes = slice_make(text.p, plus < 0 ? text.n : (size_t)plus);
+    struct slice part = plus < 0 ? SLICE_NONE : slice_from(text, (size_t)plus + 1);
+    bool ok = text_parse_size(bytes, &s.bytes);
+    if (ok && plus >= 0)
+        ok = slice_starts(part, SLICE_LIT(PART)) &&
+             text_parse_u64(slice_from(part, sizeof PART - 1), OBJECT_BYTES_MAX, &s.part) && s.part;
+    if (!ok)
+        return err_set(err, EINVAL, "%.*s is no slack (such as 64K+1/16 or 1M)", SLICE_FMT(text));
+    *out = s;
+    return 0;
 }
 
-uint64_t transform_size(enum transform t, uint64_t object_bytes)
+uint64_t transform_size(const struct slack *s, uint64_t object_bytes)
 {
-    (void)t;
-    return object_bytes;
-}
-
-int64_t transform_mtime(enum transform t, int64_t object_mtime_ms)
-{
-    (void)t;
-    return object_mtime_ms;
-}
-
-struct transform_piece transform_map(enum transform t, uint64_t object_bytes, uint64_t offset,
-                                     size_t length)
-{
-    (void)t;
-    if (offset >= object_bytes)
-        return (struct transform_piece){object_bytes, 0};
-    uint64_t left = object_bytes - offset;
-    return (struct transform_piece){offset, left < length ? (size_t)left : length};
+    uint64_t room = object_bytes < OBJECT_BYTES_MAX ? OBJECT_BYTES_MAX - object_bytes : 0;
+    uint64_t part = s->part ? object_bytes / s->part : 0;
+    uint64_t slack = s->bytes > OBJECT_BYTES_MAX ? OBJECT_BYTES_MAX : s->bytes;
+    slack += part;
+    return object_bytes + (slack < room ? slack : room);
 }

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transforms: what turns an object into the file that is presented (design.md section 5). There is
- * one so far, the identity; the rule of size and modification time stands here, so that whoever
- * answers stat or read asks this module and never the entry.
+ * The rule of sizes (design.md section 5): a file that metadata does not prove to be presented as
+ * it is stored is shown with room behind its object, so that its size is known before anybody has
+ * read it. What is done to it is decided when it is opened (lake/view/presented_store.h).
+ *
+ *   [object][slack: at first zeros][a footer that ends at the file's end]
  *
  * Pure; any thread.
  */
 #ifndef LAKE_VIEW_TRANSFORM_H
 #define LAKE_VIEW_TRANSFORM_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/slice.h"
 
-enum transform {
-    TRANSFORM_NONE, /* presented as it is stored */
+struct slack {
+    uint64_t bytes; /* whatever the object has */
+    uint64_t part;  /* and one of so many parts of the object; 0: nothing */
 };
 
-/* `user.tarn.transform` */
-const char *transform_name(enum transform t);
+#define SLACK_DEFAULT                                                                              \
+    {                                                                                              \
+        64 * KIB, 16                                                                               \
+    }
 
-/* Size and mtime of the presented file, from its object's as metadata tells them. */
-uint64_t transform_size(enum transform t, uint64_t object_bytes);
-int64_t transform_mtime(enum transform t, int64_t object_mtime_ms);
+/* `64K+1/16`, `1M`, `0+1/8`. -EINVAL says what is understood; out is untouched then. */
+int slack_parse(struct slice text, struct slack *out, struct err *err);
 
-/* A range of the object that stands for the start of a range of the presented file. */
-struct transform_piece {
-    uint64_t offset; /* in the object */
-    size_t length;   /* at most what was asked; 0 at the file's end */
-};
-struct transform_piece transform_map(enum transform t, uint64_t object_bytes, uint64_t offset,
-                                     size_t length);
+/* Size of the presented file; never over OBJECT_BYTES_MAX unless the object is. */
+uint64_t transform_size(const struct slack *s, uint64_t object_bytes);
 
 #endif

@@ -108,6 +108,10 @@ def waves(proxy):
     return count
 
 
+def first_byte(r):
+    return int(r.range.removeprefix('bytes=').split('-')[0])
+
+
 def read_with_pyarrow(path, columns):
     import pyarrow.parquet as pq
     return pq.read_table(path, columns=columns).num_rows
@@ -132,6 +136,10 @@ def test_columns(m, proxy, source, read):
     assert quiet(proxy) < 3 * 6 * len(chosen)
     assert proxy.sent('data') <= 1.10 * (chunks + meta.serialized_size + 8)
     assert waves(proxy) < 8     # footer, first chunk, and what follows it at once
+    last = meta.row_group(meta.num_row_groups - 1).column(meta.num_columns - 1)
+    begin = last.dictionary_page_offset or last.data_page_offset
+    end = begin + last.total_compressed_size - (256 << 10)
+    assert not [r for r in proxy.seen('data') if begin <= first_byte(r) < end], 'only the footer was read there'
 
 
 def small(m, i):
@@ -153,7 +161,7 @@ def test_next_small_files(m, proxy, source):
     assert ahead(proxy, opened) > 300
     quiet(proxy)
     asked = names(proxy)
-    assert len(asked) == len(set(asked)) <= 400 + 256
+    assert len(asked) <= 1.05 * len(set(asked)) and len(set(asked)) <= 400 + 256
 
 
 READ = """import sys, time
@@ -176,7 +184,7 @@ def test_next_small_files_of_several_readers(m, proxy, share):
     assert len(opened) == 800 and ahead(proxy, opened) > 400
     quiet(proxy)
     asked = names(proxy)
-    assert len(asked) == len(set(asked))
+    assert len(asked) <= 1.05 * len(set(asked))     # those that are late are sent twice
 
 
 def test_small_files_at_random_bring_no_others(m, proxy):
@@ -337,11 +345,13 @@ def test_the_last_file_of_a_listing(m, proxy):
     assert [p.name for p in m.cache.glob('indexes/*/listing-*')]
 
 
-def test_nothing_is_fetched_ahead_of_a_cache_that_keeps_nothing(mount, s3, proxy, source):
+@pytest.mark.parametrize('size', [4 << 10, 128 << 10])
+def test_each_byte_comes_once_where_none_is_kept(mount, s3, proxy, source, size):
     """A reader in sequence gets each byte from the store once, also where no byte can be kept."""
     m = mount('s3://' + source[0], endpoint_url=proxy.url, env=s3.env, cache_size='0')
     with open(m / 'bronze/large/a.bin', 'rb', 0) as f:
-        for _ in range(64):
-            assert len(f.read(128 << 10)) == 128 << 10
+        while f.read(size):
+            pass
+        length = f.tell()
     quiet(proxy)
-    assert 7 * MIB <= proxy.sent('data') <= 9 * MIB   # one that was late is sent twice
+    assert length <= proxy.sent('data') <= 1.1 * length     # those that are late are sent twice

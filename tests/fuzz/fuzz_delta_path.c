@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice raw = zero < 0 ? input : slice_make(input.p, (size_t)zero);
     struct slice value = zero < 0 ? SLICE_NONE : slice_from(input, (size_t)zero + 1);
     struct delta_pair pair = {SLICE_LIT("p"), value, zero < 0};
-    struct delta_column column = {SLICE_LIT("p"), size % 2 != 0};
+    struct delta_column column = {.name = SLICE_LIT("p"), .loose = size % 2 != 0};
     struct delta_columns columns = {&column, size % 3 != 0};
     struct delta_file file = {.path = raw, .partition_values = {&pair, 1}};
     AUTO(buf) struct buf path, key;

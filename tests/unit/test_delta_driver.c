@@ -1,132 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Delta driver as a whole, over small tables in a directory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "tests/unit/delta_fixture.h"
 
-#include <cmocka.h>
 #include <dirent.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/json.h"
-#include "base/limits.h"
-#include "base/workers.h"
-#include "lake/delta/delta.h"
 #include "lake/delta/runs.h"
-
-#define PROTOCOL "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
-#define METADATA                                                                                   \
-    "{\"metaData\":{\"id\":\"i\",\"format\":{\"provider\":\"parquet\"},\"schemaString\":"          \
-    "\"{\\\"fields\\\":[]}\",\"partitionColumns\":[\"p\"],\"configuration\":{}}}\n"
-#define ADD(name)                                                                                  \
-    "{\"add\":{\"path\":\"p=1/" name "\",\"partitionValues\":{\"p\":\"1\"},\"size\":7,"            \
-    "\"modificationTime\":8,\"dataChange\":true}}\n"
-#define REMOVE(name) "{\"remove\":{\"path\":\"p=1/" name "\",\"dataChange\":true}}\n"
-#define FIRST PROTOCOL METADATA ADD("a")
-
-struct fixture {
-    char dir[64];
-    int table_fd, runs_fd; /* <dir>/lake/t, <dir>/runs */
-    struct workers *workers;
-    struct store *store;
-    struct driver *driver;
-    struct err err;
-};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    char path[128];
-    f = (struct fixture){.dir = "/tmp/tarn-delta-XXXXXX"};
-    assert_non_null(mkdtemp(f.dir));
-    (void)snprintf(path, sizeof path, "%s/lake/t/_delta_log", f.dir);
-    assert_int_equal(file_mkdirs(path, 0700, &f.err), 0);
-    f.table_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    (void)snprintf(path, sizeof path, "%s/runs", f.dir);
-    assert_int_equal(file_mkdirs(path, 0700, &f.err), 0);
-    f.runs_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    f.workers = workers_new("test", 1, &f.err);
-    struct store_runtime runtime = {.workers = f.workers};
-    struct store_options options = {0};
-    (void)snprintf(path, sizeof path, "%s/lake", f.dir);
-    f.store = store_open(path, &options, &runtime, &f.err);
-    assert_non_null(f.store);
-    struct driver_config config = {.store = f.store, .prefix = "t/", .index_dirfd = f.runs_fd};
-    assert_int_equal(delta_ops.open(&config, &f.driver, &f.err), 0);
-    *state = &f;
-    return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-    (void)st;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    delta_ops.close(f->driver);
-    store_free(f->store);
-    workers_free(f->workers);
-    (void)close(f->table_fd);
-    (void)close(f->runs_fd);
-    return nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* Writes a commit whose modification time is `seconds`. */
-static void commit(struct fixture *f, int version, const char *text, time_t seconds)
-{
-    char name[64];
-    struct timespec times[2] = {{seconds, 0}, {seconds, 0}};
-    (void)snprintf(name, sizeof name, "%020d.json", version);
-    assert_int_equal(file_replace(f->table_fd, name, slice_of(text), 0600, &f->err), 0);
-    assert_int_equal(utimensat(f->table_fd, name, times, 0), 0);
-}
-
-static int list_path(void *arg, const struct entry *entry)
-{
-    struct buf *out = arg;
-    buf_addf(out, "%s%.*s", out->len ? " " : "", SLICE_FMT(entry->path));
-    return 0;
-}
-
-/* The paths of a version, and whether it is a patch; or the error. */
-static int load(struct fixture *f, const struct history *h, size_t position, struct buf *out,
-                bool *patch)
-{
-    AUTO(snapshot) struct snapshot *s = NULL;
-    buf_reset(out);
-    f->err = (struct err)ERR_INIT;
-    int rc = delta_ops.load(f->driver, h, position, &s, &f->err);
-    if (rc < 0)
-        return rc;
-    *patch = snapshot_patch(s) != NULL;
-    return snapshot_each_file(s, list_path, out, &f->err);
-}
-
-static void check_load(struct fixture *f, const struct history *h, size_t position,
-                       const char *want, bool want_patch)
-{
-    AUTO(buf) struct buf out;
-    bool patch = false;
-    buf_init(&out, KIB);
-    assert_int_equal(load(f, h, position, &out, &patch), 0);
-    assert_string_equal(out.data ? out.data : "", want);
-    assert_int_equal(patch, want_patch);
-}
-
-static struct history *history(struct fixture *f, struct history *previous)
-{
-    struct history *h = NULL;
-    assert_int_equal(delta_ops.history(f->driver, previous, &h, &f->err), 0);
-    return h;
-}
 
 static size_t count_runs(const struct fixture *f)
 {
@@ -208,32 +87,6 @@ static void test_partitioning(void **state)
     check_load(f, h, 0, "p=1/a p=1/early", false);
     check_load(f, h, 1, "q=2/b q=__HIVE_DEFAULT_PARTITION__/a q=__HIVE_DEFAULT_PARTITION__/early",
                false);
-}
-
-/* Aim: live deletion vectors refuse the version and leave no run; once none is live it is read. */
-static void test_deletion_vectors(void **state)
-{
-    struct fixture *f = *state;
-    AUTO(buf) struct buf out;
-    bool patch;
-    buf_init(&out, KIB);
-    commit(f, 0, PROTOCOL METADATA, 100);
-    commit(f, 1,
-           "{\"add\":{\"path\":\"x\",\"partitionValues\":{\"p\":\"1\"},\"size\":1,"
-           "\"modificationTime\":1,\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":"
-           "\"ab\",\"offset\":1}}}\n",
-           200);
-    commit(f, 2,
-           "{\"remove\":{\"path\":\"x\",\"deletionVector\":{\"storageType\":\"u\","
-           "\"pathOrInlineDv\":\"ab\",\"offset\":1}}}\n" ADD("b"),
-           300);
-    AUTO(history) struct history *h = history(f, NULL);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(load(f, h, 1, &out, &patch), -EOPNOTSUPP);
-        assert_non_null(strstr(f->err.msg, "deletion vectors"));
-        assert_int_equal(count_runs(f), 1); /* the base at 0, which has none */
-    }
-    check_load(f, h, 2, "p=1/b", true);
 }
 
 /* Aim: what is damaged is told with file and line. */
@@ -426,7 +279,7 @@ static void test_locate(void **state)
     struct object_location where;
     buf_init(&where.key, KEY_BYTES_MAX);
     buf_init(&where.etag, ETAG_BYTES_MAX);
-    struct entry entry = {.raw = SLICE_LIT("p=a%20b/x")};
+    struct entry entry = {.raw = SLICE_LIT("p=a%20b/x"), .flags = ENTRY_AS_STORED};
     assert_int_equal(delta_ops.locate(f->driver, &entry, &where, &f->err), 0);
     assert_string_equal(where.key.data, "t/p=a b/x");
     (void)snprintf(raw, sizeof raw, "file:%s/lake/u/x", f->dir);
@@ -470,7 +323,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_going_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partitioning, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_deletion_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_in_commit_times, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wrong_checkpoints, set_up, tear_down),

@@ -41,6 +41,7 @@ static int versions(const char *const *names, size_t n, char text[256], struct e
 #define CHECKPOINT(n) "0000000000000000000" #n ".checkpoint.parquet"
 #define PART(n, i, of)                                                                             \
     "0000000000000000000" #n ".checkpoint.000000000" #i ".000000000" #of ".parquet"
+#define COMPACTED(n, last) "0000000000000000000" #n ".0000000000000000000" #last ".compacted.json"
 #define V2(n) "0000000000000000000" #n ".checkpoint." UUID ".parquet"
 
 /* Aim: names are told apart. */
@@ -59,9 +60,14 @@ static void test_names(void **state)
         {V2(3), DELTA_NAME_CHECKPOINT},
         {"00000000000000000003.checkpoint." UUID ".json", DELTA_NAME_CHECKPOINT},
         {"00000000000000000003.checkpoint." UUID ".crc", DELTA_NAME_OTHER},
-        {"00000000000000000003.crc", DELTA_NAME_OTHER},
+        {"00000000000000000003.crc", DELTA_NAME_CHECKSUM},
+        {"00000000000000000003.crc.tmp", DELTA_NAME_OTHER},
         {"00000000000000000003.json.tmp", DELTA_NAME_OTHER},
-        {"00000000000000000003.00000000000000000005.compacted.json", DELTA_NAME_OTHER},
+        {"00000000000000000003.00000000000000000005.compacted.json", DELTA_NAME_COMPACTED},
+        {"00000000000000000003.00000000000000000003.compacted.json", DELTA_NAME_OTHER},
+        {"00000000000000000003.00000000000000000002.compacted.json", DELTA_NAME_OTHER},
+        {"00000000000000000003.00000000000000000005.compacted.parquet", DELTA_NAME_OTHER},
+        {"00000000000000000003." UUID ".json", DELTA_NAME_OTHER},
         {"3.json", DELTA_NAME_OTHER},
         {"_last_checkpoint", DELTA_NAME_OTHER},
         {".00000000000000000003.json.crc", DELTA_NAME_OTHER},
@@ -73,7 +79,7 @@ static void test_names(void **state)
         assert_int_equal(name.kind, cases[i].kind);
         if (name.kind != DELTA_NAME_OTHER)
             assert_int_equal(name.version, 3);
-        if (name.kind == DELTA_NAME_COMMIT || name.kind == DELTA_NAME_CHECKPOINT) {
+        if (name.kind != DELTA_NAME_OTHER) {
             AUTO(buf) struct buf key;
             buf_init(&key, KEY_BYTES_MAX);
             delta_log_key(&key, "t/", &name);
@@ -108,6 +114,10 @@ static void test_versions(void **state)
         {{COMMIT(0), COMMIT(1), V2(1)}, "0 1", 0},
         {{COMMIT(0), V2(2)}, "0 2c", 0},
         {{V2(3), CHECKPOINT(3), V2(3), COMMIT(4)}, "3c 4", 0},
+        {{V2(3), PART(3, 1, 2), PART(3, 2, 2), COMMIT(4)}, "3c 4", 0},
+        {{COMMIT(0), COMPACTED(1, 3), COMMIT(3)}, "0", -EBADMSG},
+        {{COMMIT(0), COMMIT(1), COMMIT(2), COMPACTED(1, 5)}, "0 1 2", 0},
+        {{CHECKPOINT(3), COMMIT(3), COMMIT(4), COMPACTED(0, 2)}, "3 4", 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char text[256];
@@ -149,10 +159,86 @@ static void test_checkpoint(void **state)
     assert_null(delta_log_commit(&log, 5));
 }
 
+/* Aim: where the first checkpoint is of no use, each of the others there is comes once. */
+static void test_further_checkpoints(void **state)
+{
+    (void)state;
+    static const char *const names[] = {CHECKPOINT(2), PART(4, 2, 2), PART(4, 1, 2), PART(4, 1, 3),
+                                        V2(4),         CHECKPOINT(4), COMMIT(6)};
+    AUTO(delta_log) struct delta_log log;
+    fill(&log, names, ARRAY_SIZE(names));
+    const struct delta_log_file *c = delta_log_checkpoint(&log, 6);
+    assert_int_equal(c->name.version, 4);
+    assert_true(c->name.parts == 0 && c->name.uuid.n == 0);
+    c = delta_log_checkpoint_after(&log, c);
+    assert_true(c->name.version == 4 && c->name.uuid.n);
+    c = delta_log_checkpoint_after(&log, c);
+    assert_true(c->name.version == 4 && c->name.parts == 2 && c->name.part == 1);
+    c = delta_log_checkpoint_after(&log, c);
+    assert_int_equal(c->name.version, 2);
+    assert_null(delta_log_checkpoint_after(&log, c));
+}
+
+/* The files that say what the commits first to last say, by their versions. */
+static int plan(const struct delta_log *log, int64_t first, int64_t last, bool commits_only,
+                char text[256])
+{
+    struct delta_plan way = {.max = VERSIONS_MAX};
+    AUTO(buf) struct buf out;
+    buf_init(&out, 255);
+    int rc = delta_log_plan(log, first, last, commits_only, &way, NULL);
+    for (size_t i = 0; i < way.n; i++) {
+        const struct delta_name *name = &way.at[i]->name;
+        buf_addf(&out, "%s%lld", i ? " " : "", (long long)name->version);
+        if (name->kind == DELTA_NAME_COMPACTED)
+            buf_addf(&out, "-%lld", (long long)name->last);
+    }
+    (void)snprintf(text, 256, "%s", out.data ? out.data : "");
+    vec_done(&way);
+    return rc;
+}
+
+/* Aim: compacted commits stand for the commits that they hold, where that saves reading. */
+static void test_plan(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        COMMIT(0),       COMMIT(1),       COMMIT(2),       COMMIT(3),       COMMIT(4),
+        COMMIT(5),       COMMIT(6),       COMMIT(7),       COMMIT(9),       COMPACTED(0, 2),
+        COMPACTED(0, 3), COMPACTED(2, 6), COMPACTED(4, 5), COMPACTED(5, 9), COMPACTED(7, 9)};
+    static const struct {
+        int64_t first, last;
+        bool commits_only;
+        const char *want;
+        int rc;
+    } cases[] = {
+        {0, 7, false, "0 1 2-6 7", 0},
+        {0, 3, false, "0 1 2 3", 0},
+        {1, 6, false, "1 2-6", 0},
+        {0, 5, false, "0 1 2 3 4-5", 0},
+        {1, 5, false, "1 2 3 4-5", 0},
+        {3, 7, false, "3 4-5 6 7", 0},
+        {0, 7, true, "0 1 2 3 4 5 6 7", 0},
+        {5, 5, false, "5", 0},
+        {6, 5, false, "", 0},
+        {5, 9, false, "", -ENOENT}, /* 8 is missing, whatever compacted ones say */
+        {9, 9, false, "9", 0},
+    };
+    AUTO(delta_log) struct delta_log log;
+    fill(&log, names, ARRAY_SIZE(names));
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[256];
+        assert_int_equal(plan(&log, cases[i].first, cases[i].last, cases[i].commits_only, text),
+                         cases[i].rc);
+        assert_string_equal(text, cases[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names), cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_reasons), cmocka_unit_test(test_checkpoint)};
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_reasons), cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_plan),    cmocka_unit_test(test_further_checkpoints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void set_values(const char *date, const char *kind)
 
 static void check_present(size_t columns, const char *raw, const char *want, bool want_built)
 {
-    struct delta_column at[] = {{SLICE_LIT("date"), false}, {SLICE_LIT("kind"), false}};
+    struct delta_column at[] = {{.name = SLICE_LIT("date")}, {.name = SLICE_LIT("kind")}};
     struct delta_columns some = {at, columns};
     struct delta_file file = file_of(raw);
     struct err err = ERR_INIT;
@@ -98,7 +98,7 @@ static void test_nameless(void **state)
 static void test_loose(void **state)
 {
     (void)state;
-    struct delta_column at[] = {{SLICE_LIT("date"), true}};
+    struct delta_column at[] = {{.name = SLICE_LIT("date"), .loose = true}};
     struct delta_columns columns = {at, 1};
     struct err err = ERR_INIT;
     AUTO(buf) struct buf out;
@@ -143,7 +143,8 @@ static void test_key_dv(void **state)
     struct err err = ERR_INIT;
     AUTO(buf) struct buf out;
     buf_init(&out, KIB);
-    file.dv = (struct delta_dv){SLICE_LIT("u"), SLICE_LIT("ab"), 4, true};
+    file.dv = (struct delta_dv){
+        .storage = SLICE_LIT("u"), .path = SLICE_LIT("ab"), .offset = 4, .has_offset = true};
     assert_int_equal(delta_path_key(&file, &out, &err), 0);
     assert_true(slice_eq(buf_slice(&out), slice_make("x\0uab@4", 7)));
 }
@@ -212,12 +213,35 @@ static void test_columns(void **state)
     struct err err = ERR_INIT;
     AUTO(arena) struct arena arena;
     arena_init(&arena, MIB);
-    assert_int_equal(delta_columns_of(&arena, &metadata, &columns, &err), 0);
+    assert_int_equal(delta_schema_columns(&arena, &metadata, DELTA_MAPPING_NONE, &columns, &err),
+                     0);
     assert_int_equal(columns.n, 3);
     assert_true(columns.at[0].loose && columns.at[1].loose);
     assert_false(columns.at[2].loose);
     metadata.schema = SLICE_LIT("{\"fields\":[");
-    assert_int_equal(delta_columns_of(&arena, &metadata, &columns, &err), -EIO);
+    assert_int_equal(delta_schema_columns(&arena, &metadata, DELTA_MAPPING_NONE, &columns, &err),
+                     -EIO);
+}
+
+/* Aim: under column mapping values are found by physical names, and paths say logical ones: a
+ * directory that does not is left. */
+static void test_mapped(void **state)
+{
+    (void)state;
+    struct delta_pair values[] = {{SLICE_LIT("col-1f"), SLICE_LIT("a"), false}};
+    struct delta_column column = {.name = SLICE_LIT("kind"), .physical = SLICE_LIT("col-1f")};
+    struct delta_columns columns = {&column, 1};
+    static const char *const cases[][2] = {
+        {"col-1f=a/x", "kind=a/x"}, {"Ab/x", "kind=a/x"}, {"kind=a/x", "kind=a/x"}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct delta_file file = {.path = slice_of(cases[i][0]), .partition_values = {values, 1}};
+        AUTO(buf) struct buf out;
+        bool built;
+        buf_init(&out, ACTION_BYTES_MAX);
+        assert_int_equal(delta_path_present(&s3_root, &columns, &file, &out, &built, NULL), 0);
+        assert_string_equal(out.data, cases[i][1]);
+        assert_int_equal(built, i < 2);
+    }
 }
 
 int main(void)
@@ -227,7 +251,7 @@ int main(void)
         cmocka_unit_test(test_nameless), cmocka_unit_test(test_loose),
         cmocka_unit_test(test_key),      cmocka_unit_test(test_key_dv),
         cmocka_unit_test(test_locate),   cmocka_unit_test(test_locate_in_azure),
-        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_columns),  cmocka_unit_test(test_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

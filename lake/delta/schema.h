@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The columns that a metaData action names (PROTOCOL.md, "Schema Serialization Format", "Column
+ * Mapping"): those of partitions, which paths say, and the shape of what files present.
+ *
+ *   mode   a file's column is found by            partition values and Parquet columns are called
+ *   none   its name                               as the table calls them
+ *   name   delta.columnMapping.physicalName       by their physical names
+ *   id     delta.columnMapping.id, the field id   by their physical names
+ *
+ * `void` columns have no values and are in no file: Spark's reader leaves them out, and so does the
+ * shape. Pure; not thread-safe.
+ */
+#ifndef LAKE_DELTA_SCHEMA_H
+#define LAKE_DELTA_SCHEMA_H
+
+#include "lake/delta/action.h"
+#include "lake/format/shape.h"
+
+enum delta_mapping { DELTA_MAPPING_NONE, DELTA_MAPPING_NAME, DELTA_MAPPING_ID };
+
+struct delta_column {
+    struct slice name;
+    bool loose;            /* the text of its values is open to debate: timestamps, decimals, ... */
+    struct slice physical; /* by which add.partitionValues has it; empty: by its name */
+};
+
+/* A table's partition columns, in order. Borrowed. */
+struct delta_columns {
+    struct delta_column *at;
+    size_t n;
+};
+
+bool delta_columns_equal(const struct delta_columns *a, const struct delta_columns *b);
+
+/*
+ * How columns are found. The table's property counts where the protocol (NULL: not known yet) has
+ * the feature. -EOPNOTSUPP for a mode that is not known.
+ */
+int delta_schema_mapping(const struct delta_metadata *metadata,
+                         const struct delta_protocol *protocol, enum delta_mapping *out,
+                         struct err *err);
+
+/* The partition columns, in the arena; texts may be the metadata's. -EIO where the schema is
+ * damaged; -ENOMEM. */
+int delta_schema_columns(struct arena *arena, const struct delta_metadata *metadata,
+                         enum delta_mapping mapping, struct delta_columns *out, struct err *err);
+
+/*
+ * The shape of the other columns: a reference; NULL where the metadata tells no schema. -EIO where
+ * it is damaged, -EOPNOTSUPP for a type that is not known, -EOVERFLOW over a limit, -ENOMEM.
+ */
+int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                       struct shape **out, struct err *err);
+
+/*
+ * Of all that says how files are presented and placed: two metaData with the same one have the same
+ * columns. Texts that are no columns (comments, defaults, properties) are not in it.
+ */
+uint64_t delta_schema_hash(const struct delta_metadata *metadata, enum delta_mapping mapping);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the values of a leaf become others: a function of one batch of values, nulls left out. Of a
+ * dictionary it is applied to the words, once.
+ *
+ * Pure; one thread. Bytes of values stay until the next batch.
+ */
+#ifndef LAKE_FORMAT_PARQUET_CONVERT_H
+#define LAKE_FORMAT_PARQUET_CONVERT_H
+
+#include "lake/format/parquet_values.h"
+#include "lake/format/present.h"
+
+struct parquet_convert {
+    enum present_conversion how;
+    enum parquet_type from, to;
+    uint32_t to_length;
+    __int128 factor; /* of PRESENT_RESCALE */
+    uint8_t *bytes;  /* of a batch of fixed length */
+};
+
+/* For values of node `from`. -EOPNOTSUPP where its type and the new one do not belong to that
+ * conversion, -ENOMEM. */
+int parquet_convert_init(struct parquet_convert *c, const struct present_leaf *leaf,
+                         const struct parquet_node *from, const struct parquet_node *to,
+                         struct err *err);
+void parquet_convert_done(struct parquet_convert *c);
+
+/* Converts n (at most PARQUET_BATCH) values in place. -EOPNOTSUPP: the new type does not hold one.
+ */
+int parquet_convert_batch(struct parquet_convert *c, union parquet_value *values, size_t n,
+                          struct err *err);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The columns that a table has at a version, in the terms of no table format: what a file has to
+ * present. Made by a driver of the table's schema, read by the transformer (present.h).
+ *
+ *   fields    0 the root (a struct without a name), then the tree in preorder; a subtree is a run
+ *   struct    its fields; matched by id or name, in the order in which they are presented
+ *   list      one child, the element       matched by their places, whatever a file calls them
+ *   map       two children, key and value
+ *
+ *   struct shape_builder b;
+ *   shape_builder_init(&b, by_id);
+ *   shape_add(&b, &(struct shape_field){.name = ..., .kind = SHAPE_LEAF, .type = SHAPE_INT64,
+ * ...}); shape_add(&b, &(struct shape_field){.name = ..., .kind = SHAPE_STRUCT});   is open now
+ *   shape_add(&b, ...);                                                       its fields
+ *   shape_end(&b);                                                            of that struct
+ *   rc = shape_finish(&b, &shape, err);   the errors of all that went before; the builder is empty
+ *
+ * Partition columns are in paths, not here. A shape is immutable, lies in one arena and is shared
+ * by reference; any thread.
+ */
+#ifndef LAKE_FORMAT_SHAPE_H
+#define LAKE_FORMAT_SHAPE_H
+
+#include "base/arena.h"
+
+/* Structs, lists and maps in one another: each takes up to two levels of a Parquet schema. */
+#define SHAPE_DEPTH_MAX 100
+#define SHAPE_NO_ID (-1)
+
+enum shape_kind {
+    SHAPE_LEAF,
+    SHAPE_STRUCT,
+    SHAPE_LIST,
+    SHAPE_MAP,
+};
+
+/* Of a leaf. Tables' words for them differ; the values are these. */
+enum shape_type {
+    SHAPE_BOOLEAN,
+    SHAPE_INT8,
+    SHAPE_INT16,
+    SHAPE_INT32,
+    SHAPE_INT64,
+    SHAPE_FLOAT,
+    SHAPE_DOUBLE,
+    SHAPE_DECIMAL, /* precision, scale */
+    SHAPE_STRING,
+    SHAPE_BINARY,
+    SHAPE_FIXED, /* length: so many bytes each */
+    SHAPE_UUID,
+    SHAPE_DATE,
+    SHAPE_TIME,            /* of day, microseconds, no zone */
+    SHAPE_TIMESTAMP,       /* an instant (Delta: timestamp), microseconds */
+    SHAPE_TIMESTAMP_LOCAL, /* without zone (Delta: timestamp_ntz), microseconds */
+    SHAPE_TIMESTAMP_NS,    /* an instant, nanoseconds */
+    SHAPE_TIMESTAMP_LOCAL_NS,
+    SHAPE_VARIANT, /* one leaf here, a group in files */
+    SHAPE_UNKNOWN, /* void: never has a value, stored in no file */
+    SHAPE_STORED,  /* whatever a file has there, groups too; nothing where it has none */
+};
+
+struct shape_field {
+    struct slice name;   /* as it is presented; of elements, keys and values not looked at */
+    struct slice stored; /* what files call it; empty: the same */
+    int32_t id;          /* of the field, to be matched and written; SHAPE_NO_ID: it has none */
+    uint8_t kind, type;  /* enum shape_kind; enum shape_type, of leaves */
+    bool nullable;       /* rows may have no value */
+    uint8_t precision;   /* of a decimal: 1 to 38 */
+    uint8_t scale;       /* 0 to precision */
+    uint32_t length;     /* of SHAPE_FIXED */
+    bool has_constant;   /* leaves: files without the column have this value in every row, */
+    struct slice
+        constant; /* in Parquet's PLAIN encoding (booleans a byte, strings bare); else null */
+    uint32_t end; /* of the subtree: the index after its last field; the builder sets it */
+};
+
+struct shape {
+    _Atomic unsigned refs;
+    struct arena arena; /* everything below */
+    /* Fields are found by id in files which have ids; else, and in other files, by name. */
+    bool by_id;
+    struct shape_field *fields; /* [0]: the root */
+    size_t fields_n;
+    uint64_t hash; /* of all of it: the same in every process and release */
+};
+
+struct shape *shape_ref(struct shape *s);
+void shape_unref(struct shape *s);
+DEFINE_AUTO(shape, struct shape *, shape_unref)
+
+struct shape_builder {
+    struct shape *shape;
+    size_t capacity;
+    uint32_t open[SHAPE_DEPTH_MAX + 1]; /* fields that shape_end will end, the root first */
+    size_t open_n;
+    struct err err; /* the first failure */
+};
+
+void shape_builder_init(struct shape_builder *b, bool by_id);
+void shape_builder_done(struct shape_builder *b);
+DEFINE_AUTO_DONE(shape_builder, struct shape_builder, shape_builder_done)
+
+/* Appends a field, whose bytes are copied. Anything but a leaf is open until its shape_end. */
+void shape_add(struct shape_builder *b, const struct shape_field *field);
+void shape_end(struct shape_builder *b);
+
+/*
+ * One reference to the shape. -EINVAL where a list has not one child, a map not two, a struct none,
+ * or a field contradicts itself (says which); -EOVERFLOW over PARQUET_NODES_MAX fields,
+ * SHAPE_DEPTH_MAX, or SHAPE_MEMORY_MAX; -ENOMEM.
+ */
+int shape_finish(struct shape_builder *b, struct shape **out, struct err *err);
+
+#endif

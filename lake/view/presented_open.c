@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Presented files as objects of the cache. */
+#include "lake/view/presented_private.h"
+
+DEFINE_AUTO(recipe, struct recipe *, recipe_unref)
+
+/* etag: of the presented file, or empty. */
+static struct object_name name_of(struct presented_store *s, const struct buf *key, uint64_t size,
+                                  struct slice etag)
+{
+    return (struct object_name){
+        .store = &s->store, .key = buf_slice(key), .size = size, .etag = etag};
+}
+
+bool presented_is_whole(struct store *store, const struct presented_file *f)
+{
+    AUTO(buf) struct buf key = {0};
+    struct presented_store *s = presented_of(store);
+    buf_init(&key, KEY_BYTES_MAX);
+    presented_key(f, &key);
+    struct object_name name = name_of(s, &key, f->size, SLICE_NONE);
+    return !key.failed && cache_has_sealed(s->config.cache, &name);
+}
+
+/* Asks the driver for the rows that are taken out. */
+static int fetch_rows(struct recipe *r, const struct presented_file *f, struct task *task,
+                      struct err *err)
+{
+    struct roaring *rows = NULL;
+    int rc = task_to_worker(task, r->store->config.workers);
+    if (rc == 0 && !f->driver->ops->deleted)
+        rc = err_set(err, EOPNOTSUPP, "%s tables have no deleted rows", f->driver->ops->format);
+    if (rc == 0)
+        rc = f->driver->ops->deleted(f->driver, f->entry, &rows, err);
+    if (rc == 0 && !rows)
+        rc = err_set(err, EIO, "%s: rows are said to be deleted, and none are named",
+                     r->object_key);
+    if (rc == 0)
+        recipe_give_rows(r, rows);
+    return rc;
+}
+
+static int prepare(struct recipe *r, const struct presented_file *f, bool whole, struct task *task,
+                   struct err *err)
+{
+    int rc = recipe_wait(r, whole, task, err);
+    if (rc == -ENODATA)
+        rc = fetch_rows(r, f, task, err);
+    else
+        return rc;
+    return rc < 0 ? rc : recipe_wait(r, whole, task, err);
+}
+
+/*
+ * What the cache has was made of another object, or otherwise: what is made now is an object beside
+ * it. Before a rewritten file is there, nobody knows.
+ */
+static int same_making(struct recipe *r, const struct buf *key, struct object **o, struct err *err)
+{
+    char has[ETAG_BYTES_MAX], is[ETAG_BYTES_MAX] = "";
+    struct object *fresh;
+    WITH_LOCK (&r->store->lock)
+        if (r->work)
+            memcpy(is, r->work->etag, sizeof is);
+    if (!*object_etag(*o, has) || !*is || strcmp(has, is) == 0)
+        return 0;
+    struct object_name name = name_of(r->store, key, r->size, slice_of(is));
+    int rc = object_open(r->store->config.cache, &name, &fresh, err);
+    if (rc == 0) {
+        object_unref(*o);
+        *o = fresh;
+    }
+    return rc;
+}
+
+/* sealing what was rewritten, so that the file it was made into can go */
+
+struct sealing {
+    struct object_fill fill;
+    struct object *object; /* a reference */
+    struct recipe *recipe; /* likewise */
+};
+
+static void sealing_end(struct sealing *g)
+{
+    struct presented_store *s = g->recipe->store;
+    WITH_LOCK (&s->lock)
+        g->recipe->sealing = false; /* where it did not work out, the next open tries again */
+    recipe_put(g->recipe, g->object);
+    object_unref(g->object);
+    free(g);
+    presented_end(s);
+}
+
+static void sealed(struct object_fill *fill)
+{
+    sealing_end(CONTAINER_OF(fill, struct sealing, fill));
+}
+
+/* Nobody waits for it. Where the cache does not keep it now, the file stays as long as it is open.
+ */
+static void seal_behind(struct recipe *r, struct object *o)
+{
+    bool rewritten;
+    WITH_LOCK (&r->store->lock) {
+        rewritten = r->work && r->work->fd >= 0 && !r->sealing;
+        if (rewritten) {
+            r->sealing = true;
+            r->refs++;
+            r->store->busy++;
+        }
+    }
+    if (!rewritten)
+        return;
+    struct sealing *g = calloc(1, sizeof *g);
+    if (!g) {
+        recipe_unref(r);
+        presented_end(r->store);
+        return;
+    }
+    *g = (struct sealing){.fill = {.done = sealed}, .object = object_ref(o), .recipe = r};
+    if (object_fill(o, &g->fill, NULL) != -EINPROGRESS)
+        sealing_end(g);
+}
+
+static int open_prepared(struct presented_store *s, const struct presented_file *f, bool ahead,
+                         struct task *task, struct object **out, struct recipe **recipe,
+                         struct err *err)
+{
+    AUTO(buf) struct buf key = {0};
+    AUTO(object) struct object *o = NULL;
+    AUTO(recipe) struct recipe *r = NULL;
+    buf_init(&key, KEY_BYTES_MAX);
+    presented_key(f, &key);
+    int rc = buf_check(&key, err);
+    struct object_name name = name_of(s, &key, f->size, SLICE_NONE);
+    if (rc == 0)
+        rc = recipe_of(s, f, &r, err);
+    if (rc == 0)
+        rc = object_open(s->config.cache, &name, &o, err);
+    if (rc == 0 && !object_is_sealed(o)) {
+        bool whole = !ahead && f->object_bytes <= REWRITE_AWAITED_BYTES_MAX;
+        rc = prepare(r, f, whole, task, err);
+        if (rc == 0)
+            rc = same_making(r, &key, &o, err);
+        if (rc == 0)
+            seal_behind(r, o);
+    }
+    if (rc < 0)
+        return rc;
+    *out = STEAL(o);
+    *recipe = STEAL(r);
+    return 0;
+}
+
+int presented_open(struct store *store, const struct presented_file *f, struct task *task,
+                   struct object **out, struct recipe **recipe, struct err *err)
+{
+    return open_prepared(presented_of(store), f, false, task, out, recipe, err);
+}
+
+int presented_open_ahead(struct store *store, const struct presented_file *f, struct task *task,
+                         struct object **out, struct err *err)
+{
+    struct recipe *r;
+    int rc = open_prepared(presented_of(store), f, true, task, out, &r, err);
+    if (rc == 0)
+        recipe_unref(r);
+    return rc;
+}
+
+int presented_describe(struct store *store, const struct presented_file *f, struct task *task,
+                       struct buf *out, struct err *err)
+{
+    AUTO(recipe) struct recipe *r = NULL;
+    struct presented_store *s = presented_of(store);
+    bool told, columns, same;
+    int rc = recipe_of(s, f, &r, err);
+    if (rc < 0)
+        return rc;
+    WITH_LOCK (&s->lock)
+        told = r->told;
+    if (!told && (rc = prepare(r, f, false, task, err)) < 0)
+        return rc;
+    WITH_LOCK (&s->lock) {
+        columns = r->columns;
+        same = r->kind == PRESENT_SAME;
+    }
+    const char *what = f->deletes ? columns ? "columns,rows" : "rows" : "columns";
+    buf_add_str(out, same ? "padded" : what);
+    return buf_check(out, err);
+}
+
+void presented_object_etag(struct store *store, const struct presented_file *f,
+                           char out[ETAG_BYTES_MAX])
+{
+    AUTO(recipe) struct recipe *r = NULL;
+    struct presented_store *s = presented_of(store);
+    *out = '\0';
+    if (recipe_of(s, f, &r, NULL) == 0)
+        WITH_LOCK (&s->lock)
+            if (r->work)
+                memcpy(out, r->work->if_match, sizeof r->work->if_match);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The footer of an object, and what has to be done to it.
+ *
+ *   plan_begin ─► get of the object's end ─(store's thread)─► worker: all of the footer there?
+ *                     ^                                          │ no: get of it
+ *                     └──────────────────────────────────────────┤
+ *                                         present_plan ◄─────────┘ yes
+ *                     SAME, FOOTER: the recipe is ready ─┴─ REWRITE: presented_rewrite.c
+ */
+#include "base/hash.h"
+#include "lake/view/presented_private.h"
+
+/* Of the object's end at first: most footers are shorter. */
+#define TAIL_BYTES (64 * KIB)
+/* A footer's length and the magic. */
+#define TRAILER_BYTES 8
+/* Two magics and a length. */
+#define PARQUET_BYTES_MIN 12
+
+struct planning {
+    struct job job;
+    struct recipe *recipe; /* with the reference of plan_begin */
+    struct store_get get;
+    char if_match[ETAG_BYTES_MAX];
+    char *bytes;
+};
+
+static void planning_free(struct planning *p)
+{
+    free(p->bytes);
+    free(p);
+}
+DEFINE_AUTO(planning, struct planning *, planning_free)
+
+static void fetched(struct store_get *get)
+{
+    struct planning *p = CONTAINER_OF(get, struct planning, get);
+    workers_submit(p->recipe->store->config.workers, &p->job);
+}
+
+/* Asks for the last `length` bytes. */
+static int fetch(struct planning *p, size_t length, struct err *err)
+{
+    const struct recipe *r = p->recipe;
+    struct store *home = r->store->config.home;
+    char *bytes = realloc(p->bytes, length);
+    if (!bytes)
+        return err_set(err, ENOMEM, "out of memory");
+    p->bytes = bytes;
+    p->get = (struct store_get){.key = r->object_key,
+                                .offset = r->object_bytes - length,
+                                .length = length,
+                                .if_match = p->if_match[0] ? p->if_match : NULL,
+                                .version = r->version,
+                                .to = bytes,
+                                .done = fetched};
+    home->ops->get(home, &p->get);
+    return 0;
+}
+
+static int check_answer(struct planning *p, struct err *err)
+{
+    const struct recipe *r = p->recipe;
+    if (p->get.rc < 0)
+        return err_copy(err, &p->get.err);
+    if (p->get.info.size != r->object_bytes)
+        return err_set(err, ESTALE, "%s: size %llu expected, the store has %llu", r->object_key,
+                       (unsigned long long)r->object_bytes, (unsigned long long)p->get.info.size);
+    if (p->get.got != p->get.length)
+        return err_set(err, EIO, "%s: %zu bytes expected, %zu came", r->object_key, p->get.length,
+                       p->get.got);
+    if (!p->if_match[0])
+        memcpy(p->if_match, p->get.info.etag, sizeof p->if_match);
+    return 0;
+}
+
+/* The footer's length as the object's last bytes tell it. */
+static int footer_length(const struct planning *p, uint64_t *out, struct err *err)
+{
+    const char *key = p->recipe->object_key;
+    const char *trailer = p->bytes + p->get.length - TRAILER_BYTES;
+    uint32_t n = 0;
+    for (unsigned i = 0; i < 4; i++)
+        n |= (uint32_t)(unsigned char)trailer[i] << (8 * i);
+    if (memcmp(trailer + 4, "PARE", 4) == 0)
+        return err_set(err, EOPNOTSUPP, "%s: its footer is encrypted", key);
+    if (memcmp(trailer + 4, "PAR1", 4) != 0)
+        return err_set(err, EIO, "%s: it does not end as Parquet files do", key);
+    if (n == 0 || n > p->recipe->object_bytes - PARQUET_BYTES_MIN)
+        return err_set(err, EIO, "%s: a footer of %u bytes in a file of %llu", key, n,
+                       (unsigned long long)p->recipe->object_bytes);
+    if (n > FOOTER_BYTES_MAX)
+        return err_set(err, EOPNOTSUPP, "%s: a footer of %u bytes, at most %zu are read", key, n,
+                       FOOTER_BYTES_MAX);
+    *out = n;
+    return 0;
+}
+
+static int make_plan(const struct recipe *r, struct slice footer, bool deletes,
+                     struct present_plan **out, struct err *err)
+{
+    struct present_request q = {.footer = footer,
+                                .object_bytes = r->object_bytes,
+                                .presented_bytes = r->size,
+                                .shape = r->shape,
+                                .deletes = deletes};
+    struct err e = ERR_INIT;
+    if (present_plan(&q, out, &e) == 0)
+        return 0;
+    if (e.code == EOVERFLOW) /* sound, but more than is worked on */
+        e.code = EOPNOTSUPP;
+    (void)err_wrap(&e, "%s", r->object_key);
+    return err_copy(err, &e);
+}
+
+/* Something else than its rows differs from the object. */
+static bool changes_columns(const struct recipe *r, struct slice footer,
+                            const struct present_plan *plan)
+{
+    AUTO(present_plan) struct present_plan *without = NULL;
+    if (!r->deletes)
+        return plan->kind != PRESENT_SAME;
+    return make_plan(r, footer, false, &without, NULL) < 0 || without->kind != PRESENT_SAME;
+}
+
+/* What it is made of, and which object it is made from: the ETag. */
+static void set_etag(struct work *w)
+{
+    uint64_t hash = hash64(0, slice_of(w->if_match));
+    for (size_t i = 0; i < w->extents_n; i++) {
+        const struct present_extent *e = &w->extents[i];
+        uint64_t numbers[] = {e->offset, e->length, e->at, e->from};
+        hash = hash64(hash, slice_make(numbers, sizeof numbers));
+        if (e->from == PRESENT_OWN)
+            hash = hash64(hash, slice_make(w->own + e->at, (size_t)e->length));
+    }
+    (void)snprintf(w->etag, sizeof w->etag, "\"%016llx\"", (unsigned long long)hash); /* fits */
+}
+
+/* Keeps of the plan what gets are served from. The object's own footer, `end`, is at hand: where it
+ * stands again, it is not asked for again. */
+static int take_extents(struct work *w, const struct present_plan *plan, struct slice end,
+                        struct err *err)
+{
+    size_t bytes = plan->extents_n * sizeof *plan->extents;
+    w->extents = malloc(bytes ? bytes : 1);
+    w->own = malloc(plan->own.n + end.n);
+    if (!w->extents || !w->own)
+        return err_set(err, ENOMEM, "out of memory");
+    memcpy(w->extents, plan->extents, bytes);
+    if (plan->own.n)
+        memcpy(w->own, plan->own.p, plan->own.n);
+    memcpy(w->own + plan->own.n, end.p, end.n);
+    w->extents_n = plan->extents_n;
+    w->memory += bytes + plan->own.n + end.n;
+    for (size_t i = 0; i < w->extents_n; i++) {
+        struct present_extent *e = &w->extents[i];
+        uint64_t from_end = plan->object_bytes - e->at;
+        if (e->from == PRESENT_OBJECT && from_end <= end.n) {
+            e->from = PRESENT_OWN;
+            e->at = plan->own.n + end.n - from_end;
+        }
+    }
+    set_etag(w);
+    return 0;
+}
+
+/* 0: rewriting goes on with it; 1: *out is ready. */
+static int plan(struct planning *p, struct slice footer, struct work **out, struct err *err)
+{
+    struct recipe *r = p->recipe;
+    AUTO(present_plan) struct present_plan *made = NULL;
+    AUTO(work) struct work *w = work_new(r->store, err);
+    if (!w)
+        return -ENOMEM;
+    int rc = make_plan(r, footer, r->deletes, &made, err);
+    if (rc < 0)
+        return rc;
+    enum present_kind kind = made->kind;
+    memcpy(w->if_match, p->if_match, sizeof w->if_match);
+    struct slice end = slice_make(footer.p, footer.n + TRAILER_BYTES);
+    if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, end, err)) < 0)
+        return rc;
+    recipe_planned(r, kind, changes_columns(r, footer, made));
+    if (kind == PRESENT_REWRITE) {
+        rewrite_begin(r, STEAL(made), STEAL(w));
+        return 0;
+    }
+    *out = STEAL(w);
+    return 1;
+}
+
+/* On a worker. 0: something else goes on; 1: *out is ready. */
+static int plan_step(struct planning **at, struct work **out, struct err *err)
+{
+    struct planning *p = *at;
+    uint64_t n = 0;
+    int rc = check_answer(p, err);
+    if (rc == 0)
+        rc = footer_length(p, &n, err);
+    if (rc < 0)
+        return rc;
+    if (n + TRAILER_BYTES > p->get.length) {
+        rc = fetch(p, (size_t)n + TRAILER_BYTES, err);
+        if (rc == 0)
+            *at = NULL; /* it runs again, and may have done so */
+        return rc;
+    }
+    const char *end = p->bytes + p->get.length - TRAILER_BYTES;
+    return plan(p, slice_make(end - n, (size_t)n), out, err);
+}
+
+static void plan_run(struct job *job)
+{
+    AUTO(planning) struct planning *p = CONTAINER_OF(job, struct planning, job);
+    struct recipe *r = p->recipe;
+    struct err err = ERR_INIT;
+    struct work *work = NULL;
+    int rc = plan_step(&p, &work, &err);
+    if (rc)
+        recipe_finish(r, work, &err);
+}
+
+void plan_begin(struct recipe *r)
+{
+    struct err err = ERR_INIT;
+    AUTO(planning) struct planning *p = calloc(1, sizeof *p);
+    int rc = 0;
+    if (!p)
+        rc = err_set(&err, ENOMEM, "out of memory");
+    else if (r->object_bytes < PARQUET_BYTES_MIN)
+        rc = err_set(&err, EIO, "%s: %llu bytes are no Parquet file", r->object_key,
+                     (unsigned long long)r->object_bytes);
+    if (rc == 0) {
+        *p = (struct planning){.job = {.run = plan_run}, .recipe = r};
+        (void)snprintf(p->if_match, sizeof p->if_match, "%s", r->etag);
+        uint64_t tail = r->object_bytes < TAIL_BYTES ? r->object_bytes : TAIL_BYTES;
+        rc = fetch(p, (size_t)tail, &err);
+        p = rc == 0 ? NULL : p;
+    }
+    if (rc < 0)
+        recipe_finish(r, NULL, &err);
+}

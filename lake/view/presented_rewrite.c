@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files whose pages have to be made again: the whole presented file is written once, in order, into
+ * a file without a name. A few threads do it, who wait for the network and for one another's disk;
+ * each has a window of the object in memory and what parquet_rewrite takes.
+ */
+#include <sys/sysinfo.h>
+#include <sys/types.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "cache/store/event.h"
+#include "lake/format/parquet_rewrite.h"
+#include "lake/view/presented_private.h"
+
+/* Rewriting takes a core each. */
+#define REWRITERS_MAX 4
+/* Of the object, asked for at once in blocks; it begins with one and doubles as long as it is read
+ * in order. */
+#define WINDOW_BLOCKS_MAX 8
+#define WRITE_BYTES (256 * KIB)
+
+struct window_part {
+    struct store_get get;
+    struct event ended;
+};
+
+struct rewriting {
+    struct job job;
+    struct recipe *recipe; /* with the reference of plan_begin */
+    struct present_plan *plan;
+    struct work *work;
+    struct roaring *rows;
+
+    char *window; /* bytes of the object */
+    uint64_t window_at;
+    size_t window_n, window_blocks;
+
+    char *out; /* what is not written yet */
+    size_t out_n;
+    uint64_t written; /* before it */
+    uint64_t hash;
+};
+
+static void rewriting_free(struct rewriting *w)
+{
+    present_plan_free(w->plan);
+    work_unref(w->work);
+    roaring_free(w->rows);
+    free(w->window);
+    free(w->out);
+    free(w);
+}
+DEFINE_AUTO(rewriting, struct rewriting *, rewriting_free)
+
+/* the object */
+
+static void part_ended(struct store_get *get)
+{
+    event_set(&CONTAINER_OF(get, struct window_part, get)->ended);
+}
+
+static int check_part(const struct recipe *r, const struct store_get *get, struct err *err)
+{
+    if (get->rc < 0)
+        return err_copy(err, &get->err);
+    if (get->info.size != r->object_bytes)
+        return err_set(err, ESTALE, "%s: the object changed while it was read", r->object_key);
+    if (get->got != get->length)
+        return err_set(err, EIO, "%s: %zu of %zu bytes came at %llu", r->object_key, get->got,
+                       get->length, (unsigned long long)get->offset);
+    return 0;
+}
+
+/* Fills the window from `offset` on. */
+static int fetch_window(struct rewriting *w, uint64_t offset, struct err *err)
+{
+    struct window_part parts[WINDOW_BLOCKS_MAX];
+    const struct recipe *r = w->recipe;
+    struct store *home = r->store->config.home;
+    bool onward = w->window_n && offset == w->window_at + w->window_n;
+    size_t blocks = onward ? 2 * w->window_blocks : 1, n = 0;
+    uint64_t at = offset;
+    w->window_blocks = blocks < WINDOW_BLOCKS_MAX ? blocks : WINDOW_BLOCKS_MAX;
+    for (; n < w->window_blocks && at < r->object_bytes; n++) {
+        uint64_t left = r->object_bytes - at;
+        struct window_part *p = &parts[n];
+        p->get = (struct store_get){.key = r->object_key,
+                                    .offset = at,
+                                    .length = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES,
+                                    .if_match = w->work->if_match[0] ? w->work->if_match : NULL,
+                                    .version = r->version,
+                                    .to = w->window + (at - offset),
+                                    .done = part_ended};
+        at += p->get.length;
+        event_init(&p->ended);
+        home->ops->get(home, &p->get);
+    }
+    int rc = 0;
+    for (size_t i = 0; i < n; i++) {
+        event_wait(&parts[i].ended);
+        event_done(&parts[i].ended);
+        if (rc == 0)
+            rc = check_part(r, &parts[i].get, err);
+    }
+    w->window_at = offset;
+    w->window_n = rc < 0 ? 0 : (size_t)(at - offset);
+    return rc;
+}
+
+static int read_object(void *arg, uint64_t offset, void *to, size_t n, struct err *err)
+{
+    struct rewriting *w = arg;
+    char *at = to;
+    if (n > w->recipe->object_bytes || offset > w->recipe->object_bytes - n)
+        return err_set(err, EIO, "%s: a page lies behind the end", w->recipe->object_key);
+    while (n) {
+        if (w->recipe->store->ending)
+            return err_set(err, EIO, "%s: the mount ends", w->recipe->object_key);
+        if (offset < w->window_at || offset >= w->window_at + w->window_n) {
+            int rc = fetch_window(w, offset, err);
+            if (rc < 0)
+                return rc;
+        }
+        size_t skip = (size_t)(offset - w->window_at), some = w->window_n - skip;
+        some = some < n ? some : n;
+        memcpy(at, w->window + skip, some);
+        at += some;
+        offset += some;
+        n -= some;
+    }
+    return 0;
+}
+
+/* the file */
+
+static bool is_zero(const char *p, size_t n)
+{
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+/* Zeros stay a hole. */
+static int flush(struct rewriting *w, struct err *err)
+{
+    int rc = 0;
+    w->hash = hash64(w->hash, slice_make(w->out, w->out_n));
+    if (!is_zero(w->out, w->out_n))
+        rc = file_pwrite_full(w->work->fd, w->out, w->out_n, (off_t)w->written, err);
+    w->written += w->out_n;
+    w->out_n = 0;
+    return rc;
+}
+
+static int write_out(void *arg, struct slice bytes, struct err *err)
+{
+    struct rewriting *w = arg;
+    while (bytes.n) {
+        size_t room = WRITE_BYTES - w->out_n, some = room < bytes.n ? room : bytes.n;
+        memcpy(w->out + w->out_n, bytes.p, some);
+        w->out_n += some;
+        bytes = slice_from(bytes, some);
+        int rc = w->out_n == WRITE_BYTES ? flush(w, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int make_file(struct rewriting *w, struct err *err)
+{
+    const struct recipe *r = w->recipe;
+    struct parquet_source source = {
+        .size_bytes = r->object_bytes, .read = read_object, .arg = w};
+    struct parquet_sink sink = {.write = write_out, .arg = w};
+    w->hash = hash64(0, slice_of(w->work->if_match));
+    w->written = w->out_n = w->window_n = 0;
+    int rc = parquet_rewrite(&source, w->plan, w->rows, &sink, err);
+    if (rc == 0)
+        rc = flush(w, err);
+    if (rc == 0 && w->written != r->size)
+        rc = err_set(err, EIO, "%s: %llu bytes were made instead of %llu", r->object_key,
+                     (unsigned long long)w->written, (unsigned long long)r->size);
+    if (rc == 0 && ftruncate(w->work->fd, (off_t)r->size) < 0)
+        rc = err_set(err, errno, "%s: rewritten file: %s", r->object_key, strerror(errno));
+    return rc;
+}
+
+static int make_in(struct rewriting *w, int dirfd, struct err *err)
+{
+    struct work *work = w->work;
+    if (work->fd >= 0)
+        (void)close(work->fd); /* a first attempt, which is of no use */
+    work->fd = -1;
+    int rc = file_temporary(dirfd, &work->fd, err);
+    return rc < 0 ? rc : make_file(w, err);
+}
+
+static bool is_disk(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS || rc == -EIO;
+}
+
+static int rewrite(struct rewriting *w, struct err *err)
+{
+    struct presented_store *s = w->recipe->store;
+    int spare;
+    w->window = malloc(WINDOW_BLOCKS_MAX * BLOCK_BYTES);
+    w->out = malloc(WRITE_BYTES);
+    if (!w->window || !w->out)
+        return err_set(err, ENOMEM, "out of memory");
+    int rc = make_in(w, s->config.dirfd, err);
+    if (is_disk(rc) && spare_is_wanted(s->config.dirfd) &&
+        spare_get(&s->spare, s->config.dirfd, &spare, NULL) == 0)
+        rc = make_in(w, spare, err);
+    (void)snprintf(w->work->etag, sizeof w->work->etag, "\"%016llx\"",
+                   (unsigned long long)w->hash); /* fits */
+    return rc == -EOVERFLOW ? err_set(err, EOPNOTSUPP, "%s", err->msg) : rc;
+}
+
+/* room on the disk */
+
+/* Of a file that nobody has open: what was made of it. */
+static struct work *oldest_file_locked(struct presented_store *s) REQUIRES(s->lock)
+{
+    struct recipe *r = s->oldest;
+    while (r && !(r->work && r->work->fd >= 0))
+        r = r->newer;
+    return r ? recipe_take_work_locked(r) : NULL;
+}
+
+/* Counts the bytes of a file that is to be made. */
+static int take_room(struct presented_store *s, struct work *work, uint64_t bytes, struct err *err)
+{
+    for (;;) {
+        struct work *old = NULL;
+        bool taken = false;
+        uint64_t others;
+        WITH_LOCK (&s->lock) {
+            others = s->temporary_bytes;
+            taken = !others || others + bytes <= s->config.temporary_bytes_max;
+            if (taken)
+                s->temporary_bytes += work->temporary_bytes = bytes;
+            else
+                old = oldest_file_locked(s);
+        }
+        work_unref(old);
+        if (taken)
+            return 0;
+        if (!old)
+            return err_set(err, ENOSPC,
+                           "other rewritten files that are open take %llu bytes, at most %llu may "
+                           "be taken",
+                           (unsigned long long)others,
+                           (unsigned long long)s->config.temporary_bytes_max);
+    }
+}
+
+static void rewrite_run(struct job *job)
+{
+    AUTO(rewriting) struct rewriting *w = CONTAINER_OF(job, struct rewriting, job);
+    struct recipe *r = w->recipe;
+    struct err err = ERR_INIT;
+    int rc = take_room(r->store, w->work, r->size, &err);
+    if (rc == 0)
+        rc = rewrite(w, &err);
+    if (rc < 0)
+        (void)err_wrap(&err, "%s", r->object_key);
+    recipe_finish(r, rc < 0 ? NULL : STEAL(w->work), &err);
+}
+
+/* The threads, started now where there are none yet. */
+static struct workers *rewriters(struct presented_store *s, struct err *err)
+{
+    struct workers *w;
+    WITH_LOCK (&s->lock) {
+        if (!s->rewriters) {
+            int cores = get_nprocs();
+            s->rewriters = workers_new(
+                "tarn-rewrite", cores < REWRITERS_MAX ? (unsigned)cores : REWRITERS_MAX, err);
+        }
+        w = s->rewriters;
+    }
+    return w;
+}
+
+void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work)
+{
+    struct err err = ERR_INIT;
+    struct workers *threads = rewriters(r->store, &err);
+    AUTO(rewriting) struct rewriting *w = calloc(1, sizeof *w);
+    if (!w) {
+        present_plan_free(plan);
+        work_unref(work);
+        (void)err_set(&err, ENOMEM, "out of memory");
+    } else {
+        *w = (struct rewriting){
+            .job = {.run = rewrite_run}, .recipe = r, .plan = plan, .work = work};
+    }
+    if (err.code) {
+        recipe_finish(r, NULL, &err);
+        return;
+    }
+    WITH_LOCK (&r->store->lock)
+        w->rows = STEAL(r->rows);
+    workers_submit(threads, &STEAL(w)->job);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "lake/view/presented_private.h"
+
+/* Changes whenever the same file would be made otherwise: older ones in the cache are not met. */
+#define PRESENTED_FORMAT 1
+#define URL_MARK "presented:"
+#define HASH_DIGITS 32
+/* Recipes that may be open at once: as objects (cache/private.h). */
+#define RECIPES_MAX ((size_t)1 << 22)
+
+/* names */
+
+static struct slice identity_of(struct slice extra)
+{
+    ptrdiff_t end = slice_find(extra, '\n');
+    return slice_make(extra.p, end < 0 ? extra.n : (size_t)end);
+}
+
+void presented_key(const struct presented_file *f, struct buf *out)
+{
+    AUTO(buf) struct buf all = {0};
+    char hash[2 * SHA256_BYTES + 1];
+    struct slice fields[] = {f->key, f->etag, identity_of(f->extra)};
+    uint64_t numbers[] = {PRESENTED_FORMAT, f->object_bytes, f->size,
+                          f->shape ? f->shape->hash : 0, f->shape != NULL, f->deletes};
+    buf_init(&all, KEY_BYTES_MAX + ETAG_BYTES_MAX + ACTION_BYTES_MAX);
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        buf_add_le64(&all, fields[i].n);
+        buf_add_slice(&all, fields[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        buf_add_le64(&all, numbers[i]);
+    if (all.failed)
+        out->failed = all.failed;
+    sha256_hex(buf_slice(&all), hash);
+    size_t room = KEY_BYTES_MAX - HASH_DIGITS - 1; /* the object's key is there to be read by us */
+    buf_add(out, f->key.p, f->key.n < room ? f->key.n : room);
+    buf_addf(out, " %.*s", HASH_DIGITS, hash);
+}
+
+/* work */
+
+struct work *work_new(struct presented_store *s, struct err *err)
+{
+    struct work *w = calloc(1, sizeof *w);
+    if (!w) {
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    w->refs = 1;
+    w->store = s;
+    w->fd = -1;
+    w->memory = sizeof *w;
+    return w;
+}
+
+struct work *work_ref(struct work *w)
+{
+    atomic_fetch_add(&w->refs, 1);
+    return w;
+}
+
+void work_unref(struct work *w)
+{
+    if (!w || atomic_fetch_sub(&w->refs, 1) != 1)
+        return;
+    if (w->fd >= 0)
+        (void)close(w->fd); /* it has no name: gone with it */
+    if (w->temporary_bytes)
+        WITH_LOCK (&w->store->lock)
+            w->store->temporary_bytes -= w->temporary_bytes;
+    free(w->extents);
+    free(w->own);
+    free(w);
+}
+
+/* recipes */
+
+static struct slice key_of(const struct recipe *r)
+{
+    return slice_of(r->key);
+}
+
+static size_t memory_of(const struct recipe *r)
+{
+    return r->work ? r->work->memory : 0;
+}
+
+static void recipe_free(struct recipe *r)
+{
+    assert(!r->waiting.first && !r->gets);
+    free(r->key);
+    free(r->object_key);
+    free(r->version);
+    free(r->etag);
+    shape_unref(r->shape);
+    roaring_free(r->rows);
+    work_unref(r->work);
+    free(r);
+}
+DEFINE_AUTO(recipe_half, struct recipe *, recipe_free)
+
+static struct recipe *recipe_new(struct presented_store *s, const struct presented_file *f,
+                                 struct slice key)
+{
+    AUTO(recipe_half) struct recipe *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->store = s;
+    r->key = strndup(key.p, key.n);
+    r->object_key = strndup(f->key.p, f->key.n);
+    r->version = f->version.n ? strndup(f->version.p, f->version.n) : NULL;
+    r->etag = strndup(f->etag.n ? f->etag.p : "", f->etag.n);
+    r->object_bytes = f->object_bytes;
+    r->size = f->size;
+    r->shape = f->shape ? shape_ref(f->shape) : NULL;
+    r->deletes = f->deletes;
+    if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version))
+        return NULL;
+    return STEAL(r);
+}
+
+static void leave_idle_locked(struct presented_store *s, struct recipe *r) REQUIRES(s->lock)
+{
+    *(r->older ? &r->older->newer : &s->oldest) = r->newer;
+    *(r->newer ? &r->newer->older : &s->newest) = r->older;
+    r->older = r->newer = NULL;
+    s->idle_n--;
+    s->idle_bytes -= memory_of(r);
+}
+
+static void become_idle_locked(struct presented_store *s, struct recipe *r) REQUIRES(s->lock)
+{
+    r->older = s->newest;
+    *(s->newest ? &s->newest->newer : &s->oldest) = r;
+    s->newest = r;
+    s->idle_n++;
+    s->idle_bytes += memory_of(r);
+}
+
+/* The one that was not used for longest, out of everything; NULL: they are few enough. */
+static struct recipe *drop_one_locked(struct presented_store *s) REQUIRES(s->lock)
+{
+    struct recipe *r = s->oldest;
+    if (!r || (s->idle_n <= RECIPES_IDLE_MAX && s->idle_bytes <= RECIPES_IDLE_BYTES_MAX))
+        return NULL;
+    leave_idle_locked(s, r);
+    (void)map_remove(&s->recipes, key_of(r)); /* it is r */
+    return r;
+}
+
+struct recipe *recipe_find_locked(struct presented_store *s, struct slice key)
+{
+    struct recipe *r = map_find(&s->recipes, key);
+    if (r && r->refs++ == 0)
+        leave_idle_locked(s, r);
+    return r;
+}
+
+void recipe_unref(struct recipe *r)
+{
+    struct presented_store *s = r->store;
+    struct recipe *dropped;
+    WITH_LOCK (&s->lock)
+        if (--r->refs == 0)
+            become_idle_locked(s, r);
+    do {
+        WITH_LOCK (&s->lock)
+            dropped = drop_one_locked(s);
+        if (dropped)
+            recipe_free(dropped);
+    } while (dropped);
+}
+
+int recipe_of(struct presented_store *s, const struct presented_file *f, struct recipe **out,
+              struct err *err)
+{
+    AUTO(buf) struct buf key = {0};
+    struct recipe *r;
+    int rc = 0;
+    buf_init(&key, KEY_BYTES_MAX);
+    presented_key(f, &key);
+    if (buf_check(&key, err) < 0)
+        return -err->code;
+    WITH_LOCK (&s->lock)
+        r = recipe_find_locked(s, buf_slice(&key));
+    if (!r) {
+        AUTO(recipe_half) struct recipe *made = recipe_new(s, f, buf_slice(&key));
+        if (!made)
+            return err_set(err, ENOMEM, "out of memory");
+        WITH_LOCK (&s->lock) {
+            r = recipe_find_locked(s, buf_slice(&key)); /* somebody may have been quicker */
+            if (!r)
+                rc = map_put(&s->recipes, key_of(made), made);
+            if (!r && rc == 0) {
+                r = STEAL(made);
+                r->refs = 1;
+            }
+        }
+        if (rc < 0)
+            return err_set(err, -rc, "too many presented files are open");
+    }
+    *out = r;
+    return 0;
+}
+
+void recipe_give_rows(struct recipe *r, struct roaring *rows)
+{
+    WITH_LOCK (&r->store->lock) {
+        bool wanted = r->deletes && !r->rows && r->state != RECIPE_READY;
+        if (wanted)
+            r->rows = STEAL(rows);
+    }
+    roaring_free(rows);
+}
+
+/* A refusal counts for good: it is of what the object is. */
+static bool failure_counts(const struct recipe *r)
+{
+    return r->state == RECIPE_FAILED && (r->err.code == EOPNOTSUPP ||
+                                         clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
+}
+
+int recipe_need_locked(struct recipe *r, bool *begin, struct err *err)
+{
+    if (failure_counts(r))
+        return err_copy(err, &r->err);
+    if (r->state == RECIPE_READY)
+        return 0;
+    if (r->state == RECIPE_UNDER_WAY)
+        return -EINPROGRESS;
+    if (r->deletes && !r->rows)
+        return -ENODATA;
+    r->state = RECIPE_UNDER_WAY;
+    r->planned = false;
+    r->refs++; /* the caller's is one, so it is in no list */
+    r->store->busy++;
+    *begin = true;
+    return -EINPROGRESS;
+}
+
+int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err)
+{
+    bool begin = false;
+    int rc;
+    WITH_LOCK (&r->store->lock) {
+        rc = recipe_need_locked(r, &begin, err);
+        if (rc == -EINPROGRESS && !whole && r->planned) {
+            rc = 0;
+        } else if (rc == -EINPROGRESS) {
+            task->on_worker = true; /* who wakes it submits it to one */
+            waitlist_add(&r->waiting, &task->job);
+        }
+    }
+    if (begin) /* the task may be gone */
+        plan_begin(r);
+    return rc;
+}
+
+void recipe_planned(struct recipe *r, enum present_kind kind, bool columns)
+{
+    WITH_LOCK (&r->store->lock) {
+        r->planned = r->told = true;
+        r->kind = kind;
+        r->columns = columns;
+        waitlist_wake(&r->waiting, r->store->config.workers);
+    }
+}
+
+void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
+{
+    struct presented_store *s = r->store;
+    struct serving *gets;
+    struct work *mine = work ? work_ref(work) : NULL;
+    WITH_LOCK (&s->lock) {
+        gets = r->gets;
+        r->gets = NULL;
+        r->planned = false;
+        r->state = work ? RECIPE_READY : RECIPE_FAILED;
+        r->work = work;
+        if (!work) {
+            r->err = *err;
+            r->failed_ms = clock_mono_ms();
+        }
+        waitlist_wake(&r->waiting, s->config.workers);
+    }
+    serving_go_on(gets, mine, err);
+    work_unref(mine);
+    recipe_unref(r);
+    presented_end(s);
+}
+
+struct work *recipe_take_work_locked(struct recipe *r)
+{
+    if (r->state == RECIPE_READY)
+        r->state = RECIPE_NEW;
+    if (r->refs == 0)
+        r->store->idle_bytes -= memory_of(r);
+    return STEAL(r->work);
+}
+
+void recipe_spoil(struct recipe *r, const struct work *work, const struct err *err)
+{
+    struct work *taken = NULL;
+    WITH_LOCK (&r->store->lock) {
+        if (r->work && r->work == work) {
+            taken = recipe_take_work_locked(r);
+            r->state = RECIPE_FAILED;
+            r->err = *err;
+            r->failed_ms = clock_mono_ms();
+        }
+    }
+    work_unref(taken);
+}
+
+void recipe_put(struct recipe *r, struct object *object)
+{
+    struct work *taken = NULL;
+    if (object && object_is_sealed(object))
+        WITH_LOCK (&r->store->lock)
+            taken = recipe_take_work_locked(r);
+    work_unref(taken);
+    recipe_unref(r);
+}
+
+/* the store */
+
+void presented_begin(struct presented_store *s)
+{
+    WITH_LOCK (&s->lock)
+        s->busy++;
+}
+
+void presented_end(struct presented_store *s)
+{
+    WITH_LOCK (&s->lock)
+        if (--s->busy == 0)
+            cond_broadcast(&s->idle);
+}
+
+static int no_head(struct store *s, const char *key, struct store_info *out, struct err *err)
+{
+    (void)s;
+    (void)out;
+    return err_set(err, ENOENT, "%s: presented files are only read", key);
+}
+
+static int no_list(struct store *s, const struct store_list *req, struct err *err)
+{
+    (void)s;
+    (void)req;
+    (void)err;
+    return 0; /* they are found by their keys */
+}
+
+static int no_put(struct store *s, const char *key, struct slice data, struct err *err)
+{
+    (void)s;
+    (void)data;
+    return err_set(err, EROFS, "%s: presented files are only read", key);
+}
+
+/* Nobody uses it any more but what is under way. */
+static void presented_free(struct store *store)
+{
+    struct presented_store *s = presented_of(store);
+    struct recipe *r;
+    const struct map_entry *e;
+    s->ending = true;
+    WITH_LOCK (&s->lock)
+        while (s->busy)
+            cond_wait(&s->idle, &s->lock);
+    workers_free(s->rewriters);
+    for (size_t at = 0; (e = map_next(&s->recipes, &at));) {
+        r = e->value;
+        assert(r->refs == 0);
+        recipe_free(r);
+    }
+    map_done(&s->recipes);
+    spare_done(&s->spare);
+    cond_done(&s->idle);
+    lock_done(&s->lock);
+    free(s->store.url);
+    free(s);
+}
+
+struct store *presented_store_open(const struct presented_config *config, struct err *err)
+{
+    AUTO(buf) struct buf url = {0};
+    buf_init(&url, sizeof URL_MARK + URL_BYTES_MAX);
+    buf_addf(&url, URL_MARK "%s", config->home->url);
+    struct presented_store *s = calloc(1, sizeof *s);
+    char *text = buf_steal_str(&url);
+    if (!s || !text) {
+        free(s);
+        free(text);
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    s->config = *config;
+    s->ops = (struct store_ops){.scheme = "presented",
+                                .rooms_bytes = config->home->ops->rooms_bytes,
+                                .get = presented_get,
+                                .head = no_head,
+                                .list = no_list,
+                                .put_if_absent = no_put,
+                                .free = presented_free};
+    s->store = (struct store){.ops = &s->ops, .url = text};
+    lock_init(&s->lock);
+    cond_init(&s->idle);
+    spare_init(&s->spare);
+    map_init(&s->recipes, RECIPES_MAX);
+    return config->shares ? store_share(config->shares, &s->store, NULL, err) : &s->store;
+}

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Files that are not presented as they are stored: opened with a plain Parquet reader they are the
+table's columns and rows.
+"""
+import concurrent.futures
+import errno
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, QueryBuilder
+
+from support import presented_tables as tables
+from support.mounts import detach, wait_for
+from support.places import TABLES
+from test_passthrough import Counted, needs_passthrough
+
+MIB = 1 << 20
+SMALL, LARGE = 500, 150_000             # rows: 20 KB, and 6 MiB with several row groups
+
+
+def read(path):
+    return pq.ParquetFile(path).read()
+
+
+def transform(path):
+    return os.getxattr(path, 'user.tarn.transform').decode()
+
+
+def duck(path):
+    return duckdb.sql("select * from read_parquet('%s')" % path).to_arrow_table()
+
+
+def check_all(root, shown):
+    """Each part is what it must show, in both readers."""
+    for i, want in enumerate(shown):
+        path = root / ('part-%d.parquet' % i)
+        assert read(path).equals(want), path
+        assert pa.table(duck(path)).to_pylist() == want.to_pylist(), path
+
+
+@pytest.fixture
+def source(tmp_path):
+    """(root, {table: what each of its parts shows})"""
+    root = tmp_path / 'source'
+    shown = {'mapped': tables.mapped(root / 'mapped', [SMALL, LARGE]),
+             'deletes': tables.with_deletes(root / 'deletes', [SMALL, LARGE])}
+    return root, shown
+
+
+@pytest.fixture
+def far(source, s3, bucket):
+    """The same in a bucket: (url, shown)"""
+    s3.copy_tree(source[0], bucket, 'lake')
+    return 's3://%s/lake' % bucket, source[1]
+
+
+def test_columns_and_rows_are_the_tables(mount, source):
+    """Columns have the table's names, added ones are null, dropped ones and deleted rows are gone."""
+    root, shown = source
+    m = mount(root)
+    for table, parts in shown.items():
+        check_all(m / table, parts)
+    assert transform(m / 'mapped/part-0.parquet') == 'columns'
+    assert transform(m / 'deletes/part-1.parquet') == 'rows'
+
+
+def test_from_a_bucket(mount, far, s3):
+    """The same from S3, on the first read and on the second."""
+    url, shown = far
+    m = mount(url, endpoint_url=s3.url, env=s3.env)
+    for _ in range(2):
+        for table, parts in shown.items():
+            check_all(m / table, parts)
+
+
+def test_sizes_are_those_of_the_rule(mount, source):
+    """stat tells the object's size with 64 KiB and a sixteenth, and that many bytes can be read."""
+    root, shown = source
+    m = mount(root)
+    for table, parts in shown.items():
+        for i in range(len(parts)):
+            name = '%s/part-%d.parquet' % (table, i)
+            stored = (root / name).stat().st_size
+            assert (m / name).stat().st_size == stored + 65536 + stored // 16
+            assert len((m / name).read_bytes()) == (m / name).stat().st_size
+
+
+def test_a_directory_of_deletes_is_listed_without_requests_for_data(mount, tmp_path, s3, bucket,
+                                                                    proxy):
+    """ls -l of 10,000 files with deletion vectors asks for the log and for nothing else."""
+    vector = tables.inline_vector({1, 2, 3})
+    adds = [{'path': 'part-%05d.parquet' % i, 'size': 5000 + i, 'deletionVector': vector}
+            for i in range(10_000)]
+    tables.write_log(tmp_path / 'lake/t', [tables.field('n', 'long')], adds, ['deletionVectors'],
+                     {'delta.enableDeletionVectors': 'true'})
+    s3.copy_tree(tmp_path / 'lake', bucket, 'lake')
+    m = mount('s3://%s/lake' % bucket, endpoint_url=proxy.url, env=s3.env)
+    lines = subprocess.run(['ls', '-l', str(m / 't')], check=True, capture_output=True,
+                           text=True).stdout.splitlines()
+    assert len(lines) == 10_001
+    assert lines[1].split()[4] == str(5000 + 65536 + 5000 // 16)
+    assert proxy.counts('data') == 0
+
+
+@needs_passthrough
+@pytest.mark.parametrize('table', ['mapped', 'deletes'])
+def test_the_second_read_passes(mount, far, s3, table):
+    """Once all of it is in the cache, its bytes do not come through the daemon."""
+    url, shown = far
+    m = mount(url, endpoint_url=s3.url, env=s3.env)
+    for part in ('part-0.parquet', 'part-1.parquet'):
+        path = m / table / part
+        size = path.stat().st_size
+        first = path.read_bytes()
+        wait_for(lambda: int(os.getxattr(path, 'user.tarn.cached')) == size, 20, 'all is cached')
+
+        def passes():
+            with Counted(m) as counted:
+                assert path.read_bytes() == first
+            return counted.bytes < 256 * 1024
+        if size > MIB:
+            wait_for(passes, 20, '%s passes' % path)
+    check_all(m / table, shown[table])
+
+
+def test_two_readers_at_once_cause_one_rewrite(mount, far, s3, proxy):
+    """However many open a file with deleted rows, its object is fetched once."""
+    url, shown = far
+    m = mount(url, endpoint_url=proxy.url, env=s3.env)
+    path = m / 'deletes/part-1.parquet'
+    stored = path.stat().st_size * 16 // 17
+    os.listdir(m / 'deletes')
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for got in pool.map(lambda _: read(path), range(8)):
+            assert got.equals(shown['deletes'][1])
+    blocks = stored // MIB + 1
+    assert 2 <= proxy.counts('data') <= 2 * blocks + 2
+
+
+def test_after_a_restart(mount, far, s3, proxy, tmp_path):
+    """Another daemon finds what was made in the cache, and asks for no data again."""
+    url, shown = far
+    cache = tmp_path / 'cache'
+    m = mount(url, cache=cache, endpoint_url=proxy.url, env=s3.env)
+    for table, parts in shown.items():
+        check_all(m / table, parts)
+        for path in (m / table).iterdir():
+            path.read_bytes()
+            wait_for(lambda p=path: int(os.getxattr(p, 'user.tarn.cached')) == p.stat().st_size, 20,
+                     'all is cached')
+    m.unmount_and_wait_for_the_daemon()
+    before = proxy.counts('data')
+    m = mount(url, cache=cache, endpoint_url=proxy.url, env=s3.env)
+    for table, parts in shown.items():
+        check_all(m / table, parts)
+    assert proxy.counts('data') == before
+
+
+def test_after_kill_9(mount, far, s3, tmp_path):
+    """A daemon that is killed while files are made leaves nothing that is wrong."""
+    url, shown = far
+    cache = tmp_path / 'cache'
+    for after in (0.0, 0.05, 0.2, 0.5):
+        m = mount(url, cache=cache, endpoint_url=s3.url, env=s3.env, foreground=True)
+        reader = subprocess.Popen(['cat', *map(str, sorted(m.path.glob('*/*.parquet')))],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            reader.wait(timeout=after)
+        except subprocess.TimeoutExpired:
+            pass
+        os.kill(m.process.pid, signal.SIGKILL)
+        m.process.wait()
+        detach(m.path)
+        reader.wait(timeout=20)
+    m = mount(url, cache=cache, endpoint_url=s3.url, env=s3.env)
+    for table, parts in shown.items():
+        check_all(m / table, parts)
+    left = [p for p in cache.iterdir() if p.is_file() and p.name.startswith('tmp')]
+    assert not left
+
+
+@pytest.mark.parametrize('size', ['0', '4M'])
+def test_with_no_cache_or_one_that_is_too_small(mount, far, s3, size):
+    """What the cache cannot keep is read all the same, again and again."""
+    url, shown = far
+    m = mount(url, endpoint_url=s3.url, env=s3.env, cache_size=size)
+    for _ in range(2):
+        for table, parts in shown.items():
+            check_all(m / table, parts)
+
+
+def test_the_cache_evicts_what_was_made(mount, tmp_path, s3, bucket):
+    """Made files leave the cache as objects do, and are made again."""
+    shown = tables.with_deletes(tmp_path / 'lake/t', [LARGE] * 4)
+    s3.copy_tree(tmp_path / 'lake', bucket, 'lake')
+    m = mount('s3://%s/lake' % bucket, endpoint_url=s3.url, env=s3.env, cache_size='16M')
+    for _ in range(2):
+        check_all(m / 't', shown)
+    blocks = subprocess.run(['du', '-s', '-B1', str(m.cache / 'objects')], check=True,
+                            capture_output=True, text=True).stdout.split()[0]
+    assert int(blocks) <= 20 * MIB
+
+
+def test_what_cannot_be_presented_is_refused_on_open(mount, source):
+    """A footer for which there is no room is EOPNOTSUPP with its reason; -o slack= makes room."""
+    root, shown = source
+    long = [tables.field('x' * 200 + str(i), 'long', 'gone-%d' % i, i) for i in range(2000)]
+    (root / 'wide').mkdir()
+    (root / 'wide/part-0.parquet').write_bytes((root / 'mapped/part-0.parquet').read_bytes())
+    size = (root / 'wide/part-0.parquet').stat().st_size
+    tables.write_log(root / 'wide', long, [{'path': 'part-0.parquet', 'size': size}],
+                     ['columnMapping'], {'delta.columnMapping.mode': 'name'})
+    m = mount(root)
+    with pytest.raises(OSError) as refused:
+        (m / 'wide/part-0.parquet').read_bytes()
+    assert refused.value.errno == errno.EOPNOTSUPP
+    assert 'wide' in (m.cache / 'tarn.log').read_text()
+    m = mount(root, o='slack=2M+1/16')
+    assert read(m / 'wide/part-0.parquet').num_columns == 2000
+    check_all(m / 'mapped', shown['mapped'])
+
+
+def test_what_is_no_parquet_is_an_error_of_the_open(mount, source):
+    """Damage is EIO where the file is opened, and is not listed away."""
+    root, _ = source
+    (root / 'mapped/part-0.parquet').write_bytes(
+        bytes((root / 'mapped/part-0.parquet').stat().st_size))
+    m = mount(root)
+    assert sorted(os.listdir(m / 'mapped')) == ['part-0.parquet', 'part-1.parquet']
+    with pytest.raises(OSError) as damaged:
+        (m / 'mapped/part-0.parquet').open('rb')
+    assert damaged.value.errno == errno.EIO
+
+
+def test_an_object_of_another_size_is_stale(mount, source):
+    """The log says another size than the object has: ESTALE, never half of it."""
+    root, _ = source
+    with open(root / 'mapped/part-0.parquet', 'ab') as f:
+        f.write(b'more')
+    m = mount(root)
+    with pytest.raises(OSError) as stale:
+        (m / 'mapped/part-0.parquet').open('rb')
+    assert stale.value.errno == errno.ESTALE
+
+
+def test_raw_files_are_the_stored_ones(mount, source):
+    """`.tarn/raw/` has the objects byte for byte at their stored paths, at every ref."""
+    root, shown = source
+    m = mount(root)
+    for table, parts in shown.items():
+        for at in (m / table, m / (table + '@0')):
+            raw = at / '.tarn/raw'
+            assert sorted(os.listdir(raw)) == sorted(os.listdir(at))
+            for i in range(len(parts)):
+                name = 'part-%d.parquet' % i
+                assert (raw / name).read_bytes() == (root / table / name).read_bytes()
+                assert transform(raw / name) == 'none'
+                assert (raw / name).stat().st_ino != (at / name).stat().st_ino
+                path = os.getxattr(raw / name, 'user.tarn.path').decode()
+                assert (m / path).read_bytes() == (raw / name).read_bytes()
+            assert '.tarn' not in os.listdir(at) and not (raw / '.tarn').exists()
+
+
+# Real tables with features that need a transform; deltalake reads some of them, and the number of
+# rows is known of all.
+REAL = ['delta/golden/table-with-columnmapping-mode-id',
+        'delta/golden/data-reader-timestamp_ntz-name-mode',
+        'delta/golden/dv-partitioned-with-checkpoint',
+        'delta/golden/type-widening',
+        'delta/kernel-rs/cdf-table-with-cdc-and-dvs',
+        'delta/kernel-rs/partition_cm/name',
+        'delta/kernel-rs/table-with-dv-small',
+        'delta/kernel-rs/with-short-dv',
+        'delta/kernel/data-reader-primitives-column-mapping-name',
+        'delta/trino/databricks153/type_widening_nested']
+
+
+# Partition columns that a hive reader takes for text.
+TIMES = ('tsNtzPartition',)
+
+
+def of_engine(table, version):
+    """What `deltalake` says of a version, or None where it cannot read it."""
+    try:
+        t = DeltaTable(str(table), version=version)
+        return pa.table(QueryBuilder().register('t', t).execute('select * from t'))
+    except Exception as e:                  # noqa: BLE001 ; whatever it cannot, others say
+        print('deltalake cannot read %s@%d: %s' % (table, version, e))
+        return None
+
+
+def of_mount(root):
+    """All its files as a hive reader sees them; None where there is none."""
+    if not any(root.rglob('*.parquet')):
+        return None
+    return duckdb.sql("select * from read_parquet('%s/**/*.parquet', hive_partitioning=true, "
+                      "union_by_name=true)" % root).to_arrow_table()
+
+
+def sums(table):
+    """Of each column: how many values, and a hash of them all that knows no order."""
+    rows = pa.table(table)                  # DuckDB finds it by this name
+    found = {}
+    for column in rows.schema:
+        text = '"%s"::varchar'
+        if pa.types.is_timestamp(column.type) or column.name in TIMES:
+            text = 'epoch_us("%s"::timestamptz)'
+        found[column.name] = duckdb.sql('select count(*), count("%s"), sum(hash(%s)::hugeint) from rows'
+                                        % (column.name, text % column.name)).fetchall()
+    return found
+
+
+@pytest.fixture(scope='module')
+def real(tmp_path_factory):
+    root = tmp_path_factory.mktemp('real') / 'lake'
+    subprocess.run([str(TABLES / 'unpack'), str(root)], check=True, capture_output=True)
+    return root
+
+
+@pytest.mark.parametrize('table', REAL)
+def test_real_tables(mount, real, table):
+    """Each version of real tables has the engine's rows and columns."""
+    name = table.split('/', 1)[1].replace('/', '__')
+    expected = json.loads((TABLES / 'expected/delta' / (name + '.json')).read_text())
+    m = mount(real)
+    for version in expected['versions']:
+        at = m / ('%s@%s' % (table, version['version']))
+        files = [p for p in at.rglob('*') if p.is_file()]
+        if version['rows'] is not None:
+            assert sum(read(p).num_rows for p in files) == version['rows'], at
+        engine, ours = of_engine(real / table, int(version['version'])), of_mount(at)
+        if engine is not None and ours is not None:
+            assert sums(ours) == sums(engine), at
