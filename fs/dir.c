@@ -189,10 +189,14 @@ static int fill_snapshot(struct filling *f, off_t offset)
 static int fill_listing(struct filling *f, off_t offset)
 {
     struct listing *l = f->handle->where.listing;
+    /* As of a moment: what plain objects were then is not known. */
+    bool dirs_only = where_moment(buf_slice(&f->handle->where.path), NULL);
     int rc = 0;
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && i < listing_count(l); i++) {
         const struct listing_entry *e = listing_at(l, i);
         char text[NAME_BYTES_MAX + 1];
+        if (dirs_only && !e->is_dir)
+            continue;
         (void)snprintf(text, sizeof text, "%.*s", SLICE_FMT(e->name)); /* bounded by the listing */
         rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, place_ino(f, text),
                       (off_t)i + 1 + OFFSET_DOTDOT);

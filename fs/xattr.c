@@ -67,9 +67,12 @@ static int load_refused(struct subject *s, const struct err *why, struct err *er
     AUTO(listing) struct listing *listing = NULL;
     char kind;
     buf_init(&path, REGISTRY_NAME_MAX);
+    AUTO(buf) struct buf real = {0};
+    buf_init(&real, REGISTRY_NAME_MAX);
     int rc = attr_place_of(s->r->session, s->r->ino, &kind, &path, err);
+    where_real_path(buf_slice(&path), &real);
     if (rc == 0)
-        rc = dir_open(s->r->session->lake, buf_slice(&path), &s->r->task, &s->table, &listing, err);
+        rc = dir_open(s->r->session->lake, buf_slice(&real), &s->r->task, &s->table, &listing, err);
     if (rc < 0)
         return rc;
     if (!s->table)

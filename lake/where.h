@@ -3,6 +3,8 @@
  * Where a path of the mount leads: the one reader of design.md section 2.
  *
  *   silver                        DIR        plain, or a layer
+ *   silver@2026-03-01             DIR        as of then: its place is `silver//2026-03-01`, and
+ *                                            below it LIVE and PINNED as the table's own refs
  *   silver/orders                 LIVE       a table: what the live path shows
  *   silver/orders/date=x          LIVE       a directory in it
  *   silver/orders/.tarn           META       documents about what is shown
@@ -117,6 +119,14 @@ int where_identity(const struct where_file *f, uint64_t *out, struct err *err);
 
 /* Fills in a file: size, mtime, identity; what is made of it. Does not wait. */
 int where_set_file(struct where *out, const struct where_file *f, struct err *err);
+
+/*
+ * A place's path has a ref in it: `silver/orders//12`, and of a plain directory
+ * `silver//TIME/orders`. The ref into *ref (may be NULL), up to the next slash.
+ */
+bool where_moment(struct slice path, struct slice *ref);
+/* The path without that, appended: where it lies in the lake. */
+void where_real_path(struct slice path, struct buf *out);
 
 /* What a LINK points to, appended. -EINVAL where it is none. */
 int where_link_target(const struct where *w, struct buf *out, struct err *err);
