@@ -29,6 +29,7 @@ int op_document(struct request *r, const struct where *w, struct document **out,
 struct op_file {
     struct table *table;   /* borrowed from the lake */
     struct object *object; /* these are for the caller to give back */
+    struct store *store;   /* in which the object is; borrowed from the lake */
     struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 

@@ -29,17 +29,24 @@ const char *session_source(const struct session *s)
     return s->source;
 }
 
+static void close_presented(const struct session *s, struct store *store)
+{
+    if (!store)
+        return;
+    if (store_leave(store))
+        cache_drain_store(s->config.lake.cache, store);
+    store_free(store);
+}
+
 static void free_parts(struct session *s)
 {
     follow_done(&s->follow);
     neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    if (s->presented) {
-        if (store_leave(s->presented))
-            cache_drain_store(s->config.lake.cache, s->presented);
-        store_free(s->presented);
-    }
+    close_presented(s, s->presented);
+    for (size_t i = 0; i < LAKE_OUTSIDE_MAX; i++)
+        close_presented(s, s->presented_outside[i]);
     if (s->lake)
         lake_close(s->lake);
     if (s->documents)
@@ -167,7 +174,23 @@ static int open_presented(struct session *s, const struct session_config *config
         .dirfd = config->temporary_dirfd,
         .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
     s->presented = presented_store_open(&presented, err);
-    return s->presented ? 0 : -ENOMEM;
+    if (!s->presented)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->lake->outside.n; i++) {
+        presented.home = s->lake->outside.at[i];
+        s->presented_outside[i] = presented_store_open(&presented, err);
+        if (!s->presented_outside[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct store *session_presents(const struct session *s, const struct store *home)
+{
+    for (size_t i = 0; home && i < s->lake->outside.n; i++)
+        if (s->lake->outside.at[i] == home)
+            return s->presented_outside[i];
+    return s->presented;
 }
 
 struct session *session_start(const struct session_config *config, struct err *err)

@@ -40,6 +40,12 @@ static void subject_done(struct subject *s)
 }
 DEFINE_AUTO_DONE(subject, struct subject, subject_done)
 
+/* In which the object is. */
+static struct store *store_of(const struct subject *s)
+{
+    return s->object.store ? s->object.store : s->r->session->lake->store;
+}
+
 static int load_file(struct subject *s, const struct node *node, struct err *err)
 {
     int rc = lake_run_find(s->r->session->lake, node->number, &s->r->task, &s->table, &s->run, err);
@@ -180,7 +186,7 @@ static int value_format(struct subject *s, struct buf *out)
 
 static int value_tier(struct subject *s, struct buf *out)
 {
-    if (!s->is_object || !s->r->session->lake->store->ops->open_in_place)
+    if (!s->is_object || !store_of(s)->ops->open_in_place)
         return -ENODATA;
     buf_add_str(out, "local");
     return 0;
@@ -190,7 +196,7 @@ static int value_object(struct subject *s, struct buf *out)
 {
     if (!s->is_object || !s->object.key.len)
         return -ENODATA;
-    buf_addf(out, "%s/", s->r->session->lake->store->home);
+    buf_addf(out, "%s/", store_of(s)->home);
     buf_add_slice(out, buf_slice(&s->object.key));
     return 0;
 }
@@ -202,15 +208,16 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
     struct presented_file f = session_presented(session, &s->where);
+    struct store *presented = session_presents(session, s->where.home);
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
     if (etag) {
-        presented_object_etag(session->presented, &f, text);
+        presented_object_etag(presented, &f, text);
         buf_add_str(out, text);
         return *text ? 0 : -ENODATA;
     }
     presented_key(&f, &key);
-    struct object_name name = {.store = session->presented, .key = buf_slice(&key), .size = f.size};
+    struct object_name name = {.store = presented, .key = buf_slice(&key), .size = f.size};
     if (key.failed || object_open(session->config.lake.cache, &name, &o, NULL) < 0)
         return -ENODATA;
     buf_addf(out, "%llu", (unsigned long long)object_cached_bytes(o));
@@ -225,7 +232,7 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
         return -ENODATA;
     if (s->where.presented)
         return presented_value(s, out, etag);
-    struct object_name name = {.store = session->lake->store,
+    struct object_name name = {.store = store_of(s),
                                .key = buf_slice(&s->object.key),
                                .size = s->size,
                                .etag = buf_slice(&s->object.etag),
@@ -269,9 +276,9 @@ static int value_transform(struct subject *s, struct buf *out)
     f.version = buf_slice(&s->object.version);
     f.driver = table_driver(s->table);
     f.entry = &s->entry;
-    int rc = s->object.key.len
-                 ? presented_describe(s->r->session->presented, &f, &s->r->task, out, s->err)
-                 : -EACCES;
+    int rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
+                                                    &f, &s->r->task, out, s->err)
+                               : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
@@ -290,7 +297,7 @@ static int value_view(struct subject *s, struct buf *out)
 /* A file whose object the store does not have any more. Asked for by name only: it is a request. */
 static int gone_error(struct subject *s, struct buf *out)
 {
-    struct store *store = s->r->session->lake->store;
+    struct store *store = store_of(s);
     struct store_info info;
     struct err err = ERR_INIT;
     if (s->r->op == op_listxattr || !s->object.key.len || s->object.version.len)

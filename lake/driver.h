@@ -52,14 +52,17 @@ struct driver_config {
     struct store *store; /* borrowed while the driver lives */
     const char *prefix;  /* of the table in the store: "" or ends in `/`; borrowed likewise */
     int index_dirfd;     /* this table's own directory for runs; borrowed likewise */
+    struct store *const *outside; /* where objects may lie besides; borrowed likewise */
+    size_t outside_n;
     const struct driver_ops *const *drivers; /* that find tables by themselves, NULL at the end */
 };
 
 /* Where an object is. Buffers belong to the caller. */
 struct object_location {
-    struct buf key;     /* in the store */
-    struct buf etag;    /* as the table or a listing tells it; empty: not told */
-    struct buf version; /* the store's id of the version to read; empty: the newest */
+    struct store *store; /* one of driver_config.outside; NULL: the table's own. Borrowed */
+    struct buf key;      /* in the store */
+    struct buf etag;     /* as the table or a listing tells it; empty: not told */
+    struct buf version;  /* the store's id of the version to read; empty: the newest */
 };
 void object_location_init(struct object_location *l);
 void object_location_done(struct object_location *l);

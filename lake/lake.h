@@ -25,9 +25,12 @@
 struct shape;
 struct table;
 
+#define LAKE_OUTSIDE_MAX 16 /* prefixes outside of the root, one connection pool each */
+
 /* How the live path moves (design.md section 2), and where everything is. Borrowed for the call. */
 struct lake_config {
-    const char *url; /* of the root */
+    const char *url;     /* of the root */
+    const char *outside; /* URLs with line feeds between: where files of tables may lie besides */
     const struct store_options *store_options;
     const struct store_runtime *runtime;
     int64_t refresh_ms, hold_ms, keep_ms;
@@ -47,8 +50,10 @@ struct lake_config {
 };
 
 struct lake {
-    struct lake_config config; /* immutable, as is store; url and store_options are not kept */
+    struct lake_config
+        config; /* immutable, as is store; url, outside and store_options are not kept */
     struct store *store;
+    VEC(struct store *) outside; /* immutable after open */
     struct spare spare;          /* for runs that DIR/indexes does not take */
     struct lock lock;            /* guards the maps; below every table's lock */
     struct map dirs;             /* path -> struct dir */

@@ -109,6 +109,8 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
     struct driver_config config = {.store = lake->store,
                                    .prefix = t->prefix,
                                    .index_dirfd = t->index_dirfd,
+                                   .outside = lake->outside.at,
+                                   .outside_n = lake->outside.n,
                                    .drivers = lake->config.drivers};
     if (ops->open(&config, &t->driver, err) < 0)
         return NULL;

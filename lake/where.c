@@ -110,14 +110,15 @@ static bool file_is_whole(const struct table *table, const struct entry *entry)
     AUTO(object_location) struct object_location where;
     bool whole = true;
     object_location_init(&where);
-    if (entry->size <= BLOCK_BYTES || object_open_blocks(lake->store))
+    bool elsewhere = lake->outside.n > 0; /* it may be */
+    if (entry->size <= BLOCK_BYTES || (object_open_blocks(lake->store) && !elsewhere))
         return true;
     if (table_ops(table)->locate(table_driver(table), entry, &where, NULL) == 0) {
-        struct object_name name = {.store = lake->store,
+        struct object_name name = {.store = where.store ? where.store : lake->store,
                                    .key = buf_slice(&where.key),
                                    .size = entry->size,
                                    .etag = buf_slice(&where.etag)};
-        whole = object_is_whole(lake, &name);
+        whole = object_open_blocks(name.store) || object_is_whole(lake, &name);
     }
     return whole;
 }
@@ -133,6 +134,7 @@ static int set_presented(struct where *out, const struct where_file *f, struct e
     buf_add_slice(&out->extra, entry->extra);
     /* Where it must not be read: whoever opens it is told why. */
     if (table_ops(f->table)->locate(table_driver(f->table), entry, &at, NULL) == 0) {
+        out->home = at.store;
         buf_add_slice(&out->key, buf_slice(&at.key));
         buf_add_slice(&out->etag, buf_slice(&at.etag));
     }

@@ -67,6 +67,7 @@ struct where {
      * key and etag are set as far as the lake may read it, and `whole` is not.
      */
     bool presented;
+    struct store *home;  /* where its object is; NULL: the lake's store. Borrowed from the lake */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
     struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has */

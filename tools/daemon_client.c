@@ -206,6 +206,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         s->id = ++d->mounts;
     struct session_config config = {
         .lake = {.url = m->source,
+                 .outside = o->outside,
                  .store_options = &store,
                  .runtime = &runtime,
                  .refresh_ms = o->refresh_ms,

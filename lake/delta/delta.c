@@ -42,7 +42,8 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
     d->table = (struct delta_table){
         .store = config->store,
         .prefix = config->prefix,
-        .root = {slice_of(config->store->home), slice_of(config->prefix)},
+        .root = {slice_of(config->store->home), slice_of(config->prefix), config->outside,
+                 config->outside_n},
         .dirfd = config->index_dirfd,
     };
     lock_init(&d->lock);
@@ -116,7 +117,7 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
                      struct err *err)
 {
     buf_reset(&out->etag); /* a log tells none */
-    return delta_path_locate(&table_of(d)->root, entry->raw, &out->key, err);
+    return delta_path_locate(&table_of(d)->root, entry->raw, &out->store, &out->key, err);
 }
 
 static int op_shape(struct slice meta, struct shape **out, struct err *err)
