@@ -52,8 +52,10 @@ static void keep_fuse_words(enum fuse_log_level level, const char *fmt, va_list 
 static ssize_t take(int device, void *to, size_t n, void *userdata)
 {
     struct session *s = userdata;
-    ssize_t got = passthrough_read(&s->passthrough, device, to, n);
+    ssize_t got = watch_read(&s->watch, device, to, n);
     struct fuse_in_header *head = to;
+    if (got > 0)
+        passthrough_asked(&s->passthrough, to, (size_t)got);
     /* libfuse does not know it, and the kernel would not say EROFS; its arguments are the same. */
     if (got >= (ssize_t)sizeof *head && head->opcode == FUSE_TMPFILE)
         head->opcode = FUSE_CREATE;
@@ -89,6 +91,9 @@ int connection_mount(struct session *s, int *passed, struct err *err)
                        fuse_words[0] ? fuse_words : "is it a directory that you own?");
     (void)STEAL_FD(*passed);
     int rc = fuse_session_custom_io(s->fuse, &io, fuse_session_fd(s->fuse));
+    int flags = fcntl(fuse_session_fd(s->fuse), F_GETFL);
+    if (rc == 0 && (flags < 0 || fcntl(fuse_session_fd(s->fuse), F_SETFL, flags | O_NONBLOCK) < 0))
+        rc = -errno;
     if (rc < 0) {
         fuse_session_unmount(s->fuse);
         return err_set(err, -rc, "FUSE: %s", strerror(-rc));

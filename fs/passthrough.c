@@ -64,22 +64,20 @@ bool passthrough_on(const struct passthrough *p)
     return atomic_load(&p->on);
 }
 
-ssize_t passthrough_read(struct passthrough *p, int device, void *to, size_t n)
+void passthrough_asked(struct passthrough *p, const void *request, size_t n)
 {
-    ssize_t got = read(device, to, n);
     struct fuse_in_header head;
     struct fuse_init_in init;
-    if (got < (ssize_t)(sizeof head + sizeof init))
-        return got;
-    memcpy(&head, to, sizeof head);
+    if (n < sizeof head + sizeof init)
+        return;
+    memcpy(&head, request, sizeof head);
     if (head.opcode != FUSE_INIT)
-        return got;
-    memcpy(&init, (char *)to + sizeof head, sizeof init);
+        return;
+    memcpy(&init, (const char *)request + sizeof head, sizeof init);
     p->offers = init.flags & FUSE_INIT_EXT ? init.flags2 & offers_wanted : 0;
     if (!p->wanted)
         p->offers &= ~OFFER(FUSE_PASSTHROUGH);
     p->asked = head.unique;
-    return got;
 }
 
 /* Tries it with a file in memory, so that a session knows before its first open. */

@@ -35,9 +35,10 @@ struct passthrough {
 /* `wanted` false: nothing passes, and the kernel is not asked for it. */
 void passthrough_init(struct passthrough *p, bool wanted);
 
-/* read() and writev() of the device, in libfuse's stead. Any thread. */
-ssize_t passthrough_read(struct passthrough *p, int device, void *to, size_t n);
-/* True in *first where this was the answer to INIT: from then on it is known whether files pass. */
+/* Looks at a request that was read from the device: INIT says what the kernel can. Any thread. */
+void passthrough_asked(struct passthrough *p, const void *request, size_t n);
+/* writev() of the device, in libfuse's stead. Any thread. True in *first where this was the answer
+ * to INIT: from then on it is known whether files pass. */
 ssize_t passthrough_writev(struct passthrough *p, int device, const struct iovec *iov, int count,
                            bool *first);
 

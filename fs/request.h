@@ -24,6 +24,7 @@
 #include "fs/pages.h"
 #include "fs/passthrough.h"
 #include "fs/session.h"
+#include "fs/watch.h"
 #include "lake/document.h"
 #include "lake/view/presented_store.h"
 #include "lake/where.h"
@@ -41,6 +42,7 @@ struct session {
     struct neighbours neighbours;
     struct follow follow;
     struct fuse_session *fuse;
+    struct watch watch;
     struct passthrough passthrough;
     struct open_modes modes;
     _Atomic bool cache_refused, source_refused; /* the kernel does not pass files that lie there */

@@ -56,6 +56,7 @@ static void free_parts(struct session *s)
     open_modes_done(&s->modes);
     layouts_done(&s->layouts);
     pages_done(&s->pages);
+    watch_done(&s->watch);
     cond_done(&s->drained);
     lock_done(&s->lock);
     free(s->mountpoint);
@@ -79,6 +80,7 @@ static void *serve(void *arg)
     }
     free(taken.mem);
     fuse_session_exit(s->fuse); /* the others end too */
+    watch_end(&s->watch);
     bool last;
     WITH_LOCK (&s->lock) {
         last = --s->threads_left == 0;
@@ -205,6 +207,7 @@ struct session *session_start(const struct session_config *config, struct err *e
     s->started_ms = clock_real_ms();
     lock_init(&s->lock);
     cond_init(&s->drained);
+    watch_init(&s->watch);
     open_modes_init(&s->modes);
     layouts_init(&s->layouts);
     neighbours_init(&s->neighbours, s);

@@ -45,8 +45,8 @@ static void ask(struct wire w, struct passthrough *p, uint32_t opcode, uint32_t 
                  .init = {.major = 7, .minor = 45, .flags = flags, .flags2 = flags2}},
       got;
     assert_int_equal(write(w.kernel, &request, sizeof request), sizeof request);
-    assert_int_equal(passthrough_read(p, w.device, &got, sizeof got), sizeof got);
-    assert_memory_equal(&got, &request, sizeof got);
+    assert_int_equal(read(w.device, &got, sizeof got), sizeof got);
+    passthrough_asked(p, &got, sizeof got);
 }
 
 struct answer {

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/watch.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Looking for the next request costs a CPU so long at most, and only where one came so soon. */
+#define SPIN_US 40
+#define SOON_US 60
+/* A watcher that has not come back for so long is not waited for. */
+#define STUCK_MS 1
+/* A read of so much is quickly done. */
+#define SHORT_BYTES ((uint32_t)64 << 10)
+
+/* The number of this thread, from 1. */
+static unsigned me(void)
+{
+    static _Atomic unsigned last;
+    static _Thread_local unsigned mine;
+    if (!mine)
+        mine = ++last;
+    return mine;
+}
+
+void watch_init(struct watch *w)
+{
+    *w = (struct watch){.watcher = 0};
+    lock_init(&w->lock);
+    cond_init(&w->turn);
+}
+
+void watch_done(struct watch *w)
+{
+    cond_done(&w->turn);
+    lock_done(&w->lock);
+}
+
+void watch_end(struct watch *w)
+{
+    WITH_LOCK (&w->lock) {
+        w->ended = true;
+        cond_broadcast(&w->turn);
+    }
+}
+
+/* True: this thread watches. */
+static bool take_watch(struct watch *w)
+{
+    unsigned nobody = 0;
+    return w->watcher == me() || atomic_compare_exchange_strong(&w->watcher, &nobody, me());
+}
+
+/* One watches in this thread's place; where all are to be up, the others begin to look after him.
+ */
+static void hand_over(struct watch *w, bool all)
+{
+    unsigned mine = me();
+    if (!atomic_compare_exchange_strong(&w->watcher, &mine, 0) || !w->parked)
+        return;
+    WITH_LOCK (&w->lock) {
+        if (all)
+            cond_broadcast(&w->turn);
+        else
+            cond_signal(&w->turn);
+    }
+}
+
+/* Until it is worth to look again who watches. False: the session has ended. */
+static bool park(struct watch *w)
+{
+    unsigned watcher = w->watcher;
+    uint64_t steps = w->steps;
+    bool late = false, ended;
+    WITH_LOCK (&w->lock) {
+        w->parked++;
+        if (!w->ended && w->watcher) {
+            if (w->awake)
+                late = !cond_wait_until(&w->turn, &w->lock, clock_mono_ms() + STUCK_MS);
+            else
+                cond_wait(&w->turn, &w->lock);
+        }
+        w->parked--;
+        ended = w->ended;
+    }
+    if (late && watcher && w->serving && w->steps == steps)
+        (void)atomic_compare_exchange_strong(&w->watcher, &watcher, me());
+    return !ended;
+}
+
+static bool is_empty(ssize_t got)
+{
+    return got < 0 && errno == EAGAIN;
+}
+
+/* The watcher's. *slept: others may sleep too, so somebody has to be told. */
+static ssize_t look(struct watch *w, int device, void *to, size_t n, bool *slept)
+{
+    int64_t began_us = clock_mono_us(), waited_us = 0;
+    ssize_t got = read(device, to, n);
+    *slept = !w->awake;
+    while (is_empty(got) && w->awake && waited_us < SPIN_US) {
+        (void)sched_yield(); /* whoever wants this CPU has it first */
+        got = read(device, to, n);
+        waited_us = clock_mono_us() - began_us;
+    }
+    if (!is_empty(got))
+        return got;
+    struct pollfd ready = {.fd = device, .events = POLLIN};
+    w->awake = false;
+    *slept = true;
+    (void)poll(&ready, 1, -1); /* what it does not tell, read does */
+    got = read(device, to, n);
+    w->awake = clock_mono_us() - began_us <= SOON_US;
+    return got;
+}
+
+/* Served in microseconds, unless they have to wait. */
+static bool is_short(const void *request, ssize_t got)
+{
+    struct {
+        struct fuse_in_header head;
+        struct fuse_read_in read;
+    } asked = {0};
+    if (got < (ssize_t)sizeof asked.head)
+        return false;
+    memcpy(&asked, request, (size_t)got < sizeof asked ? (size_t)got : sizeof asked);
+    const struct fuse_in_header *head = &asked.head;
+    if (head->opcode == FUSE_READ)
+        return asked.read.size <= SHORT_BYTES;
+    return head->opcode == FUSE_OPEN || head->opcode == FUSE_RELEASE ||
+           head->opcode == FUSE_LOOKUP || head->opcode == FUSE_GETATTR ||
+           head->opcode == FUSE_FORGET;
+}
+
+ssize_t watch_read(struct watch *w, int device, void *to, size_t n)
+{
+    ssize_t got;
+    bool slept;
+    do {
+        while (!take_watch(w)) {
+            if (!park(w)) {
+                errno = ENODEV;
+                return -1;
+            }
+        }
+        w->serving = false;
+        got = look(w, device, to, n, &slept);
+    } while (is_empty(got));
+    int code = errno;
+    w->steps++;
+    w->serving = true;
+    if (slept || !is_short(to, got))
+        hand_over(w, slept && w->awake);
+    errno = code;
+    return got;
+}
