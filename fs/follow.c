@@ -301,7 +301,7 @@ static int issue(struct follow *f, struct follow_list *l)
         e = l->entries.at[i];
     }
     struct node node = {.kind = NODE_FILE, .number = e.number, .ordinal = e.ordinal};
-    int rc = op_file_open(l->session, &node, true, &l->task, &found, NULL);
+    int rc = op_file_open(l->session, &node, OP_FILE_AHEAD, &l->task, &found, NULL);
     if (rc == -EINPROGRESS)
         return rc;
     AUTO(object) struct object *o = rc == 0 ? found.object : NULL;

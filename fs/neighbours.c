@@ -37,7 +37,7 @@ static int want(struct stream *t, uint32_t ordinal, uint64_t *size, bool *missin
     struct node file = {.kind = NODE_FILE, .number = t->number, .ordinal = ordinal};
     *size = 0;
     *missing = false;
-    int rc = op_file_open(t->session, &file, true, &t->task, &found, NULL);
+    int rc = op_file_open(t->session, &file, OP_FILE_AHEAD_SMALL, &t->task, &found, NULL);
     AUTO(object) struct object *o = rc == 0 ? found.object : NULL;
     if (rc == 0 && object_size(o) <= BLOCK_BYTES) {
         *size = object_size(o);

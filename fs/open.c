@@ -54,8 +54,8 @@ static int open_object(struct session *s, struct task *task, struct object_name 
 
 /* What is made of an object, where it may not be shown as it is stored. */
 static int open_presented(struct session *s, const struct where_file *f,
-                          const struct object_location *at, bool ahead, struct task *task,
-                          struct op_file *out, struct err *err)
+                          const struct object_location *at, enum op_file_for whom,
+                          struct task *task, struct op_file *out, struct err *err)
 {
     AUTO(shape) struct shape *shape = NULL;
     int rc = lake_run_shape(s->lake, f->table, f->run, f->run_number, &shape, err);
@@ -72,20 +72,22 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
     struct store *presented = session_presents(s, at->store);
-    return ahead ? presented_open_ahead(presented, &p, task, &out->object, err)
-                 : presented_open(presented, &p, task, &out->object, &out->recipe, err);
+    if (whom == OP_FILE_READER)
+        return presented_open(presented, &p, task, &out->object, &out->recipe, err);
+    bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;
+    return presented_open_ahead(presented, &p, prepared, task, &out->object, err);
 }
 
 /* The driver says where the object is. */
-static int open_entry(struct session *s, const struct where_file *f, bool ahead, struct task *task,
-                      struct op_file *out, struct err *err)
+static int open_entry(struct session *s, const struct where_file *f, enum op_file_for whom,
+                      struct task *task, struct op_file *out, struct err *err)
 {
     AUTO(object_location) struct object_location at;
     object_location_init(&at);
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
     out->store = at.store ? at.store : s->lake->store;
     if (rc == 0 && !where_is_as_stored(f->table, f->entry))
-        return open_presented(s, f, &at, ahead, task, out, err);
+        return open_presented(s, f, &at, whom, task, out, err);
     struct object_name name = {.store = out->store,
                                .key = buf_slice(&at.key),
                                .size = f->entry->size,
@@ -94,8 +96,8 @@ static int open_entry(struct session *s, const struct where_file *f, bool ahead,
     return rc < 0 ? rc : open_object(s, task, &name, &out->object, err);
 }
 
-int op_file_open(struct session *s, const struct node *node, bool ahead, struct task *task,
-                 struct op_file *out, struct err *err)
+int op_file_open(struct session *s, const struct node *node, enum op_file_for whom,
+                 struct task *task, struct op_file *out, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
@@ -112,7 +114,7 @@ int op_file_open(struct session *s, const struct node *node, bool ahead, struct 
                            run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     struct where_file file = {out->table, run, node->number, node->ordinal, &entry};
     if (rc == 0)
-        rc = open_entry(s, &file, ahead, task, out, err);
+        rc = open_entry(s, &file, whom, task, out, err);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(out->table)),
                        SLICE_FMT(entry.path));
@@ -122,7 +124,7 @@ int op_file_open(struct session *s, const struct node *node, bool ahead, struct 
 static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
 {
     struct op_file found;
-    int rc = op_file_open(r->session, node, false, &r->task, &found, err);
+    int rc = op_file_open(r->session, node, OP_FILE_READER, &r->task, &found, err);
     if (rc < 0)
         return rc;
     h->table = found.table;

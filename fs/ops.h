@@ -33,8 +33,14 @@ struct op_file {
     struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 
-/* `ahead`: nobody waits for it. Parks. */
-int op_file_open(struct session *s, const struct node *node, bool ahead, struct task *task,
-                 struct op_file *out, struct err *err);
+enum op_file_for {
+    OP_FILE_READER,
+    OP_FILE_AHEAD,       /* nobody waits for it, but it will be read */
+    OP_FILE_AHEAD_SMALL, /* only small ones will */
+};
+
+/* Parks. */
+int op_file_open(struct session *s, const struct node *node, enum op_file_for whom,
+                 struct task *task, struct op_file *out, struct err *err);
 
 #endif

@@ -274,8 +274,6 @@ static int value_transform(struct subject *s, struct buf *out)
     }
     struct presented_file f = session_presented(s->r->session, &s->where);
     f.version = buf_slice(&s->object.version);
-    f.driver = table_driver(s->table);
-    f.entry = &s->entry;
     int rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
                                                     &f, &s->r->task, out, s->err)
                                : -EACCES;

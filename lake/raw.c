@@ -117,7 +117,7 @@ static int open_run(struct table *t, const struct table_version *of, struct run 
 int raw_version(struct table *t, const struct table_version *of, struct task *task,
                 struct table_version **out, struct err *err)
 {
-    struct run *run;
+    struct run *run = NULL;
     if (!of->snapshot)
         return err_set(err, ENOENT, "the table has no version yet");
     int rc = task_to_worker(task, table_lake(t)->config.workers);

@@ -84,8 +84,8 @@ struct store *store_share(struct store_shares *shares, struct store *opened,
     AUTO_FREE struct store_share *e = calloc(1, sizeof *e);
     struct store *use = NULL;
     bool other = false;
-    if (!e ||
-        (options && !mine->ops->open_in_place && digest(options, mine->ops->scheme, e->options, err) < 0)) {
+    if (!e || (options && !mine->ops->open_in_place &&
+               digest(options, mine->ops->scheme, e->options, err) < 0)) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

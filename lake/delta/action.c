@@ -179,6 +179,8 @@ static bool read_file(struct parse *p, struct delta_file *out, enum delta_kind k
             has_time = ok = json_int64(&p->j, &out->modification_time);
         else if (kind != DELTA_REMOVE && slice_is(key, "partitionValues"))
             has_values = ok = read_map(p, &out->partition_values);
+        else if (add && slice_is(key, "stats"))
+            ok = json_skip(&p->j, &out->stats);
         else
             ok = json_skip(&p->j, NULL);
         if (!ok)

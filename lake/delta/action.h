@@ -3,7 +3,7 @@
  * Actions: what a Delta log says, one at a time (delta.io PROTOCOL.md, "Actions").
  *
  * A line of a commit, and a row of a checkpoint, become the same struct. What a file list does not
- * need (statistics, tags) is passed over unread. Pure; not thread-safe.
+ * need (tags, most of the statistics) is passed over unread. Pure; not thread-safe.
  */
 #ifndef LAKE_DELTA_ACTION_H
 #define LAKE_DELTA_ACTION_H
@@ -52,6 +52,7 @@ struct delta_file {
     int64_t deletion_time; /* of a removal, ms; 0: it does not tell */
     bool has_size;         /* a removal need not tell it */
     bool data_change;      /* the table's rows are other ones by this */
+    struct slice stats;    /* JSON text; empty: not told, or from a checkpoint */
     struct delta_dv dv;
 };
 

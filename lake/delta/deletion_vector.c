@@ -159,18 +159,29 @@ static int uuid_key(const struct delta_root *root, struct slice path, struct buf
     return buf_check(out, err);
 }
 
-/* One request of exactly n bytes; `etag` is asked for where it is known, and learned else. */
-static int fetch(struct store *store, const char *key, uint64_t offset, char *to, size_t n,
-                 char etag[ETAG_BYTES_MAX], struct err *err)
+/* A file that deletion vectors are in. */
+struct dv_file {
+    struct store *store;
+    const char *key;
+    char etag[ETAG_BYTES_MAX]; /* asked for where it is known, learned else */
+};
+
+/* One request of exactly n bytes. */
+static int fetch(struct dv_file *f, uint64_t offset,
+                 char *to, /* NOLINT(readability-non-const-parameter): the store writes there */
+                 size_t n, struct err *err)
 {
-    struct store_get get = {
-        .key = key, .offset = offset, .length = n, .if_match = etag[0] ? etag : NULL, .to = to};
-    int rc = store_get_wait(store, &get, err);
+    struct store_get get = {.key = f->key,
+                            .offset = offset,
+                            .length = n,
+                            .if_match = f->etag[0] ? f->etag : NULL,
+                            .to = to};
+    int rc = store_get_wait(f->store, &get, err);
     if (rc < 0)
         return rc;
     if (get.got != n)
-        return err_set(err, EIO, "%s: it ends before the deletion vector does", key);
-    memcpy(etag, get.info.etag, ETAG_BYTES_MAX);
+        return err_set(err, EIO, "%s: it ends before the deletion vector does", f->key);
+    memcpy(f->etag, get.info.etag, sizeof f->etag);
     return 0;
 }
 
@@ -192,7 +203,8 @@ static int read_file(struct store *store, const char *key, const struct delta_dv
 {
     uint64_t offset = dv->has_offset ? (uint64_t)dv->offset : FIRST_OFFSET;
     size_t n = SIZE_BYTES + (size_t)dv->size + CRC_BYTES;
-    char etag[ETAG_BYTES_MAX] = "", version = FILE_VERSION;
+    struct dv_file file = {.store = store, .key = key};
+    char version = FILE_VERSION;
     bool near = offset <= NEAR_BYTES;
     size_t before = near ? (size_t)offset : 0;
     char *to = buf_reserve(bytes, before + n);
@@ -201,9 +213,9 @@ static int read_file(struct store *store, const char *key, const struct delta_dv
                        (unsigned long long)offset);
     if (!to)
         return buf_check(bytes, err);
-    int rc = near ? 0 : fetch(store, key, 0, &version, 1, etag, err);
+    int rc = near ? 0 : fetch(&file, 0, &version, 1, err);
     if (rc == 0)
-        rc = fetch(store, key, near ? 0 : offset, to, before + n, etag, err);
+        rc = fetch(&file, near ? 0 : offset, to, before + n, err);
     if (rc < 0)
         return rc;
     version = near ? to[0] : version;

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "lake/delta/checkpoint.h"
 #include "lake/delta/deletion_vector.h"
+#include "lake/delta/stats.h"
 
 /* Time of the version, or of the first one after it that is there. */
 static int64_t time_of(const struct history *h, int64_t version)
@@ -65,9 +66,10 @@ void delta_replay_done(struct delta_replay *r)
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
-static bool is_proof(const struct delta_replay *r, const struct delta_state *s)
+static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
+                     const struct delta_file *file)
 {
-    return !r->in_checkpoint && !s->own_columns;
+    return !r->in_checkpoint && !s->own_columns && !delta_stats_lack(file->stats, &s->counted);
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -92,7 +94,7 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
                        .mtime_ms = file->modification_time,
                        .version = r->version,
                        .flags = (built ? ENTRY_BUILT : 0) | (r->extra.len ? ENTRY_DELETES : 0) |
-                                (is_proof(r, r->state) ? ENTRY_AS_STORED : 0)};
+                                (is_proof(r, r->state, file) ? ENTRY_AS_STORED : 0)};
     r->commit_adds = true;
     return rc;
 }
@@ -293,7 +295,7 @@ static int take_file_evidence(struct evidence *e, const struct delta_action *act
     out.key = buf_slice(&r->key);
     out.entry.version = r->version;
     /* Before the first metaData that is seen there are the checkpoint's, or nothing is proven. */
-    if (is_proof(r, e->past.has_metadata ? &e->past : r->state))
+    if (is_proof(r, e->past.has_metadata ? &e->past : r->state, &action->file))
         out.entry.flags = ENTRY_AS_STORED;
     r->commit_adds = r->commit_adds || !out.removed;
     rc = index_build_add(r->build, &out, err);

@@ -124,6 +124,14 @@ static const char *codec_name(unsigned codec)
     return codec < sizeof names / sizeof *names ? names[codec] : "unknown";
 }
 
+int codec_check(unsigned codec, struct err *err)
+{
+    if (codec <= CODEC_LZ4_RAW && codec != CODEC_LZO)
+        return 0;
+    return err_set(err, EOPNOTSUPP, "compression codec %u (%s) is not supported", codec,
+                   codec_name(codec));
+}
+
 int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, struct err *err)
 {
     if (from.n > PAGE_BYTES_MAX || n > PAGE_BYTES_MAX)
@@ -155,8 +163,7 @@ int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, stru
         rc = lz4_block(from, to, n);
         break;
     default:
-        return err_set(err, EOPNOTSUPP, "compression codec %u (%s) is not supported", codec,
-                       codec_name(codec));
+        return codec_check(codec, err);
     }
     if (rc == -ENOMEM)
         return err_set(err, ENOMEM, "out of memory");
@@ -180,11 +187,11 @@ static size_t compress_snappy(struct slice from, char *to, size_t room)
     return snappy_compress(from.p, from.n, to, &n) == SNAPPY_OK ? n : 0;
 }
 
-static size_t compress_gzip(struct slice from, char *to, size_t room, enum codec_effort effort)
+static size_t compress_gzip(struct slice from, void *to, size_t room, enum codec_effort effort)
 {
     z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)from.p,
                   .avail_in = (uInt)from.n,
-                  .next_out = (Bytef *)to,
+                  .next_out = to,
                   .avail_out = (uInt)room};
     if (deflateInit2(&z, effort == CODEC_SMALL ? 9 : 4, Z_DEFLATED, GZIP_FRAMING, 8,
                      Z_DEFAULT_STRATEGY) != Z_OK)
@@ -228,7 +235,7 @@ static size_t compress_zstd(struct slice from, char *to, size_t room, enum codec
     return ZSTD_isError(n) ? 0 : n;
 }
 
-/* The most that n bytes may become; 0: a codec that is not written. */
+/* The most that n bytes may become. */
 static size_t bound(unsigned codec, size_t n)
 {
     switch (codec) {
@@ -280,10 +287,10 @@ int codec_compress(unsigned codec, enum codec_effort effort, struct slice from, 
         buf_add_slice(out, from);
         return buf_check(out, err);
     }
+    int rc = codec_check(codec, err);
+    if (rc < 0)
+        return rc;
     size_t room = bound(codec, from.n);
-    if (room == 0)
-        return err_set(err, EOPNOTSUPP, "compression codec %u (%s) is not supported", codec,
-                       codec_name(codec));
     char *to = buf_reserve(out, room);
     if (!to)
         return buf_check(out, err);

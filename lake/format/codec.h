@@ -20,10 +20,13 @@ enum codec {
     CODEC_LZ4_RAW,
 };
 
+/* 0, or -EOPNOTSUPP for LZO and codecs that are not known; any number may be passed. */
+int codec_check(unsigned codec, struct err *err);
+
 /*
  * Fills exactly n bytes at `to`. -EIO where the input is damaged or has another size, -EOVERFLOW
- * where either size is over PAGE_BYTES_MAX, -EOPNOTSUPP for LZO and unknown codecs (any number may
- * be passed), -ENOMEM. After a failure the bytes at `to` are unspecified.
+ * where either size is over PAGE_BYTES_MAX, -ENOMEM, and as codec_check. After a failure the bytes
+ * at `to` are unspecified.
  */
 int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, struct err *err);
 

@@ -131,7 +131,7 @@ void parquet_delta_write(struct parquet_delta_writer *w, bool narrow)
 
 static void add_zigzag(struct buf *out, int64_t v)
 {
-    buf_add_varint(out, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
+    buf_add_varint(out, (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0));
 }
 
 static unsigned bits_of(const uint64_t *values, size_t n)

@@ -192,8 +192,8 @@ static void read_column(struct thrift *t, struct parquet_chunk *c, unsigned type
             thrift_skip(t, &f);
         }
     }
-    /* Some writers say 0 where there is no dictionary. */
-    c->offset = dictionary && dictionary < data ? dictionary : data;
+    /* Some writers say 0 where there is no dictionary, or are no data pages. */
+    c->offset = dictionary && (dictionary < data || data == 0) ? dictionary : data;
     t->in.bad |= (seen & COLUMN_FIELDS) != COLUMN_FIELDS;
 }
 

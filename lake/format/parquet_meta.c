@@ -12,21 +12,32 @@ static int no_room(struct parquet_meta *m, struct err *err)
     return arena_failed(&m->arena, "a Parquet footer", err);
 }
 
-/* Offsets and counts are signed in the format; below 0 is damage. */
-static uint64_t read_count(struct thrift *t, const struct thrift_field *f)
+/*
+ * What may be missing is not there where it is of another type: some writers use ids for fields of
+ * their own.
+ */
+static bool is_other(struct thrift *t, const struct thrift_field *f, enum thrift_type type)
 {
-    int64_t v = thrift_int(t, f);
+    if (f->type == type)
+        return false;
+    thrift_skip(t, f);
+    return true;
+}
+
+/* Offsets and counts are signed in the format; below 0 is damage. */
+static uint64_t read_count(struct thrift *t, const struct thrift_field *f, enum thrift_type type)
+{
+    if (is_other(t, f, type))
+        return 0;
+    int64_t v = type == THRIFT_I32 ? thrift_i32(t, f) : thrift_int(t, f);
     if (v < 0)
         t->in.bad = true;
     return v < 0 ? 0 : (uint64_t)v;
 }
 
-/* Bytes to be passed on have to be what readers expect there. */
 static struct slice read_raw(struct thrift *t, const struct thrift_field *f, enum thrift_type type)
 {
-    if (f->type != type)
-        t->in.bad = true;
-    return thrift_raw(t, f);
+    return is_other(t, f, type) ? SLICE_NONE : thrift_raw(t, f);
 }
 
 /* Row groups */
@@ -43,13 +54,13 @@ static void read_column(struct thrift *t, const struct thrift_field *field,
             d->encodings = read_raw(t, &f, THRIFT_LIST);
             break;
         case 6:
-            d->plain_bytes = read_count(t, &f);
+            d->plain_bytes = read_count(t, &f, THRIFT_I64);
             break;
         case 9:
-            d->data_offset = read_count(t, &f);
+            d->data_offset = read_count(t, &f, THRIFT_I64);
             break;
         case 11:
-            d->dictionary_offset = read_count(t, &f);
+            d->dictionary_offset = read_count(t, &f, THRIFT_I64);
             break;
         case 12:
             d->statistics = read_raw(t, &f, THRIFT_STRUCT_TYPE);
@@ -58,10 +69,10 @@ static void read_column(struct thrift *t, const struct thrift_field *field,
             d->encoding_stats = read_raw(t, &f, THRIFT_LIST);
             break;
         case 14:
-            d->bloom.offset = read_count(t, &f);
+            d->bloom.offset = read_count(t, &f, THRIFT_I64);
             break;
         case 15:
-            d->bloom.bytes = read_count(t, &f);
+            d->bloom.bytes = read_count(t, &f, THRIFT_I32);
             break;
         case 16:
             d->size_statistics = read_raw(t, &f, THRIFT_STRUCT_TYPE);
@@ -86,16 +97,16 @@ static void read_chunk(struct parquet_meta *m, struct thrift *t, struct parquet_
             read_column(t, &f, d);
             break;
         case 4:
-            d->offset_index.offset = read_count(t, &f);
+            d->offset_index.offset = read_count(t, &f, THRIFT_I64);
             break;
         case 5:
-            d->offset_index.bytes = read_count(t, &f);
+            d->offset_index.bytes = read_count(t, &f, THRIFT_I32);
             break;
         case 6:
-            d->column_index.offset = read_count(t, &f);
+            d->column_index.offset = read_count(t, &f, THRIFT_I64);
             break;
         case 7:
-            d->column_index.bytes = read_count(t, &f);
+            d->column_index.bytes = read_count(t, &f, THRIFT_I32);
             break;
         case 8:
         case 9:

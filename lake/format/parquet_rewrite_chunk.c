@@ -427,6 +427,9 @@ int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t lea
     if (w->leaf->source != PARQUET_NO_LEAF) {
         w->from = &stored->nodes[stored->leaves[w->leaf->source]];
         codec = new_codec(w, stored->chunks[group][w->leaf->source].codec);
+        int rc = codec_check(codec, err);
+        if (rc < 0)
+            return rc;
     }
     parquet_page_write_chunk(&w->out, w->to, codec, chunk);
     bool fill = w->leaf->how == PRESENT_NULLS || w->leaf->how == PRESENT_CONSTANT;

@@ -117,7 +117,7 @@ static void put_metadata(struct footer *f, const struct present_leaf *leaf,
     else
         put_encodings(f, node, d ? 0 : c->encodings);
     put_path(f, 3, leaf->node);
-    thrift_put_int(&f->t, 4, THRIFT_I32, c->codec);
+    thrift_put_int(&f->t, 4, THRIFT_I32, (int32_t)c->codec);
     thrift_put_int(&f->t, 5, THRIFT_I64, (int64_t)c->cells);
     thrift_put_int(&f->t, 6, THRIFT_I64, (int64_t)c->plain_bytes);
     thrift_put_int(&f->t, 7, THRIFT_I64, (int64_t)c->stored_bytes);
@@ -145,7 +145,7 @@ static struct present_chunk known_chunk(const struct footer *f, const struct pre
     known.plain_bytes = d->plain_bytes;
     if (f->in_place) {
         known.data_offset = d->data_offset;
-        known.dictionary_offset = d->dictionary_offset < d->data_offset ? d->dictionary_offset : 0;
+        known.dictionary_offset = stored->offset == d->dictionary_offset ? stored->offset : 0;
     }
     return known;
 }

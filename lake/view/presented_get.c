@@ -31,10 +31,10 @@ struct serving {
     struct recipe *recipe; /* a reference; NULL: not known */
     struct work *work;     /* a reference, once it is ready */
     struct store_get *get;
-    struct serving *next;  /* in recipe.gets */
+    struct serving *next; /* in recipe.gets */
     struct lock lock;
-    unsigned left;         /* lock; runs under way, and one while they are sent */
-    struct err err;        /* lock; the first failure */
+    unsigned left;  /* lock; runs under way, and one while they are sent */
+    struct err err; /* lock; the first failure */
 };
 
 static void serving_end(struct serving *v, const struct err *err)
@@ -93,7 +93,7 @@ static void put(const struct store_get *get, uint64_t offset, size_t length, con
     const struct iovec whole = {get->to, get->length};
     const struct iovec *rooms = get->rooms ? get->rooms : &whole;
     size_t skip = (size_t)(offset - get->offset);
-    for (unsigned i = 0; length; i++) {
+    for (unsigned i = 0; i < rooms_max(get) && length; i++) {
         if (skip >= rooms[i].iov_len) {
             skip -= rooms[i].iov_len;
             continue;
@@ -179,8 +179,8 @@ static void put_over(const struct work *w, const struct store_get *get)
 /* One run more has ended, or all are sent. */
 static void run_ended(struct serving *v, const struct err *err)
 {
-    bool last;
-    struct err failure;
+    bool last = false;
+    struct err failure = ERR_INIT;
     WITH_LOCK (&v->lock) {
         if (err && !v->err.code)
             v->err = *err;
@@ -336,14 +336,14 @@ void serving_go_on(struct serving *list, struct work *work, const struct err *er
 static int join(struct presented_store *s, struct serving *v, struct recipe **out,
                 struct work **ready, bool *begin, struct err *err)
 {
-    struct recipe *r;
+    struct recipe *r = NULL;
     const char *key = v->get->key;
     int rc = -ENOENT;
     WITH_LOCK (&s->lock) {
         r = recipe_find_locked(s, slice_of(key));
         v->recipe = *out = r;
         if (r)
-            rc = recipe_need_locked(r, begin, err);
+            rc = recipe_need_locked(s, r, true, begin, err);
         if (r && rc == 0)
             *ready = work_ref(r->work);
         if (rc == -EINPROGRESS) {

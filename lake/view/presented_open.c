@@ -33,22 +33,21 @@ static int fetch_rows(struct recipe *r, const struct presented_file *f, struct t
     if (rc == 0)
         rc = f->driver->ops->deleted(f->driver, f->entry, &rows, err);
     if (rc == 0 && !rows)
-        rc = err_set(err, EIO, "%s: rows are said to be deleted, and none are named",
-                     r->object_key);
+        rc =
+            err_set(err, EIO, "%s: rows are said to be deleted, and none are named", r->object_key);
     if (rc == 0)
         recipe_give_rows(r, rows);
     return rc;
 }
 
-static int prepare(struct recipe *r, const struct presented_file *f, bool whole, struct task *task,
-                   struct err *err)
+static int prepare(struct recipe *r, const struct presented_file *f, enum recipe_need need,
+                   struct task *task, struct err *err)
 {
-    int rc = recipe_wait(r, whole, task, err);
-    if (rc == -ENODATA)
-        rc = fetch_rows(r, f, task, err);
-    else
+    int rc = recipe_wait(r, need, task, err);
+    if (rc != -ENODATA)
         return rc;
-    return rc < 0 ? rc : recipe_wait(r, whole, task, err);
+    rc = fetch_rows(r, f, task, err);
+    return rc < 0 ? rc : recipe_wait(r, need, task, err);
 }
 
 /*
@@ -123,9 +122,10 @@ static void seal_behind(struct recipe *r, struct object *o)
         sealing_end(g);
 }
 
-static int open_prepared(struct presented_store *s, const struct presented_file *f, bool ahead,
-                         struct task *task, struct object **out, struct recipe **recipe,
-                         struct err *err)
+/* `prepared` false: no plan is made. */
+static int open_prepared(struct presented_store *s, const struct presented_file *f, bool prepared,
+                         enum recipe_need need, struct task *task, struct object **out,
+                         struct recipe **recipe, struct err *err)
 {
     AUTO(buf) struct buf key = {0};
     AUTO(object) struct object *o = NULL;
@@ -138,9 +138,8 @@ static int open_prepared(struct presented_store *s, const struct presented_file 
         rc = recipe_of(s, f, &r, err);
     if (rc == 0)
         rc = object_open(s->config.cache, &name, &o, err);
-    if (rc == 0 && !object_is_sealed(o)) {
-        bool whole = !ahead && f->object_bytes <= REWRITE_AWAITED_BYTES_MAX;
-        rc = prepare(r, f, whole, task, err);
+    if (rc == 0 && prepared && !object_is_sealed(o)) {
+        rc = prepare(r, f, need, task, err);
         if (rc == 0)
             rc = same_making(r, &key, &o, err);
         if (rc == 0)
@@ -156,14 +155,16 @@ static int open_prepared(struct presented_store *s, const struct presented_file 
 int presented_open(struct store *store, const struct presented_file *f, struct task *task,
                    struct object **out, struct recipe **recipe, struct err *err)
 {
-    return open_prepared(presented_of(store), f, false, task, out, recipe, err);
+    bool small = f->object_bytes <= REWRITE_AWAITED_BYTES_MAX;
+    return open_prepared(presented_of(store), f, true, small ? RECIPE_WHOLE : RECIPE_PLANNED, task,
+                         out, recipe, err);
 }
 
-int presented_open_ahead(struct store *store, const struct presented_file *f, struct task *task,
-                         struct object **out, struct err *err)
+int presented_open_ahead(struct store *store, const struct presented_file *f, bool prepared,
+                         struct task *task, struct object **out, struct err *err)
 {
     struct recipe *r;
-    int rc = open_prepared(presented_of(store), f, true, task, out, &r, err);
+    int rc = open_prepared(presented_of(store), f, prepared, RECIPE_PLANNED, task, out, &r, err);
     if (rc == 0)
         recipe_unref(r);
     return rc;
@@ -174,20 +175,21 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
 {
     AUTO(recipe) struct recipe *r = NULL;
     struct presented_store *s = presented_of(store);
-    bool told, columns, same;
-    int rc = recipe_of(s, f, &r, err);
+    struct presented_file columns = *f; /* with all its rows: nobody has to ask which are gone */
+    bool same;
+    columns.deletes = false;
+    columns.extra = SLICE_NONE;
+    int rc = recipe_of(s, &columns, &r, err);
+    if (rc == 0)
+        rc = recipe_wait(r, RECIPE_TOLD, task, err);
     if (rc < 0)
         return rc;
     WITH_LOCK (&s->lock)
-        told = r->told;
-    if (!told && (rc = prepare(r, f, false, task, err)) < 0)
-        return rc;
-    WITH_LOCK (&s->lock) {
-        columns = r->columns;
         same = r->kind == PRESENT_SAME;
-    }
-    const char *what = f->deletes ? columns ? "columns,rows" : "rows" : "columns";
-    buf_add_str(out, same ? "padded" : what);
+    if (f->deletes)
+        buf_add_str(out, same ? "rows" : "columns,rows");
+    else
+        buf_add_str(out, same ? "padded" : "columns");
     return buf_check(out, err);
 }
 

@@ -97,14 +97,14 @@ static int footer_length(const struct planning *p, uint64_t *out, struct err *er
     return 0;
 }
 
-static int make_plan(const struct recipe *r, struct slice footer, bool deletes,
-                     struct present_plan **out, struct err *err)
+static int make_plan(const struct recipe *r, struct slice footer, struct present_plan **out,
+                     struct err *err)
 {
     struct present_request q = {.footer = footer,
                                 .object_bytes = r->object_bytes,
                                 .presented_bytes = r->size,
                                 .shape = r->shape,
-                                .deletes = deletes};
+                                .deletes = r->deletes};
     struct err e = ERR_INIT;
     if (present_plan(&q, out, &e) == 0)
         return 0;
@@ -112,16 +112,6 @@ static int make_plan(const struct recipe *r, struct slice footer, bool deletes,
         e.code = EOPNOTSUPP;
     (void)err_wrap(&e, "%s", r->object_key);
     return err_copy(err, &e);
-}
-
-/* Something else than its rows differs from the object. */
-static bool changes_columns(const struct recipe *r, struct slice footer,
-                            const struct present_plan *plan)
-{
-    AUTO(present_plan) struct present_plan *without = NULL;
-    if (!r->deletes)
-        return plan->kind != PRESENT_SAME;
-    return make_plan(r, footer, false, &without, NULL) < 0 || without->kind != PRESENT_SAME;
 }
 
 /* What it is made of, and which object it is made from: the ETag. */
@@ -166,7 +156,7 @@ static int take_extents(struct work *w, const struct present_plan *plan, struct 
     return 0;
 }
 
-/* 0: rewriting goes on with it; 1: *out is ready. */
+/* 0: rewriting goes on with it, or nobody wants that; 1: *out is ready. */
 static int plan(struct planning *p, struct slice footer, struct work **out, struct err *err)
 {
     struct recipe *r = p->recipe;
@@ -174,7 +164,7 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
     AUTO(work) struct work *w = work_new(r->store, err);
     if (!w)
         return -ENOMEM;
-    int rc = make_plan(r, footer, r->deletes, &made, err);
+    int rc = make_plan(r, footer, &made, err);
     if (rc < 0)
         return rc;
     enum present_kind kind = made->kind;
@@ -182,7 +172,8 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
     struct slice end = slice_make(footer.p, footer.n + TRAILER_BYTES);
     if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, end, err)) < 0)
         return rc;
-    recipe_planned(r, kind, changes_columns(r, footer, made));
+    if (!recipe_planned(r, kind))
+        return 0;
     if (kind == PRESENT_REWRITE) {
         rewrite_begin(r, STEAL(made), STEAL(w));
         return 0;

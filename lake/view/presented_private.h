@@ -32,14 +32,14 @@ struct presented_store {
     struct spare spare; /* for rewritten files that the cache's disk does not take */
 
     struct lock lock;
-    struct cond idle;         /* busy became 0 */
-    struct map recipes;       /* lock; by key */
-    struct recipe *oldest;    /* lock; of those that nobody refers to */
-    struct recipe *newest;    /* lock */
-    size_t idle_n;            /* lock */
-    size_t idle_bytes;        /* lock */
-    uint64_t temporary_bytes; /* lock; of rewritten files */
-    uint64_t busy;            /* lock; gets, plans and rewrites */
+    struct cond idle;          /* busy became 0 */
+    struct map recipes;        /* lock; by key */
+    struct recipe *oldest;     /* lock; of those that nobody refers to */
+    struct recipe *newest;     /* lock */
+    size_t idle_n;             /* lock */
+    size_t idle_bytes;         /* lock */
+    uint64_t temporary_bytes;  /* lock; of rewritten files */
+    uint64_t busy;             /* lock; gets, plans and rewrites */
     struct workers *rewriters; /* lock; NULL until something has to be rewritten */
     atomic_bool ending;        /* what is being rewritten is for nobody */
 };
@@ -69,26 +69,33 @@ struct recipe {
     struct shape *shape; /* a reference, or NULL */
     bool deletes;
 
-    unsigned refs;             /* lock of the store, all below */
+    unsigned refs;                /* lock of the store, all below */
     struct recipe *older, *newer; /* in the store's list where refs is 0 */
     enum recipe_state state;
-    bool planned;              /* UNDER_WAY: the plan is made, the file is being rewritten */
-    bool sealing;              /* the cache is being given all of what was rewritten */
-    bool told;                 /* kind and columns are those of a plan */
+    bool planned; /* UNDER_WAY: the plan is made, the file is being rewritten */
+    bool wanted;  /* UNDER_WAY: somebody wants its bytes, not only to know what is done to it */
+    bool sealing; /* the cache is being given all of what was rewritten */
+    bool told;    /* kind is that of a plan */
     enum present_kind kind;
-    bool columns;              /* something but the rows differs from the object */
-    struct roaring *rows;      /* taken out; NULL: not known, or none */
-    struct work *work;         /* READY */
-    struct err err;            /* FAILED */
+    struct roaring *rows; /* taken out; NULL: not known, or none */
+    struct work *work;    /* READY */
+    struct err err;       /* FAILED */
     int64_t failed_ms;
-    struct waitlist waiting;   /* tasks of who opens */
-    struct serving *gets;      /* gets that wait */
+    struct waitlist waiting; /* tasks of who opens */
+    struct serving *gets;    /* gets that wait */
 };
 
 static inline struct presented_store *presented_of(struct store *s)
 {
     return CONTAINER_OF(s, struct presented_store, store);
 }
+
+/* What somebody waits for. */
+enum recipe_need {
+    RECIPE_TOLD,    /* what is done to the file */
+    RECIPE_PLANNED, /* that it can be read, though a rewritten one later only */
+    RECIPE_WHOLE,   /* that all of it can be read now */
+};
 
 /* presented_store.c */
 
@@ -104,22 +111,24 @@ struct recipe *recipe_find_locked(struct presented_store *s, struct slice key) R
 void recipe_unref(struct recipe *r);
 /*
  * 0: it is ready. -EINPROGRESS: it will be, or fail, in recipe_finish; *begin is set where the
- * caller has to call plan_begin when he has left the lock. -ENODATA as of recipe_wait.
+ * caller has to call plan_begin when he has left the lock. `wanted`: its bytes are. -ENODATA as of
+ * recipe_wait.
  */
-int recipe_need_locked(struct recipe *r, bool *begin, struct err *err) REQUIRES(r->store->lock);
+int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted, bool *begin,
+                       struct err *err) REQUIRES(s->lock);
 /* Takes the rows that the file does not show any more. */
 void recipe_give_rows(struct recipe *r, struct roaring *rows);
+/* Parks `task`. -ENODATA: the rows that are taken out have to be given first. */
+int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, struct err *err);
 /*
- * Waits until its plan is made; `whole`: and until the file is rewritten, where it has to be. Parks
- * `task`. -ENODATA: the rows that are taken out have to be given first.
+ * The plan is made. False: it has to be rewritten, and nobody wants that; this has ended what began
+ * with plan_begin then.
  */
-int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err);
-/* The plan is made, the rewriting is not. */
-void recipe_planned(struct recipe *r, enum present_kind kind, bool columns);
+bool recipe_planned(struct recipe *r, enum present_kind kind);
 /* READY with `work`, which it takes, or FAILED. Ends what began with plan_begin. */
 void recipe_finish(struct recipe *r, struct work *work, const struct err *err);
 /* Forgets its work, which is the caller's then; NULL: it has none. */
-struct work *recipe_take_work_locked(struct recipe *r) REQUIRES(r->store->lock);
+struct work *recipe_take_work_locked(struct presented_store *s, struct recipe *r) REQUIRES(s->lock);
 /* What this work serves is not the object any more. */
 void recipe_spoil(struct recipe *r, const struct work *work, const struct err *err);
 

@@ -169,8 +169,7 @@ static int write_out(void *arg, struct slice bytes, struct err *err)
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = {
-        .size_bytes = r->object_bytes, .read = read_object, .arg = w};
+    struct parquet_source source = {.size_bytes = r->object_bytes, .read = read_object, .arg = w};
     struct parquet_sink sink = {.write = write_out, .arg = w};
     w->hash = hash64(0, slice_of(w->work->if_match));
     w->written = w->out_n = w->window_n = 0;
@@ -225,7 +224,7 @@ static struct work *oldest_file_locked(struct presented_store *s) REQUIRES(s->lo
     struct recipe *r = s->oldest;
     while (r && !(r->work && r->work->fd >= 0))
         r = r->newer;
-    return r ? recipe_take_work_locked(r) : NULL;
+    return r ? recipe_take_work_locked(s, r) : NULL;
 }
 
 /* Counts the bytes of a file that is to be made. */

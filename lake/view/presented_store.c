@@ -25,8 +25,8 @@ void presented_key(const struct presented_file *f, struct buf *out)
     AUTO(buf) struct buf all = {0};
     char hash[2 * SHA256_BYTES + 1];
     struct slice fields[] = {f->key, f->etag, identity_of(f->extra)};
-    uint64_t numbers[] = {PRESENTED_FORMAT, f->object_bytes, f->size,
-                          f->shape ? f->shape->hash : 0, f->shape != NULL, f->deletes};
+    uint64_t numbers[] = {PRESENTED_FORMAT, f->object_bytes, f->size, f->shape ? f->shape->hash : 0,
+                          f->shape != NULL, f->deletes};
     buf_init(&all, KEY_BYTES_MAX + ETAG_BYTES_MAX + ACTION_BYTES_MAX);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         buf_add_le64(&all, fields[i].n);
@@ -221,35 +221,41 @@ void recipe_give_rows(struct recipe *r, struct roaring *rows)
 /* A refusal counts for good: it is of what the object is. */
 static bool failure_counts(const struct recipe *r)
 {
-    return r->state == RECIPE_FAILED && (r->err.code == EOPNOTSUPP ||
-                                         clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
+    return r->state == RECIPE_FAILED &&
+           (r->err.code == EOPNOTSUPP || clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
 }
 
-int recipe_need_locked(struct recipe *r, bool *begin, struct err *err)
+int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted, bool *begin,
+                       struct err *err)
 {
     if (failure_counts(r))
         return err_copy(err, &r->err);
     if (r->state == RECIPE_READY)
         return 0;
-    if (r->state == RECIPE_UNDER_WAY)
+    if (r->state == RECIPE_UNDER_WAY) {
+        r->wanted = r->wanted || wanted;
         return -EINPROGRESS;
+    }
     if (r->deletes && !r->rows)
         return -ENODATA;
     r->state = RECIPE_UNDER_WAY;
     r->planned = false;
+    r->wanted = wanted;
     r->refs++; /* the caller's is one, so it is in no list */
-    r->store->busy++;
+    s->busy++;
     *begin = true;
     return -EINPROGRESS;
 }
 
-int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err)
+int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, struct err *err)
 {
+    struct presented_store *s = r->store;
     bool begin = false;
-    int rc;
-    WITH_LOCK (&r->store->lock) {
-        rc = recipe_need_locked(r, &begin, err);
-        if (rc == -EINPROGRESS && !whole && r->planned) {
+    int rc = 0;
+    WITH_LOCK (&s->lock) {
+        if (need != RECIPE_TOLD || !r->told)
+            rc = recipe_need_locked(s, r, need != RECIPE_TOLD, &begin, err);
+        if (rc == -EINPROGRESS && need != RECIPE_WHOLE && r->planned) {
             rc = 0;
         } else if (rc == -EINPROGRESS) {
             task->on_worker = true; /* who wakes it submits it to one */
@@ -261,20 +267,30 @@ int recipe_wait(struct recipe *r, bool whole, struct task *task, struct err *err
     return rc;
 }
 
-void recipe_planned(struct recipe *r, enum present_kind kind, bool columns)
+bool recipe_planned(struct recipe *r, enum present_kind kind)
 {
-    WITH_LOCK (&r->store->lock) {
-        r->planned = r->told = true;
+    struct presented_store *s = r->store;
+    bool goes_on;
+    WITH_LOCK (&s->lock) {
+        r->told = true;
         r->kind = kind;
-        r->columns = columns;
-        waitlist_wake(&r->waiting, r->store->config.workers);
+        r->planned = goes_on = kind != PRESENT_REWRITE || r->wanted;
+        if (!goes_on)
+            r->state = RECIPE_NEW;
+        waitlist_wake(&r->waiting, s->config.workers);
     }
+    if (!goes_on) {
+        recipe_unref(r);
+        presented_end(s);
+    }
+    return goes_on;
 }
 
 void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
 {
     struct presented_store *s = r->store;
     struct serving *gets;
+    struct roaring *rows = NULL;
     struct work *mine = work ? work_ref(work) : NULL;
     WITH_LOCK (&s->lock) {
         gets = r->gets;
@@ -285,30 +301,33 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
         if (!work) {
             r->err = *err;
             r->failed_ms = clock_mono_ms();
+            rows = STEAL(r->rows);
         }
         waitlist_wake(&r->waiting, s->config.workers);
     }
+    roaring_free(rows);
     serving_go_on(gets, mine, err);
     work_unref(mine);
     recipe_unref(r);
     presented_end(s);
 }
 
-struct work *recipe_take_work_locked(struct recipe *r)
+struct work *recipe_take_work_locked(struct presented_store *s, struct recipe *r)
 {
     if (r->state == RECIPE_READY)
         r->state = RECIPE_NEW;
     if (r->refs == 0)
-        r->store->idle_bytes -= memory_of(r);
+        s->idle_bytes -= memory_of(r);
     return STEAL(r->work);
 }
 
 void recipe_spoil(struct recipe *r, const struct work *work, const struct err *err)
 {
+    struct presented_store *s = r->store;
     struct work *taken = NULL;
-    WITH_LOCK (&r->store->lock) {
+    WITH_LOCK (&s->lock) {
         if (r->work && r->work == work) {
-            taken = recipe_take_work_locked(r);
+            taken = recipe_take_work_locked(s, r);
             r->state = RECIPE_FAILED;
             r->err = *err;
             r->failed_ms = clock_mono_ms();
@@ -319,10 +338,11 @@ void recipe_spoil(struct recipe *r, const struct work *work, const struct err *e
 
 void recipe_put(struct recipe *r, struct object *object)
 {
+    struct presented_store *s = r->store;
     struct work *taken = NULL;
     if (object && object_is_sealed(object))
-        WITH_LOCK (&r->store->lock)
-            taken = recipe_take_work_locked(r);
+        WITH_LOCK (&s->lock)
+            taken = recipe_take_work_locked(s, r);
     work_unref(taken);
     recipe_unref(r);
 }

@@ -7,7 +7,8 @@
  *   presented_open ─► recipe: which object, which columns, which rows; found by its key
  *                       │  the footer is read once and the plan made (lake/format/present.h)
  *                       │  REWRITE: the whole file is made once, into a file without a name
- *   cache ── get(key) ──┘─► object's bytes asked for at home │ zeros │ the plan's own bytes │ the file
+ *   cache ── get(key) ──┘─► object's bytes asked for at home │ zeros │ the plan's own bytes │ the
+ * file
  *
  *   key    the object's key, a space, and a hash of all that makes the file different
  *   ETag   a hash of the object's ETag and of what was made: two makings never mix in the cache
@@ -78,14 +79,15 @@ struct recipe;
  */
 int presented_open(struct store *s, const struct presented_file *f, struct task *task,
                    struct object **out, struct recipe **recipe, struct err *err);
-/* As presented_open, of what nobody waits for: at most a guess that it will be opened soon. */
-int presented_open_ahead(struct store *s, const struct presented_file *f, struct task *task,
-                         struct object **out, struct err *err);
+/* As presented_open, of what nobody waits for. `prepared` false: its plan is not made either. */
+int presented_open_ahead(struct store *s, const struct presented_file *f, bool prepared,
+                         struct task *task, struct object **out, struct err *err);
 
 /* `object` (may be NULL): where all of it is in the cache by now, what was made is dropped. */
 void recipe_put(struct recipe *r, struct object *object);
 
-/* What is done to the file, for `user.tarn.transform`. Parks: the plan is made. */
+/* What is done to the file, for `user.tarn.transform`. Parks: its footer is read, no more. Neither
+ * driver nor entry are looked at. */
 int presented_describe(struct store *s, const struct presented_file *f, struct task *task,
                        struct buf *out, struct err *err);
 

@@ -279,7 +279,7 @@ static void test_locate(void **state)
     struct object_location where;
     buf_init(&where.key, KEY_BYTES_MAX);
     buf_init(&where.etag, ETAG_BYTES_MAX);
-    struct entry entry = {.raw = SLICE_LIT("p=a%20b/x"), .flags = ENTRY_AS_STORED};
+    struct entry entry = {.raw = SLICE_LIT("p=a%20b/x")};
     assert_int_equal(delta_ops.locate(f->driver, &entry, &where, &f->err), 0);
     assert_string_equal(where.key.data, "t/p=a b/x");
     (void)snprintf(raw, sizeof raw, "file:%s/lake/u/x", f->dir);

@@ -262,8 +262,7 @@ static int read_presented(void *arg, uint64_t offset, void *to, size_t n, struct
 static uint64_t rows_of(struct object *o)
 {
     struct err err = ERR_INIT;
-    struct parquet_source source = {
-        .size_bytes = object_size(o), .read = read_presented, .arg = o};
+    struct parquet_source source = {.size_bytes = object_size(o), .read = read_presented, .arg = o};
     AUTO(parquet) struct parquet *p = parquet_open(&source, &err);
     uint64_t rows = 0;
     if (!p)
@@ -669,6 +668,45 @@ static void test_damaged_rows(void **state)
     world_free(w);
 }
 
+static void check_described(struct world *w, const struct presented_file *f, const char *want)
+{
+    struct opener o = {.task = {.job = {.run = wake_opener}, .since_ms = clock_mono_ms()}};
+    AUTO(buf) struct buf got = {0};
+    struct err err = ERR_INIT;
+    int rc = -EINPROGRESS;
+    while (rc == -EINPROGRESS) {
+        event_init(&o.woken);
+        buf_reset(&got);
+        got.max = 100;
+        rc = presented_describe(w->presented, f, &o.task, &got, &err);
+        if (rc == -EINPROGRESS)
+            event_wait(&o.woken);
+        event_done(&o.woken);
+    }
+    assert_int_equal(rc, 0);
+    assert_string_equal(got.data, want);
+}
+
+/* What is done to a file is told from its footer: nobody asks for rows, and nothing is rewritten.
+ */
+static void test_described(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    struct presented_file padded = file_of(w), rows = file_with_deletes(w), columns = file_of(w),
+                          both = rows;
+    check_described(w, &padded, "padded");
+    check_described(w, &rows, "rows");
+    columns.shape = both.shape = shape_of_one(SLICE_LIT("a"));
+    check_described(w, &columns, "columns");
+    check_described(w, &both, "columns,rows");
+    check_described(w, &both, "columns,rows");
+    assert_int_equal(w->place->fake.requests, 2);
+    assert_int_equal(w->asked_rows, 0);
+    shape_unref(columns.shape);
+    world_free(w);
+}
+
 /* Files that are open and cannot be sealed take no more than they may. */
 static void test_temporary_bytes(void **state)
 {
@@ -698,10 +736,17 @@ static void test_slack_rule(void **state)
         bool ok;
         uint64_t of_a_mebibyte;
     } cases[] = {
-        {"64K+1/16", true, 2 * 64 * KIB}, {"1M", true, MIB},   {"0", true, 0},
-        {"0+1/8", true, 128 * KIB},       {"", false, 0},      {"64K+", false, 0},
-        {"64K+1/0", false, 0},            {"+1/8", false, 0},  {"64K+2/8", false, 0},
-        {"64K+1/8x", false, 0},           {"-1", false, 0},
+        {"64K+1/16", true, 2 * 64 * KIB},
+        {"1M", true, MIB},
+        {"0", true, 0},
+        {"0+1/8", true, 128 * KIB},
+        {"", false, 0},
+        {"64K+", false, 0},
+        {"64K+1/0", false, 0},
+        {"+1/8", false, 0},
+        {"64K+2/8", false, 0},
+        {"64K+1/8x", false, 0},
+        {"-1", false, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct slack s = SLACK_DEFAULT;
@@ -734,6 +779,7 @@ int main(void)
         cmocka_unit_test(test_rewritten_is_sealed),
         cmocka_unit_test(test_rewritten_without_cache),
         cmocka_unit_test(test_damaged_rows),
+        cmocka_unit_test(test_described),
         cmocka_unit_test(test_temporary_bytes),
         cmocka_unit_test(test_slack_rule),
     };

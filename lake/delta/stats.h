@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an add's statistics tell of its columns (PROTOCOL.md, "Per-file Statistics"). Engines may
+ * write a file without columns that its rows have no values for; nulls are counted of the columns
+ * that the file has. Pure.
+ */
+#ifndef LAKE_DELTA_STATS_H
+#define LAKE_DELTA_STATS_H
+
+#include "lake/delta/action.h"
+
+/* Columns of which nulls are counted unless the table says otherwise, at most. */
+#define DELTA_COUNTED_MAX 32
+
+/*
+ * Nulls were counted in the file, and not of all of these columns (DELTA_COUNTED_MAX at most).
+ * `stats` is the value as it stands in the log: JSON text of a string. False where it cannot be
+ * understood.
+ */
+bool delta_stats_lack(struct slice stats, const struct delta_list *columns);
+
+#endif
