@@ -12,9 +12,10 @@
 #include "base/limits.h"
 #include "cache/store/store.h"
 
-/* One request. Twelve of them bound what reading a checkpoint holds. */
-#define DELTA_WINDOW_BYTES (2 * MIB)
-#define DELTA_WINDOWS 12
+/* One request. Four of them bound what reading a checkpoint holds here. Requests of so much go
+ * past them: a column chunk of many pages has a window of its own (lake/format/parquet_page.c). */
+#define DELTA_WINDOW_BYTES MIB
+#define DELTA_WINDOWS 4
 
 struct delta_window {
     char *data; /* NULL: not used yet */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two sorts: by (hash of the key, key, seq descending), of which the first of each key counts; then
- * the live ones by path, which resolve.c tells apart and writes. Sorting by the hash is as good as
- * by the key and compares eight bytes.
+ * Files go to a sort by path as they come, each with a number. Which of them count is found beside
+ * that, from a sort of their keys' hashes alone, which is small: of each key the action with the
+ * greatest seq. Then the files are read in order, and those that do not count are left out.
+ *
+ *   index_build_add ─► keys:  hash, seq, check, number ─► verdicts: a bit a file ─┐
+ *                 └──► files: order of the path, ...   ───────────────────────────┴─► resolve.c
+ *
+ * A key is its two hashes, of 96 bits together, as in the runs themselves.
  */
 #include "lake/index/build.h"
 
@@ -10,81 +15,70 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/vec.h"
 #include "lake/index/file_record.h"
 #include "lake/index/resolve.h"
 
 /* What an action may say of its file; the rest is found here. */
 #define ENTRY_GIVEN (ENTRY_BUILT | ENTRY_AS_STORED | ENTRY_DELETES)
-/* Beside ENTRY_* in an action's flags. */
-#define ACTION_RAW_IS_PATH (1U << 8)
-#define ACTION_KEY_IS_PATH (1U << 9)
-#define ACTION_KEY_IS_RAW (1U << 10)
-#define ACTION_REMOVED (1U << 11)
-#define ACTION_EVIDENCE (1U << 12)
 
-/* An action as a record; key, path, raw (those that no flag spares) and extra follow. */
-struct action_head {
-    uint64_t hash, seq, size;
-    int64_t mtime_ms, version;
+/* In place of a file's number: actions that bring none. */
+#define KEY_REMOVED UINT32_MAX
+#define KEY_EVIDENCE (UINT32_MAX - 1) /* a struct since follows */
+#define KEY_EVIDENCE_REMOVED (UINT32_MAX - 2)
+#define FILE_NUMBERS KEY_EVIDENCE_REMOVED
+
+/* One action, for the sort by keys. */
+struct key_record {
+    uint64_t hash, seq;
+    uint32_t check;
+    uint32_t file; /* its number, or KEY_* */
+};
+_Static_assert(sizeof(struct key_record) == 24, "key_record has no holes");
+
+/* What evidence says of a file. */
+struct since {
+    int64_t version;
     uint32_t flags;
-    uint32_t key_bytes, path_bytes, raw_bytes, extra_bytes, zero;
+    uint32_t file; /* known after the sort */
 };
-_Static_assert(sizeof(struct action_head) == 64, "action_head has no holes");
-
-struct action {
-    struct action_head head;
-    struct slice key, path, raw, extra;
-};
+_Static_assert(sizeof(struct since) == 16, "since has no holes");
 
 struct index_build {
     int dirfd;
-    struct sorter *actions;
+    struct sorter *keys, *files;
+    uint32_t count;     /* of the files in `files` */
     index_judge *judge; /* NULL: nobody */
     void *judge_arg;
-    struct buf record, order, last_key;
+    struct buf record, order;
+
+    /* Verdicts, by files' numbers. */
+    uint64_t *live;
+    VEC(struct since) sinces; /* in order */
 };
 
-static struct slice take(const char **at, uint32_t n)
+static struct key_record key_of(struct slice record)
 {
-    struct slice s = slice_make(*at, n);
-    *at += n;
-    return s;
+    struct key_record k;
+    memcpy(&k, record.p, sizeof k);
+    return k;
 }
 
-static struct action parse(struct slice record)
+/* Of one key the newest action first. */
+static int compare_keys(struct slice a, struct slice b)
 {
-    struct action a;
-    memcpy(&a.head, record.p, sizeof a.head);
-    const char *at = record.p + sizeof a.head;
-    struct slice key = take(&at, a.head.key_bytes);
-    a.path = take(&at, a.head.path_bytes);
-    struct slice raw = take(&at, a.head.raw_bytes);
-    a.extra = take(&at, a.head.extra_bytes);
-    a.raw = a.head.flags & ACTION_RAW_IS_PATH ? a.path : raw;
-    a.key = a.head.flags & ACTION_KEY_IS_PATH  ? a.path
-            : a.head.flags & ACTION_KEY_IS_RAW ? a.raw
-                                               : key;
-    return a;
-}
-
-static int compare_actions(struct slice a, struct slice b)
-{
-    uint64_t x, y; /* the hash stands first */
-    memcpy(&x, a.p, sizeof x);
-    memcpy(&y, b.p, sizeof y);
-    if (x != y)
-        return x < y ? -1 : 1;
-    struct action p = parse(a), q = parse(b);
-    int c = slice_cmp(p.key, q.key);
-    if (c)
-        return c;
-    if (p.head.seq != q.head.seq)
-        return p.head.seq > q.head.seq ? -1 : 1;
+    struct key_record x = key_of(a), y = key_of(b);
+    if (x.hash != y.hash)
+        return x.hash < y.hash ? -1 : 1;
+    if (x.check != y.check)
+        return x.check < y.check ? -1 : 1;
+    if (x.seq != y.seq)
+        return x.seq > y.seq ? -1 : 1;
     return slice_cmp(a, b);
 }
 
-/* The hash decides but for one pair in millions. */
-static bool action_bytes(struct slice record, size_t at, uint64_t *out)
+/* For sorter_by_bytes: the hash decides but for one pair in millions. */
+static bool key_bytes(struct slice record, size_t at, uint64_t *out)
 {
     if (at == 0)
         memcpy(out, record.p, sizeof *out);
@@ -99,15 +93,17 @@ struct index_build *index_build_new(int dirfd, struct err *err)
         return NULL;
     }
     b->dirfd = dirfd;
-    buf_init(&b->record, sizeof(struct action_head) + 4 * RUN_TEXT_BYTES_MAX);
+    b->sinces.max = FILES_MAX;
+    buf_init(&b->record, sizeof(struct file_head) + 4 * RUN_TEXT_BYTES_MAX);
     buf_init(&b->order, 2 * RUN_PATH_BYTES_MAX);
-    buf_init(&b->last_key, RUN_TEXT_BYTES_MAX);
-    b->actions = sorter_new(dirfd, SORT_BYTES_MAX, compare_actions, err);
-    if (!b->actions) {
+    b->keys = sorter_new(dirfd, SORT_BYTES_MAX, compare_keys, err);
+    b->files = b->keys ? sorter_new(dirfd, SORT_BYTES_MAX, file_record_compare, err) : NULL;
+    if (!b->files) {
         index_build_free(b);
         return NULL;
     }
-    sorter_by_bytes(b->actions, action_bytes);
+    sorter_by_bytes(b->keys, key_bytes);
+    sorter_by_bytes(b->files, file_record_bytes);
     return b;
 }
 
@@ -115,48 +111,13 @@ void index_build_free(struct index_build *b)
 {
     if (!b)
         return;
-    sorter_free(b->actions);
+    sorter_free(b->keys);
+    sorter_free(b->files);
     buf_done(&b->record);
     buf_done(&b->order);
-    buf_done(&b->last_key);
+    free(b->live);
+    vec_done(&b->sinces);
     free(b);
-}
-
-int index_build_add(struct index_build *b, const struct index_action *action, struct err *err)
-{
-    const struct entry none = {.size = 0}, *e = action->removed ? &none : &action->entry;
-    struct slice key = action->key;
-    assert(key.n > 0);
-    if (key.n > RUN_TEXT_BYTES_MAX || e->path.n > RUN_TEXT_BYTES_MAX ||
-        e->raw.n > RUN_TEXT_BYTES_MAX || e->extra.n > RUN_TEXT_BYTES_MAX)
-        return err_set(err, EIO, "a file's action has texts of over %zu bytes: %.*s",
-                       RUN_TEXT_BYTES_MAX, SLICE_FMT(key));
-    bool live = !action->removed;
-    bool raw_is_path = live && slice_eq(e->raw, e->path);
-    bool key_is_path = live && slice_eq(key, e->path);
-    bool key_is_raw = live && !key_is_path && slice_eq(key, e->raw);
-    struct action_head head = {
-        .hash = hash64(0, key),
-        .seq = action->seq,
-        .size = e->size,
-        .mtime_ms = e->mtime_ms,
-        .version = e->version,
-        .flags = (e->flags & ENTRY_GIVEN) | (raw_is_path ? ACTION_RAW_IS_PATH : 0) |
-                 (key_is_path ? ACTION_KEY_IS_PATH : 0) | (key_is_raw ? ACTION_KEY_IS_RAW : 0) |
-                 (live ? 0 : ACTION_REMOVED) | (action->evidence ? ACTION_EVIDENCE : 0),
-        .key_bytes = key_is_path || key_is_raw ? 0 : (uint32_t)key.n,
-        .path_bytes = (uint32_t)e->path.n,
-        .raw_bytes = raw_is_path ? 0 : (uint32_t)e->raw.n,
-        .extra_bytes = (uint32_t)e->extra.n,
-    };
-    buf_reset(&b->record);
-    buf_add(&b->record, &head, sizeof head);
-    buf_add(&b->record, key.p, head.key_bytes);
-    buf_add_slice(&b->record, e->path);
-    buf_add(&b->record, e->raw.p, head.raw_bytes);
-    buf_add_slice(&b->record, e->extra);
-    int rc = buf_check(&b->record, err);
-    return rc < 0 ? rc : sorter_add(b->actions, buf_slice(&b->record), err);
 }
 
 void index_build_judge(struct index_build *b, index_judge *judge, void *arg)
@@ -164,6 +125,8 @@ void index_build_judge(struct index_build *b, index_judge *judge, void *arg)
     b->judge = judge;
     b->judge_arg = arg;
 }
+
+/* Adding -------------------------------------------------------------------------------------- */
 
 static int check_path(struct slice path, struct err *err)
 {
@@ -182,107 +145,174 @@ static int check_path(struct slice path, struct err *err)
     }
 }
 
-static int add_live(struct index_build *b, const struct action *a, struct sorter *files,
+/*
+ * The file of an action that puts one there. One with an impossible path may be gone by the end, so
+ * it is refused then: what stands in the place of its raw name is the path.
+ */
+static int add_file(struct index_build *b, const struct entry *e, const struct key_record *key,
                     struct err *err)
 {
-    int rc = check_path(a->path, err);
-    if (rc < 0)
-        return rc;
-    file_order_of_path(&b->order, a->path);
-    bool raw_is_path = a->head.flags & ACTION_RAW_IS_PATH;
+    bool bad = check_path(e->path, NULL) < 0, raw_is_path = !bad && slice_eq(e->raw, e->path);
     struct file_record f = {
-        .head = {.hash = a->head.hash,
-                 .size = a->head.size,
-                 .mtime_ms = a->head.mtime_ms,
-                 .version = a->head.version,
-                 .check = (uint32_t)hash64(RUN_CHECK_SEED, a->key),
-                 .flags = (a->head.flags & ENTRY_GIVEN) | (raw_is_path ? FILE_RAW_IS_PATH : 0)},
-        .order = buf_slice(&b->order),
-        .raw = raw_is_path ? SLICE_NONE : a->raw,
-        .extra = a->extra,
+        .head = {.hash = key->hash,
+                 .size = e->size,
+                 .mtime_ms = e->mtime_ms,
+                 .version = e->version,
+                 .check = key->check,
+                 .file = key->file,
+                 .flags = (e->flags & ENTRY_GIVEN) | (raw_is_path ? FILE_RAW_IS_PATH : 0) |
+                          (bad ? FILE_BAD : 0)},
+        .raw = bad           ? e->path
+               : raw_is_path ? SLICE_NONE
+                             : e->raw,
+        .extra = e->extra,
     };
-    rc = buf_check(&b->order, err);
+    file_order_of_path(&b->order, bad ? SLICE_NONE : e->path);
+    int rc = buf_check(&b->order, err);
     if (rc < 0)
         return rc;
+    f.order = buf_slice(&b->order);
     file_record_format(&b->record, &f);
     rc = buf_check(&b->record, err);
-    return rc < 0 ? rc : sorter_add(files, buf_slice(&b->record), err);
+    return rc < 0 ? rc : sorter_add(b->files, buf_slice(&b->record), err);
 }
+
+int index_build_add(struct index_build *b, const struct index_action *action, struct err *err)
+{
+    const struct entry *e = &action->entry;
+    struct slice key = action->key;
+    bool file = !action->removed && !action->evidence;
+    assert(key.n > 0);
+    if (key.n > RUN_TEXT_BYTES_MAX ||
+        (file && (e->path.n > RUN_TEXT_BYTES_MAX || e->raw.n > RUN_TEXT_BYTES_MAX ||
+                  e->extra.n > RUN_TEXT_BYTES_MAX)))
+        return err_set(err, EIO, "a file's action has texts of over %zu bytes: %.*s",
+                       RUN_TEXT_BYTES_MAX, SLICE_FMT(key));
+    if (file && b->count == FILE_NUMBERS)
+        return err_set(err, EOVERFLOW, "index: more than %u files were added", FILE_NUMBERS);
+    struct key_record k = {.hash = hash64(0, key),
+                           .seq = action->seq,
+                           .check = (uint32_t)hash64(RUN_CHECK_SEED, key),
+                           .file = file                ? b->count
+                                   : !action->evidence ? KEY_REMOVED
+                                   : action->removed   ? KEY_EVIDENCE_REMOVED
+                                                       : KEY_EVIDENCE};
+    struct since since = {e->version, e->flags & ENTRY_GIVEN, 0};
+    buf_reset(&b->record);
+    buf_add(&b->record, &k, sizeof k);
+    if (k.file == KEY_EVIDENCE)
+        buf_add(&b->record, &since, sizeof since);
+    int rc = buf_check(&b->record, err);
+    if (rc == 0)
+        rc = sorter_add(b->keys, buf_slice(&b->record), err);
+    if (rc == 0 && file)
+        rc = add_file(b, e, &k, err);
+    b->count += file;
+    return rc;
+}
+
+/* Reconciling --------------------------------------------------------------------------------- */
 
 /* What was seen of one key so far. */
 struct seen {
+    struct key_record key;
     bool decided;  /* its newest action was met */
     bool evidence; /* likewise of evidence */
     bool known;    /* which says since when it is there */
-    int64_t version;
-    uint32_t flags;
+    struct since since;
 };
 
-/* The judge has the last word on a file. */
-static void judge(const struct index_build *b, struct action *a)
-{
-    struct entry e = {.path = a->path,
-                      .raw = a->raw,
-                      .extra = a->extra,
-                      .size = a->head.size,
-                      .mtime_ms = a->head.mtime_ms,
-                      .version = a->head.version,
-                      .flags = a->head.flags & ENTRY_GIVEN};
-    if (b->judge)
-        b->judge(b->judge_arg, &e);
-    a->head.mtime_ms = e.mtime_ms;
-    a->head.flags = (a->head.flags & ~ENTRY_GIVEN) | (e.flags & ENTRY_GIVEN);
-}
-
 /* One action, the newest of its key first. */
-static int take_action(struct index_build *b, struct action *a, struct seen *seen,
-                       struct sorter *files, struct patch *patch, struct err *err)
+static int take_action(struct index_build *b, struct slice record, struct seen *seen,
+                       struct patch *patch, struct err *err)
 {
-    bool removed = a->head.flags & ACTION_REMOVED;
-    if (a->head.flags & ACTION_EVIDENCE) {
-        if (!seen->evidence) {
-            seen->known = !removed;
-            seen->version = a->head.version;
-            seen->flags = a->head.flags & ENTRY_GIVEN;
-        }
+    struct key_record k = key_of(record);
+    if (k.file == KEY_EVIDENCE || k.file == KEY_EVIDENCE_REMOVED) {
+        if (!seen->evidence && k.file == KEY_EVIDENCE)
+            memcpy(&seen->since, record.p + sizeof k, sizeof seen->since);
+        seen->known = seen->evidence ? seen->known : k.file == KEY_EVIDENCE;
         seen->evidence = true;
         return 0;
     }
     seen->decided = true;
-    int rc = patch ? patch_take_out(patch, a->key, err) : 0;
-    if (rc < 0 || removed)
+    int rc = patch ? patch_take_out(patch, k.hash, k.check, err) : 0;
+    if (rc < 0 || k.file == KEY_REMOVED)
         return rc;
-    if (seen->known) {
-        a->head.version = seen->version;
-        a->head.flags |= seen->flags;
-    }
-    judge(b, a);
-    return add_live(b, a, files, err);
+    b->live[k.file / 64] |= (uint64_t)1 << k.file % 64;
+    if (!seen->known)
+        return 0;
+    seen->since.file = k.file;
+    rc = vec_push(&b->sinces, seen->since);
+    return rc < 0 ? err_set(err, -rc, "index: no room for what is known of files") : 0;
 }
 
-/* The newest action of each key: live ones go to `files`, and what the base had of it is gone. */
-static int reconcile(struct index_build *b, struct sorter *files, struct patch *patch,
-                     struct err *err)
+static int by_file(const void *a, const void *b)
+{
+    const struct since *x = a, *y = b;
+    return (x->file > y->file) - (x->file < y->file);
+}
+
+/* The newest action of each key decides: live files are marked, and what the base had is gone. */
+static int reconcile(struct index_build *b, struct patch *patch, struct err *err)
 {
     struct slice record;
     struct seen seen = {.decided = false};
     bool any = false;
-    int rc = sorter_finish(b->actions, err);
-    while (rc == 0 && (rc = sorter_next(b->actions, &record, err)) == 1) {
-        struct action a = parse(record);
+    b->live = calloc(b->count / 64 + 1, sizeof *b->live);
+    int rc = b->live ? sorter_finish(b->keys, err) : err_set(err, ENOMEM, "index: out of memory");
+    while (rc == 0 && (rc = sorter_next(b->keys, &record, err)) == 1) {
+        struct key_record k = key_of(record);
         rc = 0;
-        if (!any || !slice_eq(a.key, buf_slice(&b->last_key))) {
-            any = true;
-            seen = (struct seen){.decided = false};
-            buf_reset(&b->last_key);
-            buf_add_slice(&b->last_key, a.key);
-            rc = buf_check(&b->last_key, err);
-        }
-        if (rc == 0 && !seen.decided)
-            rc = take_action(b, &a, &seen, files, patch, err);
+        if (!any || k.hash != seen.key.hash || k.check != seen.key.check)
+            seen = (struct seen){.key = k};
+        any = true;
+        if (!seen.decided)
+            rc = take_action(b, record, &seen, patch, err);
     }
-    sorter_free(STEAL(b->actions)); /* its memory and its file */
-    return rc < 0 ? rc : sorter_finish(files, err);
+    sorter_free(STEAL(b->keys)); /* its memory and its file */
+    if (b->sinces.n)
+        qsort(b->sinces.at, b->sinces.n, sizeof b->sinces.at[0], by_file);
+    return rc < 0 ? rc : sorter_finish(b->files, err);
+}
+
+/* What evidence and the judge say of a file that is left. */
+static void judge(const struct index_build *b, struct file_head *head, struct slice extra)
+{
+    struct since wanted = {.file = head->file};
+    const struct since *since =
+        b->sinces.n ? bsearch(&wanted, b->sinces.at, b->sinces.n, sizeof wanted, by_file) : NULL;
+    if (since) {
+        head->version = since->version;
+        head->flags |= since->flags;
+    }
+    struct entry e = {.extra = extra,
+                      .size = head->size,
+                      .mtime_ms = head->mtime_ms,
+                      .version = head->version,
+                      .flags = head->flags & ENTRY_GIVEN};
+    if (b->judge)
+        b->judge(b->judge_arg, &e);
+    head->mtime_ms = e.mtime_ms;
+    head->flags = (head->flags & ~ENTRY_GIVEN) | (e.flags & ENTRY_GIVEN);
+}
+
+/* The next file that counts, in order: a struct resolve_source's. */
+static int next_live(void *arg, struct file_record *out, struct err *err)
+{
+    struct index_build *b = arg;
+    struct slice record;
+    int rc;
+    while ((rc = sorter_next(b->files, &record, err)) == 1) {
+        struct file_record f = file_record_parse(record);
+        if (!(b->live[f.head.file / 64] >> f.head.file % 64 & 1))
+            continue;
+        if (f.head.flags & FILE_BAD)
+            return check_path(f.raw, err);
+        judge(b, &f.head, f.extra);
+        *out = f;
+        return 1;
+    }
+    return rc;
 }
 
 /* The run is read once before it gets its name: what it says must hold together. */
@@ -301,13 +331,9 @@ static int check_run(struct index_build *b, const struct run_writer *w, struct r
 static int build(struct index_build *b, struct patch *patch, const char *name, struct slice meta,
                  struct err *err)
 {
-    assert(b->actions); /* built once */
-    AUTO(sorter)
-    struct sorter *files = sorter_new(b->dirfd, SORT_BYTES_MAX, file_record_compare, err);
-    if (!files)
-        return -ENOMEM;
-    sorter_by_bytes(files, file_record_bytes);
-    int rc = reconcile(b, files, patch, err);
+    assert(b->keys); /* built once */
+    struct resolve_source source = {next_live, b};
+    int rc = reconcile(b, patch, err);
     if (rc == 0 && patch)
         rc = patch_count(patch, err);
     if (rc < 0)
@@ -315,7 +341,8 @@ static int build(struct index_build *b, struct patch *patch, const char *name, s
     AUTO(run_writer) struct run_writer *w = run_writer_new(b->dirfd, name, err);
     if (!w)
         return err ? -err->code : -EIO;
-    rc = resolve_files(files, patch, b->dirfd, w, err);
+    rc = resolve_files(&source, patch, b->dirfd, w, err);
+    sorter_free(STEAL(b->files)); /* before the run is mapped */
     if (rc == 0)
         rc = run_writer_finish(w, meta, patch ? &patch->removals : NULL, err);
     if (rc == 0)

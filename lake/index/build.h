@@ -45,7 +45,7 @@ struct index_build *index_build_new(int dirfd, struct err *err);
 void index_build_free(struct index_build *b);
 DEFINE_AUTO(index_build, struct index_build *, index_build_free)
 
-/* For the builds that follow; the entry's texts are borrowed for the call. */
+/* For the build that follows. Of the entry's texts only `extra` is set, for the call. */
 void index_build_judge(struct index_build *b, index_judge *judge, void *arg);
 
 /* Copies the action. */

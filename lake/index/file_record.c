@@ -21,7 +21,6 @@ void file_record_format(struct buf *out, const struct file_record *f)
     head.order_bytes = (uint32_t)f->order.n;
     head.raw_bytes = (uint32_t)f->raw.n;
     head.extra_bytes = (uint32_t)f->extra.n;
-    head.zero = 0;
     buf_reset(out);
     buf_add(out, &head, sizeof head);
     buf_add_slice(out, f->order);

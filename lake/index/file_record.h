@@ -18,6 +18,7 @@
 #define FILE_ALIAS (1U << 9)     /* only one more key of the file of that order key before it */
 #define FILE_COLLIDED (1U << 10) /* RUN_KEY_COLLIDED */
 #define FILE_PATH_KEY (1U << 11) /* RUN_KEY_PATH; an alias */
+#define FILE_BAD (1U << 12)      /* its path, which stands as raw, is impossible; never written */
 
 struct file_head {
     uint64_t hash; /* of the key, as struct run_key */
@@ -25,7 +26,8 @@ struct file_head {
     int64_t mtime_ms, version;
     uint32_t check;
     uint32_t flags;
-    uint32_t order_bytes, raw_bytes, extra_bytes, zero;
+    uint32_t order_bytes, raw_bytes, extra_bytes;
+    uint32_t file; /* its number in the build */
 };
 _Static_assert(sizeof(struct file_head) == 56, "file_head has no holes");
 

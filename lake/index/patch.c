@@ -35,17 +35,17 @@ static bool is_gone(const struct patch *p, uint32_t ordinal)
     return p->removals.files[ordinal / 64] >> ordinal % 64 & 1;
 }
 
-int patch_take_out(struct patch *p, struct slice key, struct err *err)
+int patch_take_out(struct patch *p, uint64_t hash, uint32_t check, struct err *err)
 {
     struct run *base = p->removals.base;
-    uint32_t first, count, check = (uint32_t)hash64(RUN_CHECK_SEED, key);
-    run_find_key(base, hash64(0, key), &first, &count);
+    uint32_t first, count;
+    run_find_key(base, hash, &first, &count);
     for (uint32_t i = first; i < first + count; i++) {
         struct run_key k = run_key_at(base, i);
         if (k.check != check || k.ordinal & RUN_KEY_PATH)
             continue;
         if (k.ordinal & RUN_KEY_COLLIDED)
-            return cannot_say(key, err);
+            return cannot_say(SLICE_LIT("a file that shares its name"), err);
         uint32_t ordinal = k.ordinal & RUN_KEY_ORDINAL;
         if (ordinal >= run_files(base))
             return run_damaged("key table at", i, err);

@@ -23,8 +23,8 @@ int patch_init(struct patch *p, struct run *base, struct err *err);
 void patch_done(struct patch *p);
 DEFINE_AUTO_DONE(patch, struct patch, patch_done)
 
-/* The base's file of that key, if it has one, is gone. */
-int patch_take_out(struct patch *p, struct slice key, struct err *err);
+/* The base's file of that key (as in struct run_key), if it has one, is gone. */
+int patch_take_out(struct patch *p, uint64_t hash, uint32_t check, struct err *err);
 
 /* All that is gone was told: counts it by directories. */
 int patch_count(struct patch *p, struct err *err);

@@ -62,27 +62,26 @@ static int refused(const struct resolver *r, const char *why, struct err *err)
     return err_set(err, r->patch ? EAGAIN : EIO, "%s: %.*s", why, SLICE_FMT(buf_slice(&r->path)));
 }
 
-static int write_file(struct resolver *r, struct slice record, struct err *err)
+static int write_file(struct resolver *r, const struct file_record *f, struct err *err)
 {
-    struct file_record f = file_record_parse(record);
-    uint32_t flags = f.head.flags;
-    struct run_key key = {.hash = f.head.hash,
-                          .check = f.head.check,
+    uint32_t flags = f->head.flags;
+    struct run_key key = {.hash = f->head.hash,
+                          .check = f->head.check,
                           .ordinal = (flags & FILE_COLLIDED ? RUN_KEY_COLLIDED : 0) |
                                      (flags & FILE_PATH_KEY ? RUN_KEY_PATH : 0)};
     if (flags & FILE_ALIAS)
         return run_writer_add_key(r->writer, &key, err);
-    file_path_of_order(&r->path, f.order);
-    if (slice_eq(f.order, buf_slice(&r->last)))
+    file_path_of_order(&r->path, f->order);
+    if (slice_eq(f->order, buf_slice(&r->last)))
         return refused(r, "a renamed file and another one have the same name", err);
     buf_reset(&r->last);
-    buf_add_slice(&r->last, f.order);
+    buf_add_slice(&r->last, f->order);
     struct entry e = {.path = buf_slice(&r->path),
-                      .raw = flags & FILE_RAW_IS_PATH ? buf_slice(&r->path) : f.raw,
-                      .extra = f.extra,
-                      .size = f.head.size,
-                      .mtime_ms = f.head.mtime_ms,
-                      .version = f.head.version,
+                      .raw = flags & FILE_RAW_IS_PATH ? buf_slice(&r->path) : f->raw,
+                      .extra = f->extra,
+                      .size = f->head.size,
+                      .mtime_ms = f->head.mtime_ms,
+                      .version = f->head.version,
                       .flags = flags & ENTRY_ALL};
     int rc = buf_check(&r->last, err);
     if (rc == 0)
@@ -94,18 +93,17 @@ static int write_file(struct resolver *r, struct slice record, struct err *err)
 
 static int emit(struct resolver *r, const struct file_record *f, struct err *err)
 {
-    file_record_format(&r->record, f);
-    int rc = buf_check(&r->record, err);
-    if (rc < 0)
-        return rc;
     if (!r->again && f->head.flags & ENTRY_RENAMED) {
         r->again = sorter_new(r->dirfd, SORT_BYTES_MAX, file_record_compare, err);
         if (!r->again)
             return -ENOMEM;
         sorter_by_bytes(r->again, file_record_bytes);
     }
-    return r->again ? sorter_add(r->again, buf_slice(&r->record), err)
-                    : write_file(r, buf_slice(&r->record), err);
+    if (!r->again)
+        return write_file(r, f, err);
+    file_record_format(&r->record, f);
+    int rc = buf_check(&r->record, err);
+    return rc < 0 ? rc : sorter_add(r->again, buf_slice(&r->record), err);
 }
 
 /* r->order becomes that of the path in r->path with `~` and the raw name's hash in it. */
@@ -205,23 +203,22 @@ static int add_alias(struct resolver *r, const struct file_record *f, struct err
     return rc < 0 ? err_set(err, -rc, "out of memory") : 0;
 }
 
-static int take(struct resolver *r, struct slice record, struct err *err)
+static int take(struct resolver *r, const struct file_record *f, struct err *err)
 {
-    struct file_record f = file_record_parse(record);
     bool same_path = false;
     if (r->pending.len) {
         struct file_record p = file_record_parse(buf_slice(&r->pending));
-        same_path = slice_eq(p.order, f.order);
-        if (same_path && is_one(&p, &f)) {
-            file_path_of_order(&r->path, f.order);
-            if (p.head.size != f.head.size)
+        same_path = slice_eq(p.order, f->order);
+        if (same_path && is_one(&p, f)) {
+            file_path_of_order(&r->path, f->order);
+            if (p.head.size != f->head.size)
                 return err_set(err, r->patch ? EAGAIN : EIO,
                                "two files of one path, with %llu and %llu bytes: %.*s",
-                               (unsigned long long)p.head.size, (unsigned long long)f.head.size,
+                               (unsigned long long)p.head.size, (unsigned long long)f->head.size,
                                SLICE_FMT(buf_slice(&r->path)));
-            if (!slice_eq(p.extra, f.extra))
+            if (!slice_eq(p.extra, f->extra))
                 return refused(r, "two files of one path that differ in what is deleted", err);
-            return add_alias(r, &f, err);
+            return add_alias(r, f, err);
         }
     }
     r->shared = r->shared || same_path;
@@ -229,12 +226,12 @@ static int take(struct resolver *r, struct slice record, struct err *err)
     if (!same_path)
         r->shared = r->path_key = false;
     r->shared = same_path;
-    buf_add_slice(&r->pending, record);
+    file_record_format(&r->pending, f);
     return rc < 0 ? rc : buf_check(&r->pending, err);
 }
 
-int resolve_files(struct sorter *files, struct patch *patch, int dirfd, struct run_writer *w,
-                  struct err *err)
+int resolve_files(const struct resolve_source *files, struct patch *patch, int dirfd,
+                  struct run_writer *w, struct err *err)
 {
     AUTO(resolver) struct resolver r;
     resolver_init(&r);
@@ -242,17 +239,20 @@ int resolve_files(struct sorter *files, struct patch *patch, int dirfd, struct r
     r.patch = patch;
     r.dirfd = dirfd;
     struct slice record;
+    struct file_record f;
     int rc;
-    while ((rc = sorter_next(files, &record, err)) == 1)
-        if ((rc = take(&r, record, err)) < 0)
+    while ((rc = files->next(files->arg, &f, err)) == 1)
+        if ((rc = take(&r, &f, err)) < 0)
             return rc;
     if (rc == 0)
         rc = release(&r, err);
     if (rc < 0 || !r.again)
         return rc;
     rc = sorter_finish(r.again, err);
-    while (rc == 0 && (rc = sorter_next(r.again, &record, err)) == 1)
-        rc = write_file(&r, record, err);
+    while (rc == 0 && (rc = sorter_next(r.again, &record, err)) == 1) {
+        f = file_record_parse(record);
+        rc = write_file(&r, &f, err);
+    }
     return rc;
 }
 

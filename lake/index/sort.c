@@ -21,9 +21,13 @@
 #define WINDOW_BYTES_MIN (4 * KIB)
 #define WINDOW_BYTES_MAX MIB
 #define WRITE_BYTES MIB
+/* Where parts are no more than these, what is in memory at the end stays there beside their
+ * windows: two thirds of a sort's memory more. */
+#define IN_MEMORY_PARTS_MAX 32
 
-/* A sorted part of the temporary file, read through a window. */
+/* A sorted part of the temporary file, read through a window; or what is in memory. */
 struct part {
+    bool in_memory;
     uint64_t at, end; /* of the file, what is not in the window yet */
     char *window;
     size_t capacity, from, fill;
@@ -161,6 +165,24 @@ static bool next_bytes(const struct sorter *s, struct slot *at, size_t n, size_t
 }
 
 /*
+ * Moves the slots of [from, n) whose bytes compare so with the pivot to the front; where the others
+ * begin. Without a branch that depends on them: nothing could predict it.
+ */
+enum comparison { LESS, SAME };
+static inline __attribute__((always_inline)) size_t split(struct slot *at, size_t from, size_t n,
+                                                          enum comparison how, uint64_t pivot)
+{
+    size_t end = from;
+    for (size_t i = from; i < n; i++) {
+        struct slot one = at[i];
+        at[i] = at[end];
+        at[end] = one;
+        end += how == LESS ? one.bytes < pivot : one.bytes == pivot;
+    }
+    return end;
+}
+
+/*
  * Quicksort by eight bytes of the order at a time: what has smaller ones, what has equal ones,
  * which is sorted by the bytes that follow, and what has greater ones. `budget` bounds the depth:
  * input that is made to be split badly is left to a sort that cannot be.
@@ -174,19 +196,8 @@ static void sort_slots(const struct sorter *s, struct slot *at, size_t n, size_t
             return;
         }
         uint64_t pivot = median(at[0].bytes, at[n / 2].bytes, at[n - 1].bytes);
-        size_t less = 0, same = 0, greater = n; /* at[less..same) are equal, from greater on more */
-        while (same < greater) {
-            struct slot one = at[same];
-            if (one.bytes < pivot) {
-                at[same++] = at[less];
-                at[less++] = one;
-            } else if (one.bytes > pivot) {
-                at[same] = at[--greater];
-                at[greater] = one;
-            } else {
-                same++;
-            }
-        }
+        size_t less = split(at, 0, n, LESS, pivot);
+        size_t greater = split(at, less, n, SAME, pivot);
         sort_slots(s, at, less, from, budget - 1);
         sort_slots(s, at + greater, n - greater, from, budget - 1);
         at += less;
@@ -302,9 +313,23 @@ static int part_fill(struct sorter *s, struct part *p, size_t need, struct err *
     return p->fill >= need ? 0 : err_set(err, EIO, "sort: the temporary file is damaged");
 }
 
+/* The next record in memory: 1, or 0 at the end. */
+static int memory_next(struct sorter *s, struct slice *record)
+{
+    if (s->next == s->n)
+        return 0;
+    const struct slot *slot = slots(s) + s->next++;
+    if (s->n - s->next > AHEAD)
+        fetch(s, slot + AHEAD);
+    *record = record_at(s, slot->offset);
+    return 1;
+}
+
 /* Puts the part's next record into place: 1, 0 at its end, or -errno. */
 static int part_next(struct sorter *s, struct part *p, struct err *err)
 {
+    if (p->in_memory)
+        return memory_next(s, &p->record);
     if (p->from == p->fill && p->at == p->end)
         return 0;
     uint32_t n;
@@ -344,8 +369,6 @@ static void sift_down(struct sorter *s, size_t i)
 
 static int merge_init(struct sorter *s, struct err *err)
 {
-    free(s->memory); /* before the windows are made */
-    s->memory = NULL;
     size_t window = s->memory_bytes / s->parts.n;
     if (window > WINDOW_BYTES_MAX)
         window = WINDOW_BYTES_MAX;
@@ -356,8 +379,8 @@ static int merge_init(struct sorter *s, struct err *err)
         return err_set(err, ENOMEM, "sort: out of memory");
     for (uint32_t i = 0; i < s->parts.n; i++) {
         struct part *p = &s->parts.at[i];
-        p->window = malloc(window);
-        if (!p->window)
+        p->window = p->in_memory ? NULL : malloc(window);
+        if (!p->in_memory && !p->window)
             return err_set(err, ENOMEM, "sort: out of memory");
         p->capacity = window;
         int rc = part_next(s, p, err);
@@ -375,26 +398,30 @@ int sorter_finish(struct sorter *s, struct err *err)
 {
     assert(!s->finished);
     s->finished = true;
-    if (s->parts.n == 0) {
-        sort_memory(s);
-        return 0;
+    if (s->n && s->parts.n >= IN_MEMORY_PARTS_MAX) {
+        int rc = spill(s, err);
+        if (rc < 0)
+            return rc;
     }
-    int rc = s->n ? spill(s, err) : 0;
-    return rc < 0 ? rc : merge_init(s, err);
+    sort_memory(s);
+    if (s->parts.n == 0)
+        return 0;
+    if (s->n) {
+        int rc = vec_push(&s->parts, (struct part){.in_memory = true});
+        if (rc < 0)
+            return err_set(err, -rc, "sort: more than %zu parts", PARTS_MAX);
+    } else {
+        free(s->memory); /* before the windows are made */
+        s->memory = NULL;
+    }
+    return merge_init(s, err);
 }
 
 int sorter_next(struct sorter *s, struct slice *record, struct err *err)
 {
     assert(s->finished);
-    if (s->memory) {
-        if (s->next == s->n)
-            return 0;
-        const struct slot *slot = slots(s) + s->next++;
-        if (s->n - s->next > AHEAD)
-            fetch(s, slot + AHEAD);
-        *record = record_at(s, slot->offset);
-        return 1;
-    }
+    if (s->parts.n == 0)
+        return memory_next(s, record);
     if (s->started && s->heap_n) { /* the one that was given last makes way only now */
         int rc = part_next(s, &s->parts.at[s->heap[0]], err);
         if (rc < 0)
