@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from support import lakes
+from support import lakes, presented_tables
 
 TABLE = 'silver/orders'
 
@@ -204,3 +204,61 @@ def test_a_cdc_action_without_a_size_is_an_error_of_its_changes_only(changing, m
     with pytest.raises(OSError) as caught:
         os.listdir(m / 'silver/t@1/.tarn/changes')
     assert caught.value.errno == errno.EIO
+
+
+# what a range presents
+
+def commit(table, version, adds, removes=(), **more):
+    """Appends a commit to a hand-made log."""
+    found = [{'remove': dict({'deletionTimestamp': presented_tables.TIME_MS, 'dataChange': True}, **r)}
+             for r in removes]
+    found += [{'add': dict({'partitionValues': {}, 'modificationTime': presented_tables.TIME_MS,
+                            'dataChange': True}, **a)} for a in adds]
+    found += [{k: v} for k, v in more.items()]
+    (table / '_delta_log' / ('%020d.json' % version)).write_text('\n'.join(map(json.dumps, found)))
+
+
+def test_rows_that_were_deleted_in_the_range_are_not_there(tmp_path, mount):
+    """Version 1 adds a file, version 2 deletes rows of it and of an older one by vectors."""
+    table = tmp_path / 'lake/silver/t'
+    presented_tables.with_deletes(table, [300], every=100)
+    second = presented_tables.numbers(200, 7)
+    add = presented_tables.store(table, 'second.parquet', second)
+    commit(table, 1, [add])
+    gone = presented_tables.inline_vector({0, 50, 199})
+    commit(table, 2, [dict(add, deletionVector=gone)], [{'path': add['path']}])
+    m = mount(tmp_path / 'lake')
+    left = [n for i, n in enumerate(second['n'].to_pylist()) if i not in (0, 50, 199)]
+    for ref, want in (('0..1', second['n'].to_pylist()), ('0..2', left), ('1..2', left)):
+        there = m / ('silver/t@' + ref)
+        assert os.listdir(there) == ['second.parquet']
+        assert pq.read_table(there / 'second.parquet')['n'].to_pylist() == want
+    assert os.stat(m / 'silver/t@0..2/second.parquet').st_ino == \
+        os.stat(m / 'silver/t@2/second.parquet').st_ino
+
+
+def test_a_range_has_the_columns_of_its_last_version(tmp_path, mount):
+    """A file of version 1, in a range up to a version with a column more, has that column."""
+    table = tmp_path / 'lake/silver/t'
+    for n in range(3):
+        write_deltalake(table, pa.table({'id': [n]}), mode='append')
+    write_deltalake(table, pa.table({'id': [3], 'late': ['x']}), mode='append',
+                    schema_mode='merge')
+    m = mount(tmp_path / 'lake')
+    for ref, columns in (('0..2', ['id']), ('0..3', ['id', 'late'])):
+        there = m / ('silver/t@' + ref)
+        for name in os.listdir(there):
+            assert pq.read_schema(there / name).names == columns
+    rows = [r for n in os.listdir(m / 'silver/t@0..3')
+            for r in pq.read_table(m / 'silver/t@0..3' / n).to_pylist()]
+    assert sorted(rows, key=lambda r: r['id']) == [{'id': 1, 'late': None}, {'id': 2, 'late': None},
+                                                   {'id': 3, 'late': 'x'}]
+    for name in os.listdir(m / 'silver/t@0..3'):
+        here, own = m / 'silver/t@0..3' / name, m / 'silver/t@3' / name
+        assert os.stat(here).st_ino == os.stat(own).st_ino
+        assert os.stat(here).st_mtime == os.stat(own).st_mtime
+
+
+def test_raw_files_of_a_range(m, lake):
+    there = m / (TABLE + '@2..5/.tarn/raw')
+    assert names(there) == added(lake / TABLE, range(3, 6))
