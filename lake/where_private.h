@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lake/where.c (walking) and lake/where_ref.c (refs in paths) share. */
+/* What lake/where.c (walking), lake/where_file.c (files) and lake/where_ref.c (refs in paths)
+ * share. */
 #ifndef LAKE_WHERE_PRIVATE_H
 #define LAKE_WHERE_PRIVATE_H
 
@@ -12,8 +13,13 @@
  */
 #define REF_MARK "//"
 
-/* -ENOENT: there is no such name. */
-int where_no_entry(struct err *err, struct slice name);
+static inline int where_no_entry(struct err *err, struct slice name)
+{
+    return err_set(err, ENOENT, "no such name: %.*s", SLICE_FMT(name));
+}
+
+/* All of it can be read here now, or it is small. */
+bool where_object_is_whole(struct lake *lake, const struct object_name *name);
 
 /* What `.tarn/raw` shows. */
 bool where_is_raw(const struct table_version *v);

@@ -4,11 +4,6 @@
 #include "lake/raw.h"
 #include "lake/where_private.h"
 
-int where_no_entry(struct err *err, struct slice name)
-{
-    return err_set(err, ENOENT, "no such name: %.*s", SLICE_FMT(name));
-}
-
 bool where_is_raw(const struct table_version *v)
 {
     return v->snapshot && raw_is(snapshot_base(v->snapshot));

@@ -169,15 +169,11 @@ static void end_session(struct daemon *d, struct daemon_session *s)
     free(s);
 }
 
-/* Takes *fuse_fd where it is one. */
-static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
-                         struct daemon_session **out, struct err *err)
+/* What the mount's stores are opened with; borrowed from the request. */
+static struct store_options store_options_of(const struct mount_request *m)
 {
-    struct options *o = &m->options;
-    int rc = options_check(o, err);
-    if (rc < 0)
-        return rc;
-    struct store_options store = m->credentials; /* borrowed */
+    const struct options *o = &m->options;
+    struct store_options store = m->credentials;
     store.endpoint_url = o->endpoint_url;
     store.region = o->region;
     store.no_sign_request = o->no_sign_request;
@@ -193,6 +189,18 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
+    return store;
+}
+
+/* Takes *fuse_fd where it is one. */
+static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
+                         struct daemon_session **out, struct err *err)
+{
+    struct options *o = &m->options;
+    int rc = options_check(o, err);
+    if (rc < 0)
+        return rc;
+    struct store_options store = store_options_of(m);
     bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
     if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);

@@ -36,7 +36,7 @@ struct walk {
     const struct delta_table *table;
     const struct version *version; /* of the commit that is read */
     size_t position;
-    int64_t period_ms;
+    int64_t period_ms, now_ms;
     struct map paths; /* decoded path -> struct path */
     struct arena arena;
     VEC(struct path *) named; /* by the commit that is read */
@@ -286,7 +286,7 @@ static bool is_live(const struct snapshot *newest, struct slice path)
 }
 
 /* What a commit behind the version removed, of what was not added behind it too. */
-static int64_t first_removed(struct walk *w, const struct snapshot *newest, int64_t now_ms)
+static int64_t first_removed(struct walk *w, const struct snapshot *newest)
 {
     int64_t since_ms = RETENTION_NONE;
     const struct map_entry *e;
@@ -296,14 +296,15 @@ static int64_t first_removed(struct walk *w, const struct snapshot *newest, int6
         bool gone = here && p->removed && !p->added && !p->met;
         int64_t removable_ms = p->deletion_ms + w->period_ms;
         p->met = p->met || (here && p->added); /* not the version's, if it was new then */
-        if (gone && removable_ms <= now_ms && removable_ms < since_ms && !is_live(newest, e->key))
+        if (gone && removable_ms <= w->now_ms && removable_ms < since_ms &&
+            !is_live(newest, e->key))
             since_ms = removable_ms;
     }
     return since_ms;
 }
 
 static int look_ahead(struct walk *w, const struct history *h, const struct snapshot *newest,
-                      size_t position, int64_t now_ms, int64_t *since_ms, struct err *err)
+                      size_t position, int64_t *since_ms, struct err *err)
 {
     AUTO(delta_log) struct delta_log log;
     struct delta_sink sink = {take, w};
@@ -313,7 +314,7 @@ static int look_ahead(struct walk *w, const struct history *h, const struct snap
         rc = delta_log_read(&log, w->table->store, w->table->prefix, &h->at[position].number, err);
     for (size_t i = position + 1; rc == 0 && *since_ms == RETENTION_NONE && i < h->n; i++) {
         const struct delta_log_file *file = delta_log_commit(&log, h->at[i].number);
-        if (i - position > COMMITS_AHEAD_MAX || h->at[i].timestamp_ms + w->period_ms > now_ms ||
+        if (i - position > COMMITS_AHEAD_MAX || h->at[i].timestamp_ms + w->period_ms > w->now_ms ||
             !file || file->size > COMMIT_BYTES_MAX)
             break;
         w->position = i;
@@ -321,7 +322,7 @@ static int look_ahead(struct walk *w, const struct history *h, const struct snap
         w->named.n = 0;
         rc = delta_commit_read(w->table, file, DELTA_COMMIT_ALL, &sink, err);
         if (rc == 0)
-            *since_ms = first_removed(w, newest, now_ms);
+            *since_ms = first_removed(w, newest);
     }
     return rc;
 }
@@ -329,7 +330,8 @@ static int look_ahead(struct walk *w, const struct history *h, const struct snap
 int delta_removable(const struct delta_table *table, const struct history *h, size_t position,
                     int64_t now_ms, int64_t *since_ms, struct err *err)
 {
-    struct walk w = {.table = table, .named = VEC_MAX(PATHS_MAX), .intervals = VEC_MAX(1)};
+    struct walk w = {
+        .table = table, .now_ms = now_ms, .named = VEC_MAX(PATHS_MAX), .intervals = VEC_MAX(1)};
     AUTO(snapshot) struct snapshot *newest = NULL;
     int64_t found_ms = RETENTION_NONE;
     map_init(&w.paths, PATHS_MAX);
@@ -337,7 +339,7 @@ int delta_removable(const struct delta_table *table, const struct history *h, si
     buf_init(&w.key, 2 * ACTION_BYTES_MAX);
     int rc = find_period(table, h, &newest, &w.period_ms, err);
     if (rc == 0)
-        rc = look_ahead(&w, h, newest, position, now_ms, &found_ms, err);
+        rc = look_ahead(&w, h, newest, position, &found_ms, err);
     if (rc == 0)
         *since_ms = found_ms;
     map_done(&w.paths);
