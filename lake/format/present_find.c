@@ -100,7 +100,7 @@ static int look_all_up(struct finder *f, enum key by, uint32_t field, uint32_t *
     int rc = 0;
     for (uint32_t i = field + 1; rc == 0 && i < fields[field].end; i = fields[i].end, n++) {
         bool by_id = ids && fields[i].id != SHAPE_NO_ID;
-        if (found[n] != PRESENT_NO_NODE || by_id != (by == BY_ID))
+        if (found[n] || by_id != (by == BY_ID))
             continue;
         if (!filled)
             rc = fill_map(f, by);
@@ -120,12 +120,10 @@ int present_find(const struct present_build *b, uint32_t at, uint32_t field, uin
     map_init(&finder.map, PARQUET_NODES_MAX);
     arena_init(&finder.arena, SHAPE_MEMORY_MAX);
     /* As many as there are at most: each has at least one node. */
-    AUTO_FREE uint32_t *found = malloc((f->end - field) * sizeof *found);
+    AUTO_FREE uint32_t *found = calloc(f->end - field, sizeof *found);
     finder.taken = calloc(node->end - group, sizeof *finder.taken);
     if (!found || !finder.taken)
         return no_room(&finder);
-    for (uint32_t i = 0; i < f->end - field; i++)
-        found[i] = PRESENT_NO_NODE;
     int rc = look_all_up(&finder, BY_ID, field, found);
     if (rc == 0)
         rc = look_all_up(&finder, BY_NAME, field, found);

@@ -9,6 +9,7 @@
  * else of the object is in an extent.
  */
 #include "base/limits.h"
+#include "base/text.h"
 #include "lake/format/present_private.h"
 
 /* parquet.thrift: enum PageType, enum Encoding. */
@@ -96,17 +97,31 @@ static int compare(const void *a, const void *b)
  */
 #define FORGOTTEN_BYTES_MAX 100
 
+/* The next number of a version like `1.2.8rc3`, which is cut off; 0 where there is none. */
+static uint64_t next_number(struct slice *version)
+{
+    size_t n = 0;
+    uint64_t number = 0;
+    while (n < version->n && version->p[n] >= '0' && version->p[n] <= '9')
+        n++;
+    bool is_number = text_parse_u64(slice_make(version->p, n), UINT32_MAX, &number);
+    *version = slice_from(*version, n < version->n ? n + 1 : n);
+    return is_number ? number : 0;
+}
+
 static bool forgets_headers(struct slice created_by)
 {
-    struct slice writer = SLICE_LIT("parquet-mr");
-    char text[64] = "";
-    unsigned v[3] = {0, 0, 0};
+    struct slice writer = SLICE_LIT("parquet-mr"), before = SLICE_LIT(" version ");
     if (!slice_starts(created_by, writer))
         return false;
-    struct slice rest = slice_from(created_by, writer.n);
-    memcpy(text, rest.p, rest.n < sizeof text - 1 ? rest.n : sizeof text - 1);
-    int n = sscanf(text, " version %u.%u.%u", &v[0], &v[1], &v[2]);
-    return n < 1 || v[0] < 1 || (v[0] == 1 && (v[1] < 2 || (v[1] == 2 && v[2] < 9)));
+    struct slice version = slice_from(created_by, writer.n);
+    if (!slice_starts(version, before))
+        return true;
+    version = slice_from(version, before.n);
+    uint64_t fixed = 1002009, number = 0;
+    for (int i = 0; i < 3; i++)
+        number = number * 1000 + next_number(&version);
+    return number < fixed;
 }
 
 /* What lies behind a kept chunk and is nobody's may be its end. */

@@ -129,27 +129,26 @@ static bool needs_wrapper(const struct present_build *b, uint32_t field, uint32_
     return children(f, repeated) != 1 || (renamed && !slice_is(f->nodes[repeated].name, "array"));
 }
 
-/* The element below the repeated node that is given, or that is put in its place. */
-static int match_wrapped(struct present_build *b, uint32_t at, struct slice name, uint32_t stored,
-                         uint32_t field, const struct present_place *element, uint32_t node)
+/* The element below a repeated node, which was put just now. */
+static int match_below(struct present_build *b, uint32_t wrapper, struct present_place place,
+                       uint32_t field, uint32_t stored)
 {
-    uint32_t wrapper = present_put_node(b, at, name, PARQUET_REPEATED, stored);
     if (wrapper == PRESENT_NO_NODE)
         return -b->err->code;
-    struct present_place place = *element;
     place.parent = wrapper;
-    int rc = match_node(b, &place, field, node);
+    int rc = match_node(b, &place, field, stored);
     present_end_node(b, wrapper);
     return rc;
 }
 
 /* `list` and `element` of our own, so that the struct is what repeats; levels stay what they are.
  */
-static int match_wrapped_anew(struct present_build *b, uint32_t at, uint32_t field,
-                              uint32_t repeated)
+static int match_wrapped(struct present_build *b, uint32_t at, uint32_t field, uint32_t repeated)
 {
     struct present_place place = {.name = SLICE_LIT("element"), .element = true, .once = true};
-    return match_wrapped(b, at, SLICE_LIT("list"), PRESENT_NO_NODE, field, &place, repeated);
+    uint32_t wrapper =
+        present_put_node(b, at, SLICE_LIT("list"), PARQUET_REPEATED, PRESENT_NO_NODE);
+    return match_below(b, wrapper, place, field, repeated);
 }
 
 /* Below a list's own node: the repeated one, and the element in it or itself. */
@@ -157,13 +156,16 @@ static int match_element(struct present_build *b, uint32_t at, uint32_t field, u
 {
     const struct parquet_node *nodes = b->meta->footer.nodes;
     uint32_t repeated = stored + 1, element = element_of(b, stored, repeated, field);
-    if (element != repeated)
-        return match_wrapped(b, at, nodes[repeated].name, repeated, field,
-                             &(struct present_place){.name = nodes[element].name}, element);
+    struct present_place place = {.parent = at, .name = nodes[element].name};
+    if (element != repeated) {
+        uint32_t wrapper =
+            present_put_node(b, at, nodes[repeated].name, PARQUET_REPEATED, repeated);
+        return match_below(b, wrapper, place, field, element);
+    }
     bool renamed = !slice_eq(b->p->nodes[at].name, nodes[stored].name);
     if (needs_wrapper(b, field, repeated, renamed))
-        return match_wrapped_anew(b, at, field, repeated);
-    struct present_place place = {.parent = at, .name = nodes[repeated].name, .element = true};
+        return match_wrapped(b, at, field, repeated);
+    place.element = true;
     return match_node(b, &place, field, repeated);
 }
 
@@ -182,7 +184,7 @@ static int match_bare_list(struct present_build *b, const struct present_place *
         return -b->err->code;
     present_set_id(b, at, &b->shape->fields[field]);
     present_describe(b, at, (struct parquet_logical){.annotation = PARQUET_LIST});
-    int rc = match_wrapped_anew(b, at, field + 1, stored);
+    int rc = match_wrapped(b, at, field + 1, stored);
     present_end_node(b, at);
     return rc;
 }
@@ -270,8 +272,8 @@ static int match_fields(struct present_build *b, uint32_t at, uint32_t field, ui
     size_t n = 0;
     for (uint32_t i = field + 1; rc == 0 && i < fields[field].end; i = fields[i].end, n++) {
         struct present_place place = {.parent = at, .name = fields[i].name};
-        rc = found[n] == PRESENT_NO_NODE ? fill_below(b, &place, i, stored, source)
-                                         : match_node(b, &place, i, found[n]);
+        rc = found[n] ? match_node(b, &place, i, found[n])
+                      : fill_below(b, &place, i, stored, source);
     }
     return rc;
 }

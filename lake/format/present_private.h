@@ -85,7 +85,8 @@ int present_refuse(const struct present_build *b, const struct present_place *pl
 
 /*
  * present_find.c: for each field of a struct, in order, the child of the stored group that stands
- * for it, or PRESENT_NO_NODE. The caller frees. `at`: where the struct is in the new schema.
+ * for it, or 0: the root is nobody's child. The caller frees. `at`: where the struct is in the new
+ * schema.
  */
 int present_find(const struct present_build *b, uint32_t at, uint32_t field, uint32_t group,
                  uint32_t **out);
