@@ -313,7 +313,6 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
     case DELTA_COMMIT_INFO:
         e->replay->adds_old_files = !writes_files(&action->info);
         break;
-    case DELTA_CDC:
     case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;
