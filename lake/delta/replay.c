@@ -65,11 +65,37 @@ void delta_replay_done(struct delta_replay *r)
     key_set_done(&r->keys);
 }
 
+/*
+ * Are the files that a commit of this operation adds new ones? Restoring, cloning and converting
+ * name files that were written before, under whatever columns there were then.
+ */
+static bool writes_files(const struct delta_commit_info *info)
+{
+    static const char *const known[] = {
+        "\"WRITE\"",
+        "\"DELETE\"",
+        "\"UPDATE\"",
+        "\"MERGE\"",
+        "\"OPTIMIZE\"",
+        "\"REORG\"",
+        "\"COPY INTO\"",
+        "\"STREAMING UPDATE\"",
+        "\"CREATE TABLE AS SELECT\"",
+        "\"REPLACE TABLE AS SELECT\"",
+        "\"CREATE OR REPLACE TABLE AS SELECT\"",
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (slice_is(info->operation, known[i]))
+            return true;
+    return info->operation.n == 0; /* nobody says that it is anything else */
+}
+
 /* An add that comes now shows that its file has the columns of the state, and no others. */
 static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
                      const struct delta_file *file)
 {
-    return !r->in_checkpoint && !s->own_columns && !delta_stats_lack(file->stats, &s->counted);
+    return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
+           !delta_stats_lack(file->stats, &s->counted);
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -208,6 +234,8 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_CDC:
         return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
+        r->adds_old_files = !writes_files(&action->info);
+        break;
     case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
         break;
@@ -237,7 +265,7 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
 static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
-    r->commit_adds = false;
+    r->commit_adds = r->adds_old_files = false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */
@@ -315,6 +343,8 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
         return change_state(e->replay, &e->past, action, &e->since, err);
     case DELTA_CDC:
     case DELTA_COMMIT_INFO:
+        e->replay->adds_old_files = !writes_files(&action->info);
+        break;
     case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;

@@ -64,7 +64,8 @@ struct delta_replay {
     int64_t version;
     bool in_checkpoint;  /* whose actions come now */
     bool commit_adds;    /* the commit whose actions come now has added a file already */
-    bool in_compacted;   /* likewise */
+    bool adds_old_files; /* ... says that it may name files that were written before */
+    bool in_compacted;   /* its actions come now */
     struct key_set keys; /* of these */
     uint64_t placing;    /* hash of the columns by which files were placed */
     uint64_t seq;
