@@ -134,7 +134,7 @@ FORMATTED = $(shell find base cache lake fs tools tests -name '*.[ch]')
 export BUILD UNIT REPLAY FUZZ TOOLS TABLES
 CHECK    = PYTHON='$(PYTHON)' tests/tools/check.sh
 
-.PHONY: deps demo check check-long asan tsan fmt lint lint-only bench install clean
+.PHONY: deps demo check check-engines check-long asan tsan fmt lint lint-only bench install clean
 deps: ## install what is needed to build (Debian 12, as root)
 	@$(DEPS) build
 
@@ -148,12 +148,17 @@ check: ## install the test tools, build, run everything quick
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(TEST_TOOLS) $(REPLAY) $(FAULT_PROXY)
 	@$(CHECK) unit replay lint e2e
 
+check-engines: ## tables that Spark writes, read through a mount (installs Java and Spark)
+	@$(DEPS) check engines
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@$(CHECK) engines
+
 check-long: ## everything quick, then long tests, sanitizers, fuzzing
-	@$(DEPS) check long
+	@$(DEPS) check engines long
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(UNIT) $(TEST_TOOLS) $(REPLAY) $(FUZZ) $(FAULT_PROXY)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=asan sanitized
 	@$(MAKE) --no-print-directory -s -j$(JOBS) VARIANT=tsan sanitized
-	@$(CHECK) unit replay lint e2e e2e-long asan tsan fuzz
+	@$(CHECK) unit replay lint e2e engines e2e-long engines-long asan tsan fuzz
 
 asan: ## unit tests, fuzz corpora and mounts under the address sanitizer
 	@$(DEPS) check

@@ -166,13 +166,30 @@ static int write_out(void *arg, struct slice bytes, struct err *err)
     return 0;
 }
 
+static void begin_file(struct rewriting *w)
+{
+    w->hash = hash64(0, slice_of(w->work->if_match));
+    w->written = w->out_n = 0;
+}
+
+/* What was written did not fit: all of it comes once more, smaller. */
+static int begin_again(void *arg, struct err *err)
+{
+    struct rewriting *w = arg;
+    begin_file(w);
+    if (ftruncate(w->work->fd, 0) < 0)
+        return err_set(err, errno, "%s: rewritten file: %s", w->recipe->object_key,
+                       strerror(errno));
+    return 0;
+}
+
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
     struct parquet_source source = {.size_bytes = r->object_bytes, .read = read_object, .arg = w};
-    struct parquet_sink sink = {.write = write_out, .arg = w};
-    w->hash = hash64(0, slice_of(w->work->if_match));
-    w->written = w->out_n = w->window_n = 0;
+    struct parquet_sink sink = {.write = write_out, .rewind = begin_again, .arg = w};
+    begin_file(w);
+    w->window_n = 0;
     int rc = parquet_rewrite(&source, w->plan, w->rows, &sink, err);
     if (rc == 0)
         rc = flush(w, err);

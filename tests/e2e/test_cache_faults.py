@@ -206,6 +206,7 @@ def test_disk_fills_up_while_reading(mount, small, disk, leave):
     lasting(mounted(mount, small, disk.path / 'cache', cache_size='1G'), small[1])
 
 
+@pytest.mark.alone                              # drops what the kernel keeps for everybody
 @pytest.mark.parametrize('synced', [False, True], ids=['dirty', 'synced'])
 @pytest.mark.parametrize('read_before', [0, 3, 100], ids=['cold', 'some', 'warm'])
 def test_disk_dies_while_reading(mount, small, disk, read_before, synced):
@@ -231,6 +232,7 @@ def test_disk_dies_while_reading(mount, small, disk, read_before, synced):
     lasting(mounted(mount, small, disk.path / 'cache', cache_size='1G'), small[1])
 
 
+@pytest.mark.alone
 def test_device_is_cut_short(mount, small, disk):
     """The device under the cache is cut short while the daemon runs: that lives, and ends well."""
     m = mounted(mount, small, disk.path / 'cache', cache_size='1G')

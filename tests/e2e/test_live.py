@@ -30,6 +30,7 @@ class Writer:
         assert self.process.returncode == 0
 
 
+@pytest.mark.alone                              # each read has a second
 @pytest.mark.parametrize('reads', [
     pytest.param(150, marks=pytest.mark.timeout(300)),
     pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs groups of tests that make has built, and counts.
-# usage: check.sh GROUP...   of: unit replay lint e2e e2e-long asan tsan fuzz
+# usage: check.sh GROUP...   of: unit replay lint e2e engines e2e-long engines-long asan tsan fuzz
 # Each unit program, replayed corpus, lint step and pytest test counts as one.
 # The last line is `N passed, N failed`; the status is 0 only when none failed and some passed.
 set -uo pipefail
@@ -13,29 +13,49 @@ export TARN_SLOWNESS=${TARN_SLOWNESS:-1}
 logs=$BUILD/logs
 mkdir -p "$logs"
 passed=0 failed=0
+# How many tests run side by side.
+WORKERS=${WORKERS:-4}
 
 count() { passed=$((passed + $1)) failed=$((failed + $2)); }
 
-# Runs one program; its words are shown only when it fails.
-program() {
+# Runs one program and notes its status in a file.
+run() {
     local log
     log=$logs/$(echo "$1" | tr / _).log
-    if timeout "${LIMIT_S:-300}" "$@" >"$log" 2>&1; then
+    timeout "${LIMIT_S:-300}" "$@" >"$log" 2>&1
+    echo "$?" >"$log.status"
+}
+
+# Counts one that has run; its words are shown only when it failed.
+counted() {
+    local log status
+    log=$logs/$(echo "$1" | tr / _).log
+    status=$(cat "$log.status" 2>/dev/null || echo none)
+    rm -f "$log.status"
+    if [ "$status" = 0 ]; then
         count 1 0
     else
-        echo "FAILED $* (status $?)"
+        echo "FAILED $* (status $status)"
         tail -50 "$log"
         count 0 1
     fi
 }
 
+program() { run "$@"; counted "$@"; }
+
 # A group that tests nothing is a failure.
 some() { [ -n "$2" ] || { echo "FAILED $1: nothing to run"; count 0 1; }; }
 
+# Most of them wait, so several run side by side.
 unit() {
     local t
     some unit "$UNIT"
-    for t in $UNIT; do program "$1${t#build/}"; done
+    for t in $UNIT; do
+        while [ "$(jobs -pr | wc -l)" -ge "$WORKERS" ]; do wait -n; done
+        run "$1${t#build/}" &
+    done
+    wait
+    for t in $UNIT; do counted "$1${t#build/}"; done
 }
 
 replay() {
@@ -61,10 +81,17 @@ lint() {
     tally "$logs/lint.log"
 }
 
+# Most tests wait: several run side by side, then those that need the machine for themselves.
 # usage: e2e MARKERS BINARY
 e2e() {
-    local log=$logs/e2e.log status
-    TARN=$2 "$PYTHON" -m pytest -c tests/pytest.ini tests/e2e -m "$1" 2>&1 | tee "$log"
+    pytests "$2" tests/e2e -m "($1) and not alone and not figures" -n "$WORKERS" --dist worksteal
+    pytests "$2" tests/e2e -m "($1) and (alone or figures)"
+}
+
+# usage: pytests BINARY ARGUMENT...
+pytests() {
+    local log=$logs/pytest.log status
+    TARN=$1 "$PYTHON" -m pytest -c tests/pytest.ini "${@:2}" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     # the summary: `==== 3 failed, 40 passed, 1 skipped, 2 errors in 7.00s ====`
     local good bad
@@ -123,7 +150,9 @@ for group in "$@"; do
     replay) replay build/ ;;
     lint) lint ;;
     e2e) e2e 'not long' build/tarn ;;
-    e2e-long) e2e long build/tarn ;;
+    e2e-long) pytests build/tarn tests/e2e -m long ;;
+    engines) pytests build/tarn tests/engines -m 'not long' ;;
+    engines-long) pytests build/tarn tests/engines -m long ;;
     asan | tsan) sanitized "$group" ;;
     fuzz) fuzz ;;
     *) echo "no group '$group'" >&2; exit 2 ;;

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing on a fresh Debian 12 machine. Quick when nothing is.
-# usage: deps.sh build|demo|check|long ...
+# usage: deps.sh build|demo|check|engines|long ...
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
 #   check   linters, tools, engines that read, and servers of stores, for the tests
+#   engines Java, Spark and Delta's jars, which write tables for `make check-engines`
 #   long    what only `make check-long` needs: MinIO, which has versions of a bucket
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
@@ -28,6 +29,8 @@ MINIO=github.com/minio/minio
 FAKE_GCS_SERVER_VERSION=v1.56.1
 FAKE_GCS_SERVER=github.com/fsouza/fake-gcs-server
 AZURITE_VERSION=3.35.0
+PYSPARK=pyspark==4.1.4
+MAVEN_COPY=org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
 # The Go that builds it where the machine's own is older; a module as well, checked by Go's sums.
 GO_VERSION=1.25.0
 
@@ -147,7 +150,33 @@ need_azurite() {
     echo "$AZURITE_VERSION" >"$dir/.version"
 }
 
-[ $# -gt 0 ] || { sed -n '3,8s/^# //p' "$0" >&2; exit 2; }
+# Spark's own Python environment, and Delta's jars by Maven, which is not kept.
+need_spark() {
+    local jars="$TOOLS/spark-jars" stamp
+    command -v java >/dev/null || need_packages default-jre-headless
+    if [ "$(cat "$TOOLS/venv-spark/.stamp" 2>/dev/null || :)" != "$PYSPARK" ]; then
+        say "making the Python environment $TOOLS/venv-spark ($PYSPARK)"
+        rm -rf "$TOOLS/venv-spark"
+        /usr/bin/python3 -m venv "$TOOLS/venv-spark"
+        "$TOOLS/venv-spark/bin/python" -m pip install --quiet --disable-pip-version-check "$PYSPARK" ||
+            die "pip could not install $PYSPARK"
+        echo "$PYSPARK" >"$TOOLS/venv-spark/.stamp"
+    fi
+    stamp=$(sha256sum <"$top/tests/engines/pom.xml")
+    [ "$(cat "$jars/.stamp" 2>/dev/null || :)" = "$stamp" ] && return 0
+    command -v mvn >/dev/null || need_packages maven
+    say "fetching Delta's jars for Spark"
+    rm -rf "$jars"
+    mvn -B -q -f "$top/tests/engines/pom.xml" "-Dmaven.repo.local=$TOOLS/maven" "$MAVEN_COPY" \
+        "-DoutputDirectory=$jars" >"$TOOLS/maven.log" 2>&1 || {
+        tail -20 "$TOOLS/maven.log" >&2
+        die "Maven could not fetch what tests/engines/pom.xml names"
+    }
+    rm -rf "$TOOLS/maven"
+    echo "$stamp" >"$jars/.stamp"
+}
+
+[ $# -gt 0 ] || { sed -n '3,9s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$TOOLS"
 for what in "$@"; do
     case "$what" in
@@ -170,11 +199,14 @@ for what in "$@"; do
         need_server fake-gcs-server "$FAKE_GCS_SERVER" "$FAKE_GCS_SERVER_VERSION"
         need_azurite
         ;;
+    engines)
+        need_spark
+        ;;
     long)
         need_server minio "$MINIO" "$MINIO_VERSION"
         ;;
     *)
-        die "what is '$what'? build, demo, check or long"
+        die "what is '$what'? build, demo, check, engines or long"
         ;;
     esac
 done

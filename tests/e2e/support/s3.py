@@ -2,6 +2,7 @@
 """A real S3 server (versitygw over a directory) on a loopback port of its own."""
 import hashlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -16,9 +17,20 @@ ACCESS_KEY, SECRET_KEY = 'tarn-tests', 'tarn-tests-secret'
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """
+    A port that nobody has. Below those that the kernel gives to whoever asks for any, and other
+    workers of one run look elsewhere: it is free until its server starts.
+    """
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])
+    while True:
+        port = 10000 + 1000 * (worker % 20) + random.randrange(1000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                continue
 
 
 class Server:
