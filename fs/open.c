@@ -54,10 +54,11 @@ static int open_object(struct session *s, struct task *task, struct object_name 
 
 /* What is made of an object, where it may not be shown as it is stored. */
 static int open_presented(struct session *s, const struct where_file *f,
-                          const struct object_location *at, enum op_file_for whom,
-                          struct task *task, struct op_file *out, struct err *err)
+                          const struct object_location *at, struct task *task, struct op_file *out,
+                          struct err *err)
 {
     AUTO(shape) struct shape *shape = NULL;
+    enum op_file_for whom = out->whom;
     int rc = lake_run_shape(s->lake, f->table, f->run, f->run_number, &shape, err);
     if (rc < 0)
         return rc;
@@ -78,14 +79,14 @@ static int open_presented(struct session *s, const struct where_file *f,
 }
 
 /* The driver says where the object is. */
-static int open_entry(struct session *s, const struct where_file *f, enum op_file_for whom,
-                      struct task *task, struct op_file *out, struct err *err)
+static int open_entry(struct session *s, const struct where_file *f, struct task *task,
+                      struct op_file *out, struct err *err)
 {
     AUTO(object_location) struct object_location at;
     object_location_init(&at);
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
     if (rc == 0 && !where_is_as_stored(f->table, f->entry))
-        return open_presented(s, f, &at, whom, task, out, err);
+        return open_presented(s, f, &at, task, out, err);
     struct object_name name = {.store = s->lake->store,
                                .key = buf_slice(&at.key),
                                .size = f->entry->size,
@@ -100,7 +101,7 @@ int op_file_open(struct session *s, const struct node *node, enum op_file_for wh
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
     struct entry entry = {.path = SLICE_NONE};
-    *out = (struct op_file){.table = NULL};
+    *out = (struct op_file){.whom = whom};
     int rc = lake_run_find(s->lake, node->number, task, &out->table, &run, err);
     if (rc < 0)
         return rc;
@@ -112,7 +113,7 @@ int op_file_open(struct session *s, const struct node *node, enum op_file_for wh
                            run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     struct where_file file = {out->table, run, node->number, node->ordinal, &entry};
     if (rc == 0)
-        rc = open_entry(s, &file, whom, task, out, err);
+        rc = open_entry(s, &file, task, out, err);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(out->table)),
                        SLICE_FMT(entry.path));
