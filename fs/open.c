@@ -72,10 +72,11 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .extra = f->entry->extra,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
+    struct store *presented = session_presents(s, at->store);
     if (whom == OP_FILE_READER)
-        return presented_open(s->presented, &p, task, &out->object, &out->recipe, err);
+        return presented_open(presented, &p, task, &out->object, &out->recipe, err);
     bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;
-    return presented_open_ahead(s->presented, &p, prepared, task, &out->object, err);
+    return presented_open_ahead(presented, &p, prepared, task, &out->object, err);
 }
 
 /* The driver says where the object is. */
@@ -85,9 +86,10 @@ static int open_entry(struct session *s, const struct where_file *f, struct task
     AUTO(object_location) struct object_location at;
     object_location_init(&at);
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
+    out->store = at.store ? at.store : s->lake->store;
     if (rc == 0 && !where_is_as_stored(f->table, f->entry))
         return open_presented(s, f, &at, task, out, err);
-    struct object_name name = {.store = s->lake->store,
+    struct object_name name = {.store = out->store,
                                .key = buf_slice(&at.key),
                                .size = f->entry->size,
                                .etag = buf_slice(&at.etag),
@@ -129,6 +131,7 @@ static int open_file(struct request *r, const struct node *node, struct opened *
     h->table = found.table;
     h->object = found.object;
     h->recipe = found.recipe;
+    h->store = found.store;
     table_touch(h->table);
     return 0;
 }
@@ -204,7 +207,7 @@ static void passing_refused(struct session *s, bool in_place, int rc)
 /* Its object is a file of the source, which is read where it lies. */
 static bool is_in_place(const struct session *s, const struct opened *h)
 {
-    return !h->recipe && object_open_blocks(s->lake->store);
+    return !h->recipe && object_open_blocks(h->store ? h->store : s->lake->store);
 }
 
 static struct opening *opening_of(struct open_ask *ask)

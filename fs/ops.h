@@ -36,6 +36,7 @@ struct op_file {
     enum op_file_for whom;
     struct table *table;   /* borrowed from the lake */
     struct object *object; /* these are for the caller to give back */
+    struct store *store;   /* in which the object is; borrowed from the lake */
     struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 

@@ -30,8 +30,18 @@ static bool take_name(struct slice *s, struct slice *name)
     return take(s, QUOTE) && take(s, SLICE_LIT(":"));
 }
 
-/* Passes over a number, null, or an object of them. */
-static bool skip_value(struct slice *s)
+static struct slice take_number(struct slice *s)
+{
+    size_t n = 0;
+    while (n < s->n && s->p[n] >= '0' && s->p[n] <= '9')
+        n++;
+    struct slice number = slice_make(s->p, n);
+    *s = slice_from(*s, n);
+    return number;
+}
+
+/* Passes over a number, null, or an object of them. `full`: one of the numbers is this one. */
+static bool take_value(struct slice *s, struct slice number, bool *full)
 {
     int depth = 0;
     struct slice name;
@@ -39,6 +49,10 @@ static bool skip_value(struct slice *s)
         char c = s->p[0];
         if (depth == 0 && (c == ',' || c == '}'))
             return true;
+        if (c >= '0' && c <= '9') {
+            *full = slice_eq(take_number(s), number) || *full;
+            continue;
+        }
         if (c == '\\') {
             if (!take_name(s, &name))
                 return false;
@@ -50,25 +64,32 @@ static bool skip_value(struct slice *s)
     return false;
 }
 
+/* What follows this text; empty where it is not there. */
+static struct slice after(struct slice s, const char *text)
+{
+    const char *at = s.n ? memmem(s.p, s.n, text, strlen(text)) : NULL;
+    return at ? slice_from(s, (size_t)(at - s.p) + strlen(text)) : slice_from(s, s.n);
+}
+
 bool delta_stats_lack(struct slice stats, const struct delta_list *columns)
 {
-    static const char mark[] = "\\\"nullCount\\\":{";
-    const char *at = stats.n ? memmem(stats.p, stats.n, mark, sizeof mark - 1) : NULL;
+    struct slice records = after(stats, "\\\"numRecords\\\":"), name;
+    struct slice rest = after(stats, "\\\"nullCount\\\":{");
     uint64_t seen = 0;
     size_t next = 0; /* names come in the schema's order, mostly */
     assert(columns->n <= DELTA_COUNTED_MAX);
-    if (!at || columns->n == 0)
+    if (rest.n == 0 || columns->n == 0 || slice_starts(rest, SLICE_LIT("}")))
         return false;
-    struct slice rest = slice_from(stats, (size_t)(at - stats.p) + sizeof mark - 1), name;
-    if (slice_starts(rest, SLICE_LIT("}")))
-        return false;
+    records = take_number(&records);
     do {
-        if (!take_name(&rest, &name) || !skip_value(&rest))
+        bool full = false;
+        if (!take_name(&rest, &name) || !take_value(&rest, records, &full))
             return false;
         for (size_t i = 0; i < columns->n; i++, next++) {
             if (!slice_eq(columns->at[next % columns->n], name))
                 continue;
-            seen |= (uint64_t)1 << next % columns->n;
+            if (!full)
+                seen |= (uint64_t)1 << next % columns->n;
             next++;
             break;
         }

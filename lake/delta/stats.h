@@ -2,7 +2,8 @@
 /*
  * What an add's statistics tell of its columns (PROTOCOL.md, "Per-file Statistics"). Engines may
  * write a file without columns that its rows have no values for; nulls are counted of the columns
- * that the file has. Pure.
+ * that the file has (delta-rs), or of all, where those that it lacks are null in every row (Spark).
+ * Pure.
  */
 #ifndef LAKE_DELTA_STATS_H
 #define LAKE_DELTA_STATS_H
@@ -13,7 +14,8 @@
 #define DELTA_COUNTED_MAX 32
 
 /*
- * Nulls were counted in the file, and not of all of these columns (DELTA_COUNTED_MAX at most).
+ * Nulls were counted in the file, and not of all of these columns (DELTA_COUNTED_MAX at most), or
+ * one of them, or a field of it, has nothing else.
  * `stats` is the value as it stands in the log: JSON text of a string. False where it cannot be
  * understood.
  */

@@ -47,10 +47,25 @@ def check(m, name, history):
     presented.compare(m / name, last.rows, last.partitions, 'seed %s, the live path' % history.seed)
 
 
-@pytest.mark.parametrize('number', range(30))
+def some(quick, count):
+    """So many histories, all but the first ones marked long."""
+    return [n if n < quick else pytest.param(n, marks=pytest.mark.long) for n in range(count)]
+
+
+@pytest.mark.parametrize('number', some(30, 300))
 def test_history(shown, lake, number):
     """Every version of a random table, read as plain Parquet, is what deltalake says it is."""
-    seed = '%d/%d' % (SEED, number)
     print('SEED', SEED, 'history', number)
-    history = histories.History(lake / ('t%d' % number), seed).run()
+    history = histories.History(lake / ('t%d' % number), '%d/%d' % (SEED, number)).run()
     check(shown, 't%d' % number, history)
+
+
+@pytest.mark.parametrize('number', some(2, 30))
+def test_history_from_s3(mount, s3, bucket, tmp_path, number):
+    """The same from a bucket, where what is presented is made and kept in the cache; read twice."""
+    print('SEED', SEED, 'history', number)
+    history = histories.History(tmp_path / 'lake/t', '%d/s3/%d' % (SEED, number)).run()
+    s3.copy_tree(tmp_path / 'lake', bucket)
+    m = mount('s3://' + bucket, endpoint_url=s3.url, env=s3.env)
+    check(m, 't', history)
+    check(m, 't', history)

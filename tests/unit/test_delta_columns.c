@@ -26,6 +26,7 @@
     "{\"add\":{\"path\":\"" name "\",\"partitionValues\":{},\"size\":7,\"modificationTime\":8,"    \
     "" VECTOR(dv) "}}\n"
 #define GONE_DV(name, dv) "{\"remove\":{\"path\":\"" name "\"," VECTOR(dv) "}}\n"
+#define OPERATION(name) "{\"commitInfo\":{\"operation\":\"" name "\"}}\n"
 #define NOTHING "{\"commitInfo\":{}}\n"
 
 static int list_file(void *arg, const struct entry *e)
@@ -119,6 +120,21 @@ static void drop_commit(struct fixture *f, int version)
     char name[64];
     (void)snprintf(name, sizeof name, "%020d.json", version);
     assert_int_equal(unlinkat(f->table_fd, name, 0), 0);
+}
+
+/* Aim: files that a commit brings back, or takes over, are no proof of their columns. */
+static void test_old_files(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0, PROTOCOL ONE FILE("a") FILE("b"), 100);
+    commit(f, 1, OPERATION("WRITE") TWO GONE("a") GONE("b") FILE("c"), 200);
+    commit(f, 2, OPERATION("RESTORE") FILE("a"), 300);
+    commit(f, 3, OPERATION("WRITE") FILE("d"), 400);
+    commit(f, 4, OPERATION("CLONE") FILE("b"), 500);
+    check_files(f, 4, "a?@200000 b?@200000 c!@8 d!@8 ");
+    forget(f);
+    put_checkpoint(f, 4, PROTOCOL TWO FILE("a") FILE("b") FILE("c") FILE("d"));
+    check_files(f, 4, "a?@200000 b?@200000 c!@8 d!@8 ");
 }
 
 /* Aim: files of a checkpoint are as stored where the commits before it prove it: those that are
@@ -267,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_unchanged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_old_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_checkpoint, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evidence_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evidence_limit, set_up, tear_down),

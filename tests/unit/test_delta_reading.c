@@ -241,6 +241,27 @@ static void test_many(void **state)
     assert_int_equal(h->at[0].timestamp_ms, 100000);
 }
 
+/* Aim: behind large commits the newest version has a base of its own, older ones share theirs. */
+static void test_own_base(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf large;
+    buf_init(&large, 4 * MIB);
+    buf_addf(&large, "{\"commitInfo\":{\"text\":\"%*s\"}}\n", (int)(2 * MIB), "");
+    four_commits(f, true);
+    AUTO(history) struct history *small = history(f, NULL);
+    check_load(f, small, 3, "p=1/b p=1/c p=1/d", true);
+    commit(f, 0, FIRST, 101); /* another table: nothing made before counts */
+    buf_add_str(&large, ADD("b"));
+    commit(f, 1, large.data, 201);
+    AUTO(history) struct history *h = history(f, NULL);
+    check_load(f, h, 3, "p=1/b p=1/c p=1/d", false);
+    check_load(f, h, 2, "p=1/b p=1/c", true);
+    commit(f, 4, ADD("e"), 500);
+    AUTO(history) struct history *more = history(f, h);
+    check_load(f, more, 4, "p=1/b p=1/c p=1/d p=1/e", true);
+}
+
 /* Aim: a set tells new keys from those that it met, however many they are. */
 static void test_key_set(void **state)
 {
@@ -271,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleaned_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_own_base, set_up, tear_down),
         cmocka_unit_test(test_key_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,8 +33,12 @@ static void test_lacks(void **state)
         const char *text;
         bool want;
     } cases[] = {
-        {"{'numRecords':1,'nullCount':{'a':0,'b':1,'c':2}}", false},
+        {"{'numRecords':3,'nullCount':{'a':0,'b':1,'c':2}}", false},
+        {"{'numRecords':3,'nullCount':{'a':0,'b':3,'c':2}}", true},
+        {"{'numRecords':3,'nullCount':{'a':0,'b':{'x':1,'y':13},'c':30}}", false},
+        {"{'numRecords':3,'nullCount':{'a':0,'b':{'x':1,'y':{'z':3}},'c':2}}", true},
         {"{'nullCount':{'c':0,'a':0,'b':0},'numRecords':1}", false},
+        {"{'nullCount':{'c':0,'a':1,'b':0},'numRecords':1}", true},
         {"{'nullCount':{'a':0,'x':{'b':1,'}':{'c':1}},'b':0,'c':0}}", false},
         {"{'nullCount':{'a':0,'x':{'b':1,'c':1},'c':0}}", true},
         {"{'nullCount':{'a':0,'c':2}}", true},
