@@ -183,7 +183,7 @@ static bool is_whole(const struct session *s, const struct where *w)
     if (!w->presented)
         return w->whole;
     struct presented_file f = session_presented(s, w);
-    return f.size <= BLOCK_BYTES || presented_is_whole(s->presented, &f);
+    return f.size <= BLOCK_BYTES || presented_is_whole(session_presents(s, w->home), &f);
 }
 
 /* What opens of such a file cannot pass through would only be made worse by direct mode. */

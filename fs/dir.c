@@ -12,8 +12,9 @@
 
 struct dir_handle {
     struct handle handle;
-    struct where where; /* holds the version or listing that the stream shows */
-    struct history *history;
+    struct where where;      /* holds the version or listing that the stream shows */
+    struct history *history; /* of VERSIONS, as the next line */
+    struct tags *tags;
     bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
 };
 
@@ -21,6 +22,7 @@ static void dir_handle_free(struct dir_handle *h)
 {
     where_done(&h->where);
     history_unref(h->history);
+    tags_unref(h->tags);
     free(h);
 }
 DEFINE_AUTO(dir_handle, struct dir_handle *, dir_handle_free)
@@ -53,6 +55,8 @@ int op_opendir(struct request *r, struct err *err)
     int rc = attr_where(r, r->ino, &h->where, err);
     if (rc == 0 && h->where.kind == WHERE_VERSIONS)
         rc = table_history(h->where.table, &r->task, &h->history, err);
+    if (rc == 0 && h->history && h->history->numbered)
+        rc = table_tags(h->where.table, &r->task, &h->tags, err);
     if (rc < 0)
         return rc;
     warn_left_out(r->session->mountpoint, h->where.listing, buf_slice(&h->where.path));
@@ -185,10 +189,14 @@ static int fill_snapshot(struct filling *f, off_t offset)
 static int fill_listing(struct filling *f, off_t offset)
 {
     struct listing *l = f->handle->where.listing;
+    /* As of a moment: what plain objects were then is not known. */
+    bool dirs_only = where_moment(buf_slice(&f->handle->where.path), NULL);
     int rc = 0;
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && i < listing_count(l); i++) {
         const struct listing_entry *e = listing_at(l, i);
         char text[NAME_BYTES_MAX + 1];
+        if (dirs_only && !e->is_dir)
+            continue;
         (void)snprintf(text, sizeof text, "%.*s", SLICE_FMT(e->name)); /* bounded by the listing */
         rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, place_ino(f, text),
                       (off_t)i + 1 + OFFSET_DOTDOT);
@@ -196,16 +204,38 @@ static int fill_listing(struct filling *f, off_t offset)
     return rc;
 }
 
+/* Behind the versions, by their places in the list. */
+static int fill_tags(struct filling *f, size_t from)
+{
+    const struct history *h = f->handle->history;
+    const struct tags *tags = f->handle->tags;
+    int rc = 0;
+    for (size_t i = from; rc == 0 && tags && i < tags->n; i++) {
+        AUTO(buf) struct buf name = {0};
+        buf_init(&name, KEY_BYTES_MAX);
+        tag_name_format(&name, tags->at[i].name);
+        bool shown = !tags->at[i].hidden && name.len <= NAME_BYTES_MAX &&
+                     history_find(h, tags->at[i].version) >= 0;
+        if (shown)
+            rc = put_bare(f, name.data, S_IFLNK, place_ino(f, name.data),
+                          (off_t)(h->n + i) + 1 + OFFSET_DOTDOT);
+    }
+    return rc;
+}
+
 static int fill_versions(struct filling *f, off_t offset)
 {
     const struct history *h = f->handle->history;
+    size_t from = (size_t)(offset - OFFSET_DOTDOT);
     int rc = 0;
-    for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && h->numbered && i < h->n; i++) {
+    if (!h->numbered)
+        return 0;
+    for (size_t i = from; rc == 0 && i < h->n; i++) {
         char text[32];
         (void)snprintf(text, sizeof text, "%lld", (long long)h->at[i].number); /* 20 digits */
         rc = put_bare(f, text, S_IFLNK, place_ino(f, text), (off_t)i + 1 + OFFSET_DOTDOT);
     }
-    return rc;
+    return rc ? rc : fill_tags(f, from > h->n ? from - h->n : 0);
 }
 
 static int fill_meta(struct filling *f, off_t offset)

@@ -54,10 +54,11 @@ static int open_object(struct session *s, struct task *task, struct object_name 
 
 /* What is made of an object, where it may not be shown as it is stored. */
 static int open_presented(struct session *s, const struct where_file *f,
-                          const struct object_location *at, enum op_file_for whom,
-                          struct task *task, struct op_file *out, struct err *err)
+                          const struct object_location *at, struct task *task, struct op_file *out,
+                          struct err *err)
 {
     AUTO(shape) struct shape *shape = NULL;
+    enum op_file_for whom = out->whom;
     int rc = lake_run_shape(s->lake, f->table, f->run, f->run_number, &shape, err);
     if (rc < 0)
         return rc;
@@ -71,22 +72,24 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .extra = f->entry->extra,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
+    struct store *presented = session_presents(s, at->store);
     if (whom == OP_FILE_READER)
-        return presented_open(s->presented, &p, task, &out->object, &out->recipe, err);
+        return presented_open(presented, &p, task, &out->object, &out->recipe, err);
     bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;
-    return presented_open_ahead(s->presented, &p, prepared, task, &out->object, err);
+    return presented_open_ahead(presented, &p, prepared, task, &out->object, err);
 }
 
 /* The driver says where the object is. */
-static int open_entry(struct session *s, const struct where_file *f, enum op_file_for whom,
-                      struct task *task, struct op_file *out, struct err *err)
+static int open_entry(struct session *s, const struct where_file *f, struct task *task,
+                      struct op_file *out, struct err *err)
 {
     AUTO(object_location) struct object_location at;
     object_location_init(&at);
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
+    out->store = at.store ? at.store : s->lake->store;
     if (rc == 0 && !where_is_as_stored(f->table, f->entry))
-        return open_presented(s, f, &at, whom, task, out, err);
-    struct object_name name = {.store = s->lake->store,
+        return open_presented(s, f, &at, task, out, err);
+    struct object_name name = {.store = out->store,
                                .key = buf_slice(&at.key),
                                .size = f->entry->size,
                                .etag = buf_slice(&at.etag),
@@ -100,7 +103,7 @@ int op_file_open(struct session *s, const struct node *node, enum op_file_for wh
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
     struct entry entry = {.path = SLICE_NONE};
-    *out = (struct op_file){.table = NULL};
+    *out = (struct op_file){.whom = whom};
     int rc = lake_run_find(s->lake, node->number, task, &out->table, &run, err);
     if (rc < 0)
         return rc;
@@ -112,7 +115,7 @@ int op_file_open(struct session *s, const struct node *node, enum op_file_for wh
                            run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     struct where_file file = {out->table, run, node->number, node->ordinal, &entry};
     if (rc == 0)
-        rc = open_entry(s, &file, whom, task, out, err);
+        rc = open_entry(s, &file, task, out, err);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(out->table)),
                        SLICE_FMT(entry.path));
@@ -128,6 +131,7 @@ static int open_file(struct request *r, const struct node *node, struct opened *
     h->table = found.table;
     h->object = found.object;
     h->recipe = found.recipe;
+    h->store = found.store;
     table_touch(h->table);
     return 0;
 }
@@ -203,7 +207,7 @@ static void passing_refused(struct session *s, bool in_place, int rc)
 /* Its object is a file of the source, which is read where it lies. */
 static bool is_in_place(const struct session *s, const struct opened *h)
 {
-    return !h->recipe && object_open_blocks(s->lake->store);
+    return !h->recipe && object_open_blocks(h->store ? h->store : s->lake->store);
 }
 
 static struct opening *opening_of(struct open_ask *ask)

@@ -16,6 +16,7 @@ struct opened {
     enum open_mode mode; /* OPEN_NONE: it counts for none (documents; before it is answered) */
     struct object *object;
     struct recipe *recipe; /* NULL: the object is presented as it is stored */
+    struct store *store;   /* of a table's file: in which its object is; borrowed from the lake */
     struct document *document;
     struct table *table;  /* NULL outside tables; borrowed from the lake */
     struct reader reader; /* of an object: what is fetched ahead */

@@ -25,17 +25,19 @@ int op_listxattr(struct request *r, struct err *err);
 /* The document of WHERE_DOCUMENT, named by the last component of its path. Parks. */
 int op_document(struct request *r, const struct where *w, struct document **out, struct err *err);
 
-/* The object that a file of a snapshot shows. */
-struct op_file {
-    struct table *table;   /* borrowed from the lake */
-    struct object *object; /* these are for the caller to give back */
-    struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
-};
-
 enum op_file_for {
     OP_FILE_READER,
     OP_FILE_AHEAD,       /* nobody waits for it, but it will be read */
     OP_FILE_AHEAD_SMALL, /* only small ones will */
+};
+
+/* The object that a file of a snapshot shows. */
+struct op_file {
+    enum op_file_for whom;
+    struct table *table;   /* borrowed from the lake */
+    struct object *object; /* these are for the caller to give back */
+    struct store *store;   /* in which the object is; borrowed from the lake */
+    struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 
 /* Parks. */

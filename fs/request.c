@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fs/node.h"
 #include "fs/ops.h"
 
 static char *memdup(const char *data, size_t n)
@@ -101,12 +102,33 @@ static void log_failure(struct session *s, const struct err *err)
         log_error("%s: %s (%s)", s->mountpoint, err->msg, strerrorname_np(err->code));
 }
 
+/* A file that was listed and has no object any more: the error, with what may have taken it. */
+static struct err tell_gone(struct request *r, const struct err *err)
+{
+    struct err told = *err;
+    AUTO(run) struct run *run = NULL;
+    AUTO(buf) struct buf scratch = {0};
+    struct table *table;
+    struct entry entry;
+    struct node node = node_of(r->ino);
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    if (node.kind == NODE_FILE && lake_run_known(r->session->lake, node.number, &table, &run) &&
+        node.ordinal < run_files(run) &&
+        run_file(run, node.ordinal, &scratch, &entry, NULL, NULL) == 0)
+        (void)table_tell_gone(table, entry.version, &told); /* only words */
+    return told;
+}
+
 void request_fail(struct request *r, int rc, const struct err *err)
 {
     int code = rc == -EUCLEAN ? EIO : -rc;
     bool gone = code == ENOENT && (r->op == op_open || r->op == op_read); /* it was listed */
-    if ((!ordinary(code) || gone) && err->code)
+    if (gone && err->code) {
+        struct err told = tell_gone(r, err);
+        log_failure(r->session, &told);
+    } else if (!ordinary(code) && err->code) {
         log_failure(r->session, err);
+    }
     if (claim(r))
         fuse_reply_err(r->req, code);
     request_end(r);

@@ -33,6 +33,7 @@ struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
+    struct store *presented_outside[LAKE_OUTSIDE_MAX]; /* the same above lake->outside */
     struct store *presented; /* what is not presented as it is stored, above the lake's store */
     struct document_cache *documents;
     struct buffers *buffers;
@@ -63,6 +64,8 @@ struct session {
 bool session_passes(const struct session *s, bool in_place);
 
 /* A file that is not presented as it is stored, but for where its rows are asked for. Borrows. */
+/* The store of what is made of objects in that one; NULL: the lake's. */
+struct store *session_presents(const struct session *s, const struct store *home);
 struct presented_file session_presented(const struct session *s, const struct where *w);
 
 /* While a request is under way: the session does not end before it is released. Any thread. */

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/instant.h"
 #include "base/log.h"
 #include "cache/store/url.h"
 #include "fs/connection.h"
@@ -12,6 +13,11 @@
 static const struct fuse_lowlevel_ops ops; /* at the end of this file */
 
 #define FIRST_WORD_MS 10000
+
+struct lake *session_lake(const struct session *s)
+{
+    return s->lake;
+}
 
 const char *session_mountpoint(const struct session *s)
 {
@@ -23,17 +29,24 @@ const char *session_source(const struct session *s)
     return s->source;
 }
 
+static void close_presented(const struct session *s, struct store *store)
+{
+    if (!store)
+        return;
+    if (store_leave(store))
+        cache_drain_store(s->config.lake.cache, store);
+    store_free(store);
+}
+
 static void free_parts(struct session *s)
 {
     follow_done(&s->follow);
     neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    if (s->presented) {
-        if (store_leave(s->presented))
-            cache_drain_store(s->config.lake.cache, s->presented);
-        store_free(s->presented);
-    }
+    close_presented(s, s->presented);
+    for (size_t i = 0; i < LAKE_OUTSIDE_MAX; i++)
+        close_presented(s, s->presented_outside[i]);
     if (s->lake)
         lake_close(s->lake);
     if (s->documents)
@@ -132,6 +145,18 @@ static void tell_passthrough(const struct session *s)
                  s->mountpoint);
 }
 
+static void warn_removable(void *arg, const struct table *table, const struct version *version,
+                           int64_t since_ms)
+{
+    const struct session *s = arg;
+    AUTO(buf) struct buf since = {0};
+    buf_init(&since, 64);
+    instant_format(&since, since_ms);
+    log_warn("%s: table %.*s: version %lld, which is in use, holds files that VACUUM may remove "
+             "since %s",
+             s->mountpoint, SLICE_FMT(table_path(table)), (long long)version->number, since.data);
+}
+
 /* Of the cache's budget, for files that are rewritten and not all in the cache yet; and so much at
  * least. */
 #define TEMPORARY_PART 4
@@ -151,7 +176,23 @@ static int open_presented(struct session *s, const struct session_config *config
         .dirfd = config->temporary_dirfd,
         .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
     s->presented = presented_store_open(&presented, err);
-    return s->presented ? 0 : -ENOMEM;
+    if (!s->presented)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->lake->outside.n; i++) {
+        presented.home = s->lake->outside.at[i];
+        s->presented_outside[i] = presented_store_open(&presented, err);
+        if (!s->presented_outside[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct store *session_presents(const struct session *s, const struct store *home)
+{
+    for (size_t i = 0; home && i < s->lake->outside.n; i++)
+        if (s->lake->outside.at[i] == home)
+            return s->presented_outside[i];
+    return s->presented;
 }
 
 struct session *session_start(const struct session_config *config, struct err *err)
@@ -178,7 +219,9 @@ struct session *session_start(const struct session_config *config, struct err *e
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    s->lake = lake_open(&config->lake, err);
+    s->config.lake.removable = warn_removable;
+    s->config.lake.arg = s;
+    s->lake = lake_open(&s->config.lake, err);
     if (!s->lake) {
         struct slice shown = url_shown(slice_of(s->source));
         (void)err_wrap(err, "%.*s", SLICE_FMT(shown));

@@ -27,6 +27,7 @@ struct session_config {
     bool passthrough;   /* where the kernel permits it, files are read without the daemon */
     uid_t uid;          /* owners of all files */
     gid_t gid;
+    uint64_t id;              /* told by the attribute user.tarn.mount, to name it by */
     int temporary_dirfd;      /* for documents; borrowed while the session lives */
     void (*ended)(void *arg); /* the mount is gone: on a thread of the session's, once */
     void *arg;
@@ -44,6 +45,9 @@ void session_unmount(struct session *s);
 
 /* After `ended`, or to abort: joins the threads, waits for parked requests, frees. Blocks. */
 void session_free(struct session *s);
+
+/* Borrowed while the session lives. */
+struct lake *session_lake(const struct session *s);
 
 const char *session_mountpoint(const struct session *s);
 const char *session_source(const struct session *s);

@@ -40,6 +40,12 @@ static void subject_done(struct subject *s)
 }
 DEFINE_AUTO_DONE(subject, struct subject, subject_done)
 
+/* In which the object is. */
+static struct store *store_of(const struct subject *s)
+{
+    return s->object.store ? s->object.store : s->r->session->lake->store;
+}
+
 static int load_file(struct subject *s, const struct node *node, struct err *err)
 {
     int rc = lake_run_find(s->r->session->lake, node->number, &s->r->task, &s->table, &s->run, err);
@@ -67,9 +73,12 @@ static int load_refused(struct subject *s, const struct err *why, struct err *er
     AUTO(listing) struct listing *listing = NULL;
     char kind;
     buf_init(&path, REGISTRY_NAME_MAX);
+    AUTO(buf) struct buf real = {0};
+    buf_init(&real, REGISTRY_NAME_MAX);
     int rc = attr_place_of(s->r->session, s->r->ino, &kind, &path, err);
+    where_real_path(buf_slice(&path), &real);
     if (rc == 0)
-        rc = dir_open(s->r->session->lake, buf_slice(&path), &s->r->task, &s->table, &listing, err);
+        rc = dir_open(s->r->session->lake, buf_slice(&real), &s->r->task, &s->table, &listing, err);
     if (rc < 0)
         return rc;
     if (!s->table)
@@ -114,7 +123,7 @@ static int value_version(struct subject *s, struct buf *out)
     if (s->where.kind == WHERE_FILE)
         buf_addf(out, "%lld", (long long)s->entry.version);
     else if (s->shown)
-        buf_addf(out, "%lld", (long long)s->shown->number);
+        table_version_name(s->where.version, out);
     else
         return -ENODATA;
     return 0;
@@ -137,12 +146,18 @@ static int value_path(struct subject *s, struct buf *out)
     if (version < 0 || !table_ops(s->table)->marker)
         return -ENODATA;
     buf_add_slice(out, table_path(s->table));
-    buf_addf(out, "@%lld", (long long)version);
+    buf_add_char(out, '@');
+    if (s->shown)
+        table_version_name(s->where.version, out);
+    else
+        buf_addf(out, "%lld", (long long)version);
     const struct run *run = s->run     ? s->run
                             : s->shown ? snapshot_base(s->where.version->snapshot)
                                        : NULL;
     if (run && raw_is(run))
         buf_add_str(out, "/" KEY_NAME_META "/" RAW_NAME);
+    else if (run && table_is_changes(run))
+        buf_add_str(out, "/" KEY_NAME_META "/" TABLE_CHANGES_NAME);
     if (s->where.kind == WHERE_FILE) {
         buf_add_char(out, '/');
         buf_add_slice(out, s->entry.path);
@@ -171,7 +186,7 @@ static int value_format(struct subject *s, struct buf *out)
 
 static int value_tier(struct subject *s, struct buf *out)
 {
-    if (!s->is_object || !s->r->session->lake->store->ops->open_in_place)
+    if (!s->is_object || !store_of(s)->ops->open_in_place)
         return -ENODATA;
     buf_add_str(out, "local");
     return 0;
@@ -181,7 +196,7 @@ static int value_object(struct subject *s, struct buf *out)
 {
     if (!s->is_object || !s->object.key.len)
         return -ENODATA;
-    buf_addf(out, "%s/", s->r->session->lake->store->home);
+    buf_addf(out, "%s/", store_of(s)->home);
     buf_add_slice(out, buf_slice(&s->object.key));
     return 0;
 }
@@ -193,15 +208,16 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
     struct presented_file f = session_presented(session, &s->where);
+    struct store *presented = session_presents(session, s->where.home);
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
     if (etag) {
-        presented_object_etag(session->presented, &f, text);
+        presented_object_etag(presented, &f, text);
         buf_add_str(out, text);
         return *text ? 0 : -ENODATA;
     }
     presented_key(&f, &key);
-    struct object_name name = {.store = session->presented, .key = buf_slice(&key), .size = f.size};
+    struct object_name name = {.store = presented, .key = buf_slice(&key), .size = f.size};
     if (key.failed || object_open(session->config.lake.cache, &name, &o, NULL) < 0)
         return -ENODATA;
     buf_addf(out, "%llu", (unsigned long long)object_cached_bytes(o));
@@ -216,7 +232,7 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
         return -ENODATA;
     if (s->where.presented)
         return presented_value(s, out, etag);
-    struct object_name name = {.store = session->lake->store,
+    struct object_name name = {.store = store_of(s),
                                .key = buf_slice(&s->object.key),
                                .size = s->size,
                                .etag = buf_slice(&s->object.etag),
@@ -258,9 +274,9 @@ static int value_transform(struct subject *s, struct buf *out)
     }
     struct presented_file f = session_presented(s->r->session, &s->where);
     f.version = buf_slice(&s->object.version);
-    int rc = s->object.key.len
-                 ? presented_describe(s->r->session->presented, &f, &s->r->task, out, s->err)
-                 : -EACCES;
+    int rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
+                                                    &f, &s->r->task, out, s->err)
+                               : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
@@ -276,8 +292,28 @@ static int value_view(struct subject *s, struct buf *out)
     return 0;
 }
 
+/* A file whose object the store does not have any more. Asked for by name only: it is a request. */
+static int gone_error(struct subject *s, struct buf *out)
+{
+    struct store *store = store_of(s);
+    struct store_info info;
+    struct err err = ERR_INIT;
+    if (s->r->op == op_listxattr || !s->object.key.len || s->object.version.len)
+        return -ENODATA;
+    int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
+    if (rc < 0)
+        return rc;
+    if (store->ops->head(store, s->object.key.data, &info, &err) != -ENOENT)
+        return -ENODATA;
+    (void)table_tell_gone(s->table, s->entry.version, &err); /* only words */
+    buf_add_str(out, err.msg);
+    return 0;
+}
+
 static int value_error(struct subject *s, struct buf *out)
 {
+    if (s->run && s->is_object)
+        return gone_error(s, out);
     if (!s->refusal.code)
         return -ENODATA;
     buf_add_str(out, s->refusal.msg);
@@ -345,6 +381,14 @@ static int reply_cache_dir(struct request *r, struct err *err)
     return request_reply_xattr(r, slice_make(path, (size_t)n));
 }
 
+/* `mount`, likewise: its number in the daemon. */
+static int reply_mount(struct request *r)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)r->session->config.id);
+    return request_reply_xattr(r, slice_make(text, (size_t)n));
+}
+
 int op_getxattr(struct request *r, struct err *err)
 {
     AUTO(subject) struct subject s = {.r = r};
@@ -360,6 +404,8 @@ int op_getxattr(struct request *r, struct err *err)
     name = slice_from(name, sizeof PREFIX - 1);
     if (slice_is(name, "cache"))
         return reply_cache_dir(r, err);
+    if (slice_is(name, "mount"))
+        return reply_mount(r);
     while (i < ARRAY_SIZE(attributes) && !slice_is(name, attributes[i].name))
         i++;
     if (i == ARRAY_SIZE(attributes))

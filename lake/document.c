@@ -29,7 +29,7 @@ struct document_cache {
 struct making {
     struct table *table;
     struct table_version *version;
-    struct history *history;
+    struct history *history; /* what `uses` says of it */
     int fd;
     struct buf out; /* what is not written yet */
     uint64_t written;
@@ -50,13 +50,16 @@ static int flush(struct making *m)
 
 static int make_version(struct making *m)
 {
-    buf_addf(&m->out, "%lld\n", (long long)m->version->version.number);
+    table_version_name(m->version, &m->out);
+    buf_add_char(&m->out, '\n');
     return 0;
 }
 
 static int make_history(struct making *m)
 {
-    return table_ops(m->table)->describe_history(table_driver(m->table), m->history, &m->out,
+    const struct table_version *v = m->version;
+    size_t first = v->kind == TABLE_RANGE ? (size_t)(history_find(m->history, v->after) + 1) : 0;
+    return table_ops(m->table)->describe_history(table_driver(m->table), m->history, first, &m->out,
                                                  m->err);
 }
 
@@ -68,6 +71,50 @@ static int make_schema(struct making *m)
     return table_ops(m->table)->describe_schema(snapshot_meta(s), &m->out, m->err);
 }
 
+static int make_properties(struct making *m)
+{
+    struct snapshot *s = m->version->snapshot;
+    if (!s)
+        return err_set(m->err, ENOENT, "the table has no version yet");
+    return table_ops(m->table)->describe_properties(snapshot_meta(s), &m->out, m->err);
+}
+
+static int make_retention(struct making *m)
+{
+    const struct history *h = m->history;
+    AUTO_FREE int64_t *removable_ms = calloc(h->n ? h->n : 1, sizeof *removable_ms);
+    struct retention r = {.removable_ms = removable_ms};
+    if (!removable_ms)
+        return err_set(m->err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < h->n; i++)
+        removable_ms[i] = RETENTION_NONE;
+    int rc = table_ops(m->table)->retention(table_driver(m->table), h, &r, m->err);
+    if (rc < 0)
+        return rc;
+    buf_addf(&m->out, "{\"newest\":%lld,\"retentionMs\":%lld,\"versions\":[",
+             (long long)(h->n ? h->at[h->n - 1].number : -1), (long long)r.period_ms);
+    bool any = false;
+    for (size_t i = 0; i < h->n; i++) {
+        if (removable_ms[i] == RETENTION_NONE)
+            continue;
+        buf_addf(&m->out, "%s{\"version\":%lld,\"removableAt\":\"", any ? ",\n" : "",
+                 (long long)h->at[i].number);
+        instant_format(&m->out, removable_ms[i]);
+        buf_addf(&m->out, "\",\"removableAtMs\":%lld}", (long long)removable_ms[i]);
+        any = true;
+    }
+    buf_add_str(&m->out, "]}\n");
+    return 0;
+}
+
+/* Of the object and of the rows that are deleted in it: the same in all versions. */
+static uint64_t identity_of(const struct entry *e)
+{
+    ptrdiff_t end = slice_find(e->extra, '\n');
+    struct slice extra = slice_make(e->extra.p, end < 0 ? e->extra.n : (size_t)end);
+    return hash64(hash64(e->size, e->raw), extra);
+}
+
 static int file_line(void *arg, const struct entry *e)
 {
     struct making *m = arg;
@@ -76,7 +123,7 @@ static int file_line(void *arg, const struct entry *e)
     buf_addf(&m->out, ",\"size\":%llu,\"modificationTime\":%lld,\"version\":%lld,\"object\":",
              (unsigned long long)e->size, (long long)e->mtime_ms, (long long)e->version);
     buf_add_json(&m->out, e->raw);
-    buf_add_str(&m->out, "}\n");
+    buf_addf(&m->out, ",\"identity\":\"%016llx\"}\n", (unsigned long long)identity_of(e));
     return m->out.len >= WRITE_BYTES ? flush(m) : 0;
 }
 
@@ -89,17 +136,18 @@ static int make_files(struct making *m)
 static const struct {
     const char *name;
     int (*make)(struct making *m);
-    bool of_history; /* made from the versions up to this one */
+    enum { NO_HISTORY, HISTORY_UP_TO, HISTORY_WHOLE } uses;
 } documents[] = {
-    {"version", make_version, false},
-    {"history.json", make_history, true},
-    {"schema.json", make_schema, false},
-    {"files.jsonl", make_files, false},
+    {"version", make_version, NO_HISTORY},    {"history.json", make_history, HISTORY_UP_TO},
+    {"schema.json", make_schema, NO_HISTORY}, {"properties.json", make_properties, NO_HISTORY},
+    {"files.jsonl", make_files, NO_HISTORY},  {"retention.json", make_retention, HISTORY_WHOLE},
 };
 
 static bool format_has(const struct driver_ops *ops, size_t which)
 {
-    return documents[which].make != make_schema || ops->describe_schema;
+    return (documents[which].make != make_schema || ops->describe_schema) &&
+           (documents[which].make != make_properties || ops->describe_properties) &&
+           (documents[which].make != make_retention || ops->retention);
 }
 
 static ptrdiff_t find_document(const struct driver_ops *ops, struct slice name)
@@ -191,11 +239,13 @@ static void keep(struct document_cache *c, struct document *d)
 }
 
 /* What the document's bytes depend on. */
-static uint64_t key_of(struct table *table, const struct table_version *version, ptrdiff_t which)
+static uint64_t key_of(const struct making *m, ptrdiff_t which)
 {
-    uint64_t parts[] = {(uint64_t)which, (uint64_t)version->version.number,
-                        version->version.fingerprint};
-    return hash64(hash64(2, table_id(table)), slice_make(parts, sizeof parts));
+    const struct version *v = &m->version->version;
+    const struct history *h = documents[which].uses == HISTORY_WHOLE ? m->history : NULL;
+    uint64_t parts[] = {(uint64_t)which, (uint64_t)v->number, v->fingerprint,
+                        h && h->n ? h->at[h->n - 1].fingerprint : 0};
+    return hash64(hash64(2, table_id(m->table)), slice_make(parts, sizeof parts));
 }
 
 static int make_in(int dirfd, struct making *m, ptrdiff_t which, struct document **out)
@@ -233,33 +283,46 @@ static int make(struct document_cache *c, struct making *m, ptrdiff_t which, str
     return rc;
 }
 
+/* The history that the document is made of: NULL where it needs none. Parks. */
+static int find_history(const struct document_of *of, ptrdiff_t which, struct task *task,
+                        struct history **out, struct err *err)
+{
+    AUTO(history) struct history *all = NULL;
+    if (documents[which].uses == NO_HISTORY)
+        return 0;
+    int rc = table_history(of->table, task, &all, err);
+    if (rc < 0)
+        return rc;
+    size_t n = all->n;
+    if (documents[which].uses == HISTORY_UP_TO) /* what is said of it does not change */
+        n = (size_t)(history_find(all, of->version->version.number) + 1);
+    *out = history_cut(all, n, err);
+    return *out ? 0 : -ENOMEM;
+}
+
 int document_open(struct document_cache *c, const struct document_of *of, struct task *task,
                   struct document **out, struct err *err)
 {
-    struct table *table = of->table;
-    struct table_version *version = of->version;
-    struct slice name = of->name;
     AUTO(history) struct history *h = NULL;
-    ptrdiff_t which = find_document(table_ops(table), name);
+    ptrdiff_t which = find_document(table_ops(of->table), of->name);
     if (which < 0)
-        return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(name));
-    uint64_t key = key_of(table, version, which);
+        return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(of->name));
+    struct making m = {.table = of->table, .version = of->version, .err = err};
+    bool whole = documents[which].uses == HISTORY_WHOLE;
+    int rc = whole ? find_history(of, which, task, &h, err) : 0;
+    if (rc < 0)
+        return rc;
+    m.history = h;
+    uint64_t key = key_of(&m, which);
     *out = find_kept(c, key);
     if (*out)
         return 0;
-    int rc = task_to_worker(task, table_lake(table)->config.workers);
-    if (rc == 0 && documents[which].of_history)
-        rc = table_history(table, task, &h, err);
+    rc = task_to_worker(task, table_lake(of->table)->config.workers);
+    if (rc == 0 && !whole)
+        rc = find_history(of, which, task, &h, err);
     if (rc < 0)
         return rc;
-    if (h) { /* up to this version: what it says of its history does not change */
-        struct history *all = h;
-        h = history_cut(all, (size_t)(history_find(all, version->version.number) + 1), err);
-        history_unref(all);
-        if (!h)
-            return -ENOMEM;
-    }
-    struct making m = {.table = table, .version = version, .history = h, .err = err};
+    m.history = h;
     buf_init(&m.out, DOCUMENT_BYTES_MAX);
     rc = make(c, &m, which, out);
     buf_done(&m.out);

@@ -3,10 +3,12 @@
  * Documents: the files of `.tarn/`, written when somebody asks for them into a temporary file
  * without a name, and kept for the next one who asks. tarn(1) names their fields.
  *
- *   version        the version's number and a line feed
- *   history.json   an array with one object a version
- *   schema.json    partition columns and schema of the version
- *   files.jsonl    one line a file of the version
+ *   version          the version's number and a line feed; of a range both ends
+ *   history.json     an array with one object a version, up to this one; of a range those in it
+ *   schema.json      partition columns and schema of the version
+ *   properties.json  protocol and properties of the version
+ *   files.jsonl      one line a file of the version
+ *   retention.json   of which versions, as the table is now, files may be removed by its clean-up
  */
 #ifndef LAKE_DOCUMENT_H
 #define LAKE_DOCUMENT_H

@@ -52,20 +52,37 @@ struct driver_config {
     struct store *store; /* borrowed while the driver lives */
     const char *prefix;  /* of the table in the store: "" or ends in `/`; borrowed likewise */
     int index_dirfd;     /* this table's own directory for runs; borrowed likewise */
+    struct store *const *outside; /* where objects may lie besides; borrowed likewise */
+    size_t outside_n;
     const struct driver_ops *const *drivers; /* that find tables by themselves, NULL at the end */
 };
 
 /* Where an object is. Buffers belong to the caller. */
 struct object_location {
-    struct buf key;     /* in the store */
-    struct buf etag;    /* as the table or a listing tells it; empty: not told */
-    struct buf version; /* the store's id of the version to read; empty: the newest */
+    struct store *store; /* one of driver_config.outside; NULL: the table's own. Borrowed */
+    struct buf key;      /* in the store */
+    struct buf etag;     /* as the table or a listing tells it; empty: not told */
+    struct buf version;  /* the store's id of the version to read; empty: the newest */
 };
 void object_location_init(struct object_location *l);
 void object_location_done(struct object_location *l);
 DEFINE_AUTO_DONE(object_location, struct object_location, object_location_done)
 /* As buf_check, of all three. */
 int object_location_check(const struct object_location *l, struct err *err);
+
+/* Versions of a history: those behind position `after` (-1: from the first on) up to `upto`. */
+struct version_range {
+    ptrdiff_t after;
+    size_t upto;
+    bool changes; /* their change data, not their files */
+};
+
+#define RETENTION_NONE INT64_MAX
+
+struct retention {
+    int64_t period_ms;     /* what was removed stays so long */
+    int64_t *removable_ms; /* one a version of the history; the caller's, all RETENTION_NONE */
+};
 
 struct driver;
 
@@ -103,16 +120,39 @@ struct driver_ops {
      */
     int (*moment)(struct driver *d, int64_t time_ms, struct snapshot **out, struct err *err);
 
+    /*
+     * What the versions of a range added as new data, or their change data (in a run whose name
+     * begins with `changes-`): a snapshot that never changes. NULL: the format tells of none.
+     */
+    int (*range)(struct driver *d, const struct history *h, const struct version_range *range,
+                 struct snapshot **out, struct err *err);
+
     /* The object of a file of a snapshot. -EACCES where the lake must not read it (outside). */
     int (*locate)(struct driver *d, const struct entry *entry, struct object_location *out,
                   struct err *err);
 
-    /* `.tarn/history.json`: an array, one object a version in order; tarn(1) names the fields. */
-    int (*describe_history)(struct driver *d, const struct history *h, struct buf *out,
-                            struct err *err);
+    /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;
+     * tarn(1) names the fields. */
+    int (*describe_history)(struct driver *d, const struct history *h, size_t first,
+                            struct buf *out, struct err *err);
+
+    /*
+     * What the table's own clean-up may take: for each version of the history the moment from which
+     * it may remove some file of it, RETENTION_NONE where no such file is known. NULL: the format
+     * has no such rule.
+     */
+    int (*retention)(struct driver *d, const struct history *h, struct retention *out,
+                     struct err *err);
+
+    /* The same of one version, for little: RETENTION_NONE where it is not before `now_ms`. */
+    int (*removable)(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
+                     int64_t *since_ms, struct err *err);
 
     /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. */
     int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
+
+    /* `.tarn/properties.json` from a snapshot's meta: protocol and properties; NULL likewise. */
+    int (*describe_properties)(struct slice meta, struct buf *out, struct err *err);
 
     /*
      * The columns that files of runs with this meta present (base and patch of a snapshot have the

@@ -24,6 +24,48 @@ static int ask_root(struct lake *lake, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* What of a mount's options belongs to the one server that its source is on. */
+static void forget_server(struct store_options *o)
+{
+    o->endpoint_url = o->region = o->addressing = NULL;
+    o->sse = o->sse_kms_key_id = o->sse_c_key = NULL;
+}
+
+/*
+ * Opens the store of a prefix outside. A table in a bucket must not name files of this machine,
+ * whoever allows it.
+ */
+static int open_outside(struct lake *lake, const struct lake_config *c, const char *url,
+                        struct err *err)
+{
+    struct store_options options = *c->store_options;
+    bool here = !strstr(url, "://") || strncmp(url, "file:", 5) == 0;
+    if (here && !lake->store->ops->open_in_place)
+        return err_set(err, EINVAL, "option outside: %s is on this machine, and %s is not", url,
+                       lake->store->url);
+    size_t scheme = strcspn(url, ":");
+    if (!lake->store->ops->open_in_place && strncmp(url, c->url, scheme + 1) != 0)
+        forget_server(&options); /* of a local source nothing but this can be meant */
+    struct store *store = store_open(url, &options, c->runtime, err);
+    if (!store)
+        return err_wrap(err, "option outside");
+    if (vec_push(&lake->outside, store) == 0)
+        return 0;
+    store_free(store);
+    return err_set(err, EINVAL, "option outside: more than %d prefixes", LAKE_OUTSIDE_MAX);
+}
+
+static int open_all_outside(struct lake *lake, const struct lake_config *c, struct err *err)
+{
+    AUTO_FREE char *urls = strdup(c->outside ? c->outside : "");
+    char *rest = NULL;
+    int rc = urls ? 0 : err_set(err, ENOMEM, "out of memory");
+    for (char *url = urls ? strtok_r(urls, "\n", &rest) : NULL; rc == 0 && url;
+         url = strtok_r(NULL, "\n", &rest))
+        rc = open_outside(lake, c, url, err);
+    return rc;
+}
+
 struct lake *lake_open(const struct lake_config *config, struct err *err)
 {
     AUTO(lake) struct lake *lake = calloc(1, sizeof *lake);
@@ -33,6 +75,7 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     }
     lake->config = *config;
     lake->config.url = NULL;
+    lake->config.outside = NULL;
     lake->config.store_options = NULL;
     lock_init(&lake->lock);
     spare_init(&lake->spare);
@@ -40,8 +83,9 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     map_init(&lake->tables, TABLES_MAX);
     map_init(&lake->runs, RUNS_MAX + 1);
     lake->retired.max = TABLES_MAX;
+    lake->outside.max = LAKE_OUTSIDE_MAX;
     lake->store = store_open(config->url, config->store_options, config->runtime, err);
-    if (!lake->store || ask_root(lake, err) < 0)
+    if (!lake->store || ask_root(lake, err) < 0 || open_all_outside(lake, config, err) < 0)
         return NULL;
     return STEAL(lake);
 }
@@ -59,6 +103,13 @@ static void run_drop(struct lake *lake, struct lake_run *r)
     run_free(r);
 }
 
+static void close_store(struct lake *lake, struct store *store)
+{
+    if (store_leave(store))
+        cache_drain_store(lake->config.cache, store);
+    store_free(store);
+}
+
 void lake_close(struct lake *lake)
 {
     const struct map_entry *e;
@@ -74,11 +125,11 @@ void lake_close(struct lake *lake)
     map_done(&lake->dirs);
     map_done(&lake->tables);
     map_done(&lake->runs);
-    if (lake->store) {
-        if (store_leave(lake->store))
-            cache_drain_store(lake->config.cache, lake->store);
-        store_free(lake->store);
-    }
+    for (size_t i = 0; i < lake->outside.n; i++)
+        close_store(lake, lake->outside.at[i]);
+    vec_done(&lake->outside);
+    if (lake->store)
+        close_store(lake, lake->store);
     spare_done(&lake->spare);
     lock_done(&lake->lock);
     free(lake);
@@ -107,6 +158,14 @@ int lake_table(struct lake *lake, struct slice path, const struct driver_ops *op
     }
     *out = t;
     return 0;
+}
+
+struct table *lake_known_table(struct lake *lake, struct slice path)
+{
+    struct table *t;
+    WITH_LOCK (&lake->lock)
+        t = map_find(&lake->tables, path);
+    return t;
 }
 
 void lake_retire(struct lake *lake, struct table *table)
@@ -265,8 +324,7 @@ static int open_numbered(struct lake *lake, uint32_t number, struct task *task,
     return rc;
 }
 
-int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
-                  struct run **run, struct err *err)
+bool lake_run_known(struct lake *lake, uint32_t number, struct table **table, struct run **run)
 {
     *run = NULL;
     WITH_LOCK (&lake->lock) {
@@ -277,9 +335,15 @@ int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct 
             *run = run_ref(r->run);
         }
     }
-    if (*run)
-        return 0;
-    return open_numbered(lake, number, task, table, run, err);
+    return *run != NULL;
+}
+
+int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
+                  struct run **run, struct err *err)
+{
+    return lake_run_known(lake, number, table, run)
+               ? 0
+               : open_numbered(lake, number, task, table, run, err);
 }
 
 /* What other runs of the table present too is kept once. */

@@ -25,9 +25,12 @@
 struct shape;
 struct table;
 
+#define LAKE_OUTSIDE_MAX 16 /* prefixes outside of the root, one connection pool each */
+
 /* How the live path moves (design.md section 2), and where everything is. Borrowed for the call. */
 struct lake_config {
-    const char *url; /* of the root */
+    const char *url;     /* of the root */
+    const char *outside; /* URLs with line feeds between: where files of tables may lie besides */
     const struct store_options *store_options;
     const struct store_runtime *runtime;
     int64_t refresh_ms, hold_ms, keep_ms;
@@ -37,12 +40,20 @@ struct lake_config {
     struct cache *cache;                     /* what is fetched through the store ends before it */
     struct registry *registry;               /* these are borrowed while the lake lives */
     struct workers *workers;
-    int indexes_dirfd; /* DIR/indexes, for the tables' runs */
+    struct local_tags *tags; /* likewise; NULL: there are none */
+    int indexes_dirfd;       /* DIR/indexes, for the tables' runs */
+    /* Told once of each version that somebody opens and that holds files which the table's own
+     * clean-up may remove since then. On a worker; may be NULL. */
+    void (*removable)(void *arg, const struct table *table, const struct version *version,
+                      int64_t since_ms);
+    void *arg;
 };
 
 struct lake {
-    struct lake_config config; /* immutable, as is store; url and store_options are not kept */
+    struct lake_config
+        config; /* immutable, as is store; url, outside and store_options are not kept */
     struct store *store;
+    VEC(struct store *) outside; /* immutable after open */
     struct spare spare;          /* for runs that DIR/indexes does not take */
     struct lock lock;            /* guards the maps; below every table's lock */
     struct map dirs;             /* path -> struct dir */
@@ -62,6 +73,9 @@ DEFINE_AUTO(lake, struct lake *, lake_close)
  * the lake. */
 int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
                struct table **out, struct err *err) EXCLUDES(lake->lock);
+
+/* The table of that path where it is known, or NULL. Borrowed likewise. */
+struct table *lake_known_table(struct lake *lake, struct slice path) EXCLUDES(lake->lock);
 
 /*
  * The directory turned out to be no table of that format any more: it is looked at anew. Who has
@@ -89,6 +103,10 @@ int lake_run_number(struct lake *lake, struct table *table, struct run *run, uin
  */
 int lake_run_find(struct lake *lake, uint32_t number, struct task *task, struct table **table,
                   struct run **run, struct err *err) EXCLUDES(lake->lock);
+
+/* The same where it is at hand: asks nobody, never waits. False where it is not. */
+bool lake_run_known(struct lake *lake, uint32_t number, struct table **table, struct run **run)
+    EXCLUDES(lake->lock);
 
 /*
  * The columns that the files of a run present: *out is a reference, or NULL where they are as they

@@ -59,13 +59,13 @@ static int add_file(void *arg, const struct entry *e)
     buf_reset(&m->at.etag);
     buf_reset(&m->at.version);
     bool told = ops->locate(table_driver(m->table), e, &m->at, NULL) == 0;
-    bool inside = told && add_inside(m);
+    bool inside = told && !m->at.store && add_inside(m);
     if (!inside)
         add_outside(m, e);
     int rc = buf_check(&m->path, m->err);
     if (rc < 0)
         return rc;
-    action.key = told ? buf_slice(&m->at.key) : e->raw;
+    action.key = told && !m->at.store ? buf_slice(&m->at.key) : e->raw;
     action.entry.path = buf_slice(&m->path);
     action.entry.flags = ENTRY_AS_STORED | (inside ? 0 : ENTRY_BUILT);
     if (e->flags & ENTRY_DELETES) /* which rows those are is nothing of the object */
@@ -131,10 +131,12 @@ int raw_version(struct table *t, const struct table_version *of, struct task *ta
         return err_set(err, ENOMEM, "out of memory");
     }
     v->refs = 1;
+    v->kind = of->kind;
+    v->after = of->after;
     v->version = of->version;
     v->snapshot = snapshot_new(run, NULL, err);
     if (!v->snapshot)
-        return -ENOMEM;
+        return -ENOMEM; /* cppcheck-suppress memleak ; it does not know AUTO */
     rc = lake_run_number(table_lake(t), t, run, &v->base_number, err);
     if (rc == 0)
         *out = STEAL(v);

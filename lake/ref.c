@@ -31,12 +31,7 @@ static bool parse_digits17(struct slice text, struct ref *out)
     return true;
 }
 
-static bool is_range(struct slice text)
-{
-    return text.n > 2 && memmem(text.p, text.n, "..", 2) != NULL;
-}
-
-bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
+static bool parse_one(struct slice text, bool digits17_is_time, struct ref *out)
 {
     static const struct {
         struct slice prefix;
@@ -70,6 +65,21 @@ bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
         return true;
     if (text.n == 0)
         return false;
-    *out = (struct ref){.kind = is_range(text) ? REF_RANGE : REF_NAME, .name = text};
+    *out = (struct ref){.kind = REF_NAME, .name = text};
+    return true;
+}
+
+bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
+{
+    const char *dots = text.n ? memmem(text.p, text.n, "..", 2) : NULL;
+    struct ref ignored;
+    if (!dots)
+        return parse_one(text, digits17_is_time, out);
+    struct slice from = slice_make(text.p, (size_t)(dots - text.p));
+    struct slice to = slice_from(text, from.n + 2);
+    if (slice_starts(to, SLICE_LIT(".")) || memmem(to.p, to.n, "..", 2) ||
+        !parse_one(from, digits17_is_time, &ignored) || !parse_one(to, digits17_is_time, &ignored))
+        return false;
+    *out = (struct ref){.kind = REF_RANGE, .name = from, .to = to};
     return true;
 }

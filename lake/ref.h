@@ -4,7 +4,7 @@
  *
  * A bare ref is, first match: digits (the format's own version; exactly 17 digits may be a UTC
  * time, which the driver decides); `v` and digits; a complete date or time; a name. Prefixed:
- * `version=`, `timestamp=`, `tag=`, `branch=`.
+ * `version=`, `timestamp=`, `tag=`, `branch=`. Two of them with `..` between are a range.
  */
 #ifndef LAKE_REF_H
 #define LAKE_REF_H
@@ -14,15 +14,16 @@
 enum ref_kind {
     REF_VERSION,
     REF_TIME,
-    REF_NAME,  /* a tag or a branch: no driver has any yet */
-    REF_RANGE, /* a..b: its own place, not served yet */
+    REF_NAME,  /* a tag or a branch */
+    REF_RANGE, /* a..b, each a ref of another kind */
 };
 
 struct ref {
     enum ref_kind kind;
-    int64_t version; /* REF_VERSION */
-    int64_t time_ms; /* REF_TIME */
-    struct slice name;
+    int64_t version;   /* REF_VERSION */
+    int64_t time_ms;   /* REF_TIME */
+    struct slice name; /* REF_NAME, without its prefix, as spelled; REF_RANGE: a */
+    struct slice to;   /* REF_RANGE: b */
 };
 
 /* False where the text is malformed. */

@@ -9,7 +9,6 @@
 #include "lake/key_name.h"
 #include "lake/table_private.h"
 
-#define PAUSE_MS 50
 #define RECHECK_MS 1000 /* how often a held version is compared with the store's newest */
 
 struct table_version *table_version_ref(struct table_version *v)
@@ -110,6 +109,8 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
     struct driver_config config = {.store = lake->store,
                                    .prefix = t->prefix,
                                    .index_dirfd = t->index_dirfd,
+                                   .outside = lake->outside.at,
+                                   .outside_n = lake->outside.n,
                                    .drivers = lake->config.drivers};
     if (ops->open(&config, &t->driver, err) < 0)
         return NULL;
@@ -119,7 +120,7 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
 void table_free(struct table *t)
 {
     WITH_LOCK (&t->lock) {
-        while (t->working)
+        while (t->working || t->asking)
             cond_wait(&t->idle, &t->lock);
         while (t->loaded_n)
             table_loaded_drop(t, t->loaded_n - 1);
@@ -127,6 +128,7 @@ void table_free(struct table *t)
     table_version_unref(t->live);
     history_unref(t->heard);
     history_unref(t->history);
+    tags_unref(t->tags);
     kept_done(&t->kept);
     if (t->driver)
         t->ops->close(t->driver);
@@ -174,10 +176,9 @@ void table_touch(struct table *t)
     atomic_store_explicit(&t->touched_ms, clock_mono_ms(), memory_order_relaxed);
 }
 
-/* questions */
+/* the live path */
 
-/* Parks the task until the background job has done something. */
-static int park_locked(struct table *t, struct task *task) REQUIRES(&t->lock)
+int table_park(struct table *t, struct task *task) REQUIRES(&t->lock)
 {
     waitlist_add(&t->waiting, &task->job);
     if (!t->working) {
@@ -215,12 +216,12 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
     WITH_LOCK (&t->lock) {
         int64_t now_ms = clock_mono_ms();
         if (t->moving) {
-            rc = park_locked(t, task);
+            rc = table_park(t, task);
         } else if (t->live_checked_ms < task->since_ms && (t->want_live || live_due(t, now_ms))) {
             if (rested(t, now_ms))
                 t->held_since_ms = now_ms;
             t->want_live = true;
-            rc = park_locked(t, task);
+            rc = table_park(t, task);
         } else if (t->live) {
             *out = table_version_ref(t->live);
             table_touch(t);
@@ -231,9 +232,8 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
     return rc;
 }
 
-/* The history, if it was heard at most that long ago, or after the task came. */
-static int known_history_locked(struct table *t, struct task *task, int64_t max_age_ms,
-                                struct err *err) REQUIRES(&t->lock)
+int table_known_history(struct table *t, struct task *task, int64_t max_age_ms, struct err *err)
+    REQUIRES(&t->lock)
 {
     int64_t age_ms = clock_mono_ms() - t->heard_ms;
     bool never = t->heard_ms == 0;
@@ -242,7 +242,7 @@ static int known_history_locked(struct table *t, struct task *task, int64_t max_
     bool old = age_ms > max_age_ms && before;
     if (never || failed || old) {
         t->want_history = true;
-        return park_locked(t, task);
+        return table_park(t, task);
     }
     return t->history ? 0 : err_copy(err, &t->history_err);
 }
@@ -251,107 +251,10 @@ int table_history(struct table *t, struct task *task, struct history **out, stru
 {
     int rc;
     WITH_LOCK (&t->lock) {
-        rc = known_history_locked(t, task, t->lake->config.refresh_ms, err);
+        rc = table_known_history(t, task, t->lake->config.refresh_ms, err);
         if (rc == 0)
             *out = history_ref(t->history);
     }
-    return rc;
-}
-
-static int unknown_ref(struct err *err, const struct table *t, struct slice ref)
-{
-    return err_set(err, ENOENT, "table %s has no version %.*s", t->path, SLICE_FMT(ref));
-}
-
-/* The position of a ref in the history, or -1. */
-static int position_locked(struct table *t, const struct ref *ref, struct task *task,
-                           ptrdiff_t *position, struct err *err) REQUIRES(&t->lock)
-{
-    int rc = known_history_locked(t, task, INT64_MAX, err);
-    if (rc < 0)
-        return rc;
-    if (ref->kind == REF_TIME) {
-        *position = history_at(t->history, ref->time_ms);
-        return 0;
-    }
-    *position = history_find(t->history, ref->version);
-    if (*position >= 0)
-        return 0;
-    rc = known_history_locked(t, task, PAUSE_MS, err); /* it may have been committed since */
-    return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
-}
-
-static int loaded_locked(struct table *t, const struct version *v, struct task *task,
-                         struct table_version **out, struct err *err) REQUIRES(&t->lock)
-{
-    int64_t now_ms = clock_mono_ms();
-    int64_t errors_ms =
-        now_ms - ERROR_KEPT_MS < task->since_ms ? now_ms - ERROR_KEPT_MS : task->since_ms;
-    struct loaded *l = table_loaded_find(t, v, errors_ms);
-    if (l && !l->version)
-        return err_copy(err, &l->err);
-    if (l) {
-        *out = table_version_ref(l->version);
-        return 0;
-    }
-    bool queued = false;
-    for (size_t i = 0; i < t->wanted_n; i++)
-        queued |= t->wanted[i] == v->number;
-    if (!queued && t->wanted_n < WANTED_MAX)
-        t->wanted[t->wanted_n++] = v->number;
-    return park_locked(t, task);
-}
-
-struct version table_moment(int64_t time_ms)
-{
-    return (struct version){.number = time_ms,
-                            .timestamp_ms = time_ms,
-                            .fingerprint = hash64(3, slice_make(&time_ms, sizeof time_ms))};
-}
-
-static int moment_at(struct table *t, int64_t time_ms, struct task *task,
-                     struct table_version **out, struct err *err)
-{
-    struct version v = table_moment(time_ms);
-    int rc;
-    WITH_LOCK (&t->lock)
-        rc = loaded_locked(t, &v, task, out, err);
-    return rc;
-}
-
-int table_at(struct table *t, struct slice text, struct task *task, struct table_version **out,
-             bool *moving, struct err *err)
-{
-    struct ref ref;
-    int64_t as_of_ms = t->lake->config.as_of_ms;
-    if (!ref_parse(text, t->ops->digits17_is_time, &ref) || ref.kind == REF_NAME ||
-        ref.kind == REF_RANGE)
-        return unknown_ref(err, t, text);
-    if (ref.kind == REF_TIME && ref.time_ms > (as_of_ms ? as_of_ms : clock_real_ms()))
-        return unknown_ref(err, t, text);
-    int rc;
-    bool last = false;
-    if (ref.kind == REF_TIME && t->ops->moment) {
-        rc = moment_at(t, ref.time_ms, task, out, err);
-        if (rc == 0)
-            *moving = false;
-        return rc;
-    }
-    WITH_LOCK (&t->lock) {
-        ptrdiff_t position = -1;
-        rc = position_locked(t, &ref, task, &position, err);
-        if (rc == 0 && (position < 0 || !t->history->numbered))
-            rc = unknown_ref(err, t, text);
-        last = rc == 0 && ref.kind == REF_TIME && !as_of_ms &&
-               (size_t)position == t->history->n - 1 &&
-               ref.time_ms > t->history->at[position].timestamp_ms;
-        if (rc == 0 && !last)
-            rc = loaded_locked(t, &t->history->at[position], task, out, err);
-    }
-    if (rc == 0 && last)
-        rc = table_live(t, task, out, err);
-    if (rc == 0)
-        *moving = last;
     return rc;
 }
 

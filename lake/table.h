@@ -22,17 +22,29 @@
 
 #include "lake/lake.h"
 #include "lake/ref.h"
+#include "lake/tags.h"
 
-/* A version that is loaded. Immutable, shared by reference. */
+enum table_version_kind {
+    TABLE_VERSION, /* the files of a version */
+    TABLE_RANGE,   /* those that the versions behind another one up to it added as new data */
+    TABLE_CHANGES, /* the change data of those */
+};
+
+/* A version, or a range of some, that is loaded. Immutable, shared by reference. */
 struct table_version {
     _Atomic unsigned refs;
-    struct version version;
+    enum table_version_kind kind;
+    int64_t after;             /* of ranges: the version before the first one; -1: none is before */
+    struct version version;    /* of ranges the last one, with a fingerprint of both ends */
     struct snapshot *snapshot; /* NULL: the table has no version yet, it is empty */
     uint32_t base_number, patch_number;
 };
 struct table_version *table_version_ref(struct table_version *v);
 void table_version_unref(struct table_version *v);
 DEFINE_AUTO(table_version, struct table_version *, table_version_unref)
+
+/* How a ref names it, appended: `12`, or `10..12`. */
+void table_version_name(const struct table_version *v, struct buf *out);
 
 struct table;
 
@@ -61,8 +73,29 @@ int table_live(struct table *t, struct task *task, struct table_version **out, s
 int table_at(struct table *t, struct slice ref, struct task *task, struct table_version **out,
              bool *moving, struct err *err);
 
+#define TABLE_CHANGES_NAME "changes" /* in `.tarn/` */
+
+/* The run is of change data: its name begins so, whatever the format. */
+bool table_is_changes(const struct run *run);
+
+/*
+ * The change data of what is shown: of a range's versions, or of the one version. -ENOENT where the
+ * format has none. Parks.
+ */
+int table_changes(struct table *t, const struct table_version *of, struct task *task,
+                  struct table_version **out, struct err *err);
+
 /* The versions as last heard, as a new reference. Parks. */
 int table_history(struct table *t, struct task *task, struct history **out, struct err *err);
+
+/* The tags as last heard, as a new reference. Parks. */
+int table_tags(struct table *t, struct task *task, struct tags **out, struct err *err);
+
+/* Sets a tag or takes one away; it counts from now on. Blocks. */
+int table_change_tag(struct table *t, const struct tag_change *change, struct err *err);
+
+/* Where the tags are; borrowed while the table lives. */
+struct tags_place table_tags_place(const struct table *t);
 
 /* A file that the live path has shown within `--keep` and that is gone from it: its run's number
  * and its ordinal. False where there is none. */
@@ -70,6 +103,12 @@ bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *
 
 /* Somebody reads a file of the table: the live path holds still for that too. Cheap. */
 void table_touch(struct table *t);
+
+/*
+ * An object of a file that a version added is not there any more (-ENOENT in err, returned): what
+ * may have taken it is put before the message. Cheap; asks nobody.
+ */
+int table_tell_gone(struct table *t, int64_t version, struct err *err);
 
 /* Forgets all versions that stand on the run of that name, which was damaged. */
 void table_forget(struct table *t, const char *run_name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lake/table.c (questions) and lake/table_work.c (the background job) share of a table. */
+/* What lake/table.c (the live path), lake/table_at.c (refs) and lake/table_work.c (the background
+ * job) share of a table. */
 #ifndef LAKE_TABLE_PRIVATE_H
 #define LAKE_TABLE_PRIVATE_H
 
@@ -7,12 +8,26 @@
 #include "lake/kept.h"
 #include "lake/table.h"
 
+#define PAUSE_MS 50   /* a pause of the one who walks (design.md section 2) */
 #define LOADED_MAX 64 /* versions of one table at hand; more are opened again in milliseconds */
 #define WANTED_MAX 64 /* versions that requests wait for at once; further ones ask again */
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
 
+/* What is asked for: a version, or a range up to it. Of the latter `after` is the version before.
+ */
+struct wanted {
+    enum table_version_kind kind;
+    int64_t after, number;
+};
+
+/* Since when files of a version may be removed; RETENTION_NONE: they may not, or it is not known
+ * yet. */
+struct told {
+    int64_t version, since_ms;
+};
+
 struct loaded {
-    int64_t number;
+    struct wanted what;
     uint64_t fingerprint;
     struct table_version *version; /* NULL: err */
     struct err err;
@@ -34,15 +49,19 @@ struct table {
     struct job job;
     bool working;
     struct waitlist waiting;
-    bool want_history, want_live;
+    bool want_history, want_live, want_tags;
     bool moving; /* the job refreshes for the live path now */
-    int64_t wanted[WANTED_MAX];
+    struct wanted wanted[WANTED_MAX];
     size_t wanted_n;
 
     struct history *heard;   /* as the driver told it */
     struct history *history; /* the same up to --as-of; NULL: not heard yet */
     struct err history_err;  /* of the last attempt, code 0: it was good */
     int64_t heard_ms;        /* of the last attempt */
+
+    struct tags *tags;   /* NULL: nobody has asked for any yet, or tags_err */
+    struct err tags_err; /* of the last attempt */
+    int64_t tags_ms;     /* likewise */
 
     struct table_version *live; /* NULL: live_err tells */
     struct err live_err;
@@ -52,16 +71,37 @@ struct table {
 
     struct loaded loaded[LOADED_MAX];
     size_t loaded_n;
+
+    struct told
+        told[LOADED_MAX]; /* of versions that are before the newest; the oldest goes first */
+    size_t told_n;
+    unsigned asking; /* jobs that find out */
 };
+
+/* A version was loaded that is not the newest one: finds out, aside, whether its files may be
+ * removed, and tells (lake_config.removable). Once a version. Takes no reference. */
+void table_ask_removable(struct table *t, struct history *h, size_t position);
 
 /* A moment of a table that has no numbers, as a version: its number is its time, which tells what
  * it is. */
 struct version table_moment(int64_t time_ms);
 
-/* What is loaded of a version, or the error of the last attempt; NULL: nothing that still counts.
- */
-struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t now_ms)
+/* A range of versions as one: its fingerprint is of both ends. false: it is not in the history. */
+bool table_range_version(const struct history *h, const struct wanted *what, struct version *out);
+
+/* What is loaded, or the error of the last attempt; NULL: nothing that still counts. */
+struct loaded *table_loaded_find(struct table *t, const struct wanted *what, uint64_t fingerprint,
+                                 int64_t errors_ms) REQUIRES(&t->lock);
+/* The history, if it was heard at most that long ago, or after the task came. Parks. */
+int table_known_history(struct table *t, struct task *task, int64_t max_age_ms, struct err *err)
     REQUIRES(&t->lock);
+/* Parks the task until the background job has done something. */
+int table_park(struct table *t, struct task *task) REQUIRES(&t->lock);
+
+/* The tags, heard at most that long ago, or after the task came. Parks. */
+int table_known_tags(struct table *t, struct task *task, int64_t max_age_ms, struct err *err)
+    REQUIRES(&t->lock);
+
 /* Forgets the i-th of what is loaded. */
 void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock);
 
@@ -71,6 +111,9 @@ void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock);
  * again. Blocks.
  */
 bool table_move_index(struct table *t, bool full);
+
+/* The background job's part of it. Blocks. */
+void table_load_tags(struct table *t);
 
 /* The background job: does one of the things that are wanted, and wakes who waits. */
 void table_work(struct job *job);

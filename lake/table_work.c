@@ -5,7 +5,8 @@
 
 /* Takes the snapshot (NULL: an empty table). */
 static struct table_version *version_new(struct table *t, const struct version *version,
-                                         struct snapshot *snapshot, struct err *err)
+                                         const struct wanted *what, struct snapshot *snapshot,
+                                         struct err *err)
 {
     AUTO(table_version) struct table_version *v = calloc(1, sizeof *v);
     if (!v) {
@@ -15,6 +16,8 @@ static struct table_version *version_new(struct table *t, const struct version *
         return NULL;
     }
     v->refs = 1;
+    v->kind = what->kind;
+    v->after = what->after;
     v->version = *version;
     v->snapshot = snapshot;
     if (snapshot) {
@@ -33,15 +36,20 @@ void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock)
     t->loaded[i] = t->loaded[--t->loaded_n];
 }
 
-struct loaded *table_loaded_find(struct table *t, const struct version *v, int64_t errors_ms)
-    REQUIRES(&t->lock)
+static bool same(const struct wanted *a, const struct wanted *b)
+{
+    return a->kind == b->kind && a->after == b->after && a->number == b->number;
+}
+
+struct loaded *table_loaded_find(struct table *t, const struct wanted *what, uint64_t fingerprint,
+                                 int64_t errors_ms) REQUIRES(&t->lock)
 {
     for (size_t i = 0; i < t->loaded_n; i++) {
         struct loaded *l = &t->loaded[i];
-        if (l->number != v->number)
+        if (!same(&l->what, what))
             continue;
         bool stale = !l->version && l->err.code != EOPNOTSUPP && l->at_ms < errors_ms;
-        if (l->fingerprint == v->fingerprint && !stale) {
+        if (l->fingerprint == fingerprint && !stale) {
             if (l->version)
                 l->at_ms = clock_mono_ms();
             return l;
@@ -53,11 +61,11 @@ struct loaded *table_loaded_find(struct table *t, const struct version *v, int64
 }
 
 /* Takes the version's reference. */
-static void loaded_add(struct table *t, const struct version *v, struct table_version *version,
-                       const struct err *err) REQUIRES(&t->lock)
+static void loaded_add(struct table *t, const struct wanted *what, uint64_t fingerprint,
+                       struct table_version *version, const struct err *err) REQUIRES(&t->lock)
 {
     int64_t now_ms = clock_mono_ms();
-    struct loaded *old = table_loaded_find(t, v, now_ms - ERROR_KEPT_MS);
+    struct loaded *old = table_loaded_find(t, what, fingerprint, now_ms - ERROR_KEPT_MS);
     if (old)
         table_loaded_drop(t, (size_t)(old - t->loaded));
     if (t->loaded_n == LOADED_MAX) {
@@ -67,8 +75,8 @@ static void loaded_add(struct table *t, const struct version *v, struct table_ve
                 oldest = i;
         table_loaded_drop(t, oldest);
     }
-    t->loaded[t->loaded_n++] = (struct loaded){.number = v->number,
-                                               .fingerprint = v->fingerprint,
+    t->loaded[t->loaded_n++] = (struct loaded){.what = *what,
+                                               .fingerprint = fingerprint,
                                                .version = version,
                                                .err = *err,
                                                .at_ms = now_ms};
@@ -99,45 +107,69 @@ static void tell_failure(const struct table *t, struct err *err)
         err->code = EIO;
 }
 
-/* Has the driver load a version: of a history, or a moment where h is NULL. Blocks. */
-static int load_snapshot(struct table *t, const struct history *h, const struct version *v,
-                         struct snapshot **out, struct err *err)
+/* What is loaded: a version or a range of a history, or a moment where h is NULL. */
+struct loading {
+    struct wanted what;
+    const struct history *h;
+    struct version version;
+};
+
+/* Has the driver load it. Blocks. */
+static int load_snapshot(struct table *t, const struct loading *l, struct snapshot **out,
+                         struct err *err)
 {
-    return h ? t->ops->load(t->driver, h, (size_t)(v - h->at), out, err)
-             : t->ops->moment(t->driver, v->number, out, err);
+    if (!l->h)
+        return t->ops->moment(t->driver, l->what.number, out, err);
+    size_t upto = (size_t)history_find(l->h, l->what.number);
+    if (l->what.kind == TABLE_VERSION)
+        return t->ops->load(t->driver, l->h, upto, out, err);
+    struct version_range range = {.after = history_find(l->h, l->what.after),
+                                  .upto = upto,
+                                  .changes = l->what.kind == TABLE_CHANGES};
+    return t->ops->range(t->driver, l->h, &range, out, err);
 }
 
-/* Loads a version, or takes it from what is loaded. NULL and err. Blocks. */
-static struct table_version *load(struct table *t, const struct history *h, const struct version *v,
-                                  struct err *err)
+/* Loads it, or takes it from what is loaded. NULL and err. Blocks. */
+static struct table_version *load(struct table *t, const struct loading *l, struct err *err)
 {
     struct table_version *version = NULL;
     struct err failed = ERR_INIT;
+    uint64_t fingerprint = l->version.fingerprint;
     bool known = false;
     WITH_LOCK (&t->lock) {
-        struct loaded *l = table_loaded_find(t, v, clock_mono_ms() - ERROR_KEPT_MS);
-        known = l != NULL;
-        if (l && l->version)
-            version = table_version_ref(l->version);
-        else if (l)
-            failed = l->err;
+        struct loaded *old =
+            table_loaded_find(t, &l->what, fingerprint, clock_mono_ms() - ERROR_KEPT_MS);
+        known = old != NULL;
+        if (old && old->version)
+            version = table_version_ref(old->version);
+        else if (old)
+            failed = old->err;
     }
     if (!known) {
         struct snapshot *snapshot = NULL;
         int64_t since_ms = clock_mono_ms();
-        int rc = load_snapshot(t, h, v, &snapshot, &failed);
+        int rc = load_snapshot(t, l, &snapshot, &failed);
         if (rc < 0 && again(t, rc, since_ms))
-            rc = load_snapshot(t, h, v, &snapshot, &failed);
+            rc = load_snapshot(t, l, &snapshot, &failed);
         if (rc == 0)
-            version = version_new(t, v, snapshot, &failed);
+            version = version_new(t, &l->version, &l->what, snapshot, &failed);
         if (!version)
             tell_failure(t, &failed);
         WITH_LOCK (&t->lock)
-            loaded_add(t, v, version ? table_version_ref(version) : NULL, &failed);
+            loaded_add(t, &l->what, fingerprint, version ? table_version_ref(version) : NULL,
+                       &failed);
     }
     if (!version)
         (void)err_copy(err, &failed);
     return version;
+}
+
+static struct table_version *load_version(struct table *t, const struct history *h,
+                                          const struct version *v, struct err *err)
+{
+    struct loading l = {
+        .what = {.kind = TABLE_VERSION, .number = v->number}, .h = h, .version = *v};
+    return load(t, &l, err);
 }
 
 /* What --as-of leaves of a history. A new reference. */
@@ -228,13 +260,14 @@ static struct table_version *as_of(struct table *t)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
     struct version moment = table_moment(as_of_ms);
-    return as_of_ms && t->ops->moment ? load(t, NULL, &moment, NULL) : NULL;
+    return as_of_ms && t->ops->moment ? load_version(t, NULL, &moment, NULL) : NULL;
 }
 
 /* Moves the live path to what the history says. Blocks. */
 static void move_live(struct table *t, const struct history *h)
 {
     static const struct version none = {.number = -1};
+    static const struct wanted empty = {.kind = TABLE_VERSION, .number = -1};
     struct err err = ERR_INIT;
     AUTO(table_version) struct table_version *before = NULL;
     AUTO(table_version) struct table_version *next = NULL;
@@ -242,9 +275,9 @@ static void move_live(struct table *t, const struct history *h)
         before = t->live ? table_version_ref(t->live) : NULL;
     next = as_of(t);
     if (!next && h->n)
-        next = load(t, h, &h->at[h->n - 1], &err);
+        next = load_version(t, h, &h->at[h->n - 1], &err);
     else if (!next && !t->lake->config.as_of_ms)
-        next = version_new(t, &none, NULL, &err);
+        next = version_new(t, &none, &empty, NULL, &err);
     else if (!next)
         (void)err_set(&err, ENOENT, "table %s has no version at that time", t->path);
     bool moved = next && before && next != before;
@@ -307,47 +340,59 @@ static void refresh(struct table *t, bool live)
         move_live(t, next);
 }
 
-static void load_wanted(struct table *t, int64_t number)
+static void load_wanted(struct table *t, const struct wanted *what)
 {
     struct err err = ERR_INIT;
     AUTO(history) struct history *h = NULL;
+    struct loading l = {.what = *what};
     if (t->ops->moment) {
-        struct version moment = table_moment(number);
-        table_version_unref(load(t, NULL, &moment, &err)); /* what matters is kept in loaded */
+        struct version moment = table_moment(what->number);
+        table_version_unref(load_version(t, NULL, &moment, &err)); /* it is kept in loaded */
         return;
     }
     WITH_LOCK (&t->lock)
         h = t->history ? history_ref(t->history) : NULL;
-    ptrdiff_t position = h ? history_find(h, number) : -1;
-    if (position >= 0)
-        table_version_unref(load(t, h, &h->at[position], &err)); /* likewise */
+    ptrdiff_t position = h ? history_find(h, what->number) : -1;
+    if (position < 0)
+        return;
+    l.h = h;
+    l.version = h->at[position];
+    if (what->kind != TABLE_VERSION && !table_range_version(h, what, &l.version))
+        return;
+    AUTO(table_version) struct table_version *v = load(t, &l, &err); /* likewise */
+    if (v && what->kind == TABLE_VERSION)
+        table_ask_removable(t, h, (size_t)position);
 }
 
 void table_work(struct job *job)
 {
     struct table *t = CONTAINER_OF(job, struct table, job);
-    bool history, live, any;
-    int64_t number = 0;
+    bool history, live, tags, any;
+    struct wanted what = {.number = 0};
     WITH_LOCK (&t->lock) {
         history = t->want_history || t->want_live;
         live = t->want_live;
-        any = !history && t->wanted_n > 0;
+        tags = t->want_tags || (live && t->tags); /* they move as the live path does */
+        any = !history && !tags && t->wanted_n > 0;
+        t->want_tags = false;
         t->moving = live;
         if (history)
             t->want_history = t->want_live = false;
         else if (any)
-            number = t->wanted[--t->wanted_n];
+            what = t->wanted[--t->wanted_n];
     }
+    if (tags)
+        table_load_tags(t);
     if (history)
         refresh(t, live);
     else if (any)
-        load_wanted(t, number);
+        load_wanted(t, &what);
     if (history && live)
         table_touch(t); /* the wait was no pause of the one who walks */
     WITH_LOCK (&t->lock) {
         t->moving = false;
         waitlist_wake(&t->waiting, t->lake->config.workers);
-        t->working = t->want_history || t->want_live || t->wanted_n > 0;
+        t->working = t->want_history || t->want_live || t->want_tags || t->wanted_n > 0;
         if (t->working)
             workers_submit(t->lake->config.workers, &t->job);
         else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lake/where.h"
+#include "lake/where_private.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "lake/document.h"
@@ -9,12 +10,6 @@
 #include "lake/raw.h"
 
 #define PREFETCH_NAME "prefetch"
-/*
- * In the path of a place a ref stands behind an empty component, which no real path has:
- * `silver/orders//12` is orders@12, `silver/orders//@12` is orders/@12 (a directory must have one
- * node for each name under which it hangs).
- */
-#define REF_MARK "//"
 /* Between a ref and the fingerprint of its commit; no ref that is one has it. */
 #define FINGERPRINT_MARK '\n'
 /* A directory that was there so lately is taken to be there still. */
@@ -52,122 +47,6 @@ static int join(struct where *out, struct slice parent, struct slice name, struc
         buf_add_char(&out->path, '/');
     buf_add_slice(&out->path, name);
     return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
-}
-
-static int no_entry(struct err *err, struct slice name)
-{
-    return err_set(err, ENOENT, "no such name: %.*s", SLICE_FMT(name));
-}
-
-struct where_file where_file_of(struct table *table, const struct table_version *version,
-                                const struct snapshot_node *node, const struct entry *entry)
-{
-    struct snapshot *s = version->snapshot;
-    return (struct where_file){.table = table,
-                               .run = node->in_patch ? snapshot_patch(s) : snapshot_base(s),
-                               .run_number =
-                                   node->in_patch ? version->patch_number : version->base_number,
-                               .ordinal = node->ordinal,
-                               .entry = entry};
-}
-
-bool where_is_as_stored(const struct table *table, const struct entry *entry)
-{
-    return entry->flags & ENTRY_AS_STORED || !table_ops(table)->shape;
-}
-
-/* Of object and deleted rows; `shape` NULL: the columns are as stored. */
-static uint64_t identity_of(const struct table *table, const struct entry *entry,
-                            const struct shape *shape)
-{
-    uint64_t hash = hash64(hash64(entry->size, table_id(table)), entry->raw);
-    /* The version by which it is read is not what it is: one object has one number at all times. */
-    ptrdiff_t end = slice_find(entry->extra, '\n');
-    hash = hash64(hash, slice_make(entry->extra.p, end < 0 ? entry->extra.n : (size_t)end));
-    if (!where_is_as_stored(table, entry)) {
-        uint64_t columns = shape ? shape->hash : 0;
-        hash = hash64(hash, slice_make(&columns, sizeof columns));
-    }
-    return hash > 2 ? hash : hash + 2; /* 1 is the mount's root, and 0 hides a name from readdir */
-}
-
-static int shape_of(const struct where_file *f, struct shape **out, struct err *err)
-{
-    *out = NULL;
-    if (where_is_as_stored(f->table, f->entry))
-        return 0;
-    return lake_run_shape(table_lake(f->table), f->table, f->run, f->run_number, out, err);
-}
-
-int where_identity(const struct where_file *f, uint64_t *out, struct err *err)
-{
-    AUTO(shape) struct shape *shape = NULL;
-    int rc = shape_of(f, &shape, err);
-    if (rc == 0)
-        *out = identity_of(f->table, f->entry, shape);
-    return rc;
-}
-
-static bool object_is_whole(struct lake *lake, const struct object_name *name)
-{
-    return name->size <= BLOCK_BYTES || cache_has_sealed(lake->config.cache, name);
-}
-
-/* Where its object cannot be told: whoever opens it is told why. */
-static bool file_is_whole(const struct table *table, const struct entry *entry)
-{
-    struct lake *lake = table_lake(table);
-    AUTO(object_location) struct object_location where;
-    bool whole = true;
-    object_location_init(&where);
-    if (entry->size <= BLOCK_BYTES || object_open_blocks(lake->store))
-        return true;
-    if (table_ops(table)->locate(table_driver(table), entry, &where, NULL) == 0) {
-        struct object_name name = {.store = lake->store,
-                                   .key = buf_slice(&where.key),
-                                   .size = entry->size,
-                                   .etag = buf_slice(&where.etag)};
-        whole = object_is_whole(lake, &name);
-    }
-    return whole;
-}
-
-/* What is made of a file that may not be shown as it is stored. */
-static int set_presented(struct where *out, const struct where_file *f, struct err *err)
-{
-    AUTO(object_location) struct object_location at;
-    const struct entry *entry = f->entry;
-    object_location_init(&at);
-    out->presented = true;
-    out->deletes = entry->flags & ENTRY_DELETES;
-    buf_add_slice(&out->extra, entry->extra);
-    /* Where it must not be read: whoever opens it is told why. */
-    if (table_ops(f->table)->locate(table_driver(f->table), entry, &at, NULL) == 0) {
-        buf_add_slice(&out->key, buf_slice(&at.key));
-        buf_add_slice(&out->etag, buf_slice(&at.etag));
-    }
-    int rc = shape_of(f, &out->shape, err);
-    return rc < 0 ? rc : buf_check(&out->extra, err);
-}
-
-int where_set_file(struct where *out, const struct where_file *f, struct err *err)
-{
-    const struct entry *entry = f->entry;
-    out->kind = WHERE_FILE;
-    out->table = f->table;
-    out->run_number = f->run_number;
-    out->ordinal = f->ordinal;
-    out->size = entry->size;
-    out->mtime_ms = entry->mtime_ms;
-    if (!where_is_as_stored(f->table, entry)) {
-        int rc = set_presented(out, f, err);
-        if (rc < 0)
-            return rc;
-    } else {
-        out->whole = file_is_whole(f->table, entry);
-    }
-    out->identity = identity_of(f->table, entry, out->shape);
-    return 0;
 }
 
 int where_table_path(const struct where *w, struct buf *out, struct err *err)
@@ -224,7 +103,7 @@ static int ref_place(struct table *table, bool inside, struct slice ref, struct 
                      struct where *out, struct err *err)
 {
     if (slice_find(ref, FINGERPRINT_MARK) >= 0)
-        return no_entry(err, ref);
+        return where_no_entry(err, ref);
     int rc = enter_ref(table, ref, task, out, err);
     if (rc < 0)
         return rc;
@@ -240,20 +119,34 @@ static int ref_place(struct table *table, bool inside, struct slice ref, struct 
     return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
 }
 
+/* What stands there: a table, or a plain directory with its listing. Of a moment the path without
+ * it. */
+static int open_real(struct lake *lake, struct slice path, struct task *task, struct table **table,
+                     struct listing **listing, struct err *err)
+{
+    AUTO(buf) struct buf real = {0};
+    buf_init(&real, KEY_BYTES_MAX);
+    where_real_path(path, &real);
+    int rc = buf_check(&real, err);
+    return rc < 0 ? rc : dir_open(lake, buf_slice(&real), task, table, listing, err);
+}
+
 /* A directory that its parent's listing has: plain, or a table. out->path is set. */
 static int enter_dir(struct lake *lake, struct task *task, struct where *out, struct err *err)
 {
     struct table *table;
-    int rc = dir_open(lake, buf_slice(&out->path), task, &table, &out->listing, err);
+    struct slice moment, path = buf_slice(&out->path);
+    bool then = where_moment(path, &moment);
+    int rc = open_real(lake, path, task, &table, &out->listing, err);
     if (rc < 0)
         return rc;
     out->kind = WHERE_DIR;
     if (table)
-        rc = enter_table(table, task, out, err);
+        rc = then ? enter_ref(table, moment, task, out, err) : enter_table(table, task, out, err);
     if (rc != -EMEDIUMTYPE)
         return rc;
     lake_retire(lake, table);
-    rc = dir_open(lake, buf_slice(&out->path), task, &table, &out->listing, err);
+    rc = open_real(lake, path, task, &table, &out->listing, err);
     return rc == 0 ? err_set(err, ESTALE, "the directory has just become a table") : rc;
 }
 
@@ -275,21 +168,38 @@ static int object_child(struct lake *lake, const struct listing_entry *e, struct
                                .key = buf_slice(&out->key),
                                .size = e->size,
                                .etag = buf_slice(&out->etag)};
-    out->whole = object_is_whole(lake, &name);
+    out->whole = where_object_is_whole(lake, &name);
     return buf_check(&url, err);
 }
 
-/* `orders@12` in a plain directory: the part before the last `@` must be a table there. */
+/* `silver@2026-03-01`: a plain directory, every table in it as of then. Takes the listing. */
+static int moment_child(struct lake *lake, struct slice dir, struct slice text,
+                        struct listing **listing, struct where *out, struct err *err)
+{
+    struct ref ref;
+    int64_t as_of_ms = lake->config.as_of_ms;
+    if (!ref_parse(text, true, &ref) || ref.kind != REF_TIME ||
+        ref.time_ms > (as_of_ms ? as_of_ms : clock_real_ms()))
+        return where_no_entry(err, text);
+    buf_reset(&out->path);
+    buf_addf(&out->path, "%.*s" REF_MARK "%.*s", SLICE_FMT(dir), SLICE_FMT(text));
+    out->kind = WHERE_DIR;
+    out->listing = STEAL(*listing);
+    return out->path.failed ? err_set(err, ENAMETOOLONG, "path too long") : 0;
+}
+
+/* `orders@12` in a plain directory: the part before the last `@` must be a table there, or a plain
+ * directory. */
 static int ref_child(struct lake *lake, const struct where *parent, struct slice name,
                      struct task *task, struct where *out, struct err *err)
 {
     ptrdiff_t at = slice_rfind(name, '@');
-    if (at <= 0)
-        return no_entry(err, name);
+    if (at <= 0 || where_moment(buf_slice(&parent->path), NULL))
+        return where_no_entry(err, name);
     struct slice base = slice_make(name.p, (size_t)at);
     const struct listing_entry *e = listing_find(parent->listing, base);
     if (!e || !e->is_dir)
-        return no_entry(err, name);
+        return where_no_entry(err, name);
     struct table *table = NULL;
     AUTO(listing) struct listing *listing = NULL;
     AUTO(buf) struct buf path = {0};
@@ -300,10 +210,9 @@ static int ref_child(struct lake *lake, const struct where *parent, struct slice
                          : dir_open(lake, buf_slice(&path), task, &table, &listing, err);
     if (rc < 0)
         return rc;
-    if (!table)
-        return no_entry(err, name);
     struct slice ref = slice_from(name, (size_t)at + 1);
-    return ref_place(table, false, ref, task, out, err);
+    return table ? ref_place(table, false, ref, task, out, err)
+                 : moment_child(lake, buf_slice(&path), ref, &listing, out, err);
 }
 
 int where_known_child(struct lake *lake, struct slice dir_path, struct slice name,
@@ -344,6 +253,8 @@ static int dir_child(struct lake *lake, const struct where *parent, struct slice
     }
     if (!e)
         return ref_child(lake, parent, name, task, out, err);
+    if (!e->is_dir && where_moment(buf_slice(&parent->path), NULL))
+        return where_no_entry(err, name); /* what an object was then is not known */
     if (!e->is_dir)
         return object_child(lake, e, out, err);
     out->kind = WHERE_DIR; /* whether it is a table is asked when somebody looks into it */
@@ -365,11 +276,6 @@ static int file_of(const struct where *parent, const struct snapshot_node *node,
     return where_set_file(out, &file, err);
 }
 
-static bool is_raw(const struct table_version *v)
-{
-    return v->snapshot && raw_is(snapshot_base(v->snapshot));
-}
-
 /* A file that the live path has shown before and that somebody still asks for. */
 static int kept_child(struct lake *lake, const struct where *parent, struct slice name,
                       struct task *task, struct where *out, struct err *err)
@@ -388,7 +294,7 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
         buf_add_char(&path, '/');
     buf_add_slice(&path, name);
     if (!table_kept(parent->table, buf_slice(&path), &number, &ordinal))
-        return no_entry(err, name);
+        return where_no_entry(err, name);
     rc = lake_run_find(lake, number, task, &table, &run, err);
     if (rc == 0)
         rc = lake_heal_run(lake, table, run, run_file(run, ordinal, &scratch, &entry, NULL, err),
@@ -401,7 +307,8 @@ static int kept_child(struct lake *lake, const struct where *parent, struct slic
 static int root_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (slice_is(name, KEY_NAME_META) && !is_raw(parent->version)) {
+    bool own = where_is_raw(parent->version) || parent->version->kind == TABLE_CHANGES;
+    if (slice_is(name, KEY_NAME_META) && !own) {
         out->kind = WHERE_META;
         out->table = parent->table;
         out->version = table_version_ref(parent->version);
@@ -411,7 +318,7 @@ static int root_child(const struct where *parent, struct slice name, struct task
     bool ref = parent->kind == WHERE_LIVE && name.n && name.p[0] == '@' &&
                slice_eq(buf_slice(&parent->path), table_path(parent->table));
     if (!ref)
-        return no_entry(err, name);
+        return where_no_entry(err, name);
     name = slice_from(name, 1);
     return ref_place(parent->table, true, name, task, out, err);
 }
@@ -421,8 +328,8 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
 {
     struct snapshot_node node;
     struct snapshot *snapshot = parent->version->snapshot;
-    int rc =
-        snapshot ? snapshot_find(snapshot, parent->dir, name, &node, err) : no_entry(err, name);
+    int rc = snapshot ? snapshot_find(snapshot, parent->dir, name, &node, err)
+                      : where_no_entry(err, name);
     if (snapshot)
         rc = lake_heal_version(lake, parent->table, parent->version, rc, err);
     if (rc == -ENOENT && parent->dir == SNAPSHOT_ROOT)
@@ -440,53 +347,18 @@ static int snapshot_child(struct lake *lake, const struct where *parent, struct 
             buf_add_slice(&out->path, buf_slice(&parent->path));
         }
     }
-    if (rc == -ENOENT && parent->moving && snapshot && !is_raw(parent->version))
+    if (rc == -ENOENT && snapshot && where_keeps_names(parent))
         rc = kept_child(lake, parent, name, task, out, err);
     return rc;
 }
 
-/* `orders@/12` leads to ../orders@12, `orders/@/12` and `@/12` to ../@12. */
-int where_link_target(const struct where *w, struct buf *out, struct err *err)
+/* `.tarn/raw` and `.tarn/changes`: snapshots of their own. */
+static int enter_own(const struct where *parent, struct slice name, struct task *task,
+                     struct where *out, struct err *err)
 {
-    if (w->kind != WHERE_LINK)
-        return err_set(err, EINVAL, "not a symbolic link");
-    struct slice table = table_path(w->table);
-    struct slice ref = slice_from(buf_slice(&w->path), table.n);
-    buf_add_str(out, "../");
-    if (!slice_starts(ref, SLICE_LIT(REF_MARK "@")))
-        buf_add_slice(out, text_basename(table));
-    buf_addf(out, "@%lld", (long long)w->link);
-    return buf_check(out, err);
-}
-
-/* `orders@/12`: listed by their numbers only. */
-static int version_child(const struct where *parent, struct slice name, struct task *task,
-                         struct where *out, struct err *err)
-{
-    uint64_t number;
-    AUTO(history) struct history *h = NULL;
-    int rc = table_history(parent->table, task, &h, err);
-    if (rc < 0)
-        return rc;
-    bool canonical = text_parse_u64(name, INT64_MAX, &number) &&
-                     (name.n == 1 || (name.n > 1 && name.p[0] != '0'));
-    if (!canonical || !h->numbered || history_find(h, (int64_t)number) < 0)
-        return no_entry(err, name);
-    out->kind = WHERE_LINK;
-    out->table = parent->table;
-    out->link = (int64_t)number;
-    AUTO(buf) struct buf target = {0};
-    buf_init(&target, KEY_BYTES_MAX);
-    rc = where_link_target(out, &target, err);
-    out->size = target.len;
-    return rc;
-}
-
-/* `.tarn/raw`: a snapshot of its own. */
-static int enter_raw(const struct where *parent, struct task *task, struct where *out,
-                     struct err *err)
-{
-    int rc = raw_version(parent->table, parent->version, task, &out->version, err);
+    int rc = slice_is(name, RAW_NAME)
+                 ? raw_version(parent->table, parent->version, task, &out->version, err)
+                 : table_changes(parent->table, parent->version, task, &out->version, err);
     if (rc < 0)
         return rc;
     out->kind = parent->moving ? WHERE_LIVE : WHERE_PINNED;
@@ -499,8 +371,8 @@ static int enter_raw(const struct where *parent, struct task *task, struct where
 static int meta_child(const struct where *parent, struct slice name, struct task *task,
                       struct where *out, struct err *err)
 {
-    if (parent->table && slice_is(name, RAW_NAME))
-        return enter_raw(parent, task, out, err);
+    if (parent->table && (slice_is(name, RAW_NAME) || slice_is(name, TABLE_CHANGES_NAME)))
+        return enter_own(parent, name, task, out, err);
     if (slice_is(name, PREFETCH_NAME)) {
         out->kind = WHERE_PREFETCH;
         out->table = parent->table;
@@ -508,7 +380,7 @@ static int meta_child(const struct where *parent, struct slice name, struct task
         return 0;
     }
     if (!parent->table || !document_exists(table_ops(parent->table), name))
-        return no_entry(err, name);
+        return where_no_entry(err, name);
     out->kind = WHERE_DOCUMENT;
     out->table = parent->table;
     out->version = table_version_ref(parent->version);
@@ -529,7 +401,7 @@ int where_child(struct lake *lake, const struct where *parent, struct slice name
     case WHERE_PINNED:
         return snapshot_child(lake, parent, name, task, out, err);
     case WHERE_VERSIONS:
-        return version_child(parent, name, task, out, err);
+        return where_version_child(parent, name, task, out, err);
     case WHERE_META:
         return meta_child(parent, name, task, out, err);
     case WHERE_LINK:
@@ -575,7 +447,15 @@ static int enter(struct lake *lake, struct table *known, struct task *task, stru
     return w->kind == WHERE_DIR && !w->listing ? enter_dir(lake, task, w, err) : 0;
 }
 
-/* `//REF` behind a table's path: REF without asking what the live path shows. */
+static void where_move(struct where *to, struct where *from)
+{
+    where_done(to);
+    *to = *from;
+    where_init(from);
+}
+
+/* `//REF` behind a table's path: REF without asking what the live path shows. Behind a plain
+ * directory's: a moment. */
 static int follow_ref(struct lake *lake, struct table *known, struct slice *rest, struct task *task,
                       struct where *w, struct err *err)
 {
@@ -583,12 +463,20 @@ static int follow_ref(struct lake *lake, struct table *known, struct slice *rest
     int rc = known ? 0 : dir_open(lake, buf_slice(&w->path), task, &known, &listing, err);
     if (rc < 0)
         return rc;
-    if (!known)
-        return err_set(err, ESTALE, "%.*s is no table any more", SLICE_FMT(buf_slice(&w->path)));
     struct slice text = slice_from(*rest, 2);
     ptrdiff_t slash = slice_find(text, '/');
     struct slice ref = slice_make(text.p, slash < 0 ? text.n : (size_t)slash);
     *rest = slice_from(text, ref.n);
+    if (!known) {
+        AUTO(where) struct where dir = {0};
+        where_init(&dir);
+        rc = moment_child(lake, buf_slice(&w->path), ref, &listing, &dir, err);
+        if (rc == 0)
+            where_move(w, &dir);
+        return rc == -ENOENT ? err_set(err, ESTALE, "%.*s is no table any more",
+                                       SLICE_FMT(buf_slice(&w->path)))
+                             : rc;
+    }
     buf_add_str(&w->path, REF_MARK);
     buf_add_slice(&w->path, ref);
     ptrdiff_t mark = slice_find(ref, FINGERPRINT_MARK);
@@ -604,13 +492,6 @@ static int follow_ref(struct lake *lake, struct table *known, struct slice *rest
     return slice_is(fingerprint, now)
                ? 0
                : err_set(err, ESTALE, "%.*s is another table now", SLICE_FMT(table_path(known)));
-}
-
-static void where_move(struct where *to, struct where *from)
-{
-    where_done(to);
-    *to = *from;
-    where_init(from);
 }
 
 int where_find(struct lake *lake, struct slice path, struct task *task, struct where *out,

@@ -3,18 +3,23 @@
  * Where a path of the mount leads: the one reader of design.md section 2.
  *
  *   silver                        DIR        plain, or a layer
+ *   silver@2026-03-01             DIR        as of then: its place is `silver//2026-03-01`, and
+ *                                            below it LIVE and PINNED as the table's own refs
  *   silver/orders                 LIVE       a table: what the live path shows
  *   silver/orders/date=x          LIVE       a directory in it
  *   silver/orders/.tarn           META       documents about what is shown
  *   silver/orders/.tarn/version   DOCUMENT
  *   silver/orders/.tarn/prefetch  PREFETCH   to be written to (fs/follow.h); also .tarn/prefetch of
  *                                            the mount's root
+ *   silver/orders/.tarn/changes   LIVE       change data of what is shown (below a ref: PINNED)
  *   silver/orders/.tarn/raw       LIVE       the stored files of what is shown (lake/raw.h; below a
  *                                            ref: PINNED)
  *   silver/orders@12              PINNED     and silver/orders/@12
+ *   silver/orders@10..12          PINNED     what 11 and 12 added
  *   silver/orders@12/date=x       PINNED     by its number in the snapshot
  *   silver/orders@                VERSIONS   and silver/orders/@
- *   silver/orders@/12             LINK       to ../orders@12
+ *   silver/orders@/12             LINK       to ../orders@12; also .../gold, a tag of version 12
+ *   silver/orders@gold            LIVE       a tag
  *   .../part-0.parquet            FILE       of a snapshot: (run, ordinal)
  *   silver/notes.txt              OBJECT     outside tables
  *
@@ -62,6 +67,7 @@ struct where {
      * key and etag are set as far as the lake may read it, and `whole` is not.
      */
     bool presented;
+    struct store *home;  /* where its object is; NULL: the lake's store. Borrowed from the lake */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
     struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has */
@@ -114,6 +120,14 @@ int where_identity(const struct where_file *f, uint64_t *out, struct err *err);
 
 /* Fills in a file: size, mtime, identity; what is made of it. Does not wait. */
 int where_set_file(struct where *out, const struct where_file *f, struct err *err);
+
+/*
+ * A place's path has a ref in it: `silver/orders//12`, and of a plain directory
+ * `silver//TIME/orders`. The ref into *ref (may be NULL), up to the next slash.
+ */
+bool where_moment(struct slice path, struct slice *ref);
+/* The path without that, appended: where it lies in the lake. */
+void where_real_path(struct slice path, struct buf *out);
 
 /* What a LINK points to, appended. -EINVAL where it is none. */
 int where_link_target(const struct where *w, struct buf *out, struct err *err);

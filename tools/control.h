@@ -12,6 +12,8 @@
  *   {"op":"cache","action":"stat"}          answers of tools/maintain.h; one client at a time
  *   ... "verify", "drop", "gc"              does more than look (-EBUSY)
  *
+ *   {"op":"tag","tag":{..}}                 tools/daemon_tag.h
+ *
  *   {"op":"ping"}           {"ok":true,"pid":..}
  *
  * Where the directory is on a disk that is read-only, no socket can be made in it: one without a

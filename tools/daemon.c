@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cache/store/share.h"
+#include "lake/local_tags.h"
 #include "tools/daemon_client.h"
 
 #define METADATA_WORKERS 16 /* they wait for the network: LIST, logs, checkpoints */
@@ -98,6 +99,10 @@ static int open_services(struct daemon *d, const struct daemon_config *config, s
     d->registry = registry_open(d->directory.dirfd, config->options->cache_dir, err);
     if (!d->registry)
         return err_wrap(err, "cache %s", config->options->cache_dir);
+    struct err why = ERR_INIT;
+    d->tags = local_tags_open(d->directory.dirfd, config->options->cache_dir, &why);
+    if (!d->tags) /* mounts do without */
+        log_warn("no tags of this machine: %s", why.msg);
     return 0;
 }
 
@@ -205,6 +210,7 @@ static void close_all(struct daemon *d, const char *cache_dir)
     }
     if (d->registry)
         registry_close(d->registry);
+    local_tags_close(d->tags);
     if (d->cache)
         cache_close(d->cache);
     if (d->shares)

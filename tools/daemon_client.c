@@ -10,6 +10,7 @@
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
 #include "lake/unread/unread.h"
+#include "tools/daemon_tag.h"
 #include "tools/maintain.h"
 #include "tools/metadata_warning.h"
 #include "tools/options.h"
@@ -33,6 +34,7 @@ struct client {
 struct mount_request {
     char *source, *mountpoint;
     char *action;    /* of "cache" */
+    char *tag;       /* of "tag": JSON */
     char *cache_key; /* fingerprint of the key that the cache is to have; NULL: none is asked for */
     struct store_options credentials; /* of its environment */
     int64_t uid, gid;
@@ -45,6 +47,7 @@ static void mount_request_done(struct mount_request *m)
     free(m->mountpoint);
     free(m->cache_key);
     free(m->action);
+    free(m->tag);
     settings_done(&m->credentials);
     options_done(&m->options);
 }
@@ -61,6 +64,16 @@ static bool take_string(struct json *j, char **out)
         return false;
     free(*out);
     *out = strndup(text.p ? text.p : "", text.n);
+    return *out != NULL;
+}
+
+static bool take_json(struct json *j, char **out)
+{
+    struct slice raw;
+    if (!json_skip(j, &raw))
+        return false;
+    free(*out);
+    *out = strndup(raw.p, raw.n);
     return *out != NULL;
 }
 
@@ -82,7 +95,7 @@ static bool take_credentials(struct json *j, struct mount_request *m)
     return ok && !json_failed(j);
 }
 
-/* One request; *op is "mount", "cache" or "ping". */
+/* One request; *op is "mount", "cache", "tag" or "ping". */
 static int parse_request(struct slice line, char **op, struct mount_request *m, struct err *err)
 {
     struct json j;
@@ -104,6 +117,8 @@ static int parse_request(struct slice line, char **op, struct mount_request *m, 
             ok = take_string(&j, &m->action);
         else if (slice_is(key, "cache_key"))
             ok = take_string(&j, &m->cache_key);
+        else if (slice_is(key, "tag"))
+            ok = take_json(&j, &m->tag);
         else if (slice_is(key, "uid"))
             ok = json_int64(&j, &m->uid);
         else if (slice_is(key, "gid"))
@@ -142,6 +157,9 @@ static void end_session(struct daemon *d, struct daemon_session *s)
 {
     struct daemon_session **at = &d->sessions;
     log_info("%s: unmounted", session_mountpoint(s->session));
+    WITH_LOCK (&d->lock)
+        while (s->uses) /* nobody finds it any more, as it has ended */
+            cond_wait(&d->changed, &d->lock);
     session_free(s->session);
     WITH_LOCK (&d->lock) {
         while (*at != s)
@@ -151,15 +169,11 @@ static void end_session(struct daemon *d, struct daemon_session *s)
     free(s);
 }
 
-/* Takes *fuse_fd where it is one. */
-static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
-                         struct daemon_session **out, struct err *err)
+/* What the mount's stores are opened with; borrowed from the request. */
+static struct store_options store_options_of(const struct mount_request *m)
 {
-    struct options *o = &m->options;
-    int rc = options_check(o, err);
-    if (rc < 0)
-        return rc;
-    struct store_options store = m->credentials; /* borrowed */
+    const struct options *o = &m->options;
+    struct store_options store = m->credentials;
     store.endpoint_url = o->endpoint_url;
     store.region = o->region;
     store.no_sign_request = o->no_sign_request;
@@ -175,6 +189,18 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         store.aws_profile = o->profile;
     store.uid = (uint32_t)m->uid;
     store.gid = (uint32_t)m->gid;
+    return store;
+}
+
+/* Takes *fuse_fd where it is one. */
+static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
+                         struct daemon_session **out, struct err *err)
+{
+    struct options *o = &m->options;
+    int rc = options_check(o, err);
+    if (rc < 0)
+        return rc;
+    struct store_options store = store_options_of(m);
     bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
     if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);
@@ -184,8 +210,11 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
     s->daemon = d;
+    WITH_LOCK (&d->lock)
+        s->id = ++d->mounts;
     struct session_config config = {
         .lake = {.url = m->source,
+                 .outside = o->outside,
                  .store_options = &store,
                  .runtime = &runtime,
                  .refresh_ms = o->refresh_ms,
@@ -197,6 +226,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
                  .cache = d->cache,
                  .registry = d->registry,
                  .workers = d->metadata,
+                 .tags = d->tags,
                  .indexes_dirfd = d->indexes_dirfd},
         .mountpoint = m->mountpoint,
         .fuse_fd = STEAL_FD(*fuse_fd),
@@ -208,6 +238,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .uid = (uid_t)(o->owner_uid >= 0 ? o->owner_uid : m->uid),
         .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),
         .temporary_dirfd = d->directory.dirfd,
+        .id = s->id,
         .ended = on_ended,
         .arg = s,
     };
@@ -319,6 +350,15 @@ static void serve_cache(struct client *c, const char *action)
         answer_error(c->fd, &err);
 }
 
+static void serve_tag(struct client *c, const char *request)
+{
+    struct err err = ERR_INIT;
+    if (daemon_tag(c->daemon, slice_of(request), c->fd, &err) < 0)
+        answer_error(c->fd, &err);
+    else
+        answer_ok(c->fd);
+}
+
 /* A client that is silent, or listens no more, and does not go, must not keep the daemon. */
 static void set_patience(int fd)
 {
@@ -353,6 +393,8 @@ static void *serve_client(void *arg)
         serve_mount(c, &m, STEAL_FD(passed));
     else if (rc == 0 && strcmp(op, "cache") == 0)
         serve_cache(c, m.action);
+    else if (rc == 0 && strcmp(op, "tag") == 0)
+        serve_tag(c, m.tag);
     else if (rc == 0 && strcmp(op, "ping") == 0)
         answer_ok(c->fd);
     else if (rc == 0) {

@@ -18,7 +18,9 @@
 struct daemon_session {
     struct daemon_session *next; /* daemon's lock, as all below */
     struct daemon *daemon;       /* immutable */
-    struct session *session;     /* immutable once it is in the list */
+    struct session *session;     /* immutable once it is in the list, as the next line */
+    uint64_t id;                 /* of the mount, as its attribute tells it */
+    unsigned uses;               /* clients that work on it: it is not freed before they end */
     bool ended;                  /* the mount is gone; its client's thread frees it */
 };
 
@@ -31,11 +33,13 @@ struct daemon {
     struct http *http;
     struct cache *cache;
     struct registry *registry;
+    struct local_tags *tags; /* NULL: the disk takes none */
     struct store_shares *shares;
 
     struct lock lock; /* guards below and the sessions in the list */
     struct cond changed;
     struct daemon_session *sessions;
+    uint64_t mounts;            /* made so far */
     unsigned clients;           /* threads */
     bool served;                /* a request has come */
     bool maintaining;           /* a client verifies, drops or collects */

@@ -374,7 +374,8 @@ int cmd_mount(int argc, char **argv)
         options_done(&m.options);
         return usage_error("mount", "%s", err.msg);
     }
-    if (strncmp(m.source, "s3", 2) == 0)
+    bool outside = m.options.outside && strstr(m.options.outside, "s3");
+    if (strncmp(m.source, "s3", 2) == 0 || outside)
         rc = environment_take(&m.options, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);

@@ -45,6 +45,7 @@ static const struct option_row {
     VALUE("hold", hold, "S   a live path that is walked holds still this long (60)"),
     VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
     VALUE("as-of", as_of, "TIME   bare paths show this time; later refs do not exist"),
+    VALUE("outside", outside, "URL   files of tables may lie below it too; as often as wanted"),
     VALUE("endpoint-url", endpoint_url, "URL   another server than the store's own"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
@@ -119,11 +120,16 @@ int options_set(struct options *o, struct slice name, const char *value, struct 
         *flag_at(o, row) = true;
         return 0;
     }
-    char *copy = strdup(value);
+    char *copy = NULL, **at = value_at(o, row);
+    bool more = at == &o->outside && *at;
+    if (more && asprintf(&copy, "%s\n%s", *at, value) < 0)
+        copy = NULL;
+    else if (!more)
+        copy = strdup(value);
     if (!copy)
         return err_set(err, ENOMEM, "out of memory");
-    free(*value_at(o, row));
-    *value_at(o, row) = copy;
+    free(*at);
+    *at = copy;
     return 0;
 }
 
@@ -237,6 +243,21 @@ static int make_absolute(char **path, struct err *err)
     return 0;
 }
 
+/* The daemon is somewhere else: a relative path would be another one there. */
+static int check_outside(const struct options *o, struct err *err)
+{
+    struct slice rest = slice_of(o->outside);
+    while (rest.n) {
+        ptrdiff_t end = slice_find(rest, '\n');
+        struct slice url = slice_make(rest.p, end < 0 ? rest.n : (size_t)end);
+        rest = slice_from(rest, end < 0 ? rest.n : url.n + 1);
+        if (!slice_starts(url, SLICE_LIT("/")) && !memmem(url.p, url.n, "://", 3))
+            return err_set(err, EINVAL, "option outside: %.*s is no URL and no absolute path",
+                           SLICE_FMT(url));
+    }
+    return 0;
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;
@@ -263,6 +284,8 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->cache_key_file, err);
     if (rc == 0 && o->sse_c_key_file)
         rc = make_absolute(&o->sse_c_key_file, err);
+    if (rc == 0)
+        rc = check_outside(o, err);
     if (rc == 0)
         rc = check_free(o, err);
     if (rc == 0)

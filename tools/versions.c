@@ -1,107 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tarn versions PATH: the versions of a table, from its .tarn/history.json. */
-#include <fcntl.h>
+/* tarn versions PATH: the versions of a table, a line each, oldest first. */
+#include <stdio.h>
+#include <string.h>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "base/clock.h"
 #include "base/limits.h"
-#include "base/text.h"
+#include "tools/human.h"
+#include "tools/table_log.h"
 #include "tools/tools.h"
 
-#define HISTORY_BYTES_MAX ((size_t)1 << 30)
-
-/* One version as a line: number, time, operation, who. */
-struct line {
-    int64_t version;
-    struct buf timestamp, operation, user;
-};
-
-static bool take_text(struct json *j, struct buf *out)
+static void help(void)
 {
-    AUTO(buf) struct buf scratch = {0};
-    struct slice text;
-    if (json_peek(j) != JSON_STRING)
-        return json_skip(j, NULL);
-    buf_init(&scratch, JSON_LINE_BYTES_MAX);
-    if (!json_string(j, &scratch, &text))
-        return false;
-    buf_add_slice(out, text);
-    return true;
+    printf(
+        "usage: tarn versions [--json] PATH\n\n"
+        "PATH is a table in a mount, or something in it. A line a version: when it was made, by\n"
+        "what, the files that it added and removed, and by whom. `!` marks those that hold\n"
+        "files which VACUUM may remove.\n");
 }
 
-static bool print_version(struct json *j)
+static void add_files(struct buf *out, char sign, int64_t files, int64_t bytes)
 {
-    struct line l = {.version = -1};
-    struct slice key;
-    buf_init(&l.timestamp, KIB);
-    buf_init(&l.operation, KIB);
-    buf_init(&l.user, KIB);
-    bool ok = json_enter_object(j);
-    while (ok && json_next_key(j, &key))
-        if (slice_is(key, "version"))
-            ok = json_int64(j, &l.version);
-        else if (slice_is(key, "timestamp"))
-            ok = take_text(j, &l.timestamp);
-        else if (slice_is(key, "operation"))
-            ok = take_text(j, &l.operation);
-        else if (slice_is(key, "userName"))
-            ok = take_text(j, &l.user);
-        else
-            ok = json_skip(j, NULL);
-    if (ok && !json_failed(j))
-        printf("%8lld  %-24.*s  %-16.*s  %.*s\n", (long long)l.version,
-               SLICE_FMT(buf_slice(&l.timestamp)), SLICE_FMT(buf_slice(&l.operation)),
-               SLICE_FMT(buf_slice(&l.user)));
-    buf_done(&l.timestamp);
-    buf_done(&l.operation);
-    buf_done(&l.user);
-    return ok;
-}
-
-/*
- * The history of the table that the path is in: `.tarn` is found in the table's directory, so it is
- * looked for from the path upwards.
- */
-static int read_history(const char *path, struct buf *out, struct err *err)
-{
-    AUTO(buf) struct buf file = {0};
-    AUTO_FREE char *real = realpath(path, NULL);
-    struct slice dir = slice_of(real);
-    if (!real)
-        return err_set(err, errno, "%s: %s", path, strerror(errno));
-    for (; dir.n > 1; dir = text_dirname(dir)) {
-        buf_done(&file);
-        buf_init(&file, KEY_BYTES_MAX + 64);
-        buf_addf(&file, "%.*s/.tarn/history.json", SLICE_FMT(dir));
-        int rc = buf_check(&file, err);
-        if (rc == 0)
-            rc = file_read(AT_FDCWD, file.data, out, err);
-        if (rc != -ENOENT && rc != -ENOTDIR)
-            return rc;
+    char text[HUMAN_BYTES];
+    if (files == TABLE_LOG_UNKNOWN) {
+        buf_addf(out, "%c?", sign);
+        return;
     }
-    return err_set(err, ENOENT, "%s is in no table of a mount of tarn", path);
+    buf_addf(out, "%c%s", sign, human_count((uint64_t)files, text));
+    if (files && bytes != TABLE_LOG_UNKNOWN)
+        buf_addf(out, " (%s)", human_bytes((uint64_t)bytes, text));
+}
+
+static void print_line(const struct table_log_line *l, int64_t now_ms)
+{
+    AUTO(buf) struct buf time = {0}, added = {0}, removed = {0};
+    buf_init(&time, KIB);
+    buf_init(&added, KIB);
+    buf_init(&removed, KIB);
+    table_log_time(&time, l->time_ms);
+    add_files(&added, '+', l->added_files, l->added_bytes);
+    add_files(&removed, '-', l->removed_files, l->removed_bytes);
+    printf("%8lld%c %-26s%-22s%-16s %-16s %s\n", (long long)l->version,
+           l->removable_ms <= now_ms ? '!' : ' ', time.data, l->operation ? l->operation : "-",
+           added.data, removed.data, l->user ? l->user : "-");
 }
 
 int cmd_versions(int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    AUTO(buf) struct buf text = {0};
-    struct json j;
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: tarn versions PATH\n\nPATH is a table in a mount, or something in it.\n");
+    AUTO(table_log) struct table_log log = {0};
+    const char *path = NULL;
+    bool json = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            help();
+            return EXIT_OK;
+        }
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else if (path || argv[i][0] == '-')
+            return usage_error("versions", "one PATH of a table in a mount is needed");
+        else
+            path = argv[i];
+    }
+    if (!path)
+        return usage_error("versions", "one PATH of a table in a mount is needed");
+    table_log_init(&log);
+    if (table_log_read(&log, path, &err) < 0) {
+        (void)fprintf(stderr, "tarn versions: %s\n", err.msg);
+        return EXIT_FAILED;
+    }
+    if (json) {
+        table_log_print_json(&log, false, log.n);
         return EXIT_OK;
     }
-    if (argc != 2 || argv[1][0] == '-')
-        return usage_error("versions", "one PATH of a table in a mount is needed");
-    buf_init(&text, HISTORY_BYTES_MAX);
-    int rc = read_history(argv[1], &text, &err);
-    json_init(&j, buf_slice(&text));
-    bool ok = rc == 0 && json_enter_array(&j);
-    while (ok && json_next_element(&j))
-        ok = print_version(&j);
-    if (rc == 0 && json_failed(&j))
-        rc = json_error(&j, &err);
-    if (rc < 0)
-        (void)fprintf(stderr, "tarn versions: %s\n", err.msg);
-    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+    if (log.n)
+        printf("%8s  %-26s%-22s%-16s %-16s %s\n", "version", "time", "operation", "files added",
+               "removed", "by");
+    for (size_t i = 0; i < log.n; i++)
+        print_line(&log.at[i], clock_real_ms());
+    table_log_warn(&log);
+    return EXIT_OK;
 }

@@ -142,10 +142,10 @@ static bool read_dv(struct parse *p, struct delta_dv *out)
 }
 
 /* What the protocol requires of an add is never taken as some default. */
-static bool check_add(struct parse *p, const struct delta_file *file, bool has_size, bool has_time,
+static bool check_add(struct parse *p, const struct delta_file *file, bool has_time,
                       bool has_values)
 {
-    if (!has_size)
+    if (!file->has_size)
         return wrong(p, "add.size is missing");
     if (file->size < 0)
         return wrong(p, "add.size is negative");
@@ -154,10 +154,10 @@ static bool check_add(struct parse *p, const struct delta_file *file, bool has_s
     return has_values ? true : wrong(p, "add.partitionValues is missing");
 }
 
-static bool read_file(struct parse *p, struct delta_file *out, bool add)
+static bool read_file(struct parse *p, struct delta_file *out, enum delta_kind kind)
 {
     struct slice key;
-    bool has_size = false, has_time = false, has_values = false;
+    bool has_time = false, has_values = false, add = kind == DELTA_ADD;
     *out = (struct delta_file){0};
     if (!json_enter_object(&p->j))
         return false;
@@ -169,11 +169,15 @@ static bool read_file(struct parse *p, struct delta_file *out, bool add)
             ok = text(p, &out->path);
         else if (slice_is(key, "deletionVector"))
             ok = read_dv(p, &out->dv);
-        else if (add && slice_is(key, "size"))
-            has_size = ok = json_int64(&p->j, &out->size);
+        else if (slice_is(key, "size") && (add || json_peek(&p->j) == JSON_NUMBER))
+            out->has_size = ok = json_int64(&p->j, &out->size);
+        else if (slice_is(key, "dataChange") && json_peek(&p->j) == JSON_BOOL)
+            ok = json_bool(&p->j, &out->data_change);
+        else if (slice_is(key, "deletionTimestamp") && json_peek(&p->j) == JSON_NUMBER)
+            ok = json_int64(&p->j, &out->deletion_time);
         else if (add && slice_is(key, "modificationTime"))
             has_time = ok = json_int64(&p->j, &out->modification_time);
-        else if (add && slice_is(key, "partitionValues"))
+        else if (kind != DELTA_REMOVE && slice_is(key, "partitionValues"))
             has_values = ok = read_map(p, &out->partition_values);
         else if (add && slice_is(key, "stats"))
             ok = json_skip(&p->j, &out->stats);
@@ -184,9 +188,11 @@ static bool read_file(struct parse *p, struct delta_file *out, bool add)
     }
     if (json_failed(&p->j))
         return false;
+    if (kind == DELTA_CDC) /* no part of the table's state: whoever wants it looks closer */
+        return true;
     if (out->path.n == 0)
         return wrong(p, add ? "add.path is missing" : "remove.path is missing");
-    return !add || check_add(p, out, has_size, has_time, has_values);
+    return !add || check_add(p, out, has_time, has_values);
 }
 
 static bool read_format(struct parse *p, struct delta_metadata *out)
@@ -324,11 +330,9 @@ static bool read_value(struct parse *p, struct slice key, struct delta_action *o
     static const struct {
         const char *name;
         enum delta_kind kind;
-    } names[] = {{"add", DELTA_ADD},
-                 {"remove", DELTA_REMOVE},
-                 {"metaData", DELTA_METADATA},
-                 {"protocol", DELTA_PROTOCOL},
-                 {"commitInfo", DELTA_COMMIT_INFO},
+    } names[] = {{"add", DELTA_ADD},           {"remove", DELTA_REMOVE},
+                 {"cdc", DELTA_CDC},           {"metaData", DELTA_METADATA},
+                 {"protocol", DELTA_PROTOCOL}, {"commitInfo", DELTA_COMMIT_INFO},
                  {"sidecar", DELTA_SIDECAR}};
     enum delta_kind kind = DELTA_OTHER;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -336,14 +340,17 @@ static bool read_value(struct parse *p, struct slice key, struct delta_action *o
             kind = names[i].kind;
     if (json_null(&p->j))
         return true;
-    if (kind != DELTA_OTHER && out->kind != DELTA_OTHER)
+    if (kind == DELTA_CDC && out->kind != DELTA_OTHER)
+        kind = DELTA_OTHER;
+    if (kind != DELTA_OTHER && out->kind != DELTA_OTHER && out->kind != DELTA_CDC)
         return wrong(p, "two actions in one line");
     if (kind != DELTA_OTHER)
         out->kind = kind;
     switch (kind) {
     case DELTA_ADD:
     case DELTA_REMOVE:
-        return read_file(p, &out->file, kind == DELTA_ADD);
+    case DELTA_CDC:
+        return read_file(p, &out->file, kind);
     case DELTA_METADATA:
         return read_metadata(p, &out->metadata);
     case DELTA_PROTOCOL:

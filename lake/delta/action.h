@@ -3,8 +3,7 @@
  * Actions: what a Delta log says, one at a time (delta.io PROTOCOL.md, "Actions").
  *
  * A line of a commit, and a row of a checkpoint, become the same struct. What a file list does not
- * need (tags, tombstone times, most of the statistics) is passed over unread. Pure; not
- * thread-safe.
+ * need (tags, most of the statistics) is passed over unread. Pure; not thread-safe.
  */
 #ifndef LAKE_DELTA_ACTION_H
 #define LAKE_DELTA_ACTION_H
@@ -13,9 +12,10 @@
 #include "base/err.h"
 
 enum delta_kind {
-    DELTA_OTHER, /* cdc, txn, domainMetadata, ...: of no effect on the files */
+    DELTA_OTHER, /* txn, domainMetadata, ...: of no effect on the files */
     DELTA_ADD,
     DELTA_REMOVE,
+    DELTA_CDC, /* a file of change data: of no effect on the files either */
     DELTA_METADATA,
     DELTA_PROTOCOL,
     DELTA_COMMIT_INFO,
@@ -44,12 +44,15 @@ struct delta_dv {
     bool has_offset, has_size, has_cardinality;
 };
 
-/* add and remove; of a removal only path and deletion vector mean something. */
+/* add, remove and cdc; what an action does not have is zero. */
 struct delta_file {
     struct slice path; /* as in the log: a URI reference */
     struct delta_map partition_values;
     int64_t size, modification_time;
-    struct slice stats; /* JSON text; empty: not told, or from a checkpoint */
+    int64_t deletion_time; /* of a removal, ms; 0: it does not tell */
+    bool has_size;         /* a removal need not tell it */
+    bool data_change;      /* the table's rows are other ones by this */
+    struct slice stats;    /* JSON text; empty: not told, or from a checkpoint */
     struct delta_dv dv;
 };
 

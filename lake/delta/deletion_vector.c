@@ -230,6 +230,7 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
                       struct buf *bytes, struct slice *out, struct err *err)
 {
     AUTO(buf) struct buf key = {0};
+    struct store *elsewhere = NULL;
     buf_init(&key, KEY_BYTES_MAX);
     int rc;
     if (slice_is(dv->storage, "i")) {
@@ -246,11 +247,11 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
     if (slice_is(dv->storage, "u"))
         rc = uuid_key(root, dv->path, &key, err);
     else if (slice_is(dv->storage, "p"))
-        rc = delta_path_locate(root, dv->path, &key, err);
+        rc = delta_path_locate(root, dv->path, &elsewhere, &key, err);
     else
         return err_set(err, EOPNOTSUPP, "deletion vectors of the storage type %.*s",
                        SLICE_FMT(dv->storage));
-    return rc < 0 ? rc : read_file(store, key.data, dv, bytes, out, err);
+    return rc < 0 ? rc : read_file(elsewhere ? elsewhere : store, key.data, dv, bytes, out, err);
 }
 
 int delta_dv_read(struct store *store, const struct delta_root *root, const struct delta_dv *dv,

@@ -8,6 +8,8 @@
 #include "lake/delta/describe.h"
 #include "lake/delta/history.h"
 #include "lake/delta/load.h"
+#include "lake/delta/range.h"
+#include "lake/delta/retention.h"
 
 /* Versions that were refused lately: a table that is asked for again is not replayed again. */
 #define REFUSALS_MAX 8
@@ -40,7 +42,8 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
     d->table = (struct delta_table){
         .store = config->store,
         .prefix = config->prefix,
-        .root = {slice_of(config->store->home), slice_of(config->prefix)},
+        .root = {slice_of(config->store->home), slice_of(config->prefix), config->outside,
+                 config->outside_n},
         .dirfd = config->index_dirfd,
     };
     lock_init(&d->lock);
@@ -102,11 +105,19 @@ static int op_load(struct driver *driver, const struct history *h, size_t positi
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
+static int op_range(struct driver *d, const struct history *h, const struct version_range *range,
+                    struct snapshot **out, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_range(table_of(d), h, range, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 static int op_locate(struct driver *d, const struct entry *entry, struct object_location *out,
                      struct err *err)
 {
     buf_reset(&out->etag); /* a log tells none */
-    return delta_path_locate(&table_of(d)->root, entry->raw, &out->key, err);
+    return delta_path_locate(&table_of(d)->root, entry->raw, &out->store, &out->key, err);
 }
 
 static int op_shape(struct slice meta, struct shape **out, struct err *err)
@@ -135,11 +146,27 @@ static int op_deleted(struct driver *d, const struct entry *entry, struct roarin
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
-static int op_describe_history(struct driver *d, const struct history *h, struct buf *out,
-                               struct err *err)
+static int op_describe_history(struct driver *d, const struct history *h, size_t first,
+                               struct buf *out, struct err *err)
 {
     struct err e = ERR_INIT;
-    int rc = delta_describe_history(table_of(d), h, out, &e);
+    int rc = delta_describe_history(table_of(d), h, first, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
+static int op_retention(struct driver *d, const struct history *h, struct retention *out,
+                        struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_retention(table_of(d), h, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
+static int op_removable(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
+                        int64_t *since_ms, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_removable(table_of(d), h, position, now_ms, since_ms, &e);
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
@@ -151,9 +178,13 @@ const struct driver_ops delta_ops = {
     .close = op_close,
     .history = op_history,
     .load = op_load,
+    .range = op_range,
     .locate = op_locate,
     .describe_history = op_describe_history,
+    .retention = op_retention,
+    .removable = op_removable,
     .describe_schema = delta_describe_schema,
+    .describe_properties = delta_describe_properties,
     .shape = op_shape,
     .deleted = op_deleted,
 };

@@ -6,11 +6,11 @@
  *   action    a line of a commit, a row of a checkpoint                 (json, parquet)
  *   path      where a file is shown, where its object lies              (pure)
  *   protocol  may this version be read at all                           (pure)
- *   replay    actions into an index builder        load  runs found or made
- *   history   versions and their times             describe  `.tarn/`
- *
- * Not here: column mapping, deletion vectors, checkpoints of version 2. Tables that need them are
- * refused with that reason.
+ *   ahead     commits by lines, many asked for at once; object: a checkpoint's ranges
+ *   checksum  what a version should amount to
+ *   replay    actions into an index builder        make  runs from the log
+ *   load      runs found or made                   history  versions and their times
+ *   describe  `.tarn/`
  */
 #ifndef LAKE_DELTA_DELTA_H
 #define LAKE_DELTA_DELTA_H

@@ -4,7 +4,7 @@
 #include "base/instant.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "lake/delta/object.h"
+#include "lake/delta/commit.h"
 
 /* Commits that are read for one answer, and up to which size their files are counted. */
 #define COMMITS_MAX 1000
@@ -15,7 +15,9 @@ struct summary {
     struct delta_commit_info info; /* in the arena */
     struct arena arena;
     bool counted;
-    uint64_t added, removed, added_bytes;
+    bool sized; /* every removal tells its size */
+    bool data_change, metadata, protocol;
+    uint64_t added, removed, added_bytes, removed_bytes, changes;
 };
 
 /* Text from the log that may go into a JSON document as it is. */
@@ -44,21 +46,33 @@ static int keep_info(struct summary *s, const struct delta_commit_info *info, st
     return 0;
 }
 
-static int take_action(struct summary *s, const struct delta_action *action, struct err *err)
+static int take_action(void *arg, const struct delta_action *action, struct err *err)
 {
+    struct summary *s = arg;
     switch (action->kind) {
     case DELTA_ADD:
         s->added++;
         s->added_bytes += (uint64_t)action->file.size;
+        s->data_change |= action->file.data_change;
         return 0;
     case DELTA_REMOVE:
         s->removed++;
+        s->sized &= action->file.has_size && action->file.size >= 0;
+        s->removed_bytes += s->sized ? (uint64_t)action->file.size : 0;
+        s->data_change |= action->file.data_change;
+        return 0;
+    case DELTA_CDC:
+        s->changes++;
         return 0;
     case DELTA_COMMIT_INFO:
         arena_reset(&s->arena);
         return keep_info(s, &action->info, err);
     case DELTA_METADATA:
+        s->metadata = true;
+        return 0;
     case DELTA_PROTOCOL:
+        s->protocol = true;
+        return 0;
     case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;
@@ -70,26 +84,10 @@ static int take_action(struct summary *s, const struct delta_action *action, str
 static int summarize(const struct delta_table *table, const struct delta_log_file *file,
                      struct summary *s, struct err *err)
 {
-    AUTO(buf) struct buf key = {0};
-    AUTO(delta_lines) struct delta_lines lines;
-    AUTO(arena) struct arena arena = {0};
-    struct slice line;
-    struct delta_action action;
-    int rc;
-    buf_init(&key, KEY_BYTES_MAX);
-    arena_init(&arena, 2 * JSON_LINE_BYTES_MAX);
-    delta_log_key(&key, table->prefix, &file->name);
-    delta_lines_init(&lines, table->store, key.data, file->size, 64 * KIB);
+    struct delta_sink sink = {take_action, s};
     s->counted = file->size <= COUNTED_BYTES_MAX;
-    while ((rc = delta_lines_next(&lines, &line, err)) > 0) {
-        arena_reset(&arena);
-        rc = delta_action_parse(line, &arena, &action, err);
-        if (rc == 0)
-            rc = take_action(s, &action, err);
-        if (rc < 0 || !s->counted)
-            break;
-    }
-    return rc < 0 ? err_wrap(err, "%s", key.data) : 0;
+    s->sized = true;
+    return delta_commit_read(table, file, s->counted ? DELTA_COMMIT_ALL : 1, &sink, err);
 }
 
 static void add_value(struct buf *out, const char *name, struct slice raw)
@@ -106,6 +104,11 @@ static void add_count(struct buf *out, const char *name, bool known, uint64_t va
         buf_addf(out, ",\"%s\":null", name);
 }
 
+static void add_flag(struct buf *out, const char *name, bool known, bool value)
+{
+    buf_addf(out, ",\"%s\":%s", name, !known ? "null" : value ? "true" : "false");
+}
+
 static void format_version(struct buf *out, const struct version *v, const struct summary *s)
 {
     buf_addf(out, "{\"version\":%lld,\"timestamp\":\"", (long long)v->number);
@@ -120,21 +123,27 @@ static void format_version(struct buf *out, const struct version *v, const struc
     add_count(out, "numAddedFiles", s->counted, s->added);
     add_count(out, "numRemovedFiles", s->counted, s->removed);
     add_count(out, "addedBytes", s->counted, s->added_bytes);
+    add_count(out, "removedBytes", s->counted && s->sized, s->removed_bytes);
+    add_count(out, "numChangeFiles", s->counted, s->changes);
+    add_flag(out, "dataChange", s->counted, s->data_change);
+    add_flag(out, "metadataChange", s->counted, s->metadata);
+    add_flag(out, "protocolChange", s->counted, s->protocol);
     buf_add_char(out, '}');
 }
 
-int delta_describe_history(const struct delta_table *table, const struct history *h,
+int delta_describe_history(const struct delta_table *table, const struct history *h, size_t from,
                            struct buf *out, struct err *err)
 {
     AUTO(delta_log) struct delta_log log;
     delta_log_init(&log);
-    size_t first = h->n > COMMITS_MAX ? h->n - COMMITS_MAX : 0;
-    int rc =
-        h->n ? delta_log_read(&log, table->store, table->prefix, &h->at[first].number, err) : 0;
+    size_t first = h->n - from > COMMITS_MAX ? h->n - COMMITS_MAX : from;
+    int rc = first < h->n
+                 ? delta_log_read(&log, table->store, table->prefix, &h->at[first].number, err)
+                 : 0;
     if (rc < 0)
         return rc;
     buf_add_str(out, "[");
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = from; i < h->n; i++) {
         struct summary s = {0};
         const struct delta_log_file *file =
             i >= first ? delta_log_commit(&log, h->at[i].number) : NULL;
@@ -145,7 +154,7 @@ int delta_describe_history(const struct delta_table *table, const struct history
             s.info = (struct delta_commit_info){0};
             s.counted = false;
         }
-        if (i)
+        if (i > from)
             buf_add_str(out, ",\n");
         format_version(out, &h->at[i], &s);
         arena_done(&s.arena);
@@ -175,5 +184,23 @@ int delta_describe_schema(struct slice meta, struct buf *out, struct err *err)
     buf_add_str(out, "],\"schema\":");
     buf_add_slice(out, schema);
     buf_add_str(out, "}\n");
+    return buf_check(out, err);
+}
+
+int delta_describe_properties(struct slice meta, struct buf *out, struct err *err)
+{
+    struct json j;
+    struct slice key, id = SLICE_NONE, protocol = SLICE_NONE, configuration = SLICE_NONE;
+    json_init(&j, meta);
+    if (json_enter_object(&j))
+        while (json_next_key(&j, &key))
+            (void)json_skip(&j, slice_is(key, "id")              ? &id
+                                : slice_is(key, "protocol")      ? &protocol
+                                : slice_is(key, "configuration") ? &configuration
+                                                                 : NULL);
+    if (json_failed(&j) || !id.n || !protocol.n || !configuration.n)
+        return err_set(err, EUCLEAN, "the meta of a run cannot be read");
+    buf_addf(out, "{\"id\":%.*s,\"protocol\":%.*s,\"configuration\":%.*s}\n", SLICE_FMT(id),
+             SLICE_FMT(protocol), SLICE_FMT(configuration));
     return buf_check(out, err);
 }

@@ -7,13 +7,17 @@
 #include "lake/driver.h"
 
 /*
- * Appends the history as an array. What a commit says of itself is told of the newest 1000; of
- * older ones, and of those whose commit is gone, only version and time.
+ * Appends the history from a position on as an array. What a commit says of itself is told of the
+ * newest 1000; of older ones, and of those whose commit is gone, only version and time.
  */
-int delta_describe_history(const struct delta_table *table, const struct history *h,
+int delta_describe_history(const struct delta_table *table, const struct history *h, size_t from,
                            struct buf *out, struct err *err);
 
 /* Appends partition columns and schema from a run's meta; -ENOENT where the table tells none. */
 int delta_describe_schema(struct slice meta, struct buf *out, struct err *err);
+
+/* Appends the table's id, protocol and properties from a run's meta. -EUCLEAN where that is
+ * damaged. */
+int delta_describe_properties(struct slice meta, struct buf *out, struct err *err);
 
 #endif

@@ -8,6 +8,9 @@
 
 /* A base without a checkpoint stands at a multiple of this. */
 #define BASE_STEP 16
+/* The newest version has a base of its own where the commits behind the shared one are larger: the
+ * next commits are patches on it, and read what is behind it. */
+#define SHARED_BYTES_MAX MIB
 /* Commits on one base; fewer where making a new base is cheap. */
 #define PATCH_COMMITS_MAX 200
 #define PATCH_COMMITS_SMALL_MAX 32
@@ -123,6 +126,19 @@ static int find_base(const struct load *l, const struct delta_runs *found, struc
     return 0;
 }
 
+/* Does another base than the shared one at that version serve those better who follow the table? */
+static bool has_own_base(const struct load *l, int64_t at)
+{
+    uint64_t bytes = 0;
+    if (l->version != &l->h->at[l->h->n - 1])
+        return false;
+    for (int64_t v = at + 1; v <= l->version->number; v++) {
+        const struct delta_log_file *file = delta_log_commit(&l->make.log, v);
+        bytes += file ? file->size : 0;
+    }
+    return bytes > SHARED_BYTES_MAX;
+}
+
 /* Makes a base below the version, to be shared; *out NULL where it is no use. */
 static void make_shared_base(struct load *l, struct run **out, int64_t *number)
 {
@@ -133,7 +149,7 @@ static void make_shared_base(struct load *l, struct run **out, int64_t *number)
         at = checkpoint->name.version;
     ptrdiff_t position = history_find(l->h, at);
     struct err ignored = ERR_INIT; /* the version itself is tried next, and tells */
-    if (at == l->version->number || position < 0 ||
+    if (at == l->version->number || position < 0 || has_own_base(l, at) ||
         delta_make_check(&l->make, &l->h->at[position], &ignored) < 0 ||
         delta_make_base(&l->make, &l->h->at[position], out, &ignored) < 0)
         return;

@@ -6,7 +6,8 @@
  * What cannot be used is passed over where the log has another way to the same version: compacted
  * commits for the commits themselves, a checkpoint that is damaged or of an unread kind for an
  * older one. What comes out is compared with the version's checksums, where there are any: another
- * state than they tell of is refused, unless another way gives the right one.
+ * state than they tell of is refused, unless another way gives the right one, or the commits since
+ * the first one say so themselves: they are the table.
  *
  * Blocks; one thread.
  */
@@ -30,6 +31,7 @@ struct delta_make {
     bool compacted_unread;
     bool compacted_used; /* whatever became of it */
     bool wrong_sums;     /* another state than the version's checksums say */
+    bool whole;          /* it was made of all commits since the first, and nothing else */
 };
 
 /* Table and history are borrowed while it lives. Asks nobody. */

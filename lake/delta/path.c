@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "cache/store/store.h"
 #include "lake/delta/deletion_vector.h"
 
 #define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
@@ -304,18 +305,57 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
     return buf_check(out, err);
 }
 
-int delta_path_locate(const struct delta_root *root, struct slice raw, struct buf *out,
-                      struct err *err)
+/* A home without its final slashes. */
+static struct slice trimmed(struct slice home)
+{
+    while (home.n && home.p[home.n - 1] == '/')
+        home.n--;
+    return home;
+}
+
+/* The key below a home of an absolute path in its one spelling, into out; false where it is not. */
+static bool below(struct slice home, struct slice full, struct buf *out)
+{
+    home = trimmed(home);
+    if (!home.n || !slice_starts(full, home) || full.n < home.n + 2 || full.p[home.n] != '/')
+        return false;
+    buf_reset(out);
+    buf_add_slice(out, slice_from(full, home.n + 1));
+    return true;
+}
+
+/* A relative path that leaves the store's root by `..`, as an absolute one, decoded. */
+static bool add_above(struct buf *out, const struct delta_root *root, struct slice decoded)
+{
+    AUTO(buf) struct buf path = {0};
+    buf_init(&path, ACTION_BYTES_MAX);
+    struct parts home = split(trimmed(root->home));
+    if (!home.scheme.n)
+        return false;
+    buf_add_slice(out, home.scheme);
+    buf_add_str(out, "://");
+    buf_add_slice(out, home.authority);
+    buf_add_char(out, '/');
+    buf_add_slice(&path, home.path);
+    buf_add_char(&path, '/');
+    buf_add_slice(&path, root->prefix);
+    buf_add_slice(&path, decoded);
+    return !path.failed && add_normal(out, buf_slice(&path));
+}
+
+int delta_path_locate(const struct delta_root *root, struct slice raw, struct store **store,
+                      struct buf *out, struct err *err)
 {
     AUTO(buf) struct buf decoded = {0};
     AUTO(buf) struct buf full = {0};
+    bool known;
     buf_init(&decoded, ACTION_BYTES_MAX);
     buf_init(&full, ACTION_BYTES_MAX);
     buf_reset(out);
-    struct slice home = root->home;
-    while (home.n && home.p[home.n - 1] == '/')
-        home.n--;
-    if (!is_absolute(raw)) {
+    *store = NULL;
+    if (is_absolute(raw)) {
+        known = add_absolute(&full, raw);
+    } else {
         buf_add_slice(&full, root->prefix);
         if (!decode(&decoded, raw))
             return bad_path(err, raw);
@@ -325,13 +365,19 @@ int delta_path_locate(const struct delta_root *root, struct slice raw, struct bu
             return rc;
         if (add_normal(out, buf_slice(&full)) && out->len)
             return buf_check(out, err);
-    } else if (home.n && add_absolute(&full, raw) && slice_starts(buf_slice(&full), home)) {
-        struct slice rest = slice_from(buf_slice(&full), home.n);
-        if (rest.n > 1 && rest.p[0] == '/') {
-            buf_add_slice(out, slice_from(rest, 1));
+        buf_reset(&full);
+        known = add_above(&full, root, buf_slice(&decoded));
+    }
+    if (known && below(root->home, buf_slice(&full), out))
+        return buf_check(out, err);
+    for (size_t i = 0; known && i < root->outside_n; i++) {
+        struct store *other = root->outside[i];
+        if (other->home && below(slice_of(other->home), buf_slice(&full), out)) {
+            *store = other;
             return buf_check(out, err);
         }
     }
-    return err_set(err, EACCES, "'%.*s' lies outside of what is mounted",
+    return err_set(err, EACCES,
+                   "'%.*s' lies outside of what is mounted (-o outside=PREFIX allows it)",
                    (int)(raw.n < 300 ? raw.n : 300), raw.p);
 }

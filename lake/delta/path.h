@@ -17,10 +17,14 @@
 #include "base/buf.h"
 #include "lake/delta/schema.h"
 
+struct store;
+
 /* Where a table lies. Borrowed. */
 struct delta_root {
-    struct slice home;   /* the store's root as struct store tells it; empty: not known */
-    struct slice prefix; /* of the table in the store: empty or ends in `/` */
+    struct slice home;            /* the store's root as struct store tells it; empty: not known */
+    struct slice prefix;          /* of the table in the store: empty or ends in `/` */
+    struct store *const *outside; /* where files may lie besides, each below its home */
+    size_t outside_n;
 };
 
 /*
@@ -37,8 +41,11 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
                        const struct delta_file *file, struct buf *out, bool *built,
                        struct err *err);
 
-/* Key in the store of a path as in the log, into out (reset first). -EACCES outside of the root. */
-int delta_path_locate(const struct delta_root *root, struct slice raw, struct buf *out,
-                      struct err *err);
+/*
+ * Key of a path as in the log, into out (reset first), in the table's own store (*store NULL) or in
+ * one of those outside. -EACCES where it is in none of them.
+ */
+int delta_path_locate(const struct delta_root *root, struct slice raw, struct store **store,
+                      struct buf *out, struct err *err);
 
 #endif

@@ -26,6 +26,10 @@ static void judge(void *arg, struct entry *e)
     const struct delta_replay *r = arg;
     const struct delta_state *s = r->state;
     bool deletes = e->flags & ENTRY_DELETES;
+    if (r->takes == DELTA_REPLAY_CHANGES) { /* with the columns that tell of the changes */
+        e->flags |= ENTRY_AS_STORED;
+        return;
+    }
     if (!deletes && s->mapping == DELTA_MAPPING_NONE && e->flags & ENTRY_AS_STORED &&
         e->version >= s->columns_since)
         return;
@@ -121,6 +125,12 @@ static int place(struct delta_replay *r, const struct delta_file *file, struct i
     return rc;
 }
 
+/* The decoded path without the deletion vector. */
+static struct slice path_of_key(const struct buf *key)
+{
+    return slice_make(key->data, (size_t)slice_rfind(buf_slice(key), '\0'));
+}
+
 /* Compacted commits name each file once: of two actions nothing says which one was the later. */
 static int note_key(struct delta_replay *r, struct err *err)
 {
@@ -134,10 +144,13 @@ static int apply_file(struct delta_replay *r, const struct delta_action *action,
 {
     const struct delta_file *file = &action->file;
     struct index_action out = {.seq = r->seq, .removed = action->kind == DELTA_REMOVE};
+    if (r->takes == DELTA_REPLAY_CHANGES ||
+        (r->takes == DELTA_REPLAY_NEW && (out.removed || !file->data_change)))
+        return 0;
     int rc = delta_path_key(file, &r->key, err);
     if (rc < 0)
         return rc;
-    out.key = buf_slice(&r->key);
+    out.key = r->takes == DELTA_REPLAY_NEW ? path_of_key(&r->key) : buf_slice(&r->key);
     if (!out.removed)
         rc = place(r, file, &out, err);
     r->actions++;
@@ -146,6 +159,22 @@ static int apply_file(struct delta_replay *r, const struct delta_action *action,
     if (rc < 0 || r->moved)
         return rc;
     return index_build_add(r->build, &out, err);
+}
+
+static int apply_changes(struct delta_replay *r, const struct delta_action *action, struct err *err)
+{
+    struct delta_file file = action->file;
+    struct index_action out = {.seq = r->seq};
+    if (r->takes != DELTA_REPLAY_CHANGES)
+        return 0;
+    if (!file.path.n || !file.has_size || file.size < 0)
+        return err_set(err, EIO, "a cdc action without %s", file.path.n ? "size" : "path");
+    file.modification_time = r->time_ms;
+    int rc = delta_path_key(&file, &r->key, err);
+    if (rc == 0)
+        rc = place(r, &file, &out, err);
+    out.key = path_of_key(&r->key);
+    return rc < 0 ? rc : index_build_add(r->build, &out, err);
 }
 
 /* Of what decides where files are shown. */
@@ -202,6 +231,8 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_METADATA:
     case DELTA_PROTOCOL:
         return apply_state(r, action, err);
+    case DELTA_CDC:
+        return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
         r->adds_old_files = !writes_files(&action->info);
         break;
@@ -310,6 +341,7 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
     case DELTA_METADATA:
     case DELTA_PROTOCOL:
         return change_state(e->replay, &e->past, action, &e->since, err);
+    case DELTA_CDC:
     case DELTA_COMMIT_INFO:
         e->replay->adds_old_files = !writes_files(&action->info);
         break;

@@ -38,8 +38,17 @@ struct delta_table {
     int dirfd; /* for runs and temporary files */
 };
 
+/* Which files go into the index. */
+enum delta_replay_takes {
+    DELTA_REPLAY_LIVE,    /* those that are not removed */
+    DELTA_REPLAY_NEW,     /* those that were added as new data, by their paths */
+    DELTA_REPLAY_CHANGES, /* change data */
+};
+
 struct delta_replay {
     const struct delta_table *table;
+    enum delta_replay_takes takes; /* set by the caller before the first action */
+    int64_t time_ms; /* of the commit that comes next; set by the caller, for change data */
     const struct delta_columns
         *fixed;                /* NULL: the columns are those that the log says on the way */
     struct delta_state *state; /* before the first action, then after the last one */

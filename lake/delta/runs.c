@@ -25,6 +25,13 @@ void delta_patch_name(char name[DELTA_RUN_NAME_BYTES], int64_t base, int64_t ver
                    (long long)version);
 }
 
+/* The first version of it stands in the name, as that is never below zero. */
+void delta_range_name(char name[DELTA_RUN_NAME_BYTES], bool changes, int64_t after, int64_t version)
+{
+    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "%s-%020lld-%020lld", changes ? "changes" : "range",
+                   (long long)after + 1, (long long)version);
+}
+
 void delta_unchecked_name(char name[DELTA_RUN_NAME_BYTES])
 {
     static _Atomic unsigned count;
@@ -105,6 +112,18 @@ static bool is_patch(struct slice name)
     return parse_versions(name, "patch", v, 2);
 }
 
+static bool is_range(struct slice name)
+{
+    uint64_t v[2];
+    return parse_versions(name, "range", v, 2);
+}
+
+static bool is_changes(struct slice name)
+{
+    uint64_t v[2];
+    return parse_versions(name, "changes", v, 2);
+}
+
 static bool is_unchecked(struct slice name)
 {
     return slice_starts(name, SLICE_LIT("unchecked-"));
@@ -115,6 +134,8 @@ void delta_runs_prune(int dirfd_)
     struct prune_kind kinds[] = {
         {.is = is_base, .keep = DELTA_BASES_MAX},
         {.is = is_patch, .keep = DELTA_PATCHES_MAX},
+        {.is = is_range, .keep = DELTA_RANGES_MAX},
+        {.is = is_changes, .keep = DELTA_RANGES_MAX},
         {.is = is_unchecked, .keep = SIZE_MAX, .leftover_ms = LEFTOVER_MS},
     };
     prune_runs(dirfd_, kinds, ARRAY_SIZE(kinds));

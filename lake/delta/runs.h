@@ -4,6 +4,8 @@
  *
  *   base-<version>             all files of a version
  *   patch-<base>-<version>     what a version has beside the base's
+ *   range-<first>-<version>    what the versions from `first` up to it added as new data
+ *   changes-<first>-<version>  their change data
  *   unchecked-<pid>-<n>        on its way to one of those names; a leftover after a crash
  *
  * Blocks on the disk; any thread, as runs come and go by rename and unlink only.
@@ -11,6 +13,7 @@
 #ifndef LAKE_DELTA_RUNS_H
 #define LAKE_DELTA_RUNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +23,9 @@
 
 void delta_base_name(char name[DELTA_RUN_NAME_BYTES], int64_t version);
 void delta_patch_name(char name[DELTA_RUN_NAME_BYTES], int64_t base, int64_t version);
+/* after: -1 where no version is before the range. */
+void delta_range_name(char name[DELTA_RUN_NAME_BYTES], bool changes, int64_t after,
+                      int64_t version);
 /* Another name with every call. */
 void delta_unchecked_name(char name[DELTA_RUN_NAME_BYTES]);
 
@@ -41,6 +47,7 @@ void delta_runs_done(struct delta_runs *runs);
 /* Runs that are kept. A base is as large as the table's list; patches are small. */
 #define DELTA_BASES_MAX 32
 #define DELTA_PATCHES_MAX 256
+#define DELTA_RANGES_MAX 64 /* of each kind */
 
 /*
  * Removes the runs that were made longest ago where there are more, and leftovers. Whoever has one

@@ -225,9 +225,10 @@ static int files_locate(struct driver *d, const struct entry *entry, struct obje
     return object_location_check(out, err);
 }
 
-static int files_describe_history(struct driver *d, const struct history *h, struct buf *out,
-                                  struct err *err)
+static int files_describe_history(struct driver *d, const struct history *h, size_t first,
+                                  struct buf *out, struct err *err)
 {
+    (void)first;
     (void)d;
     (void)h;
     buf_add_str(out, "[]\n"); /* a listing has no history */

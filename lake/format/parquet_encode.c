@@ -47,7 +47,26 @@ static void end_groups(struct parquet_hybrid_writer *w)
     w->groups = 0;
 }
 
-static void put_group(struct parquet_hybrid_writer *w)
+/* Packs eight values of `width` bits, which take as many bytes. */
+static void pack_group(uint8_t *to, const uint32_t *values, unsigned width)
+{
+    uint64_t bits = 0;
+    unsigned have = 0;
+    for (unsigned i = 0; i < PARQUET_GROUP; i++) {
+        bits |= (uint64_t)values[i] << have;
+        have += width;
+        if (have >= 32) {
+            uint32_t low = (uint32_t)bits;
+            memcpy(to, &low, sizeof low);
+            to += sizeof low;
+            bits >>= 32;
+            have -= 32;
+        }
+    }
+    memcpy(to, &bits, have / 8);
+}
+
+static void put_group(struct parquet_hybrid_writer *w, const uint32_t *values)
 {
     if (w->groups == GROUPS_MAX)
         end_groups(w);
@@ -57,7 +76,7 @@ static void put_group(struct parquet_hybrid_writer *w)
     }
     uint8_t *to = buf_reserve(w->out, w->width);
     if (to) {
-        pack(to, w->group, PARQUET_GROUP, w->width);
+        pack_group(to, values, w->width);
         w->out->len += w->width;
     }
     w->groups++;
@@ -74,6 +93,15 @@ static void put_run(struct parquet_hybrid_writer *w)
     w->repeats = 0;
 }
 
+/* No run may begin here. */
+static bool differ(const uint32_t *values)
+{
+    uint32_t bits = 0;
+    for (unsigned i = 1; i < PARQUET_GROUP; i++)
+        bits |= values[i] ^ values[0];
+    return bits != 0;
+}
+
 void parquet_hybrid_put(struct parquet_hybrid_writer *w, const uint32_t *values, size_t n)
 {
     if (w->width == 0) {
@@ -82,17 +110,27 @@ void parquet_hybrid_put(struct parquet_hybrid_writer *w, const uint32_t *values,
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t value = values[i];
+        if (w->group_n == 0 && w->repeats == 0 && n - i >= PARQUET_GROUP && differ(values + i)) {
+            put_group(w, values + i);
+            i += PARQUET_GROUP - 1;
+            continue;
+        }
         if (value != w->value) {
             if (w->repeats >= PARQUET_GROUP)
                 put_run(w);
             w->repeats = 0;
             w->value = value;
         }
-        if (++w->repeats >= PARQUET_GROUP)
+        if (++w->repeats >= PARQUET_GROUP) {
+            size_t start = i;
+            while (i + 1 < n && values[i + 1] == value)
+                i++;
+            w->repeats += i - start;
             continue;
+        }
         w->group[w->group_n++] = value;
         if (w->group_n == PARQUET_GROUP)
-            put_group(w);
+            put_group(w, w->group);
     }
 }
 
@@ -102,7 +140,7 @@ void parquet_hybrid_end(struct parquet_hybrid_writer *w)
         put_run(w);
     } else if (w->group_n) {
         memset(w->group + w->group_n, 0, (PARQUET_GROUP - w->group_n) * sizeof *w->group);
-        put_group(w);
+        put_group(w, w->group);
     }
     end_groups(w);
 }
@@ -267,17 +305,34 @@ static void put_numbers(enum parquet_type type, char *to, const union parquet_va
     }
 }
 
+static void put_plain_strings(struct parquet_encoder *e, const union parquet_value *values,
+                              size_t n)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++)
+        size += sizeof(uint32_t) + values[i].bytes.n;
+    char *to = buf_reserve(&e->bytes, size);
+    if (!to)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct slice value = values[i].bytes;
+        uint32_t length = (uint32_t)value.n;
+        memcpy(to, &length, sizeof length);
+        to += sizeof length;
+        if (value.n)
+            memcpy(to, value.p, value.n);
+        to += value.n;
+    }
+    e->bytes.len += size;
+}
+
 /* Also what is split into streams at the end. */
 static void put_plain(struct parquet_encoder *e, const union parquet_value *values, size_t n)
 {
     if (e->type == PARQUET_BOOLEAN) {
         put_bits(e, values, n);
     } else if (e->type == PARQUET_BYTE_ARRAY) {
-        for (size_t i = 0; i < n; i++) {
-            uint32_t length = (uint32_t)values[i].bytes.n;
-            buf_add(&e->bytes, &length, sizeof length);
-            buf_add_slice(&e->bytes, values[i].bytes);
-        }
+        put_plain_strings(e, values, n);
     } else if (e->type == PARQUET_INT96 || e->type == PARQUET_FIXED_LEN_BYTE_ARRAY) {
         for (size_t i = 0; i < n; i++)
             buf_add_slice(&e->bytes, values[i].bytes);
@@ -367,6 +422,34 @@ void parquet_encoder_put(struct parquet_encoder *e, const union parquet_value *v
         assert(!"not started with an encoding of values");
     }
     e->n += n;
+}
+
+void parquet_encoder_select(struct parquet_encoder *e, const uint8_t *plain, const bool *kept,
+                            size_t n)
+{
+    size_t length = e->length;
+    char *to = buf_reserve(&e->bytes, n * length);
+    if (!to)
+        return;
+    /* One that is not kept is overwritten by the next. */
+    if (length == 8)
+        for (size_t i = 0; i < n; i++, plain += 8) {
+            memcpy(to, plain, 8);
+            to += kept[i] ? 8 : 0;
+        }
+    else if (length == 4)
+        for (size_t i = 0; i < n; i++, plain += 4) {
+            memcpy(to, plain, 4);
+            to += kept[i] ? 4 : 0;
+        }
+    else
+        for (size_t i = 0; i < n; i++, plain += length) {
+            memcpy(to, plain, length);
+            to += kept[i] ? length : 0;
+        }
+    size_t size = (size_t)(to - (e->bytes.data + e->bytes.len));
+    e->n += size / length;
+    e->bytes.len += size;
 }
 
 void parquet_encoder_indices(struct parquet_encoder *e, const uint32_t *indices, size_t n)

@@ -22,7 +22,7 @@ struct parquet_hybrid_writer {
     unsigned width;   /* bits of a value, at most 32 */
     uint64_t repeats; /* of `value`, since the last group; from 8 on they are a run */
     uint32_t value;
-    uint64_t group[PARQUET_GROUP];
+    uint32_t group[PARQUET_GROUP];
     unsigned group_n;
     unsigned groups; /* of the bit-packed run that is open */
     size_t head;     /* where its head is in `out` */
@@ -73,6 +73,9 @@ DEFINE_AUTO_DONE(parquet_encoder, struct parquet_encoder, parquet_encoder_done)
 int parquet_encoder_start(struct parquet_encoder *e, unsigned encoding, unsigned width,
                           struct err *err);
 void parquet_encoder_put(struct parquet_encoder *e, const union parquet_value *values, size_t n);
+/* PLAIN, of a fixed length: those that are kept of n values which lie one after the other. */
+void parquet_encoder_select(struct parquet_encoder *e, const uint8_t *plain, const bool *kept,
+                            size_t n);
 void parquet_encoder_indices(struct parquet_encoder *e, const uint32_t *indices, size_t n);
 /* Appends the page's values. -EOVERFLOW where they are larger than a page may be, -ENOMEM. */
 int parquet_encoder_end(struct parquet_encoder *e, struct buf *out, struct err *err);

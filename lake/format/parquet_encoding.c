@@ -66,6 +66,25 @@ static bool next_run(struct parquet_hybrid *h)
     return true;
 }
 
+/* Values of a bit-packed run; as long as eight bytes can be read, without a look at its end. */
+static void unpack(struct parquet_hybrid *h, uint32_t *out, size_t n)
+{
+    const uint8_t *bits = h->bits;
+    uint64_t bit = h->bit, bits_n = (uint64_t)(h->in.end - bits) * 8;
+    uint32_t mask = h->width == 32 ? UINT32_MAX : (1U << h->width) - 1;
+    unsigned width = h->width;
+    size_t quick = bits_n < bit + 64 ? 0 : (size_t)((bits_n - bit - 64) / width + 1), i = 0;
+    quick = quick < n ? quick : n;
+    for (; i < quick; i++, bit += width) {
+        uint64_t v;
+        memcpy(&v, bits + bit / 8, sizeof v);
+        out[i] = (uint32_t)(v >> (bit % 8)) & mask;
+    }
+    for (; i < n; i++, bit += width)
+        out[i] = (uint32_t)bits_at(bits, h->in.end, bit, width);
+    h->bit = bit;
+}
+
 bool parquet_hybrid_get(struct parquet_hybrid *h, uint32_t *out, size_t n)
 {
     while (n) {
@@ -76,8 +95,7 @@ bool parquet_hybrid_get(struct parquet_hybrid *h, uint32_t *out, size_t n)
         }
         size_t take = h->run < n ? (size_t)h->run : n;
         if (h->bits) {
-            for (size_t i = 0; i < take; i++, h->bit += h->width)
-                out[i] = (uint32_t)bits_at(h->bits, h->in.end, h->bit, h->width);
+            unpack(h, out, take);
         } else {
             for (size_t i = 0; i < take; i++)
                 out[i] = h->value;

@@ -62,8 +62,14 @@ static int mark_flat(struct parquet_chunk_writer *w, size_t n, struct err *err)
     if (!w->rows.gone)
         memset(w->kept, true, n * sizeof *w->kept);
     else
-        for (size_t i = 0; i < n; i++)
-            w->kept[i] = !is_gone(&w->rows, w->row + i);
+        for (size_t done = 0; done < n;) {
+            unsigned bit = (unsigned)((w->row + done) % 64);
+            uint64_t stay = ~w->rows.gone[(w->row + done) / 64] >> bit;
+            size_t take = 64 - bit < n - done ? 64 - bit : n - done;
+            for (size_t i = 0; i < take; i++)
+                w->kept[done + i] = stay >> i & 1;
+            done += take;
+        }
     w->row += n;
     return 0;
 }
@@ -94,26 +100,33 @@ void parquet_chunk_levels(struct parquet_chunk_writer *w, const struct parquet_p
                         parquet_bit_width(w->from->max_definition));
 }
 
+/* *lowest: of them. */
 static int get_levels(struct parquet_hybrid *h, uint32_t *out, size_t n, uint32_t max,
-                      struct err *err)
+                      uint32_t *lowest, struct err *err)
 {
-    uint32_t highest = 0;
+    uint32_t highest = 0, low = UINT32_MAX;
     if (!parquet_hybrid_get(h, out, n))
         return err_set(err, EIO, "fewer levels than values");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         highest = out[i] > highest ? out[i] : highest;
+        low = out[i] < low ? out[i] : low;
+    }
+    *lowest = low;
     return highest > max ? err_set(err, EIO, "level %u, the schema has %u", highest, max) : 0;
 }
 
 int parquet_chunk_cells(struct parquet_chunk_writer *w, size_t n, struct err *err)
 {
+    uint32_t lowest = 0;
     int rc = 0;
     if (w->from->max_repetition)
-        rc = get_levels(&w->repetitions, w->repetition, n, w->from->max_repetition, err);
+        rc = get_levels(&w->repetitions, w->repetition, n, w->from->max_repetition, &lowest, err);
+    lowest = 0;
     if (rc == 0 && w->from->max_definition)
-        rc = get_levels(&w->definitions, w->definition, n, w->from->max_definition, err);
+        rc = get_levels(&w->definitions, w->definition, n, w->from->max_definition, &lowest, err);
     if (rc < 0)
         return rc;
+    w->all_present = lowest == w->from->max_definition;
     return w->from->max_repetition ? mark_repeated(w, n, err) : mark_flat(w, n, err);
 }
 
@@ -127,7 +140,8 @@ static int count_rows(struct parquet_chunk_writer *w, const struct parquet_page 
     parquet_hybrid_init(&h, page->repetition, parquet_bit_width(w->from->max_repetition));
     for (uint32_t done = 0; done < page->values;) {
         uint32_t take = page->values - done < PARQUET_BATCH ? page->values - done : PARQUET_BATCH;
-        int rc = get_levels(&h, w->repetition, take, w->from->max_repetition, err);
+        uint32_t lowest;
+        int rc = get_levels(&h, w->repetition, take, w->from->max_repetition, &lowest, err);
         if (rc < 0)
             return rc;
         for (uint32_t i = 0; i < take; i++)
@@ -148,14 +162,12 @@ static bool is_indexed(uint32_t encoding)
 /* The levels of the batch's cells that stay; kept[] is of values afterwards, *values of them. */
 static void put_levels(struct parquet_chunk_writer *w, size_t n, size_t *values)
 {
-    bool repeated = w->from->max_repetition > 0, optional = w->from->max_definition > 0;
+    bool repeated = w->from->max_repetition > 0, sparse = !w->all_present;
     uint32_t max = w->from->max_definition;
-    size_t out = 0, present = 0;
-    if (!optional)
-        present = n;
-    for (size_t i = 0; i < n; i++) {
+    size_t out = 0, present = sparse ? 0 : n;
+    for (size_t i = 0; i < n && (repeated || sparse); i++) {
         bool kept = w->kept[i];
-        if (optional) {
+        if (sparse) {
             uint32_t definition = w->definition[i];
             w->definition[out] = definition;
             w->kept[present] = kept;
@@ -165,6 +177,8 @@ static void put_levels(struct parquet_chunk_writer *w, size_t n, size_t *values)
             w->repetition[out] = w->repetition[i];
         out += kept;
     }
+    for (size_t i = 0; i < n && !repeated && !sparse; i++)
+        out += w->kept[i];
     parquet_page_write_levels(&w->out, w->repetition, w->definition, out);
     *values = present;
 }
@@ -185,8 +199,20 @@ static int put_indices(struct parquet_chunk_writer *w, size_t n, struct err *err
     return 0;
 }
 
+/* Values that need not even be looked at. */
+static int put_plain(struct parquet_chunk_writer *w, size_t n, struct err *err)
+{
+    const uint8_t *plain = parquet_values_plain(&w->values, n);
+    if (!plain)
+        return err_set(err, EIO, "damaged values in encoding %u", PARQUET_PLAIN);
+    parquet_encoder_select(&w->encoder, plain, w->kept, n);
+    return 0;
+}
+
 static int put_values(struct parquet_chunk_writer *w, size_t n, struct err *err)
 {
+    if (w->leaf->how == PRESENT_COPY && w->values.encoding == PARQUET_PLAIN && w->values.length)
+        return put_plain(w, n, err);
     int rc = parquet_values_get(&w->values, w->batch, n, err);
     if (rc < 0)
         return rc;

@@ -45,6 +45,7 @@ struct parquet_chunk_writer {
     /* One batch. */
     uint32_t repetition[PARQUET_BATCH], definition[PARQUET_BATCH], indices[PARQUET_BATCH];
     bool kept[PARQUET_BATCH];
+    bool all_present; /* each cell has a value */
     union parquet_value batch[PARQUET_BATCH];
 };
 

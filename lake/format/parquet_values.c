@@ -388,3 +388,9 @@ int parquet_values_get(struct parquet_values *v, union parquet_value *out, size_
                        PARQUET_ROW_BYTES_MAX);
     return rc < 0 ? err_set(err, -rc, "damaged values in encoding %u", v->encoding) : 0;
 }
+
+const uint8_t *parquet_values_plain(struct parquet_values *v, size_t n)
+{
+    assert(v->encoding == PARQUET_PLAIN && v->length);
+    return bytes_take(&v->in, n * v->length);
+}

@@ -91,4 +91,7 @@ enum parquet_lifetime parquet_values_lifetime(const struct parquet_values *v);
 int parquet_values_get(struct parquet_values *v, union parquet_value *out, size_t n,
                        struct err *err);
 
+/* Of a PLAIN page of values of fixed length: the next n as they lie there. NULL: it has fewer. */
+const uint8_t *parquet_values_plain(struct parquet_values *v, size_t n);
+
 #endif

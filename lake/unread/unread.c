@@ -58,9 +58,10 @@ static int unread_locate(struct driver *d, const struct entry *entry, struct obj
     return refuse(d, err);
 }
 
-static int unread_describe_history(struct driver *d, const struct history *h, struct buf *out,
-                                   struct err *err)
+static int unread_describe_history(struct driver *d, const struct history *h, size_t first,
+                                   struct buf *out, struct err *err)
 {
+    (void)first;
     (void)h;
     (void)out;
     return refuse(d, err);

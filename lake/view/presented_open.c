@@ -122,24 +122,30 @@ static void seal_behind(struct recipe *r, struct object *o)
         sealing_end(g);
 }
 
-/* `prepared` false: no plan is made. */
-static int open_prepared(struct presented_store *s, const struct presented_file *f, bool prepared,
-                         enum recipe_need need, struct task *task, struct object **out,
-                         struct recipe **recipe, struct err *err)
+struct opening {
+    const struct presented_file *file;
+    bool prepared; /* false: no plan is made */
+    enum recipe_need need;
+    struct task *task;
+    struct object *object; /* what was opened: references */
+    struct recipe *recipe;
+};
+
+static int open_file(struct presented_store *s, struct opening *g, struct err *err)
 {
     AUTO(buf) struct buf key = {0};
     AUTO(object) struct object *o = NULL;
     AUTO(recipe) struct recipe *r = NULL;
     buf_init(&key, KEY_BYTES_MAX);
-    presented_key(f, &key);
+    presented_key(g->file, &key);
     int rc = buf_check(&key, err);
-    struct object_name name = name_of(s, &key, f->size, SLICE_NONE);
+    struct object_name name = name_of(s, &key, g->file->size, SLICE_NONE);
     if (rc == 0)
-        rc = recipe_of(s, f, &r, err);
+        rc = recipe_of(s, g->file, &r, err);
     if (rc == 0)
         rc = object_open(s->config.cache, &name, &o, err);
-    if (rc == 0 && prepared && !object_is_sealed(o)) {
-        rc = prepare(r, f, need, task, err);
+    if (rc == 0 && g->prepared && !object_is_sealed(o)) {
+        rc = prepare(r, g->file, g->need, g->task, err);
         if (rc == 0)
             rc = same_making(r, &key, &o, err);
         if (rc == 0)
@@ -147,8 +153,8 @@ static int open_prepared(struct presented_store *s, const struct presented_file 
     }
     if (rc < 0)
         return rc;
-    *out = STEAL(o);
-    *recipe = STEAL(r);
+    g->object = STEAL(o);
+    g->recipe = STEAL(r);
     return 0;
 }
 
@@ -156,18 +162,26 @@ int presented_open(struct store *store, const struct presented_file *f, struct t
                    struct object **out, struct recipe **recipe, struct err *err)
 {
     bool small = f->object_bytes <= REWRITE_AWAITED_BYTES_MAX;
-    return open_prepared(presented_of(store), f, true, small ? RECIPE_WHOLE : RECIPE_PLANNED, task,
-                         out, recipe, err);
+    struct opening g = {
+        .file = f, .prepared = true, .need = small ? RECIPE_WHOLE : RECIPE_PLANNED, .task = task};
+    int rc = open_file(presented_of(store), &g, err);
+    if (rc < 0)
+        return rc;
+    *out = g.object;
+    *recipe = g.recipe;
+    return 0;
 }
 
 int presented_open_ahead(struct store *store, const struct presented_file *f, bool prepared,
                          struct task *task, struct object **out, struct err *err)
 {
-    struct recipe *r;
-    int rc = open_prepared(presented_of(store), f, prepared, RECIPE_PLANNED, task, out, &r, err);
-    if (rc == 0)
-        recipe_unref(r);
-    return rc;
+    struct opening g = {.file = f, .prepared = prepared, .need = RECIPE_PLANNED, .task = task};
+    int rc = open_file(presented_of(store), &g, err);
+    if (rc < 0)
+        return rc;
+    recipe_unref(g.recipe);
+    *out = g.object;
+    return 0;
 }
 
 int presented_describe(struct store *store, const struct presented_file *f, struct task *task,

@@ -39,9 +39,10 @@ static void fetched(struct store_get *get)
     workers_submit(p->recipe->store->config.workers, &p->job);
 }
 
-/* Asks for the last `length` bytes. */
-static int fetch(struct planning *p, size_t length, struct err *err)
+/* Asks for the last `length` bytes, and takes *at: it runs again then, and may have done so. */
+static int fetch(struct planning **at, size_t length, struct err *err)
 {
+    struct planning *p = *at;
     const struct recipe *r = p->recipe;
     struct store *home = r->store->config.home;
     char *bytes = realloc(p->bytes, length);
@@ -55,6 +56,7 @@ static int fetch(struct planning *p, size_t length, struct err *err)
                                 .version = r->version,
                                 .to = bytes,
                                 .done = fetched};
+    *at = NULL;
     home->ops->get(home, &p->get);
     return 0;
 }
@@ -128,13 +130,13 @@ static void set_etag(struct work *w)
     (void)snprintf(w->etag, sizeof w->etag, "\"%016llx\"", (unsigned long long)hash); /* fits */
 }
 
-/* Keeps of the plan what gets are served from. The object's own footer, `end`, is at hand: where it
- * stands again, it is not asked for again. */
+/* Keeps of the plan what gets are served from. The object's end, its footer at least, is at hand:
+ * what is of it is not asked for again. */
 static int take_extents(struct work *w, const struct present_plan *plan, struct slice end,
                         struct err *err)
 {
     size_t bytes = plan->extents_n * sizeof *plan->extents;
-    w->extents = malloc(bytes ? bytes : 1);
+    w->extents = calloc(plan->extents_n + 1, sizeof *w->extents);
     w->own = malloc(plan->own.n + end.n);
     if (!w->extents || !w->own)
         return err_set(err, ENOMEM, "out of memory");
@@ -169,13 +171,16 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
         return rc;
     enum present_kind kind = made->kind;
     memcpy(w->if_match, p->if_match, sizeof w->if_match);
-    struct slice end = slice_make(footer.p, footer.n + TRAILER_BYTES);
+    /* Small objects have come whole; of others more than the footer is not worth the memory. */
+    bool whole = p->get.length == r->object_bytes;
+    struct slice end = whole ? slice_make(p->bytes, p->get.length)
+                             : slice_make(footer.p, footer.n + TRAILER_BYTES);
     if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, end, err)) < 0)
         return rc;
     if (!recipe_planned(r, kind))
         return 0;
     if (kind == PRESENT_REWRITE) {
-        rewrite_begin(r, STEAL(made), STEAL(w));
+        rewrite_begin(r, STEAL(made), STEAL(w), whole ? STEAL(p->bytes) : NULL);
         return 0;
     }
     *out = STEAL(w);
@@ -192,12 +197,8 @@ static int plan_step(struct planning **at, struct work **out, struct err *err)
         rc = footer_length(p, &n, err);
     if (rc < 0)
         return rc;
-    if (n + TRAILER_BYTES > p->get.length) {
-        rc = fetch(p, (size_t)n + TRAILER_BYTES, err);
-        if (rc == 0)
-            *at = NULL; /* it runs again, and may have done so */
-        return rc;
-    }
+    if (n + TRAILER_BYTES > p->get.length)
+        return fetch(at, (size_t)n + TRAILER_BYTES, err);
     const char *end = p->bytes + p->get.length - TRAILER_BYTES;
     return plan(p, slice_make(end - n, (size_t)n), out, err);
 }
@@ -227,8 +228,7 @@ void plan_begin(struct recipe *r)
         *p = (struct planning){.job = {.run = plan_run}, .recipe = r};
         (void)snprintf(p->if_match, sizeof p->if_match, "%s", r->etag);
         uint64_t tail = r->object_bytes < TAIL_BYTES ? r->object_bytes : TAIL_BYTES;
-        rc = fetch(p, (size_t)tail, &err);
-        p = rc == 0 ? NULL : p;
+        rc = fetch(&p, (size_t)tail, &err);
     }
     if (rc < 0)
         recipe_finish(r, NULL, &err);

@@ -144,8 +144,9 @@ void plan_begin(struct recipe *r);
 
 /* presented_rewrite.c */
 
-/* On a worker; takes all three. Ends in recipe_finish. */
-void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work);
+/* On a worker; takes all of them. `bytes`: the whole object, where it is at hand, or NULL. Ends in
+ * recipe_finish. */
+void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work, char *bytes);
 
 /* presented_get.c */
 

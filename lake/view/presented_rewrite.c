@@ -32,7 +32,8 @@ struct rewriting {
     struct work *work;
     struct roaring *rows;
 
-    char *window; /* bytes of the object */
+    char *bytes;  /* the whole object, or NULL: */
+    char *window; /* some of it */
     uint64_t window_at;
     size_t window_n, window_blocks;
 
@@ -47,6 +48,7 @@ static void rewriting_free(struct rewriting *w)
     present_plan_free(w->plan);
     work_unref(w->work);
     roaring_free(w->rows);
+    free(w->bytes);
     free(w->window);
     free(w->out);
     free(w);
@@ -114,6 +116,10 @@ static int read_object(void *arg, uint64_t offset, void *to, size_t n, struct er
     char *at = to;
     if (n > w->recipe->object_bytes || offset > w->recipe->object_bytes - n)
         return err_set(err, EIO, "%s: a page lies behind the end", w->recipe->object_key);
+    if (w->bytes) {
+        memcpy(to, w->bytes + offset, n);
+        return 0;
+    }
     while (n) {
         if (w->recipe->store->ending)
             return err_set(err, EIO, "%s: the mount ends", w->recipe->object_key);
@@ -166,13 +172,30 @@ static int write_out(void *arg, struct slice bytes, struct err *err)
     return 0;
 }
 
+static void begin_file(struct rewriting *w)
+{
+    w->hash = hash64(0, slice_of(w->work->if_match));
+    w->written = w->out_n = 0;
+}
+
+/* What was written did not fit: all of it comes once more, smaller. */
+static int begin_again(void *arg, struct err *err)
+{
+    struct rewriting *w = arg;
+    begin_file(w);
+    if (ftruncate(w->work->fd, 0) < 0)
+        return err_set(err, errno, "%s: rewritten file: %s", w->recipe->object_key,
+                       strerror(errno));
+    return 0;
+}
+
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
     struct parquet_source source = {.size_bytes = r->object_bytes, .read = read_object, .arg = w};
-    struct parquet_sink sink = {.write = write_out, .arg = w};
-    w->hash = hash64(0, slice_of(w->work->if_match));
-    w->written = w->out_n = w->window_n = 0;
+    struct parquet_sink sink = {.write = write_out, .rewind = begin_again, .arg = w};
+    begin_file(w);
+    w->window_n = 0;
     int rc = parquet_rewrite(&source, w->plan, w->rows, &sink, err);
     if (rc == 0)
         rc = flush(w, err);
@@ -203,9 +226,9 @@ static int rewrite(struct rewriting *w, struct err *err)
 {
     struct presented_store *s = w->recipe->store;
     int spare;
-    w->window = malloc(WINDOW_BLOCKS_MAX * BLOCK_BYTES);
+    w->window = w->bytes ? NULL : malloc(WINDOW_BLOCKS_MAX * BLOCK_BYTES);
     w->out = malloc(WRITE_BYTES);
-    if (!w->window || !w->out)
+    if (!(w->window || w->bytes) || !w->out)
         return err_set(err, ENOMEM, "out of memory");
     int rc = make_in(w, s->config.dirfd, err);
     if (is_disk(rc) && spare_is_wanted(s->config.dirfd) &&
@@ -282,7 +305,7 @@ static struct workers *rewriters(struct presented_store *s, struct err *err)
     return w;
 }
 
-void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work)
+void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work, char *bytes)
 {
     struct err err = ERR_INIT;
     struct workers *threads = rewriters(r->store, &err);
@@ -290,14 +313,15 @@ void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *wor
     if (!w) {
         present_plan_free(plan);
         work_unref(work);
+        free(bytes);
         (void)err_set(&err, ENOMEM, "out of memory");
     } else {
         *w = (struct rewriting){
-            .job = {.run = rewrite_run}, .recipe = r, .plan = plan, .work = work};
+            .job = {.run = rewrite_run}, .recipe = r, .plan = plan, .work = work, .bytes = bytes};
     }
     if (err.code) {
         recipe_finish(r, NULL, &err);
-        return;
+        return; /* cppcheck-suppress memleak ; it does not know AUTO */
     }
     WITH_LOCK (&r->store->lock)
         w->rows = STEAL(r->rows);

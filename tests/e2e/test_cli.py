@@ -17,7 +17,8 @@ TABLE = 'silver/orders'
 
 @pytest.mark.parametrize('words', [
     [], ['nonsense'], ['mount'], ['mount', 'one'], ['mount', 'a', 'b', 'c'], ['umount'],
-    ['umount', 'a', 'b'], ['versions'], ['versions', 'a', 'b'], ['doctor'],
+    ['umount', 'a', 'b'], ['versions'], ['versions', 'a', 'b'], ['doctor'], ['log'],
+    ['log', '-n', 'x', 'a'], ['diff', 'a'], ['diff', 'a', 'b', 'c'],
     ['mount', '--no-such-option', 'a', 'b'], ['mount', 'a', 'b', '-o', 'nosuchkey=1'],
     ['mount', 'a', 'b', '--cache-size', 'many'], ['mount', 'a', 'b', '--hold', '-5'],
     ['mount', 'a', 'b', '--as-of', 'yesterday'], ['mount', 'a', 'b', '--cache-dir'],
@@ -137,11 +138,11 @@ def test_versions(mount, lake):
     """versions lists number and time of each version, of the table and from inside of it."""
     m = mount(lake.root)
     for path in (m / TABLE, m / TABLE / sorted(os.listdir(m / TABLE))[0]):
-        done = run_tarn('versions', path)
+        done = run_tarn('versions', path, env={'TZ': 'UTC'})
         assert done.returncode == 0, done.stderr
         for v in lake.versions(TABLE):
             line = [x for x in done.stdout.splitlines() if x.split()[0] == str(v.number)]
-            assert len(line) == 1 and v.time.strftime('%Y-%m-%dT%H:%M:%S') in line[0], done.stdout
+            assert len(line) == 1 and v.time.strftime('%Y-%m-%d %H:%M:%S') in line[0], done.stdout
 
 
 @pytest.mark.parametrize('path', ['bronze', '/', '/nowhere'])

@@ -146,7 +146,8 @@ def test_corpus_from_gcs(mount, corpus, gcs, group, expected_without_times):
     bucket = gcs.make_bucket('corpus-' + group.replace('/', '-'))
     gcs.copy_tree(corpus / group, bucket, 'lake/' + group)
     m = mount('gs://%s/lake' % bucket, endpoint_url=gcs.url, no_sign_request=True)
-    check(m, corpus, group + '/*', '--no-time', '--without', 'dv-p', expected=expected_without_times)
+    check(m, corpus, group + '/*', '--no-time', '--without', 'dv-p',
+          expected=expected_without_times)
 
 
 def test_refused_lines_name_tables(corpus):

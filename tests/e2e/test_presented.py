@@ -269,6 +269,20 @@ def test_raw_files_are_the_stored_ones(mount, source):
             assert '.tarn' not in os.listdir(at) and not (raw / '.tarn').exists()
 
 
+@pytest.mark.parametrize('source_is', ['near', 'far'])
+def test_without_passthrough(mount, source, far, s3, source_is):
+    """Where the kernel reads nothing by itself, the daemon's bytes are the same, also mapped twice."""
+    url, shown = far
+    m = (mount(source[0], passthrough='off') if source_is == 'near' else
+         mount(url, endpoint_url=s3.url, env=s3.env, passthrough='off'))
+    for _ in range(2):
+        for table, parts in shown.items():
+            check_all(m / table, parts)
+            for i, want in enumerate(parts):
+                path = str(m / table / ('part-%d.parquet' % i))
+                assert pq.read_table(path, memory_map=True).equals(want)
+
+
 # Real tables with features that need a transform; deltalake reads some of them, and the number of
 # rows is known of all.
 REAL = ['delta/golden/table-with-columnmapping-mode-id',
@@ -323,6 +337,25 @@ def real(tmp_path_factory):
     root = tmp_path_factory.mktemp('real') / 'lake'
     subprocess.run([str(TABLES / 'unpack'), str(root)], check=True, capture_output=True)
     return root
+
+
+def test_raw_paths_of_real_tables(mount, real):
+    """Wherever a file is shown, `.tarn/raw/` has its object where it is stored below the table, or
+    in `outside/`."""
+    m, seen = mount(real), 0
+    for expected in sorted((TABLES / 'expected/delta').glob('*.json')):
+        answer = json.loads(expected.read_text())
+        for version in answer.get('versions', [])[-1:]:
+            inside = [f['stored'] for f in version.get('files', ())
+                      if 'stored' in f and (real / answer['table'] / f['stored']).is_file()]
+            for stored in inside:
+                raw = m / ('%s@%s' % (answer['table'], version['version'])) / '.tarn/raw'
+                if stored.startswith('../'):    # it is another table's, which need not be readable
+                    assert (raw / 'outside' / Path(stored).name).stat().st_size > 0
+                    continue
+                assert (raw / stored).read_bytes() == (real / answer['table'] / stored).read_bytes()
+            seen += len(inside)
+    assert seen >= 10
 
 
 @pytest.mark.parametrize('table', REAL)

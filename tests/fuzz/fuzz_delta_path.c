@@ -27,7 +27,7 @@ static void check_components(struct slice path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct delta_root root = {{"s3://b/lake", 11}, {"t/", 2}};
+    static const struct delta_root root = {.home = {"s3://b/lake", 11}, .prefix = {"t/", 2}};
     struct slice input = slice_make(data, size);
     ptrdiff_t zero = slice_find(input, 0);
     struct slice raw = zero < 0 ? input : slice_make(input.p, (size_t)zero);
@@ -46,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char first = path.data[slash + 1];
         assert(first != '_' && first != '.');
     }
-    if (delta_path_locate(&root, raw, &key, NULL) == 0)
+    struct store *store;
+    if (delta_path_locate(&root, raw, &store, &key, NULL) == 0)
         check_components(buf_slice(&key));
     if (delta_path_key(&file, &key, NULL) == 0)
         assert(key.len > 1);

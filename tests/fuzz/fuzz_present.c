@@ -37,10 +37,11 @@ static struct shape *make_shape(const struct parquet_footer *f, uint8_t choice)
         if (n % 2 == (choice >> 2 & 1))
             continue;
         bool leaf = f->nodes[i].leaf != PARQUET_NO_LEAF;
-        add(&b, f->nodes[i].name, leaf ? SHAPE_LEAF : 1 + (n + choice) % 3, type, (int)n);
+        int kind = (int)(SHAPE_STRUCT + (n + choice) % 3);
+        add(&b, f->nodes[i].name, leaf ? SHAPE_LEAF : kind, type, (int)n);
         if (leaf)
             continue;
-        if ((1 + (n + choice) % 3) == SHAPE_MAP)
+        if (kind == SHAPE_MAP)
             add(&b, SLICE_LIT("k"), SHAPE_LEAF, SHAPE_STORED, 1000);
         add(&b, i + 1 < f->nodes_n ? f->nodes[i + 1].name : SLICE_LIT("x"), SHAPE_LEAF,
             SHAPE_STORED, 1001);

@@ -316,11 +316,107 @@ static void test_patch_against_base(void **state)
     fixture_dir_done(fd, dir);
 }
 
+static void add_evidence(struct index_build *b, const char *key, uint64_t seq, bool removed)
+{
+    struct err err = ERR_INIT;
+    struct index_action a = {.entry = {.version = (int64_t)seq, .flags = ENTRY_AS_STORED},
+                             .key = slice_of(key),
+                             .seq = seq,
+                             .removed = removed,
+                             .evidence = true};
+    assert_int_equal(index_build_add(b, &a, &err), 0);
+}
+
+/* Shows twice the version, and takes the flag from what came with version 4. */
+static void judge(void *arg, struct entry *e)
+{
+    unsigned *calls = arg;
+    (*calls)++;
+    e->mtime_ms = e->version * 2;
+    if (e->version == 4)
+        e->flags &= ~ENTRY_AS_STORED;
+}
+
+/* Aim: evidence tells since when files are there that other actions put there, the newest of a key;
+ * the judge has the last word on each file that is left. */
+static void test_evidence(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int64_t version;
+        uint32_t flags;
+    } want[] = {{"a", 7, ENTRY_AS_STORED},
+                {"b", 1, 0},
+                {"c", 4, 0},
+                {"d", 1, ENTRY_BUILT},
+                {"e", 9, ENTRY_AS_STORED | ENTRY_DELETES}};
+    struct err err = ERR_INIT;
+    unsigned calls = 0;
+    char dir[32];
+    int fd = fixture_dir(dir);
+    struct index_build *b = build_new(fd);
+    index_build_judge(b, judge, &calls);
+    add_evidence(b, "key a", 3, false); /* an older one */
+    add_evidence(b, "key a", 7, false);
+    add_evidence(b, "key b", 5, false);
+    add_evidence(b, "key b", 6, true); /* went, and is said to be there */
+    add_evidence(b, "key c", 4, false);
+    add_evidence(b, "nobody", 5, false);
+    add_evidence(b, "key e", 9, false);
+    fixture_add(b, "a", "a", "key a", 1, 0);
+    fixture_add(b, "b", "b", "key b", 1, 0);
+    fixture_add(b, "c", "c", "key c", 1, 0);
+    fixture_add(b, "d", "s3://d", "key d", 1, ENTRY_BUILT);
+    fixture_add(b, "e", "e", "key e", 1, ENTRY_DELETES);
+    assert_int_equal(index_build_base(b, "base", SLICE_NONE, &err), 0);
+    index_build_free(b);
+    AUTO(run) struct run *run = open_run(fd, "base");
+    assert_int_equal(run_files(run), ARRAY_SIZE(want));
+    assert_int_equal(calls, ARRAY_SIZE(want));
+    for (uint32_t i = 0; i < ARRAY_SIZE(want); i++) {
+        AUTO(buf) struct buf scratch;
+        struct entry e;
+        buf_init(&scratch, 1 << 20);
+        assert_int_equal(run_file(run, i, &scratch, &e, NULL, &err), 0);
+        assert_true(slice_is(e.path, want[i].path));
+        assert_int_equal(e.version, want[i].version);
+        assert_int_equal(e.flags, want[i].flags);
+        assert_int_equal(e.mtime_ms, 2 * want[i].version);
+    }
+    fixture_dir_done(fd, dir);
+}
+
+/* Aim: one path is not shown twice, nor with the rows of one of two: what differs is damage. */
+static void test_two_of_one_path(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    char dir[32];
+    int fd = fixture_dir(dir);
+    for (int same = 0; same < 2; same++) {
+        struct index_build *b = build_new(fd);
+        for (int i = 0; i < 2; i++) {
+            struct index_action a = {.entry = {.path = SLICE_LIT("x"),
+                                               .raw = SLICE_LIT("x"),
+                                               .extra = slice_of(same || i ? "one" : "other"),
+                                               .size = 1},
+                                     .key = slice_of(i ? "1" : "2"),
+                                     .seq = 1};
+            assert_int_equal(index_build_add(b, &a, &err), 0);
+        }
+        assert_int_equal(index_build_base(b, "base", SLICE_NONE, &err), same ? 0 : -EIO);
+        index_build_free(b);
+    }
+    fixture_dir_done(fd, dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_collisions), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_patch_cases),
+        cmocka_unit_test(test_evidence),          cmocka_unit_test(test_two_of_one_path),
+        cmocka_unit_test(test_collisions),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_deterministic),     cmocka_unit_test(test_patch_cases),
         cmocka_unit_test(test_patch_against_base)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,27 @@ static void test_remove(void **state)
     assert_true(slice_is(f->action.file.dv.storage, "u"));
     assert_true(f->action.file.dv.has_offset);
     assert_int_equal(f->action.file.dv.offset, 4);
+    assert_int_equal(f->action.file.deletion_time, 5);
+    assert_false(f->action.file.has_size);
+}
+
+/* Aim: a file of change data is told as it stands, whatever it lacks. */
+static void test_cdc(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(parse(f, "{\"add\":null,\"cdc\":{\"path\":\"x\"}}"), 0);
+    assert_int_equal(f->action.kind, DELTA_CDC);
+    assert_false(f->action.file.has_size);
+    assert_int_equal(parse(f,
+                           "{\"cdc\":{\"path\":\"_change_data/c\",\"size\":7,\"partitionValues\":"
+                           "{\"d\":\"1\"},\"dataChange\":false}}"),
+                     0);
+    assert_int_equal(f->action.kind, DELTA_CDC);
+    assert_int_equal(f->action.file.size, 7);
+    assert_int_equal(f->action.file.partition_values.n, 1);
+    assert_int_equal(parse(f, "{\"cdc\":{},\"remove\":{\"path\":\"x\",\"dataChange\":true}}"), 0);
+    assert_int_equal(f->action.kind, DELTA_REMOVE);
+    assert_true(f->action.file.data_change);
 }
 
 /* Aim: metadata and protocol come whole and survive the line. */
@@ -136,8 +157,7 @@ static void test_other(void **state)
 {
     struct fixture *f = *state;
     static const char *const lines[] = {"{}", "{\"txn\":{\"appId\":\"a\",\"version\":1}}",
-                                        "{\"add\":null,\"cdc\":{\"path\":\"x\"}}",
-                                        "{\"domainMetadata\":{}} junk {"};
+                                        "{\"add\":null}", "{\"domainMetadata\":{}} junk {"};
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         assert_int_equal(parse(f, lines[i]), 0);
         assert_int_equal(f->action.kind, DELTA_OTHER);
@@ -233,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_add, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_remove, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cdc, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_metadata, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_commit_info, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other, set_up, tear_down),

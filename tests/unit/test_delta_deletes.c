@@ -31,7 +31,7 @@ static struct delta_dv dv_of(const char *storage, const char *path, int64_t size
 
 static int read_dv(struct fixture *f, const struct delta_dv *dv, struct roaring **out)
 {
-    struct delta_root root = {slice_of(f->store->home), SLICE_LIT("t/")};
+    struct delta_root root = {.home = slice_of(f->store->home), .prefix = SLICE_LIT("t/")};
     f->err = (struct err)ERR_INIT;
     return delta_dv_read(f->store, &root, dv, out, &f->err);
 }

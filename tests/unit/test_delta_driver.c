@@ -303,7 +303,7 @@ static void test_describe(void **state)
     commit(f, 1, "{\"commitInfo\":{\"operation\":\"DE\\\"L\",\"userName\":\"\xff\"}}\n" REMOVE("a"),
            200);
     AUTO(history) struct history *h = history(f, NULL);
-    assert_int_equal(delta_ops.describe_history(f->driver, h, &out, &f->err), 0);
+    assert_int_equal(delta_ops.describe_history(f->driver, h, 0, &out, &f->err), 0);
     json_init(&j, buf_slice(&out));
     assert_true(json_skip(&j, NULL) && json_at_end(&j));
     assert_non_null(strstr(out.data, "\"operation\":\"DE\\\"L\",\"operationParameters\":null"));

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "cache/store/store.h"
 #include "lake/delta/path.h"
 
 static struct delta_pair partition[2];
@@ -15,7 +16,8 @@ static struct delta_file file_of(const char *path)
     return (struct delta_file){.path = slice_of(path), .partition_values = {partition, 2}};
 }
 
-static const struct delta_root s3_root = {{"s3://bucket/lake", 16}, {"silver/t/", 9}};
+static const struct delta_root s3_root = {.home = {"s3://bucket/lake", 16},
+                                          .prefix = {"silver/t/", 9}};
 
 /* The values of columns `date` and `kind`; NULL is null. */
 static void set_values(const char *date, const char *kind)
@@ -154,7 +156,8 @@ static void check_locate(const struct delta_root *root, const char *raw, const c
     struct err err = ERR_INIT;
     AUTO(buf) struct buf out;
     buf_init(&out, KEY_BYTES_MAX);
-    int rc = delta_path_locate(root, slice_of(raw), &out, &err);
+    struct store *store;
+    int rc = delta_path_locate(root, slice_of(raw), &store, &out, &err);
     assert_int_equal(rc, want ? 0 : -EACCES);
     if (want)
         assert_string_equal(out.data, want);
@@ -164,8 +167,8 @@ static void check_locate(const struct delta_root *root, const char *raw, const c
 static void test_locate(void **state)
 {
     (void)state;
-    static const struct delta_root file_root = {{"file:///lake", 12}, {"t/", 2}};
-    static const struct delta_root bare = {{NULL, 0}, {NULL, 0}};
+    static const struct delta_root file_root = {.home = {"file:///lake", 12}, .prefix = {"t/", 2}};
+    static const struct delta_root bare = {.outside = NULL};
     check_locate(&s3_root, "a%20b/x", "silver/t/a b/x");
     check_locate(&s3_root, "../u/x", "silver/u/x");
     check_locate(&s3_root, "../../../x", NULL);
@@ -183,12 +186,53 @@ static void test_locate(void **state)
     check_locate(&bare, "x", "x");
 }
 
+/* Aim: what lies below an allowed prefix is found in its store, and nothing beside it. */
+static void test_locate_outside(void **state)
+{
+    (void)state;
+    static char other_home[] = "s3://other/x", local_home[] = "file:///data/t";
+    static struct store other = {.home = other_home}, local = {.home = local_home};
+    static struct store *const outside[] = {&other, &local};
+    static const struct delta_root root = {.home = {"s3://bucket/lake", 16},
+                                           .prefix = {"silver/t/", 9},
+                                           .outside = outside,
+                                           .outside_n = 2};
+    static const struct delta_root above = {
+        .home = {"file:///data/lake", 17}, .prefix = {"t/", 2}, .outside = outside, .outside_n = 2};
+    static const struct {
+        const struct delta_root *root;
+        const char *raw, *key;
+        const struct store *store;
+    } cases[] = {{&root, "s3a://other/x/a%20b", "a b", &other},
+                 {&root, "s3://other/xy/a", NULL, NULL},
+                 {&root, "s3://other/x", NULL, NULL},
+                 {&root, "s3://other/x/../y", NULL, NULL},
+                 {&root, "s3://bucket/lake/u", "u", NULL},
+                 {&root, "a", "silver/t/a", NULL},
+                 {&root, "../../../../other/x/a", NULL, NULL},
+                 {&above, "/data/t/f", "f", &local},
+                 {&above, "../../t/f", "f", &local},
+                 {&above, "../../u/f", NULL, NULL}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        AUTO(buf) struct buf key = {0};
+        struct store *store = NULL;
+        struct err err = ERR_INIT;
+        buf_init(&key, KIB);
+        int rc = delta_path_locate(cases[i].root, slice_of(cases[i].raw), &store, &key, &err);
+        assert_int_equal(rc, cases[i].key ? 0 : -EACCES);
+        if (rc == 0) {
+            assert_string_equal(key.data, cases[i].key);
+            assert_ptr_equal(store, cases[i].store);
+        }
+    }
+}
+
 /* Aim: an object of Azure's is found whichever of its container's names the log says. */
 static void test_locate_in_azure(void **state)
 {
     (void)state;
     static const char home[] = "abfss://c@acc.dfs.core.windows.net/lake";
-    static const struct delta_root root = {{home, sizeof home - 1}, {"t/", 2}};
+    static const struct delta_root root = {.home = {home, sizeof home - 1}, .prefix = {"t/", 2}};
     check_locate(&root, "abfss://c@acc.dfs.core.windows.net/lake/u/x", "u/x");
     check_locate(&root, "abfs://c@acc.dfs.core.windows.net/lake/u/a%20b", "u/a b");
     check_locate(&root, "wasbs://c@acc.blob.core.windows.net/lake/u/x", "u/x");
@@ -247,11 +291,17 @@ static void test_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept),     cmocka_unit_test(test_built),
-        cmocka_unit_test(test_nameless), cmocka_unit_test(test_loose),
-        cmocka_unit_test(test_key),      cmocka_unit_test(test_key_dv),
-        cmocka_unit_test(test_locate),   cmocka_unit_test(test_locate_in_azure),
-        cmocka_unit_test(test_columns),  cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_built),
+        cmocka_unit_test(test_nameless),
+        cmocka_unit_test(test_loose),
+        cmocka_unit_test(test_locate_outside),
+        cmocka_unit_test(test_key),
+        cmocka_unit_test(test_key_dv),
+        cmocka_unit_test(test_locate),
+        cmocka_unit_test(test_locate_in_azure),
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

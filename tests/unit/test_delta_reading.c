@@ -105,19 +105,6 @@ static void test_gap(void **state)
     assert_non_null(strstr(f->err.msg, "commits before 3 are missing"));
 }
 
-/* Aim: a version whose checksums tell of another state than the log is refused with both. */
-static void test_wrong_sums(void **state)
-{
-    struct fixture *f = *state;
-    four_commits(f, true);
-    put_sum(f, 3, SUM(4, 28, "i"));
-    check_refused(f, "tells of 4 files with 28 bytes, the log of 3 with 21");
-    put_sum(f, 3, SUM(3, 22, "i"));
-    check_refused(f, "tells of 3 files with 22 bytes, the log of 3 with 21");
-    put_sum(f, 3, SUM(3, 21, "i"));
-    check_newest(f, "p=1/b p=1/c p=1/d");
-}
-
 /* Aim: checksums that cannot be read, or are of another table, say nothing. */
 static void test_useless_sums(void **state)
 {
@@ -148,6 +135,30 @@ static void put_checkpoint(struct fixture *f)
     assert_int_equal(file_replace(f->table_fd, "00000000000000000001.checkpoint.parquet",
                                   buf_slice(&text), 0600, &f->err),
                      0);
+}
+
+/* Aim: a checkpoint whose state is not what checksums tell is refused where commits are gone. */
+static void test_wrong_sums(void **state)
+{
+    struct fixture *f = *state;
+    four_commits(f, true);
+    put_checkpoint(f);
+    assert_int_equal(unlinkat(f->table_fd, "00000000000000000000.json", 0), 0);
+    put_sum(f, 3, SUM(4, 28, "i"));
+    check_refused(f, "tells of 4 files with 28 bytes, the log of 2 with 14");
+    put_sum(f, 3, SUM(2, 15, "i"));
+    check_refused(f, "tells of 2 files with 15 bytes, the log of 2 with 14");
+    put_sum(f, 3, SUM(2, 14, "i"));
+    check_newest(f, "p=1/c p=1/d");
+}
+
+/* Aim: checksums that all commits together contradict are told of, and do not count. */
+static void test_sums_against_all_commits(void **state)
+{
+    struct fixture *f = *state;
+    four_commits(f, true);
+    put_sum(f, 3, SUM(4, 28, "i"));
+    check_newest(f, "p=1/b p=1/c p=1/d");
 }
 
 /* Aim: a checkpoint that lost a file, as the checksums tell, is passed over for the commits. */
@@ -230,6 +241,27 @@ static void test_many(void **state)
     assert_int_equal(h->at[0].timestamp_ms, 100000);
 }
 
+/* Aim: behind large commits the newest version has a base of its own, older ones share theirs. */
+static void test_own_base(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf large;
+    buf_init(&large, 4 * MIB);
+    buf_addf(&large, "{\"commitInfo\":{\"text\":\"%*s\"}}\n", (int)(2 * MIB), "");
+    four_commits(f, true);
+    AUTO(history) struct history *small = history(f, NULL);
+    check_load(f, small, 3, "p=1/b p=1/c p=1/d", true);
+    commit(f, 0, FIRST, 101); /* another table: nothing made before counts */
+    buf_add_str(&large, ADD("b"));
+    commit(f, 1, large.data, 201);
+    AUTO(history) struct history *h = history(f, NULL);
+    check_load(f, h, 3, "p=1/b p=1/c p=1/d", false);
+    check_load(f, h, 2, "p=1/b p=1/c", true);
+    commit(f, 4, ADD("e"), 500);
+    AUTO(history) struct history *more = history(f, h);
+    check_load(f, more, 4, "p=1/b p=1/c p=1/d p=1/e", true);
+}
+
 /* Aim: a set tells new keys from those that it met, however many they are. */
 static void test_key_set(void **state)
 {
@@ -254,11 +286,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_useless_compacted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wrong_sums, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sums_against_all_commits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_useless_sums, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lossy_checkpoint, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleaned_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_own_base, set_up, tear_down),
         cmocka_unit_test(test_key_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

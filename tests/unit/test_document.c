@@ -21,7 +21,7 @@ static void test_names(void **state)
             assert_true(document_exists(formats[i], slice_of(name)));
             schema |= slice_is(slice_of(name), "schema.json");
         }
-        assert_int_equal(n, formats[i] == &delta_ops ? 4 : 3);
+        assert_int_equal(n, formats[i] == &delta_ops ? 6 : 3);
         assert_int_equal(schema, formats[i] == &delta_ops);
         assert_int_equal(document_exists(formats[i], SLICE_LIT("schema.json")), schema);
         assert_false(document_exists(formats[i], SLICE_LIT("other")));

@@ -108,14 +108,13 @@ static void test_names(void **state)
         {"V12", "V12"},
         {"-1", "-1"},
         {"1x", "1x"},
-        {"..", ".."},
         {"2026-02-30", "2026-02-30"},
         {"2026-03", "2026-03"},
         {"9223372036854775808", "9223372036854775808"},
         {"tag=12", "12"},
         {"tag=2026-03-01", "2026-03-01"},
         {"branch=main", "main"},
-        {"branch=a..b", "a..b"},
+        {"branch=a.b", "a.b"},
         {"tag=tag=x", "tag=x"},
         {"Version=1", "Version=1"},
         {"feature%2Fx", "feature%2Fx"},
@@ -127,14 +126,30 @@ static void test_names(void **state)
     }
 }
 
-/* Two dots within a ref make a range, which nothing else is taken for. */
+/* Two refs with two dots between are a range; half of one, or three, is malformed. */
 static void test_ranges(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"10..12", "v10..v12", "2026-03-01..2026-03-02", "10..",
-                                        "..12"};
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        assert_int_equal(parsed(cases[i], true).kind, REF_RANGE);
+    static const struct {
+        const char *text, *from, *to;
+    } cases[] = {
+        {"10..12", "10", "12"},
+        {"v10..v12", "v10", "v12"},
+        {"2026-03-01..2026-03-02T00:00:00.5Z", "2026-03-01", "2026-03-02T00:00:00.5Z"},
+        {"start..tag=end", "start", "tag=end"},
+    };
+    static const char *const malformed[] = {
+        "10..", "..12", "..", "1..2..3", "1...3", "version=x..3", "1..timestamp=2"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ref ref = parsed(cases[i].text, true);
+        assert_int_equal(ref.kind, REF_RANGE);
+        assert_true(slice_is(ref.name, cases[i].from));
+        assert_true(slice_is(ref.to, cases[i].to));
+    }
+    struct ref ref;
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
+        if (ref_parse(slice_of(malformed[i]), true, &ref) && ref.kind == REF_RANGE)
+            fail_msg("%s is taken for a range", malformed[i]);
 }
 
 /* A prefix with something else behind it than what it announces is malformed, as is nothing at

@@ -170,7 +170,10 @@ class Projection:
             elif how is None:
                 assert_same(original.column(source), got, self.fields[i])
             else:
-                expected = [how(v) for v in values(original.column(source))]
+                try:
+                    expected = [how(v) for v in values(original.column(source))]
+                except (OverflowError, ValueError):     # times that Python does not have
+                    continue
                 assert repr(values(got)) == repr(expected), self.fields[i]
 
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Presented files that are rewritten, because rows of them are deleted. */
+#include "tests/unit/presented_fixture.h"
+
+/* Rows 1, 2 and 7: one array container of the 32-bit format. */
+static const char some_rows[] = "\x3a\x30\x00\x00\x01\x00\x00\x00\x00\x00\x02\x00\x10\x00\x00\x00"
+                                "\x01\x00\x02\x00\x07\x00";
+
+static struct presented_file file_with_deletes(struct world *w)
+{
+    struct presented_file f = file_of(w);
+    w->deleted = some_rows;
+    w->deleted_n = sizeof some_rows - 1;
+    f.deletes = true;
+    f.extra = SLICE_LIT("some rows");
+    return f;
+}
+
+struct racer {
+    struct job job;
+    struct world *world;
+    struct presented_file *file;
+    struct shown shown;
+    struct event over;
+};
+
+static void race(struct job *job)
+{
+    struct racer *r = CONTAINER_OF(job, struct racer, job);
+    r->shown = open_shown(r->world, r->file);
+    event_set(&r->over);
+}
+
+/* Rows that are gone are not in the file; however many open it at once, it is rewritten once. */
+static void test_deleted_rows(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    struct presented_file f = file_with_deletes(w);
+    struct racer racers[8];
+    struct workers *threads = workers_new("race", ARRAY_SIZE(racers), NULL);
+    assert_non_null(threads);
+    for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+        racers[i] = (struct racer){.job = {.run = race}, .world = w, .file = &f};
+        event_init(&racers[i].over);
+        workers_submit(threads, &racers[i].job);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(racers); i++)
+        event_wait(&racers[i].over);
+    assert_int_equal(w->place->fake.requests, 1); /* all of it with the footer, as it is small */
+    for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+        assert_int_equal(rows_of(racers[i].shown.object), 300 - 3);
+        close_shown(&racers[i].shown);
+        event_done(&racers[i].over);
+    }
+    workers_free(threads);
+    world_free(w);
+}
+
+/* What was rewritten and sealed leaves no file beside the cache's, and needs nobody afterwards. */
+static void test_rewritten_is_sealed(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    struct presented_file f = file_with_deletes(w);
+    struct presented_store *s = presented_of(w->presented);
+    struct shown o = open_shown(w, &f);
+    while (!object_is_sealed(o.object))
+        pause_ms(1);
+    for (bool gone = false; !gone; pause_ms(1)) /* while it is open still */
+        WITH_LOCK (&s->lock)
+            gone = s->temporary_bytes == 0;
+    close_shown(&o);
+    restart(w);
+    int before = w->place->fake.requests;
+    o = open_shown(w, &f);
+    assert_int_equal(rows_of(o.object), 300 - 3);
+    assert_int_equal(w->place->fake.requests, before);
+    assert_int_equal(w->asked_rows, 1);
+    close_shown(&o);
+    world_free(w);
+}
+
+/* Without a cache a rewritten file is read from what it was written into. */
+static void test_rewritten_without_cache(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", 0);
+    struct presented_file f = file_with_deletes(w);
+    struct shown o = open_shown(w, &f);
+    assert_int_equal(rows_of(o.object), 300 - 3);
+    close_shown(&o);
+    world_free(w);
+}
+
+/* Damaged rows are an error of the open, and the next open asks again. */
+static void test_damaged_rows(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    struct presented_file f = file_with_deletes(w);
+    struct err err = ERR_INIT;
+    struct shown o;
+    w->deleted_n = 5;
+    assert_int_equal(try_open(w, &f, &o, &err), -EIO);
+    w->deleted_n = sizeof some_rows - 1;
+    o = open_shown(w, &f);
+    assert_int_equal(rows_of(o.object), 300 - 3);
+    close_shown(&o);
+    world_free(w);
+}
+
+static void check_described(struct world *w, const struct presented_file *f, const char *want)
+{
+    struct opener o = {.task = {.job = {.run = wake_opener}, .since_ms = clock_mono_ms()}};
+    AUTO(buf) struct buf got = {0};
+    struct err err = ERR_INIT;
+    int rc = -EINPROGRESS;
+    while (rc == -EINPROGRESS) {
+        event_init(&o.woken);
+        buf_reset(&got);
+        got.max = 100;
+        rc = presented_describe(w->presented, f, &o.task, &got, &err);
+        if (rc == -EINPROGRESS)
+            event_wait(&o.woken);
+        event_done(&o.woken);
+    }
+    assert_int_equal(rc, 0);
+    assert_string_equal(got.data, want);
+}
+
+/* What is done to a file is told from its footer: nobody asks for rows, and nothing is rewritten.
+ */
+static void test_described(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    struct presented_file padded = file_of(w), rows = file_with_deletes(w), columns = file_of(w),
+                          both = rows;
+    check_described(w, &padded, "padded");
+    check_described(w, &rows, "rows");
+    columns.shape = both.shape = shape_of_one(SLICE_LIT("a"));
+    check_described(w, &columns, "columns");
+    check_described(w, &both, "columns,rows");
+    check_described(w, &both, "columns,rows");
+    assert_int_equal(w->place->fake.requests, 2);
+    assert_int_equal(w->asked_rows, 0);
+    shape_unref(columns.shape);
+    world_free(w);
+}
+
+/* Files that are open and cannot be sealed take no more than they may. */
+static void test_temporary_bytes(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", 0);
+    struct presented_file f = file_with_deletes(w), g = f;
+    struct err err = ERR_INIT;
+    struct shown o, p;
+    presented_of(w->presented)->config.temporary_bytes_max = f.size;
+    g.extra = SLICE_LIT("other rows");
+    o = open_shown(w, &f);
+    assert_int_equal(try_open(w, &g, &p, &err), -ENOSPC);
+    close_shown(&o);
+    while (try_open(w, &g, &p, &err) < 0) /* in the place of what nobody has open */
+        pause_ms(50);
+    assert_int_equal(rows_of(p.object), 300 - 3);
+    close_shown(&p);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_deleted_rows),
+        cmocka_unit_test(test_rewritten_is_sealed),
+        cmocka_unit_test(test_rewritten_without_cache),
+        cmocka_unit_test(test_damaged_rows),
+        cmocka_unit_test(test_described),
+        cmocka_unit_test(test_temporary_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
