@@ -231,7 +231,7 @@ class History:
         self.names += 1
         self.sql('ALTER TABLE %s ADD COLUMN %s.n%d INT' % (self.table, column.quoted, self.names))
         column.kind = column.kind[:-1] + ',n%d:int>' % self.names
-        column.made = 'IF(TRUE, NULL, %s)' % column.made
+        column.made = 'NULL'
 
     def rename(self):
         column = self.chance.choice(self.columns[1:] + self.partitions)

@@ -56,8 +56,8 @@ def check(m, base, history):
         try:
             presented.compare(path, truth(base, history['name'], v['number']), v['partitions'],
                               'version %d (%s)' % (v['number'], v['operation']))
-        except (AssertionError, OSError) as e:
-            wrong.append(str(e))
+        except Exception as e:                  # a reader's own, too: the others are looked at as well
+            wrong.append('version %d (%s): %s' % (v['number'], v['operation'], e))
     assert not wrong, 'table %s, seed %s, after %s:\n%s' % (history['name'], history['seed'], history['steps'],
                                                             '\n'.join(wrong))
 
