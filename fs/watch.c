@@ -121,6 +121,16 @@ static ssize_t look(struct watch *w, int device, void *to, size_t n, bool *slept
     return got;
 }
 
+/* Until it is answered and what it says is known, nothing else is to be served. */
+static bool is_first(const void *request, ssize_t got)
+{
+    struct fuse_in_header head;
+    if (got < (ssize_t)sizeof head)
+        return false;
+    memcpy(&head, request, sizeof head);
+    return head.opcode == FUSE_INIT;
+}
+
 /* Served in microseconds, unless they have to wait. */
 static bool is_short(const void *request, ssize_t got)
 {
@@ -156,7 +166,7 @@ ssize_t watch_read(struct watch *w, int device, void *to, size_t n)
     int code = errno;
     w->steps++;
     w->serving = true;
-    if (slept || !is_short(to, got))
+    if ((slept || !is_short(to, got)) && !is_first(to, got))
         hand_over(w, slept && w->awake);
     errno = code;
     return got;

@@ -147,18 +147,18 @@ void parquet_hybrid_end(struct parquet_hybrid_writer *w)
 
 /* Delta */
 
-void parquet_delta_writer_init(struct parquet_delta_writer *w)
+static void delta_writer_init(struct parquet_delta_writer *w)
 {
     *w = (struct parquet_delta_writer){.n = 0};
     buf_init(&w->blocks, PAGE_BYTES_MAX);
 }
 
-void parquet_delta_writer_done(struct parquet_delta_writer *w)
+static void delta_writer_done(struct parquet_delta_writer *w)
 {
     buf_done(&w->blocks);
 }
 
-void parquet_delta_write(struct parquet_delta_writer *w, bool narrow)
+static void delta_write(struct parquet_delta_writer *w, bool narrow)
 {
     buf_reset(&w->blocks);
     w->narrow = narrow;
@@ -204,7 +204,7 @@ static void put_block(struct parquet_delta_writer *w)
     w->deltas_n = 0;
 }
 
-void parquet_delta_put(struct parquet_delta_writer *w, const int64_t *values, size_t n)
+static void delta_put(struct parquet_delta_writer *w, const int64_t *values, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (w->n++ == 0) {
@@ -219,7 +219,7 @@ void parquet_delta_put(struct parquet_delta_writer *w, const int64_t *values, si
     }
 }
 
-void parquet_delta_end(struct parquet_delta_writer *w, struct buf *out)
+static void delta_end(struct parquet_delta_writer *w, struct buf *out)
 {
     if (w->deltas_n)
         put_block(w);
@@ -239,16 +239,16 @@ void parquet_encoder_init(struct parquet_encoder *e, enum parquet_type type, uin
     *e = (struct parquet_encoder){.type = type, .length = parquet_type_bytes(type, type_length)};
     buf_init(&e->bytes, PAGE_BYTES_MAX);
     buf_init(&e->last, PAGE_BYTES_MAX);
-    parquet_delta_writer_init(&e->delta);
-    parquet_delta_writer_init(&e->prefixes);
+    delta_writer_init(&e->delta);
+    delta_writer_init(&e->prefixes);
 }
 
 void parquet_encoder_done(struct parquet_encoder *e)
 {
     buf_done(&e->bytes);
     buf_done(&e->last);
-    parquet_delta_writer_done(&e->delta);
-    parquet_delta_writer_done(&e->prefixes);
+    delta_writer_done(&e->delta);
+    delta_writer_done(&e->prefixes);
 }
 
 int parquet_encoder_start(struct parquet_encoder *e, unsigned encoding, unsigned width,
@@ -269,8 +269,8 @@ int parquet_encoder_start(struct parquet_encoder *e, unsigned encoding, unsigned
         buf_add_char(&e->bytes, (char)width);
         parquet_hybrid_write(&e->hybrid, &e->bytes, width);
     }
-    parquet_delta_write(&e->delta, e->type != PARQUET_INT64); /* lengths have 32 bits */
-    parquet_delta_write(&e->prefixes, true);
+    delta_write(&e->delta, e->type != PARQUET_INT64); /* lengths have 32 bits */
+    delta_write(&e->prefixes, true);
     return 0;
 }
 
@@ -363,7 +363,7 @@ static void put_deltas(struct parquet_encoder *e, const union parquet_value *val
         size_t take = n - done < PIECE ? n - done : PIECE;
         for (size_t i = 0; i < take; i++)
             piece[i] = values[done++].number;
-        parquet_delta_put(&e->delta, piece, take);
+        delta_put(&e->delta, piece, take);
     }
 }
 
@@ -386,10 +386,10 @@ static void put_strings(struct parquet_encoder *e, const union parquet_value *va
         int64_t prefix = 0, length;
         if (share) {
             prefix = (int64_t)shared(last, value);
-            parquet_delta_put(&e->prefixes, &prefix, 1);
+            delta_put(&e->prefixes, &prefix, 1);
         }
         length = (int64_t)value.n - prefix;
-        parquet_delta_put(&e->delta, &length, 1);
+        delta_put(&e->delta, &length, 1);
         buf_add_slice(&e->bytes, slice_from(value, (size_t)prefix));
         last = value;
     }
@@ -486,12 +486,12 @@ int parquet_encoder_end(struct parquet_encoder *e, struct buf *out, struct err *
         parquet_hybrid_end(&e->hybrid);
         break;
     case PARQUET_DELTA_BYTE_ARRAY:
-        parquet_delta_end(&e->prefixes, out);
-        parquet_delta_end(&e->delta, out);
+        delta_end(&e->prefixes, out);
+        delta_end(&e->delta, out);
         break;
     case PARQUET_DELTA_LENGTH_BYTE_ARRAY:
     case PARQUET_DELTA_BINARY_PACKED:
-        parquet_delta_end(&e->delta, out);
+        delta_end(&e->delta, out);
         break;
     case PARQUET_BYTE_STREAM_SPLIT:
         split(e, out);

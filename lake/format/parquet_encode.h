@@ -44,13 +44,6 @@ struct parquet_delta_writer {
     unsigned deltas_n;
 };
 
-void parquet_delta_writer_init(struct parquet_delta_writer *w);
-void parquet_delta_writer_done(struct parquet_delta_writer *w);
-void parquet_delta_write(struct parquet_delta_writer *w, bool narrow);
-void parquet_delta_put(struct parquet_delta_writer *w, const int64_t *values, size_t n);
-/* Appends all that was put since parquet_delta_write. */
-void parquet_delta_end(struct parquet_delta_writer *w, struct buf *out);
-
 struct parquet_encoder {
     enum parquet_type type;
     uint32_t length; /* bytes of a value; 0: BYTE_ARRAY, BOOLEAN */

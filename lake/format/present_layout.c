@@ -158,10 +158,10 @@ static int check_spans(const struct layout *l, struct err *err)
 static int find_spans(struct layout *l, struct err *err)
 {
     const struct parquet_footer *f = &l->p->detail->meta.footer;
-    AUTO_FREE bool *kept = calloc(f->leaves_n + 1, sizeof *kept);
     size_t n;
     if (__builtin_mul_overflow(f->groups_n, 4 * f->leaves_n, &n))
         return no_room(err);
+    AUTO_FREE bool *kept = calloc(f->leaves_n + 1, sizeof *kept);
     l->spans = calloc(n + 1, sizeof *l->spans);
     if (!kept || !l->spans)
         return no_room(err);

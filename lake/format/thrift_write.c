@@ -5,7 +5,7 @@
 
 static void put_zigzag(struct thrift_out *t, int64_t v)
 {
-    buf_add_varint(t->to, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+    buf_add_varint(t->to, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
 }
 
 static void put_head(struct thrift_out *t, int id, enum thrift_type type)

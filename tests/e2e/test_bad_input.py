@@ -76,9 +76,11 @@ def test_older_versions_are_exact_or_refused(bad, case):
 def test_odd_but_right(bad, case):
     """What only looks odd is read exactly."""
     table = bad.mount / case.name
-    assert lakes.tree(table) == bad_logs.EXPECTED, case.wrong
+    raw = table / '.tarn/raw'       # where nothing proves the columns of a file, it has slack
+    assert sorted(lakes.tree(table)) == sorted(bad_logs.EXPECTED), case.wrong
+    assert lakes.tree(raw) == bad_logs.EXPECTED, case.wrong
     for name in bad_logs.EXPECTED:
-        assert (table / name).read_bytes() == (bad.source / case.name / name).read_bytes()
+        assert (raw / name).read_bytes() == (bad.source / case.name / name).read_bytes()
     assert run_tarn('doctor', table).returncode == 0
 
 
