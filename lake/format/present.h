@@ -132,6 +132,10 @@ struct present_chunk {
     uint64_t cells;             /* of all data pages */
     uint32_t codec;             /* enum codec */
     uint32_t encodings;         /* bit 1 << encoding for each that pages' values have */
+    /* What was written of the page index; bytes 0: nothing. */
+    struct present_range {
+        uint64_t offset, bytes;
+    } offset_index, column_index;
     /*
      * Of PRESENT_COPY: all pages are the stored chunk's as they were, in the same order, so that
      * what is known of it (statistics, encodings) holds. `codec` to `plain_bytes` are not looked at

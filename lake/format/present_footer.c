@@ -98,12 +98,12 @@ static void put_knowledge(struct footer *f, const struct parquet_detail *d)
     put_optional(f, 17, THRIFT_STRUCT_TYPE, d->geospatial);
 }
 
-static void put_index(struct footer *f, int id, const struct parquet_range *r)
+static void put_index(struct footer *f, int id, struct present_range r)
 {
-    if (r->bytes == 0)
+    if (r.bytes == 0)
         return;
-    thrift_put_int(&f->t, id, THRIFT_I64, (int64_t)r->offset);
-    thrift_put_int(&f->t, id + 1, THRIFT_I32, (int64_t)r->bytes);
+    thrift_put_int(&f->t, id, THRIFT_I64, (int64_t)r.offset);
+    thrift_put_int(&f->t, id + 1, THRIFT_I32, (int64_t)r.bytes);
 }
 
 /* struct ColumnMetaData */
@@ -144,6 +144,8 @@ static struct present_chunk known_chunk(const struct footer *f, const struct pre
     known.stored_bytes = stored->size_bytes;
     known.plain_bytes = d->plain_bytes;
     if (f->in_place) {
+        known.offset_index = (struct present_range){d->offset_index.offset, d->offset_index.bytes};
+        known.column_index = (struct present_range){d->column_index.offset, d->column_index.bytes};
         known.data_offset = d->data_offset;
         known.dictionary_offset = stored->offset == d->dictionary_offset ? stored->offset : 0;
     }
@@ -166,10 +168,8 @@ static struct present_chunk put_chunk(struct footer *f, const struct present_gro
     thrift_put_struct(&f->t, 3);
     put_metadata(f, l, &c, d);
     thrift_put_end(&f->t);
-    if (d && f->in_place) {
-        put_index(f, 4, &d->offset_index);
-        put_index(f, 6, &d->column_index);
-    }
+    put_index(f, 4, c.offset_index);
+    put_index(f, 6, c.column_index);
     thrift_put_end(&f->t);
     return c;
 }

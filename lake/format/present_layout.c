@@ -37,6 +37,7 @@ struct layout {
     struct present_chunk *chunks;
     struct buf own;
     uint64_t pages_at; /* of our own, in the presented file */
+    bool indexed;      /* kept chunks have page indexes: readers want one of all or of none */
 };
 
 static void layout_done(struct layout *l)
@@ -75,6 +76,7 @@ static int add_chunk(struct layout *l, size_t group, size_t leaf, bool kept, str
     const struct parquet_meta *m = &l->p->detail->meta;
     const struct parquet_chunk *c = &m->footer.chunks[group][leaf];
     const struct parquet_detail *d = &m->details[group][leaf];
+    l->indexed |= kept && d->offset_index.bytes;
     int rc = add_span(l, c->offset, c->size_bytes, kept, err);
     if (rc == 0)
         rc = add_span(l, d->column_index.offset, d->column_index.bytes, kept, err);
@@ -263,15 +265,71 @@ static uint64_t here(const struct layout *l)
     return l->pages_at + l->own.len - PRESENT_MAGIC_BYTES;
 }
 
+/* struct OffsetIndex; `locations`: n PageLocations. */
+static struct present_range put_offset_index(struct layout *l, struct slice locations, size_t n)
+{
+    uint64_t start = here(l);
+    struct thrift_out t = thrift_out_make(&l->own);
+    thrift_put_list(&t, 1, THRIFT_STRUCT_TYPE, n);
+    buf_add_slice(&l->own, locations);
+    thrift_put_end(&t);
+    return (struct present_range){start, here(l) - start};
+}
+
+/* struct ColumnIndex of pages of nulls alone. */
+static struct present_range put_column_index(struct layout *l, uint64_t rows, size_t n)
+{
+    uint64_t start = here(l);
+    struct thrift_out t = thrift_out_make(&l->own);
+    thrift_put_list(&t, 1, THRIFT_TRUE, n); /* null_pages */
+    for (size_t i = 0; i < n; i++)
+        buf_add_char(&l->own, THRIFT_TRUE);
+    for (int bound = 2; bound <= 3; bound++) { /* min_values, max_values */
+        thrift_put_list(&t, bound, THRIFT_BINARY, n);
+        for (size_t i = 0; i < n; i++)
+            thrift_put_item_binary(&t, SLICE_LIT(""));
+    }
+    thrift_put_int(&t, 4, THRIFT_I32, 0); /* boundary_order: UNORDERED */
+    thrift_put_list(&t, 5, THRIFT_I64, n);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t of_page = rows < PAGE_ROWS_MAX ? rows : PAGE_ROWS_MAX;
+        thrift_put_item_int(&t, (int64_t)of_page);
+        rows -= of_page;
+    }
+    thrift_put_end(&t);
+    return (struct present_range){start, here(l) - start};
+}
+
+/* Data pages for so many rows; gives how many, and appends their PageLocations. */
+static size_t put_pages(struct layout *l, const struct present_leaf *leaf, uint32_t encoding,
+                        uint64_t rows, struct buf *locations)
+{
+    size_t pages = 0;
+    for (uint64_t row = 0; (row < rows || pages == 0) && !l->own.failed; pages++) {
+        uint64_t start = here(l), left = rows - row;
+        uint64_t n = left < PAGE_ROWS_MAX ? left : PAGE_ROWS_MAX;
+        put_rows(l, leaf, encoding, n);
+        struct thrift_out t = thrift_out_make(locations);
+        thrift_put_int(&t, 1, THRIFT_I64, (int64_t)start);
+        thrift_put_int(&t, 2, THRIFT_I32, (int64_t)(here(l) - start));
+        thrift_put_int(&t, 3, THRIFT_I64, (int64_t)row);
+        thrift_put_end(&t);
+        row += n;
+    }
+    return pages;
+}
+
 /* The pages of one leaf in one row group. */
 static void put_own(struct layout *l, const struct present_leaf *leaf, uint64_t rows,
                     struct present_chunk *c)
 {
     const struct parquet_node *node = &l->p->nodes[leaf->node];
+    AUTO(buf) struct buf locations = {0};
     uint32_t encoding = leaf->how == PRESENT_NULLS      ? ENCODING_PLAIN
                         : node->type == PARQUET_BOOLEAN ? ENCODING_RLE
                                                         : ENCODING_RLE_DICTIONARY;
     uint64_t start = here(l);
+    buf_init(&locations, FOOTER_BYTES_MAX);
     *c = (struct present_chunk){.cells = rows, .encodings = 1U << encoding};
     if (encoding == ENCODING_RLE_DICTIONARY) {
         c->dictionary_offset = start;
@@ -279,12 +337,14 @@ static void put_own(struct layout *l, const struct present_leaf *leaf, uint64_t 
         put_dictionary(l, node, leaf->constant);
     }
     c->data_offset = here(l);
-    do {
-        uint64_t n = rows < PAGE_ROWS_MAX ? rows : PAGE_ROWS_MAX;
-        put_rows(l, leaf, encoding, n);
-        rows -= n;
-    } while (rows > 0 && !l->own.failed);
+    size_t pages = put_pages(l, leaf, encoding, rows, &locations);
     c->stored_bytes = c->plain_bytes = here(l) - start;
+    if (locations.failed)
+        l->own.failed = locations.failed;
+    if (l->indexed)
+        c->offset_index = put_offset_index(l, buf_slice(&locations), pages);
+    if (l->indexed && leaf->how == PRESENT_NULLS)
+        c->column_index = put_column_index(l, rows, pages);
 }
 
 static int put_groups(struct layout *l, struct err *err)

@@ -184,13 +184,15 @@ def test_no_byte_of_a_dropped_column(tmp_path, chance):
                    sorting_columns=[pq.SortingColumn(0), pq.SortingColumn(1)])
     assert b'hidden' in path.read_bytes()
     present(path, out, [dict(name='kept', type='int64'),
-                        dict(name='group', type='struct', fields=[dict(name='open', type='int64')])])
+                        dict(name='group', type='struct', fields=[dict(name='open', type='int64')]),
+                        dict(name='added', type='int64')])
     assert b'hidden' not in out.read_bytes()
     got = pq.ParquetFile(out)
     assert got.read().column('kept').equals(of.column('kept'))
     group = got.metadata.row_group(3)
     assert group.sorting_columns == (pq.SortingColumn(0),)
-    assert group.column(0).has_column_index and group.column(0).has_offset_index
+    for column in range(3):         # some readers want them of all columns or of none
+        assert group.column(column).has_column_index and group.column(column).has_offset_index
     assert group.column(0).bloom_filter_offset is not None
     assert group.column(0).statistics.max == 3999
     assert out.stat().st_size == path.stat().st_size + 65536 + path.stat().st_size // 16
