@@ -90,12 +90,32 @@ static bool writes_files(const struct delta_commit_info *info)
     return info->operation.n == 0; /* nobody says that it is anything else */
 }
 
+/*
+ * May this engine store partition columns in the files of any table, as well? Delta Lake 4 for
+ * Spark does, and neither protocol nor statistics tell.
+ */
+static bool stores_partitions(const struct delta_commit_info *info)
+{
+    static const char mark[] = "Delta-Lake/";
+    struct slice s = info->engine_info;
+    const char *at = s.n ? memmem(s.p, s.n, mark, sizeof mark - 1) : NULL;
+    size_t past = at ? (size_t)(at - s.p) + sizeof mark - 1 : s.n;
+    bool old = past + 1 < s.n && s.p[past] >= '0' && s.p[past] <= '3' && s.p[past + 1] == '.';
+    return at && !old;
+}
+
+static void note_commit(struct delta_replay *r, const struct delta_commit_info *info)
+{
+    r->adds_old_files = !writes_files(info);
+    r->stores_partitions = stores_partitions(info);
+}
+
 /* An add that comes now shows that its file has the columns of the state, and no others. */
 static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
                      const struct delta_file *file)
 {
     return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
-           !delta_stats_lack(file->stats, &s->counted);
+           !(r->stores_partitions && s->columns.n) && !delta_stats_lack(file->stats, &s->counted);
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -234,7 +254,7 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_CDC:
         return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
-        r->adds_old_files = !writes_files(&action->info);
+        note_commit(r, &action->info);
         break;
     case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
@@ -265,7 +285,7 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
 static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
-    r->commit_adds = r->adds_old_files = false;
+    r->commit_adds = r->adds_old_files = r->stores_partitions = false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */
@@ -343,7 +363,7 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
         return change_state(e->replay, &e->past, action, &e->since, err);
     case DELTA_CDC:
     case DELTA_COMMIT_INFO:
-        e->replay->adds_old_files = !writes_files(&action->info);
+        note_commit(e->replay, &action->info);
         break;
     case DELTA_SIDECAR:
     case DELTA_OTHER:

@@ -62,12 +62,13 @@ struct delta_replay {
 
     /* private */
     int64_t version;
-    bool in_checkpoint;  /* whose actions come now */
-    bool commit_adds;    /* the commit whose actions come now has added a file already */
-    bool adds_old_files; /* ... says that it may name files that were written before */
-    bool in_compacted;   /* its actions come now */
-    struct key_set keys; /* of these */
-    uint64_t placing;    /* hash of the columns by which files were placed */
+    bool in_checkpoint;     /* whose actions come now */
+    bool commit_adds;       /* the commit whose actions come now has added a file already */
+    bool adds_old_files;    /* ... says that it may name files that were written before */
+    bool stores_partitions; /* ... may have put partition columns into files */
+    bool in_compacted;      /* its actions come now */
+    struct key_set keys;    /* of these */
+    uint64_t placing;       /* hash of the columns by which files were placed */
     uint64_t seq;
     struct arena arena;
     struct buf key, path, extra;

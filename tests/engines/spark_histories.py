@@ -314,8 +314,17 @@ class History:
             data = self.spark.read.format('delta').option('versionAsOf', number).load(self.path)
             data.coalesce(1).write.parquet('%s/truth/%s/%d' % (self.base, self.name, number))
             files = [urllib.parse.unquote(urllib.parse.urlparse(f).path) for f in data.inputFiles()]
+            self.partitioned_by = self.partition_columns(number)
             self.versions.append({'number': number, 'operation': step, 'files': files, 'state': state,
-                                  'partitions': [p.name for p in self.partitions]})
+                                  'partitions': self.partitioned_by})
+
+    def partition_columns(self, number):
+        """As the commit says, or the one before where it says nothing."""
+        with open(self.log / ('%020d.json' % number), encoding='utf-8') as f:
+            for action in map(json.loads, f):
+                if 'metaData' in action:
+                    return action['metaData']['partitionColumns']
+        return self.partitioned_by
 
     def go(self, steps, weighted):
         """So many steps; what Spark refuses for this table is noted, and another taken."""

@@ -27,6 +27,10 @@
     "" VECTOR(dv) "}}\n"
 #define GONE_DV(name, dv) "{\"remove\":{\"path\":\"" name "\"," VECTOR(dv) "}}\n"
 #define OPERATION(name) "{\"commitInfo\":{\"operation\":\"" name "\"}}\n"
+#define ENGINE(name) "{\"commitInfo\":{\"operation\":\"WRITE\",\"engineInfo\":\"" name "\"}}\n"
+#define IN_PARTITION(name)                                                                         \
+    "{\"add\":{\"path\":\"p=1/" name "\",\"partitionValues\":{\"p\":\"1\"},\"size\":7,"            \
+    "\"modificationTime\":8}}\n"
 #define NOTHING "{\"commitInfo\":{}}\n"
 
 static int list_file(void *arg, const struct entry *e)
@@ -135,6 +139,23 @@ static void test_old_files(void **state)
     forget(f);
     put_checkpoint(f, 4, PROTOCOL TWO FILE("a") FILE("b") FILE("c") FILE("d"));
     check_files(f, 4, "a?@200000 b?@200000 c!@8 d!@8 ");
+}
+
+/* Aim: where an engine may have stored partition columns, files of partitioned tables are no proof.
+ */
+static void test_stored_partitions(void **state)
+{
+    struct fixture *f = *state;
+    commit(f, 0,
+           PROTOCOL
+           "{\"metaData\":{\"id\":\"i\",\"format\":{\"provider\":\"parquet\"},"
+           "\"schemaString\":\"{\\\"fields\\\":[" COLUMN("a") "," COLUMN(
+               "p") "]}\",\"partitionColumns\":[\"p\"],\"configuration\":{}}}\n" IN_PARTITION("x"),
+           100);
+    commit(f, 1, ENGINE("delta-rs:py-1.6.6") IN_PARTITION("y"), 200);
+    commit(f, 2, ENGINE("Apache-Spark/3.5.3 Delta-Lake/3.2.1") IN_PARTITION("z"), 300);
+    commit(f, 3, ENGINE("Apache-Spark/4.1.4 Delta-Lake/4.4.0") IN_PARTITION("zz"), 400);
+    check_files(f, 3, "p=1/x!@8 p=1/y!@8 p=1/z!@8 p=1/zz?@100000 ");
 }
 
 /* Aim: files of a checkpoint are as stored where the commits before it prove it: those that are
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unchanged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_old_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stored_partitions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_checkpoint, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evidence_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evidence_limit, set_up, tear_down),
