@@ -69,7 +69,7 @@ def test_read_only_disk(mount, files, tmp_path, read_only):
 
 
 def test_read_only_disk_logs_once(mount, files, tmp_path, read_only):
-    """One line tells why nothing is cached."""
+    """One line tells why nothing is cached, one that there are no tags."""
     cache = tmp_path / 'cache'
     used_once(mount, files, cache)
     read_only(cache)
@@ -77,7 +77,7 @@ def test_read_only_disk_logs_once(mount, files, tmp_path, read_only):
     assert (m / 'raw/a.txt').read_text() == 'hello'
     m.unmount()
     warnings = [line for line in m.log.read_text().splitlines() if 'Read-only' in line]
-    assert len(warnings) == 1 and 'caching is off' in warnings[0], warnings
+    assert len(warnings) == 2 and 'caching is off' in warnings[0] and 'no tags' in warnings[1], warnings
 
 
 @pytest.mark.parametrize('name', ['tarn.log', 'cache.mdb', 'nodes.mdb', 'options.tmp', 'uses'])

@@ -27,6 +27,11 @@ def group():
     g.remove()
 
 
+def slack(size):
+    """What a file has that the log does not prove to be stored as it is shown."""
+    return size + 65536 + size // 16
+
+
 # The group must outlive the daemon, so it stands before `mount` in every list of fixtures.
 @pytest.mark.figures
 @pytest.mark.parametrize('files, directories', SIZES)
@@ -42,7 +47,7 @@ def test_many_files(group, mount, s3, bucket, proxy, tmp_path, files, directorie
     assert group.pids() == [pid], 'the daemon alone must be in the group'
     with Sampler(pid) as memory:
         started = time.monotonic()
-        assert os.stat(m / 'big' / some).st_size == size
+        assert os.stat(m / 'big' / some).st_size in (size, slack(size))
         first = time.monotonic() - started
         started = time.monotonic()
         listing = subprocess.run('set -o pipefail; ls -lR %s | grep -c "parquet$"' % (m / 'big'),
@@ -56,7 +61,7 @@ def test_many_files(group, mount, s3, bucket, proxy, tmp_path, files, directorie
     proxy.clear()
     again = mount(preexec=group.preexec, **options)
     started = time.monotonic()
-    assert os.stat(again / 'big' / some).st_size == size
+    assert os.stat(again / 'big' / some).st_size in (size, slack(size))
     second = time.monotonic() - started
     read = [r.key for r in proxy.seen('log') if not r.key.endswith('_last_checkpoint')]
     print('%d files: first lookup %.2f s, ls -lR %.2f s, RssAnon %d MiB, next mount %.1f ms'

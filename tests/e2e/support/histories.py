@@ -222,8 +222,8 @@ class History:
         if self.mapped:
             return False
         c = self.chance
-        kept = [x for x in self.columns[1:] if c.random() < 0.5]
-        self.columns = self.columns[:1] + kept + [self.fresh(c.choice(sorted(KINDS)))]
+        kept = [x for x in self.columns if x.name == 'id' or c.random() < 0.5]
+        self.columns = kept + [self.fresh(c.choice(sorted(KINDS)))]
         c.shuffle(self.columns)
         write_deltalake(self.path, self.data(), mode='overwrite', schema_mode='overwrite',
                         partition_by=[p.name for p in self.partitions] or None)
