@@ -401,9 +401,10 @@ void cache_drain_store(struct cache *c, const struct store *store)
     WITH_LOCK (&c->lock) {
         c->draining++;
         /* Timed, because the flusher, too, holds objects for a moment and wakes nobody. */
-        while (store_used_locked(c, store))
+        while (store_used_locked(c, store) && !store_owners(store))
             (void)cond_wait_until(&c->idle, &c->lock, clock_mono_ms() + DRAIN_LOOK_MS);
-        forget_store_locked(c, store);
+        if (!store_owners(store)) /* else somebody else will leave it */
+            forget_store_locked(c, store);
         c->draining--;
     }
 }

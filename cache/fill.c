@@ -94,6 +94,17 @@ static bool launch(struct object *o)
     return aloft > before || flights_of(o) > 0;
 }
 
+/* What a reader has in memory, and the disk did not take, cannot be sealed now. */
+static int not_full(struct object *o, struct err *err)
+{
+    bool unkept = false;
+    WITH_LOCK (&o->lock)
+        for (const struct flight *f = o->flights; f; f = f->next)
+            unkept = unkept || (f->held && !f->kept);
+    return unkept ? err_set(err, ENOSPC, "%s: the cache did not take all of it", o->key)
+                  : err_set(err, EIO, "%s: cannot be completed", o->key);
+}
+
 /* 0: sealed; -EINPROGRESS: a flight that ends, or who syncs, will poke; else it failed. */
 static int fill_step(struct object *o, struct err *err)
 {
@@ -103,10 +114,10 @@ static int fill_step(struct object *o, struct err *err)
     if (launch(o))
         return -EINPROGRESS;
     if (!object_is_full(o)) /* flights ended meanwhile, or there is no memory for one */
-        return launch(o) ? -EINPROGRESS : err_set(err, EIO, "%s: cannot be completed", o->key);
+        return launch(o) ? -EINPROGRESS : not_full(o, err);
     rc = object_check_old(o);
     if (rc == -EBADMSG)
-        return launch(o) ? -EINPROGRESS : err_set(err, EIO, "%s: cannot be completed", o->key);
+        return launch(o) ? -EINPROGRESS : not_full(o, err);
     if (rc == 0)
         rc = object_sync(o);
     if (rc == 0 && !o->sealed)

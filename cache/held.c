@@ -80,6 +80,8 @@ void held_add(struct flight *f)
         late = is_over_locked(o, f) || !o->readers; /* since it was seen to be wanted */
     if (late)
         held_release(f);
+    else if (pool_is_short(&o->cache->pool)) /* he looked before this one was in the list */
+        held_make_room(o->cache);
 }
 
 static bool reclaim(struct cache *c, int64_t age_ms)

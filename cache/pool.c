@@ -51,6 +51,14 @@ char *pool_take(struct pool *p, struct pool_wait *wait)
     return buffer;
 }
 
+bool pool_is_short(struct pool *p)
+{
+    bool waits;
+    WITH_LOCK (&p->lock)
+        waits = p->first != NULL;
+    return waits;
+}
+
 bool pool_has_spare(struct pool *p)
 {
     bool spare;

@@ -41,6 +41,9 @@ void pool_done(struct pool *p);
 /* A buffer, or NULL: then `wait` is queued and its job runs on a worker when there is one. */
 char *pool_take(struct pool *p, struct pool_wait *wait) EXCLUDES(p->lock);
 
+/* Somebody waits for a buffer. */
+bool pool_is_short(struct pool *p) EXCLUDES(p->lock);
+
 /* More than a quarter of the buffers are free: what nobody waits for may take one. */
 bool pool_has_spare(struct pool *p) EXCLUDES(p->lock);
 

@@ -242,6 +242,7 @@ struct session *session_start(const struct session_config *config, struct err *e
     }
     if (wait_for_kernel(s, err) < 0) {
         fuse_session_exit(s->fuse);
+        watch_end(&s->watch);
         session_unmount(s);
         session_free(STEAL(s));
         return NULL;
@@ -263,6 +264,9 @@ void session_free(struct session *s)
         (void)pthread_join(s->threads[i], NULL); /* our own, joined once */
     neighbours_end(&s->neighbours);
     follow_end(&s->follow);
+    presented_store_leaving(s->presented);
+    for (size_t i = 0; i < s->lake->outside.n; i++)
+        presented_store_leaving(s->presented_outside[i]);
     WITH_LOCK (&s->lock)
         while (s->requests)
             cond_wait(&s->drained, &s->lock);

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -34,10 +35,13 @@ void watch_init(struct watch *w)
     *w = (struct watch){.watcher = 0};
     lock_init(&w->lock);
     cond_init(&w->turn);
+    w->end_fd = eventfd(0, EFD_CLOEXEC);
 }
 
 void watch_done(struct watch *w)
 {
+    if (w->end_fd >= 0)
+        (void)close(w->end_fd);
     cond_done(&w->turn);
     lock_done(&w->lock);
 }
@@ -48,6 +52,8 @@ void watch_end(struct watch *w)
         w->ended = true;
         cond_broadcast(&w->turn);
     }
+    if (w->end_fd >= 0)
+        (void)eventfd_write(w->end_fd, 1); /* it cannot be full */
 }
 
 /* True: this thread watches. */
@@ -112,11 +118,13 @@ static ssize_t look(struct watch *w, int device, void *to, size_t n, bool *slept
     }
     if (!is_empty(got))
         return got;
-    struct pollfd ready = {.fd = device, .events = POLLIN};
+    struct pollfd ready[] = {{.fd = device, .events = POLLIN}, {.fd = w->end_fd, .events = POLLIN}};
     w->awake = false;
     *slept = true;
-    (void)poll(&ready, 1, -1); /* what it does not tell, read does */
+    (void)poll(ready, 2, -1); /* what it does not tell, read does */
     got = read(device, to, n);
+    if (is_empty(got) && ready[1].revents)
+        errno = ENODEV;
     w->awake = clock_mono_us() - began_us <= SOON_US;
     return got;
 }

@@ -30,6 +30,7 @@ struct watch {
     struct lock lock;
     struct cond turn;
     bool ended; /* lock */
+    int end_fd; /* readable from watch_end on; -1: there is none */
 };
 
 void watch_init(struct watch *w);

@@ -115,6 +115,15 @@ bool store_leave(struct store *s)
     return last;
 }
 
+unsigned store_owners(const struct store *s)
+{
+    unsigned owners = 0;
+    if (s->share)
+        WITH_LOCK (&s->share->shares->lock)
+            owners = s->share->owners;
+    return owners;
+}
+
 void store_free(struct store *s)
 {
     struct store_share *e = s ? s->share : NULL;

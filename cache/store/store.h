@@ -220,6 +220,9 @@ void store_object_url(const struct store *s, struct slice key, struct buf *out);
  */
 bool store_leave(struct store *s);
 
+/* Who share it now; a store that was left may be shared again. 0: nobody else can have it. */
+unsigned store_owners(const struct store *s);
+
 /* After store_leave. No request may be under way; a store that others use stays. */
 void store_free(struct store *s);
 DEFINE_AUTO(store, struct store *, store_free)

@@ -113,8 +113,11 @@ static void seal_behind(struct recipe *r, struct object *o)
         return;
     struct sealing *g = calloc(1, sizeof *g);
     if (!g) {
+        struct presented_store *s = r->store;
+        WITH_LOCK (&s->lock)
+            r->sealing = false;
         recipe_unref(r);
-        presented_end(r->store);
+        presented_end(s);
         return;
     }
     *g = (struct sealing){.fill = {.done = sealed}, .object = object_ref(o), .recipe = r};
@@ -158,12 +161,16 @@ static int open_file(struct presented_store *s, struct opening *g, struct err *e
     return 0;
 }
 
+/* Longer ones are read while they are made. */
+static enum recipe_need need_of(const struct presented_file *f)
+{
+    return f->object_bytes <= REWRITE_AWAITED_BYTES_MAX ? RECIPE_WHOLE : RECIPE_PLANNED;
+}
+
 int presented_open(struct store *store, const struct presented_file *f, struct task *task,
                    struct object **out, struct recipe **recipe, struct err *err)
 {
-    bool small = f->object_bytes <= REWRITE_AWAITED_BYTES_MAX;
-    struct opening g = {
-        .file = f, .prepared = true, .need = small ? RECIPE_WHOLE : RECIPE_PLANNED, .task = task};
+    struct opening g = {.file = f, .prepared = true, .need = need_of(f), .task = task};
     int rc = open_file(presented_of(store), &g, err);
     if (rc < 0)
         return rc;
@@ -175,7 +182,8 @@ int presented_open(struct store *store, const struct presented_file *f, struct t
 int presented_open_ahead(struct store *store, const struct presented_file *f, bool prepared,
                          struct task *task, struct object **out, struct err *err)
 {
-    struct opening g = {.file = f, .prepared = prepared, .need = RECIPE_PLANNED, .task = task};
+    /* A flight that waited for a rewrite would keep its buffer meanwhile. */
+    struct opening g = {.file = f, .prepared = prepared, .need = need_of(f), .task = task};
     int rc = open_file(presented_of(store), &g, err);
     if (rc < 0)
         return rc;

@@ -282,7 +282,8 @@ static void rewrite_run(struct job *job)
     AUTO(rewriting) struct rewriting *w = CONTAINER_OF(job, struct rewriting, job);
     struct recipe *r = w->recipe;
     struct err err = ERR_INIT;
-    int rc = take_room(r->store, w->work, r->size, &err);
+    int rc = r->store->ending ? err_set(&err, EIO, "the mount ends")
+                              : take_room(r->store, w->work, r->size, &err);
     if (rc == 0)
         rc = rewrite(w, &err);
     if (rc < 0)

@@ -408,6 +408,12 @@ static void presented_free(struct store *store)
     free(s);
 }
 
+void presented_store_leaving(struct store *store)
+{
+    if (store_owners(store) <= 1)
+        presented_of(store)->ending = true;
+}
+
 struct store *presented_store_open(const struct presented_config *config, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
@@ -434,5 +440,9 @@ struct store *presented_store_open(const struct presented_config *config, struct
     cond_init(&s->idle);
     spare_init(&s->spare);
     map_init(&s->recipes, RECIPES_MAX);
-    return config->shares ? store_share(config->shares, &s->store, NULL, err) : &s->store;
+    struct store *used =
+        config->shares ? store_share(config->shares, &s->store, NULL, err) : &s->store;
+    if (used)
+        presented_of(used)->ending = false; /* one may have been left just now */
+    return used;
 }

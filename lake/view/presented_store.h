@@ -49,6 +49,9 @@ struct presented_config {
 
 /* To be closed by store_leave, cache_drain_store and store_free, before its home. */
 struct store *presented_store_open(const struct presented_config *config, struct err *err);
+/* The caller's mount is gone: where nobody else has the store, nobody waits for what is rewritten.
+ */
+void presented_store_leaving(struct store *store);
 
 /* A file that is not known to be presented as it is stored. Borrowed for the call. */
 struct presented_file {

