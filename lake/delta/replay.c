@@ -90,6 +90,15 @@ static bool writes_files(const struct delta_commit_info *info)
     return info->operation.n == 0; /* nobody says that it is anything else */
 }
 
+/* The protocol asks writers for it. */
+static bool must_store_partitions(const struct delta_protocol *p)
+{
+    for (size_t i = 0; i < p->writer_features.n; i++)
+        if (slice_is(p->writer_features.at[i], "materializePartitionColumns"))
+            return true;
+    return false;
+}
+
 /*
  * May this engine store partition columns in the files of any table, as well? Delta Lake 4 for
  * Spark does, and neither protocol nor statistics tell.
@@ -115,7 +124,8 @@ static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
                      const struct delta_file *file)
 {
     return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
-           !(r->stores_partitions && s->columns.n) && !delta_stats_lack(file->stats, &s->counted);
+           !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
+           !delta_stats_lack(file->stats, &s->counted);
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,

@@ -78,13 +78,15 @@ bool delta_stats_lack(struct slice stats, const struct delta_list *columns)
     uint64_t seen = 0;
     size_t next = 0; /* names come in the schema's order, mostly */
     assert(columns->n <= DELTA_COUNTED_MAX);
+    if (rest.n == 0 && after(stats, "nullCount").n)
+        return true; /* written otherwise than engines do */
     if (rest.n == 0 || columns->n == 0 || slice_starts(rest, SLICE_LIT("}")))
         return false;
     records = take_number(&records);
     do {
         bool full = false;
         if (!take_name(&rest, &name) || !take_value(&rest, records, &full))
-            return false;
+            return true;
         for (size_t i = 0; i < columns->n; i++, next++) {
             if (!slice_eq(columns->at[next % columns->n], name))
                 continue;

@@ -16,8 +16,8 @@
 /*
  * Nulls were counted in the file, and not of all of these columns (DELTA_COUNTED_MAX at most), or
  * one of them, or a field of it, has nothing else.
- * `stats` is the value as it stands in the log: JSON text of a string. False where it cannot be
- * understood.
+ * `stats` is the value as it stands in the log: JSON text of a string. True also where nulls were
+ * counted and it cannot be understood of what.
  */
 bool delta_stats_lack(struct slice stats, const struct delta_list *columns);
 
