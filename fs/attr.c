@@ -161,7 +161,9 @@ static int place_entry(struct session *s, char kind, const struct where *w,
         node.ordinal = w->dir;
     }
     out->ino = node_id(node);
-    attr_fill_dir(s, attr_ino(s, path, node.ordinal), dir_mtime(s, w), &out->attr);
+    /* GETATTR knows of a place only its path (fs/lookup.c): both say the same. */
+    attr_fill_dir(s, attr_ino(s, path, node.ordinal),
+                  node.kind == NODE_PINNED ? dir_mtime(s, w) : s->started_ms, &out->attr);
     out->attr_timeout = out->entry_timeout;
     return 0;
 }

@@ -49,6 +49,17 @@ def test_copies_equal_the_reference(mounted, lake, tmp_path, copy, version):
     quiet('diff -r %s %s' % (reference, to))
 
 
+def test_tar_of_the_live_path(mounted, tmp_path):
+    """Nothing seems to change under who reads the live path, however he asks."""
+    quiet('tar -cf %s/a.tar -C %s .' % (tmp_path, mounted / TABLE))
+    for below, dirs, _ in os.walk(mounted / TABLE):
+        for name in dirs:
+            path = os.path.join(below, name)
+            fd = os.open(path, os.O_RDONLY)
+            assert os.fstat(fd).st_mtime_ns == os.stat(path).st_mtime_ns, path
+            os.close(fd)
+
+
 def test_diff_against_the_mount(mounted, lake, tmp_path):
     """diff -r of a mounted version and a reference tree is clean, for every version."""
     for v in lake.versions(TABLE):
