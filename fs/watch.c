@@ -129,32 +129,36 @@ static ssize_t look(struct watch *w, int device, void *to, size_t n, bool *slept
     return got;
 }
 
-/* Until it is answered and what it says is known, nothing else is to be served. */
-static bool is_first(const void *request, ssize_t got)
-{
-    struct fuse_in_header head;
-    if (got < (ssize_t)sizeof head)
-        return false;
-    memcpy(&head, request, sizeof head);
-    return head.opcode == FUSE_INIT;
-}
+/* Whether who serves a request goes on watching. */
+enum stay {
+    STAY_NEVER,
+    STAY_AWAKE,  /* it is served in microseconds, unless it has to wait */
+    STAY_ALWAYS, /* nothing else is to be served before it is answered */
+};
 
-/* Served in microseconds, unless they have to wait. */
-static bool is_short(const void *request, ssize_t got)
+static enum stay stay_of(const void *request, ssize_t got)
 {
     struct {
         struct fuse_in_header head;
         struct fuse_read_in read;
     } asked = {0};
     if (got < (ssize_t)sizeof asked.head)
-        return false;
+        return STAY_NEVER;
     memcpy(&asked, request, (size_t)got < sizeof asked ? (size_t)got : sizeof asked);
-    const struct fuse_in_header *head = &asked.head;
-    if (head->opcode == FUSE_READ)
-        return asked.read.size <= SHORT_BYTES;
-    return head->opcode == FUSE_OPEN || head->opcode == FUSE_RELEASE ||
-           head->opcode == FUSE_LOOKUP || head->opcode == FUSE_GETATTR ||
-           head->opcode == FUSE_FORGET;
+    switch (asked.head.opcode) {
+    case FUSE_INIT:
+        return STAY_ALWAYS;
+    case FUSE_READ:
+        return asked.read.size <= SHORT_BYTES ? STAY_AWAKE : STAY_NEVER;
+    case FUSE_OPEN:
+    case FUSE_RELEASE:
+    case FUSE_LOOKUP:
+    case FUSE_GETATTR:
+    case FUSE_FORGET:
+        return STAY_AWAKE;
+    default:
+        return STAY_NEVER;
+    }
 }
 
 ssize_t watch_read(struct watch *w, int device, void *to, size_t n)
@@ -174,7 +178,8 @@ ssize_t watch_read(struct watch *w, int device, void *to, size_t n)
     int code = errno;
     w->steps++;
     w->serving = true;
-    if ((slept || !is_short(to, got)) && !is_first(to, got))
+    enum stay stay = stay_of(to, got);
+    if (stay == STAY_NEVER || (stay == STAY_AWAKE && slept))
         hand_over(w, slept && w->awake);
     errno = code;
     return got;

@@ -3,11 +3,6 @@
 # Prints what taking rows out of Parquet files costs beside pyarrow; fails where it costs more.
 # usage: bench_rewrite.sh [--rows N] [CODEC ...]
 set -eu
-top=$(cd "$(dirname "$0")/../.." && pwd)
-export TOOLS="${TOOLS:-$top/build/tools}"
-python="${PYTHON:-$TOOLS/venv-check/bin/python}"
-if [ ! -x "$python" ]; then
-    "$top/tests/tools/deps.sh" check
-fi
+. "$(dirname "$0")/setup.sh"
 make -s -C "$top" build/tests/present
 exec timeout 3600 "$python" "$top/tests/bench/rewrite_figures.py" "$@"

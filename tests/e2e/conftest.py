@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end tests. TESTING.md says how to run one of them."""
+import os
+import random
 import re
 import sys
 import zlib
 from pathlib import Path
 
+import duckdb
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -14,6 +17,7 @@ from fake.proxy import DelayProxy                                   # noqa: E402
 from support import gcs as gcs_support, lakes, s3 as s3_support     # noqa: E402
 from support.mounts import Mounter                                  # noqa: E402
 from support.places import SLOWNESS, TARN                           # noqa: E402
+from support.present import PRESENT                                 # noqa: E402
 
 DEFAULT_TIMEOUT_S = 120
 
@@ -38,6 +42,28 @@ def pytest_runtest_makereport(item, call):
         for mounter in mounters(item):
             for path, text in mounter.logs().items():
                 report.sections.append(('tarn: ' + path, text))
+
+
+@pytest.fixture
+def chance():
+    """Random numbers whose seed is printed, and taken from SEED."""
+    seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
+    print('SEED', seed)
+    return random.Random(seed)
+
+
+@pytest.fixture(scope='session')
+def duck():
+    """DuckDB, on one thread."""
+    connection = duckdb.connect()
+    connection.execute('SET threads = 1')
+    return connection
+
+
+@pytest.fixture(scope='session')
+def present_program():
+    """The tests' program that presents one file is there."""
+    assert PRESENT.is_file(), 'no %s: run make' % PRESENT
 
 
 def mounters(item):

@@ -43,13 +43,6 @@ def kept(s3, tmp_path_factory):
     return bucket, contents
 
 
-@pytest.fixture
-def chance():
-    seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
-    print('SEED', seed)
-    return random.Random(seed)
-
-
 def wrong_files(m, contents):
     """The names of files whose bytes are not the source's, with where and how many are wrong."""
     found = []

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parquet files without some of their rows, and with wider values, read as just that."""
 import decimal
-import os
-import random
 import subprocess
 
 import duckdb
@@ -13,26 +11,10 @@ import pytest
 
 from support import parquet_files
 from support.places import TABLES
-from support.present import PRESENT, Projection, Refused, assert_same, present
+from support.present import Projection, Refused, assert_same, present
 
 
-@pytest.fixture(scope='session', autouse=True)
-def program():
-    assert PRESENT.is_file(), 'no %s: run make' % PRESENT
-
-
-@pytest.fixture
-def chance():
-    seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
-    print('SEED', seed)
-    return random.Random(seed)
-
-
-@pytest.fixture(scope='session')
-def duck():
-    connection = duckdb.connect()
-    connection.execute('SET threads = 1')
-    return connection
+pytestmark = pytest.mark.usefixtures('present_program')
 
 
 def by_pyarrow(path, _=None):

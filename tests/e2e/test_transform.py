@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the transformer presents of a Parquet file reads as the projection of the original."""
-import os
-import random
 import subprocess
 
 import duckdb
@@ -11,26 +9,10 @@ import pytest
 
 from support import random_tables
 from support.places import TABLES
-from support.present import PRESENT, Projection, Refused, assert_same, chunk_ranges, present
+from support.present import Projection, Refused, assert_same, chunk_ranges, present
 
 
-@pytest.fixture(scope='session', autouse=True)
-def program():
-    assert PRESENT.is_file(), 'no %s: run make' % PRESENT
-
-
-@pytest.fixture
-def chance():
-    seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
-    print('SEED', seed)
-    return random.Random(seed)
-
-
-@pytest.fixture(scope='session')
-def duck():
-    con = duckdb.connect()
-    con.execute('SET threads = 1')
-    return con
+pytestmark = pytest.mark.usefixtures('present_program')
 
 
 def by_pyarrow(path):
