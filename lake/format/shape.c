@@ -88,6 +88,21 @@ bool shape_mask_fits(const struct shape_field *f, enum shape_mask mask)
     return false;
 }
 
+/* Compressed, a hash takes half of its 64 digits; a string whose share of the file is less than a
+ * third of that is rare. */
+#define HASHED_ROOM 2
+
+uint64_t shape_mask_room(const struct shape *s, uint64_t object_bytes)
+{
+    for (size_t i = 0; i < s->fields_n; i++) {
+        const struct shape_field *f = &s->fields[i];
+        bool hashed = f->mask == SHAPE_MASK_SHA256 || f->mask == SHAPE_MASK_SHA256_LOCAL;
+        if (hashed && (f->type == SHAPE_STRING || f->type == SHAPE_BINARY))
+            return object_bytes < UINT64_MAX / HASHED_ROOM ? HASHED_ROOM * object_bytes : 0;
+    }
+    return 0;
+}
+
 /* Builder */
 
 static bool failed(const struct shape_builder *b)

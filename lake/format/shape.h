@@ -127,6 +127,12 @@ enum shape_mask shape_mask_parse(struct slice name);
 /* The name; of SHAPE_MASK_NONE NULL. */
 const char *shape_mask_name(enum shape_mask mask);
 
+/*
+ * How much larger than the rule of sizes says a file of so many bytes must be presented: hashes of
+ * strings take 64 bytes each, however short the strings were. 0 where nothing is hashed so.
+ */
+uint64_t shape_mask_room(const struct shape *s, uint64_t object_bytes);
+
 struct shape_builder {
     struct shape *shape;
     size_t capacity;
