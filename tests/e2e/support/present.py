@@ -56,12 +56,12 @@ class Refused(Exception):
     pass
 
 
-def present(source, out, fields=None, slack=None, rows=None, by_id=False):
-    """Runs the program; what it says it did. Refused where it would not."""
-    command = [str(PRESENT)]
+def present(source, out, fields=None, slack=None, rows=None, by_id=False, **view):
+    """Runs the program; what it says it did. Refused where it would not. view: confined, salt."""
+    command = [str(PRESENT), *(['-m'] if view else [])]
     if fields is not None:
         columns = out.with_suffix('.json')
-        columns.write_text(json.dumps({'by_id': by_id, 'fields': fields}))
+        columns.write_text(json.dumps({'by_id': by_id, **view, 'fields': fields}))
         command += ['-c', str(columns)]
     if slack is not None:
         command += ['-s', str(slack)]
