@@ -21,7 +21,7 @@ GRANTS = {
     'masker': dict(mask=MASKED),
     'selector': dict(rows="region = 'EU' and amount > 100"),
     'all': dict(hide=['email', 'attrs'], mask=MASKED, rows="amount > 150 or region = 'US'"),
-    'few': dict(only=['id', 'note']),
+    'few': dict(only=['id', 'note', 'region']),
 }
 DOCUMENTS = ('version', 'history.json', 'schema.json', 'files.jsonl', 'properties.json', 'stats',
              'refs.json', 'raw', 'changes', 'prefetch', 'stats.json')

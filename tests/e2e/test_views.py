@@ -21,7 +21,7 @@ POLICIES = {
     'a whole struct hidden by its parts': dict(hide=['address.street', 'address.city']),
     'a list and a map hidden': dict(hide=['phones', 'attrs']),
     'a name at any depth': dict(hide=['**.phone']),
-    'few columns only': dict(only=['id', 'amount', 'address.city']),
+    'few columns only': dict(only=['id', 'amount', 'address.city', 'region']),
     'rows of a partition': dict(rows="region = 'EU'"),
     'rows by a number': dict(rows='amount > 100'),
     'rows of partition and number': dict(rows="region in ('EU', 'AP') and amount between 20 and 90"),
