@@ -105,6 +105,28 @@
 /* Nodes of which the ETag of the kernel's pages is remembered: 1 MiB a mount (fs/pages.h). */
 #define PAGE_NOTES_MAX ((size_t)1 << 17)
 
+/* Users that are known at once, 100 bytes and their groups each: more than log in to a shell host.
+ */
+#define PRINCIPALS_MAX 4096
+/* Linux: NGROUPS_MAX. */
+#define PRINCIPAL_GROUPS_MAX 65536
+/* One entry of passwd or group as NSS writes it: groups have a name for each member. */
+#define NSS_ENTRY_BYTES_MAX (16 * MIB)
+/* Threads that ask NSS at once: a directory server that hangs holds them all, and no more. */
+#define PRINCIPAL_RESOLVERS_MAX 8
+/* A user's groups count so long; a revocation has 5 s. */
+#define PRINCIPAL_GOOD_MS 4000
+/* Who waits for NSS is told after this that it did not answer. */
+#define PRINCIPAL_DEADLINE_MS 10000
+
+/* Lines of the audit log that are not written yet: some ten thousand. */
+#define AUDIT_QUEUE_BYTES (8 * MIB)
+/* One line: a path of KEY_BYTES_MAX with all its bytes escaped, twice, and 16 KiB of groups. */
+#define AUDIT_LINE_BYTES_MAX (128 * KIB)
+#define AUDIT_GROUPS_BYTES_MAX (16 * KIB)
+/* Opens that a mount remembers to have told; what is forgotten is told again. */
+#define AUDIT_TOLD_MAX ((size_t)1 << 16)
+
 /* A request of the kernel's that was parked is answered with EIO after this. */
 #define REQUEST_DEADLINE_MS 120000
 /* One HTTP request, with its retries. */
