@@ -64,6 +64,10 @@
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
+/* A policy's file: 10,000 grants of 400 bytes; and what is kept of it. */
+#define POLICY_BYTES_MAX (4 * MIB)
+#define POLICY_MEMORY_MAX (64 * MIB)
+
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)
 /* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */
