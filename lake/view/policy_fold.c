@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/view/policy_fold.h"
 
-#include <stddef.h>
-
 #include "base/cleanup.h"
+#include "base/text.h"
 
 /* Runs of characters that fold to another one so far away; sorted. */
 static const struct fold_run {
@@ -77,7 +76,7 @@ static const struct fold_run {
             {0x1058c, 0x10592, 1, 39},   {0x10594, 0x10595, 1, 39},   {0x10c80, 0x10cb2, 1, 64},
             {0x118a0, 0x118bf, 1, 32},   {0x16e40, 0x16e5f, 1, 32},   {0x1e900, 0x1e921, 1, 34}};
 
-uint32_t policy_fold(uint32_t c)
+static uint32_t fold(uint32_t c)
 {
     if (c < 0x80)
         return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
@@ -93,4 +92,25 @@ uint32_t policy_fold(uint32_t c)
             return (c - r->first) % (uint32_t)r->step ? c : (uint32_t)((int32_t)c + r->distance);
     }
     return c;
+}
+
+uint32_t policy_fold_next(struct slice *s, bool folded)
+{
+    size_t n = utf8_length(*s);
+    const unsigned char *p = (const unsigned char *)s->p;
+    uint32_t c = n ? p[0] : 0x110000u + p[0];
+    if (n > 1)
+        c &= 0x7fu >> n;
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3f);
+    *s = slice_from(*s, n ? n : 1);
+    return folded && n ? fold(c) : c;
+}
+
+bool policy_fold_equal(struct slice a, struct slice b)
+{
+    while (a.n && b.n)
+        if (policy_fold_next(&a, true) != policy_fold_next(&b, true))
+            return false;
+    return a.n == 0 && b.n == 0;
 }

@@ -7,8 +7,13 @@
 #ifndef LAKE_VIEW_POLICY_FOLD_H
 #define LAKE_VIEW_POLICY_FOLD_H
 
-#include <stdint.h>
+#include "base/slice.h"
 
-uint32_t policy_fold(uint32_t character);
+/* The next character of a text that is not empty, which is taken off. A byte that is no UTF-8 is
+ * one of its own, above all others. */
+uint32_t policy_fold_next(struct slice *s, bool folded);
+
+/* They differ in case at most. */
+bool policy_fold_equal(struct slice a, struct slice b);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/view/policy_glob.h"
 
+#include "base/buf.h"
 #include "base/limits.h"
-#include "base/text.h"
 #include "lake/view/policy_fold.h"
 
 /* Parsing */
@@ -108,26 +108,6 @@ int glob_parse(struct arena *arena, struct slice text, const char *separators, s
 
 /* Matching */
 
-/* The next character, which is taken off. A byte that is no UTF-8 is one of its own, above all
- * others. */
-static uint32_t next_character(struct slice *s, bool folded)
-{
-    size_t n = utf8_length(*s);
-    const unsigned char *p = (const unsigned char *)s->p;
-    uint32_t c = n ? p[0] : 0x110000u + p[0];
-    if (n > 1)
-        c &= 0x7fu >> n;
-    for (size_t i = 1; i < n; i++)
-        c = c << 6 | (p[i] & 0x3f);
-    *s = slice_from(*s, n ? n : 1);
-    return folded && n ? policy_fold(c) : c;
-}
-
-static bool same_character(struct slice *a, struct slice *b, bool folded)
-{
-    return next_character(a, folded) == next_character(b, folded);
-}
-
 /* `*` takes as little as it can, and one more each time the rest does not match. */
 static bool wild_matches(struct slice pattern, struct slice name, bool folded)
 {
@@ -144,15 +124,15 @@ static bool wild_matches(struct slice pattern, struct slice name, bool folded)
         }
         if (p.n && p.p[0] == '?') {
             p = slice_from(p, 1);
-            (void)next_character(&s, false);
+            (void)policy_fold_next(&s, false);
             matches = true;
         } else {
-            matches = p.n && same_character(&p, &s, folded);
+            matches = p.n && policy_fold_next(&p, folded) == policy_fold_next(&s, folded);
         }
         if (!matches && !star)
             return false;
         if (!matches) {
-            (void)next_character(&star_name, false);
+            (void)policy_fold_next(&star_name, false);
             p = star_pattern;
             s = star_name;
         }
@@ -168,13 +148,7 @@ static bool part_matches(const struct glob_part *part, struct slice name, bool f
 {
     if (part->kind == GLOB_WILD)
         return wild_matches(part->text, name, folded);
-    if (!folded)
-        return slice_eq(part->text, name);
-    struct slice text = part->text;
-    while (text.n && name.n)
-        if (!same_character(&text, &name, true))
-            return false;
-    return text.n == 0 && name.n == 0;
+    return folded ? policy_fold_equal(part->text, name) : slice_eq(part->text, name);
 }
 
 /* What is left of a path; an empty component is one as well. */

@@ -220,12 +220,10 @@ static int parse_mask(struct parse *p, const struct yaml_node *node, struct colu
     int rc = terms ? 0 : -p->err->code;
     size_t n = 0;
     for (const struct yaml_node *i = terms ? node->first : NULL; rc == 0 && i; i = i->next, n++) {
-        enum shape_mask mask = SHAPE_MASK_NONE;
         rc = parse_term(p, i->key, i->key_place, &terms[n]);
-        if (rc == 0 && (i->kind != YAML_STRING || !shape_mask_parse(i->text, &mask) ||
-                        mask == SHAPE_MASK_NONE))
+        terms[n].mask = (uint8_t)shape_mask_parse(i->text);
+        if (rc == 0 && terms[n].mask == SHAPE_MASK_NONE)
             rc = wrong(p, i->place, "\"%.*s\" is no mask", CUT(i->text));
-        terms[n].mask = (uint8_t)mask;
     }
     *out = (struct column_terms){terms, n};
     return rc;

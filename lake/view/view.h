@@ -6,14 +6,18 @@
  *   narrowed  shape: the columns that are shown, with their masks, confined (shape.h)
  *             filter: bound to the version's own columns, of which some may be hidden; or NULL
  *
- * Names in a grant are those of the table's columns today. A column that has a field id is followed
- * by that into other versions; one without, by its name:
+ * Names in a grant are those of the table's columns today. A column is followed by its field id
+ * into other versions, into those from before the table had ids by the name that its files have
+ * (which renaming keeps), and in a table without ids by its name:
  *
  *   hide, mask   touch a column that is called so today, or was called so then
  *   only         shows a column that is called so today; where it is gone today and nothing else
  *                has its name, one that was called so
- *   rows         looks at the column that is called so today; absent then, it is null. Where a
- *                column of the same name and another id was there then, the version is denied
+ *   rows         looks at the column that is called so today; absent then, it is null. Where
+ *                another column had its name then, the version is denied
+ *
+ * A table that had ids and has lost them tells no more who is who: a column of such a version whose
+ * name is not there today is hidden.
  *
  * A view is immutable and shared by reference; any thread. Pure.
  */
