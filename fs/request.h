@@ -17,6 +17,7 @@
 
 #include "fs/buffers.h"
 #include "fs/follow.h"
+#include "fs/govern.h"
 #include "fs/handle.h"
 #include "fs/layouts.h"
 #include "fs/neighbours.h"
@@ -33,6 +34,7 @@ struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
+    struct governor *governor;                         /* NULL: there is no policy */
     struct store *presented_outside[LAKE_OUTSIDE_MAX]; /* the same above lake->outside */
     struct store *presented; /* what is not presented as it is stored, above the lake's store */
     struct document_cache *documents;
@@ -66,7 +68,8 @@ bool session_passes(const struct session *s, bool in_place);
 /* A file that is not presented as it is stored, but for where its rows are asked for. Borrows. */
 /* The store of what is made of objects in that one; NULL: the lake's. */
 struct store *session_presents(const struct session *s, const struct store *home);
-struct presented_file session_presented(const struct session *s, const struct where *w);
+struct presented_file session_presented(const struct session *s, const struct where *w,
+                                        const struct shown *shown);
 
 /* While a request is under way: the session does not end before it is released. Any thread. */
 void session_hold(struct session *s) EXCLUDES(s->lock);

@@ -160,6 +160,10 @@ struct driver_ops {
      */
     int (*shape)(struct slice meta, struct shape **out, struct err *err);
 
+    /* The partition columns with their types in a flat shape, in order; *out NULL: there are none.
+     * Pure. NULL: the format has none. */
+    int (*partitions)(struct slice meta, struct shape **out, struct err *err);
+
     /*
      * The rows of a file that are not there any more, for roaring_free; *out NULL: all are there.
      * Of an entry with ENTRY_DELETES, whose `extra` tells where that is written. -EIO where what is

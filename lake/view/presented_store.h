@@ -53,6 +53,8 @@ struct store *presented_store_open(const struct presented_config *config, struct
  */
 void presented_store_leaving(struct store *store);
 
+struct row_filter; /* lake/format/filter.h */
+
 /* A file that is not known to be presented as it is stored. Borrowed for the call. */
 struct presented_file {
     struct slice key, etag, version; /* of the object: as struct object_name has them */
@@ -61,7 +63,9 @@ struct presented_file {
     struct shape *shape; /* NULL: the columns as they are */
     bool deletes;        /* rows were taken out: */
     struct slice extra;  /* what the driver says of them (of an entry); a newline ends it */
+    struct row_filter *filter; /* more rows are taken out; NULL: none */
     /* Where the rows are asked for; not needed where only a name is made. */
+    const struct slice *partitions; /* of the filter: row_filter_partition's values, all known */
     struct driver *driver;
     const struct entry *entry;
 };
