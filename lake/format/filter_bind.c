@@ -47,8 +47,8 @@ struct typed {
 /* column "a": decimal(9,2) is not compared with 'text' */
 static int unfit(const struct binding *b, size_t column, const struct filter_literal *l)
 {
-    static const char *const kinds[] = {"",     "true or false", "the number", "the text",
-                                        "x''",  "the date",      "the timestamp"};
+    static const char *const kinds[] = {"",    "true or false", "the number",   "the text",
+                                        "x''", "the date",      "the timestamp"};
     AUTO(buf) struct buf what = {0};
     buf_init(&what, KIB);
     buf_add_str(&what, "a value of its type, ");
@@ -310,7 +310,8 @@ static int mark_field(const struct binding *b, size_t column, bool *needed)
             continue;
         }
         if (fields[at].kind != SHAPE_STRUCT)
-            return refuse(b, column, EOPNOTSUPP, "rows are not filtered by what lists or maps have");
+            return refuse(b, column, EOPNOTSUPP,
+                          "rows are not filtered by what lists or maps have");
         needed[at++] = true;
     }
     needed[to] = true;

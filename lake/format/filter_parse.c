@@ -16,234 +16,39 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "lake/format/filter_private.h"
-
-enum token_kind {
-    TOKEN_END,
-    TOKEN_NAME,   /* `text` without quotes */
-    TOKEN_QUOTED, /* a name in backquotes */
-    TOKEN_NUMBER,
-    TOKEN_TEXT,
-    TOKEN_BYTES,
-    TOKEN_SIGN, /* one of ( ) , . + - and the comparisons */
-};
-
-struct token {
-    enum token_kind kind;
-    size_t at; /* byte of the text */
-    struct slice text;
-};
+#include "lake/format/filter_token.h"
 
 struct parser {
     struct filter *f;
-    struct slice text;
-    size_t at;
-    struct token token; /* the next one */
+    struct filter_tokens t;
     unsigned depth;
     VEC(struct filter_node) nodes;
     VEC(struct filter_term) terms;
     VEC(struct filter_literal) literals;
     VEC(struct filter_column) columns;
-    struct err err; /* the first failure */
 };
-
-/* Failures */
-
-static bool failed(const struct parser *p)
-{
-    return p->err.code != 0;
-}
-
-/* Characters up to a byte, counted from 1. */
-static size_t character(const struct parser *p, size_t at)
-{
-    size_t n = 1;
-    for (size_t i = 0; i < at && i < p->text.n; i++)
-        n += ((uint8_t)p->text.p[i] & 0xc0) != 0x80;
-    return n;
-}
-
-static void refuse_at(struct parser *p, size_t at, const char *what)
-{
-    if (!failed(p))
-        (void)err_set(&p->err, EINVAL, "at character %zu: %s", character(p, at), what);
-}
-
-static void refuse(struct parser *p, const char *what)
-{
-    refuse_at(p, p->token.at, what);
-}
-
-static void out_of_room(struct parser *p, int rc, const char *what, size_t max)
-{
-    if (failed(p))
-        return;
-    if (rc == -EOVERFLOW)
-        (void)err_set(&p->err, EOVERFLOW, "a row filter has more than %zu %s", max, what);
-    else
-        (void)err_set(&p->err, ENOMEM, "out of memory");
-}
 
 #define PUSH(p, list, value, what)                                                                 \
     do {                                                                                           \
-        int rc_ = vec_push(&(p)->list, value);                                                     \
-        if (rc_ < 0)                                                                               \
-            out_of_room(p, rc_, what, (p)->list.max);                                              \
+        int pushed_ = vec_push(&(p)->list, value);                                                 \
+        if (pushed_ < 0)                                                                           \
+            filter_no_room(&p->t, pushed_, what, (p)->list.max);                                   \
     } while (0)
 
 static struct slice keep(struct parser *p, struct slice s)
 {
     struct slice kept = arena_slice(&p->f->arena, s);
     if (!kept.p)
-        out_of_room(p, -ENOMEM, "", 0);
+        filter_no_room(&p->t, -ENOMEM, "", 0);
     return kept;
-}
-
-/* Tokens */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_name(char c, bool first)
-{
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80);
-    return letter || (!first && (is_digit(c) || c == '$'));
-}
-
-static char at_byte(const struct parser *p, size_t i)
-{
-    return p->at + i < p->text.n ? p->text.p[p->at + i] : '\0';
-}
-
-/* What stands between quotes, which are doubled inside. */
-static void take_quoted(struct parser *p, enum token_kind kind, char quote)
-{
-    AUTO(buf) struct buf text = {0};
-    buf_init(&text, FILTER_BYTES_MAX);
-    for (p->at++;; p->at++) {
-        if (p->at >= p->text.n) {
-            refuse(p, "a quote that does not end");
-            return;
-        }
-        char c = at_byte(p, 0);
-        if (c == quote && at_byte(p, 1) != quote)
-            break;
-        p->at += c == quote;
-        buf_add_char(&text, c);
-    }
-    p->at++;
-    if (buf_check(&text, &p->err) < 0)
-        return;
-    p->token.kind = kind;
-    p->token.text = keep(p, buf_slice(&text));
-}
-
-/* digits, a fraction, an exponent */
-static void take_number(struct parser *p)
-{
-    size_t from = p->at;
-    while (is_digit(at_byte(p, 0)))
-        p->at++;
-    if (at_byte(p, 0) == '.')
-        for (p->at++; is_digit(at_byte(p, 0));)
-            p->at++;
-    bool exponent = (at_byte(p, 0) | 0x20) == 'e';
-    size_t sign = at_byte(p, 1) == '+' || at_byte(p, 1) == '-';
-    if (exponent && is_digit(at_byte(p, 1 + sign)))
-        for (p->at += 1 + sign; is_digit(at_byte(p, 0));)
-            p->at++;
-    if (is_name(at_byte(p, 0), false))
-        refuse(p, "a number with letters behind it");
-    p->token.kind = TOKEN_NUMBER;
-    p->token.text = slice_make(p->text.p + from, p->at - from);
-}
-
-static void take_sign(struct parser *p)
-{
-    static const char *const signs[] = {"<=", ">=", "<>", "!=", "<", ">", "=",
-                                        "(",  ")",  ",",  ".",  "+", "-"};
-    struct slice rest = slice_from(p->text, p->at);
-    for (size_t i = 0; i < ARRAY_SIZE(signs); i++)
-        if (slice_starts(rest, slice_of(signs[i]))) {
-            p->token.kind = TOKEN_SIGN;
-            p->token.text = slice_of(signs[i]);
-            p->at += p->token.text.n;
-            return;
-        }
-    refuse(p, at_byte(p, 0) == '"' ? "names are quoted as `name`, text as 'text'"
-                                   : "nothing begins with this character");
-}
-
-/* Moves on to the next token. */
-static void advance(struct parser *p)
-{
-    while (p->at < p->text.n && strchr(" \t\r\n", p->text.p[p->at]) && p->text.p[p->at])
-        p->at++;
-    p->token = (struct token){.kind = TOKEN_END, .at = p->at};
-    char c = at_byte(p, 0);
-    if (failed(p) || p->at >= p->text.n)
-        return;
-    if ((c | 0x20) == 'x' && at_byte(p, 1) == '\'') {
-        p->at++;
-        take_quoted(p, TOKEN_BYTES, '\'');
-    } else if (is_name(c, true)) {
-        size_t from = p->at;
-        while (p->at < p->text.n && is_name(p->text.p[p->at], false))
-            p->at++;
-        p->token.kind = TOKEN_NAME;
-        p->token.text = slice_make(p->text.p + from, p->at - from);
-    } else if (is_digit(c) || (c == '.' && is_digit(at_byte(p, 1)))) {
-        take_number(p);
-    } else if (c == '\'') {
-        take_quoted(p, TOKEN_TEXT, c);
-    } else if (c == '`') {
-        take_quoted(p, TOKEN_QUOTED, c);
-    } else {
-        take_sign(p);
-    }
-}
-
-static bool is_sign(const struct parser *p, const char *sign)
-{
-    return p->token.kind == TOKEN_SIGN && slice_is(p->token.text, sign);
-}
-
-static bool is_word(const struct parser *p, const char *word)
-{
-    struct slice t = p->token.text;
-    if (p->token.kind != TOKEN_NAME || t.n != strlen(word))
-        return false;
-    for (size_t i = 0; i < t.n; i++)
-        if ((t.p[i] | 0x20) != word[i])
-            return false;
-    return true;
-}
-
-static bool take_word(struct parser *p, const char *word)
-{
-    bool is = is_word(p, word);
-    if (is)
-        advance(p);
-    return is;
 }
 
 static void want_sign(struct parser *p, const char *sign, const char *what)
 {
-    if (is_sign(p, sign))
-        advance(p);
+    if (filter_is_sign(&p->t, sign))
+        filter_advance(&p->t);
     else
-        refuse(p, what);
-}
-
-static bool is_reserved(const struct parser *p)
-{
-    static const char *const words[] = {"and",  "or",   "not",    "in",   "between", "is",
-                                        "null", "like", "escape", "true", "false"};
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (is_word(p, words[i]))
-            return true;
-    return false;
+        filter_refuse(&p->t, what);
 }
 
 /* Nodes */
@@ -254,14 +59,14 @@ static uint32_t put_node(struct parser *p, enum filter_kind kind, uint32_t first
          ((struct filter_node){
              .kind = (uint8_t)kind, .first = first, .next = FILTER_NONE_AT, .truth = FILTER_NULL}),
          "parts");
-    return failed(p) ? 0 : (uint32_t)p->nodes.n - 1;
+    return filter_failed(&p->t) ? 0 : (uint32_t)p->nodes.n - 1;
 }
 
 static uint32_t put_term(struct parser *p, const struct filter_term *term)
 {
     uint32_t at = put_node(p, FILTER_TERM, FILTER_NONE_AT);
     PUSH(p, terms, *term, "terms");
-    if (!failed(p))
+    if (!filter_failed(&p->t))
         p->nodes.at[at].term = (uint32_t)p->terms.n - 1;
     return at;
 }
@@ -296,12 +101,12 @@ static uint32_t put_column(struct parser *p, const struct slice *names, size_t n
         buf_add_slice(&dotted, names[i]);
     }
     if (!kept || buf_check(&dotted, NULL) < 0)
-        out_of_room(p, -ENOMEM, "", 0);
+        filter_no_room(&p->t, -ENOMEM, "", 0);
     else
         PUSH(p, columns,
              ((struct filter_column){.path = {kept, n}, .dotted = keep(p, buf_slice(&dotted))}),
              "columns");
-    return failed(p) ? 0 : (uint32_t)p->columns.n - 1;
+    return filter_failed(&p->t) ? 0 : (uint32_t)p->columns.n - 1;
 }
 
 static uint32_t take_column(struct parser *p)
@@ -309,110 +114,103 @@ static uint32_t take_column(struct parser *p)
     struct slice names[SHAPE_DEPTH_MAX];
     size_t n = 0;
     for (;;) {
-        bool name = p->token.kind == TOKEN_QUOTED || (p->token.kind == TOKEN_NAME && n) ||
-                    (p->token.kind == TOKEN_NAME && !is_reserved(p));
-        if (!name || p->token.text.n == 0)
-            refuse(p, "a column's name is expected");
+        bool name = p->t.token.kind == TOKEN_QUOTED || (p->t.token.kind == TOKEN_NAME && n) ||
+                    (p->t.token.kind == TOKEN_NAME && !filter_is_reserved(&p->t));
+        if (!name || p->t.token.text.n == 0)
+            filter_refuse(&p->t, "a column's name is expected");
         else if (n == SHAPE_DEPTH_MAX)
-            refuse(p, "a path of too many names");
-        if (failed(p))
+            filter_refuse(&p->t, "a path of too many names");
+        if (filter_failed(&p->t))
             return 0;
-        names[n++] = p->token.text;
-        advance(p);
-        if (!is_sign(p, "."))
+        names[n++] = p->t.token.text;
+        filter_advance(&p->t);
+        if (!filter_is_sign(&p->t, "."))
             return put_column(p, names, n);
-        advance(p);
+        filter_advance(&p->t);
     }
-}
-
-/* `date` and `timestamp` are names too, but where text follows. */
-static bool is_typed(const struct parser *p)
-{
-    size_t i = p->at;
-    while (i < p->text.n && (p->text.p[i] == ' ' || p->text.p[i] == '\t'))
-        i++;
-    return (is_word(p, "date") || is_word(p, "timestamp")) && i < p->text.n && p->text.p[i] == '\'';
 }
 
 static bool is_literal(const struct parser *p)
 {
-    return p->token.kind == TOKEN_NUMBER || p->token.kind == TOKEN_TEXT ||
-           p->token.kind == TOKEN_BYTES || is_sign(p, "-") || is_sign(p, "+") ||
-           is_word(p, "null") || is_word(p, "true") || is_word(p, "false") || is_typed(p);
+    return p->t.token.kind == TOKEN_NUMBER || p->t.token.kind == TOKEN_TEXT ||
+           p->t.token.kind == TOKEN_BYTES || filter_is_sign(&p->t, "-") ||
+           filter_is_sign(&p->t, "+") || filter_is_word(&p->t, "null") ||
+           filter_is_word(&p->t, "true") || filter_is_word(&p->t, "false") ||
+           filter_is_typed(&p->t);
 }
 
 static struct filter_literal take_number_literal(struct parser *p)
 {
     AUTO(buf) struct buf text = {0};
     struct filter_number number;
-    bool minus = is_sign(p, "-");
+    bool minus = filter_is_sign(&p->t, "-");
     buf_init(&text, FILTER_BYTES_MAX);
-    if (minus || is_sign(p, "+"))
-        advance(p);
+    if (minus || filter_is_sign(&p->t, "+"))
+        filter_advance(&p->t);
     if (minus)
         buf_add_char(&text, '-');
-    buf_add_slice(&text, p->token.text);
+    buf_add_slice(&text, p->t.token.text);
     struct filter_literal l = {.kind = FILTER_LITERAL_NUMBER, .text = keep(p, buf_slice(&text))};
-    if (p->token.kind != TOKEN_NUMBER)
-        refuse(p, "a number is expected");
-    else if (!failed(p) && !filter_number_parse(l.text, &number))
-        refuse(p, "a number of more than 38 digits");
-    advance(p);
+    if (p->t.token.kind != TOKEN_NUMBER)
+        filter_refuse(&p->t, "a number is expected");
+    else if (!filter_failed(&p->t) && !filter_number_parse(l.text, &number))
+        filter_refuse(&p->t, "a number of more than 38 digits");
+    filter_advance(&p->t);
     return l;
 }
 
 static struct filter_literal take_hex_literal(struct parser *p)
 {
-    struct slice hex = p->token.text;
+    struct slice hex = p->t.token.text;
     char *bytes = arena_alloc(&p->f->arena, hex.n / 2 + 1);
     bool good = hex.n % 2 == 0;
     if (!bytes)
-        out_of_room(p, -ENOMEM, "", 0);
+        filter_no_room(&p->t, -ENOMEM, "", 0);
     for (size_t i = 0; bytes && good && i < hex.n / 2; i++) {
         int high = text_hex_digit(hex.p[2 * i]), low = text_hex_digit(hex.p[2 * i + 1]);
         good = high >= 0 && low >= 0;
         bytes[i] = (char)(good ? high << 4 | low : 0);
     }
     if (!good)
-        refuse(p, "x'...' takes an even count of hex digits");
-    advance(p);
+        filter_refuse(&p->t, "x'...' takes an even count of hex digits");
+    filter_advance(&p->t);
     return (struct filter_literal){.kind = FILTER_LITERAL_BYTES,
                                    .text = slice_make(bytes, hex.n / 2)};
 }
 
 static struct filter_literal take_time_literal(struct parser *p)
 {
-    bool date = is_word(p, "date"), zoned;
+    bool date = filter_is_word(&p->t, "date"), zoned;
     __int128 value;
-    advance(p);
+    filter_advance(&p->t);
     struct filter_literal l = {.kind = date ? FILTER_LITERAL_DATE : FILTER_LITERAL_INSTANT,
-                               .text = p->token.text};
-    if (!failed(p) &&
+                               .text = p->t.token.text};
+    if (!filter_failed(&p->t) &&
         !(date ? filter_date_parse(l.text, &value) : filter_instant_parse(l.text, &zoned, &value)))
-        refuse(p, date ? "no date such as '2026-03-01'"
-                       : "no timestamp such as '2026-03-01 09:30:00.123456'");
-    advance(p);
+        filter_refuse(&p->t, date ? "no date such as '2026-03-01'"
+                                  : "no timestamp such as '2026-03-01 09:30:00.123456'");
+    filter_advance(&p->t);
     return l;
 }
 
 static struct filter_literal take_literal(struct parser *p)
 {
     struct filter_literal l = {.kind = FILTER_LITERAL_NULL};
-    if (p->token.kind == TOKEN_NUMBER || is_sign(p, "-") || is_sign(p, "+"))
+    if (p->t.token.kind == TOKEN_NUMBER || filter_is_sign(&p->t, "-") || filter_is_sign(&p->t, "+"))
         return take_number_literal(p);
-    if (p->token.kind == TOKEN_BYTES)
+    if (p->t.token.kind == TOKEN_BYTES)
         return take_hex_literal(p);
-    if (is_typed(p))
+    if (filter_is_typed(&p->t))
         return take_time_literal(p);
-    if (p->token.kind == TOKEN_TEXT) {
-        l = (struct filter_literal){.kind = FILTER_LITERAL_TEXT, .text = p->token.text};
-    } else if (is_word(p, "true") || is_word(p, "false")) {
+    if (p->t.token.kind == TOKEN_TEXT) {
+        l = (struct filter_literal){.kind = FILTER_LITERAL_TEXT, .text = p->t.token.text};
+    } else if (filter_is_word(&p->t, "true") || filter_is_word(&p->t, "false")) {
         l.kind = FILTER_LITERAL_TRUTH;
-        l.truth = is_word(p, "true");
-    } else if (!is_word(p, "null")) {
-        refuse(p, "a value is expected: columns are compared with values");
+        l.truth = filter_is_word(&p->t, "true");
+    } else if (!filter_is_word(&p->t, "null")) {
+        filter_refuse(&p->t, "a value is expected: columns are compared with values");
     }
-    advance(p);
+    filter_advance(&p->t);
     return l;
 }
 
@@ -435,9 +233,9 @@ static bool take_comparison(struct parser *p, uint8_t *out)
                  {"<", FILTER_LESS},          {"<=", FILTER_LESS_EQUAL}, {">", FILTER_GREATER},
                  {">=", FILTER_GREATER_EQUAL}};
     for (size_t i = 0; i < ARRAY_SIZE(signs); i++)
-        if (is_sign(p, signs[i].sign)) {
+        if (filter_is_sign(&p->t, signs[i].sign)) {
             *out = signs[i].relation;
-            advance(p);
+            filter_advance(&p->t);
             return true;
         }
     return false;
@@ -458,11 +256,11 @@ static uint32_t take_in(struct parser *p, struct filter_term t)
 {
     t.relation = FILTER_IN;
     want_sign(p, "(", "`(` is expected behind IN");
-    while (!failed(p)) {
+    while (!filter_failed(&p->t)) {
         put_literal(p, &t);
-        if (!is_sign(p, ","))
+        if (!filter_is_sign(&p->t, ","))
             break;
-        advance(p);
+        filter_advance(&p->t);
     }
     want_sign(p, ")", "`,` or `)` is expected in a list");
     return put_term(p, &t);
@@ -474,38 +272,38 @@ static uint32_t take_between(struct parser *p, struct filter_term t)
     low.relation = FILTER_GREATER_EQUAL;
     high.relation = FILTER_LESS_EQUAL;
     put_literal(p, &low);
-    if (!take_word(p, "and"))
-        refuse(p, "AND is expected behind BETWEEN and a value");
+    if (!filter_take_word(&p->t, "and"))
+        filter_refuse(&p->t, "AND is expected behind BETWEEN and a value");
     put_literal(p, &high);
     uint32_t first = put_term(p, &low), second = put_term(p, &high);
-    if (!failed(p))
+    if (!filter_failed(&p->t))
         p->nodes.at[first].next = second;
     return put_node(p, FILTER_AND, first);
 }
 
 static uint32_t take_like(struct parser *p, struct filter_term t)
 {
-    size_t at = p->token.at;
+    size_t at = p->t.token.at;
     t.relation = FILTER_LIKE;
     put_literal(p, &t);
-    if (failed(p))
+    if (filter_failed(&p->t))
         return 0;
     struct filter_literal *l = &p->literals.at[t.first];
     if (l->kind != FILTER_LITERAL_TEXT && l->kind != FILTER_LITERAL_NULL)
-        refuse_at(p, at, "LIKE takes a pattern as text");
-    if (take_word(p, "escape")) {
-        t.escapes = p->token.kind == TOKEN_TEXT && p->token.text.n == 1;
+        filter_refuse_at(&p->t, at, "LIKE takes a pattern as text");
+    if (filter_take_word(&p->t, "escape")) {
+        t.escapes = p->t.token.kind == TOKEN_TEXT && p->t.token.text.n == 1;
         if (!t.escapes)
-            refuse(p, "ESCAPE takes one ASCII character");
+            filter_refuse(&p->t, "ESCAPE takes one ASCII character");
         else
-            t.escape = p->token.text.p[0];
-        advance(p);
+            t.escape = p->t.token.text.p[0];
+        filter_advance(&p->t);
     }
     uint16_t *pattern = arena_calloc(&p->f->arena, l->text.n + 1, sizeof *pattern);
     if (!pattern)
-        out_of_room(p, -ENOMEM, "", 0);
-    else if (!failed(p) && !filter_like_parse(l->text, &t, pattern))
-        refuse_at(p, at, "what follows the escape character is none of %, _ and itself");
+        filter_no_room(&p->t, -ENOMEM, "", 0);
+    else if (!filter_failed(&p->t) && !filter_like_parse(l->text, &t, pattern))
+        filter_refuse_at(&p->t, at, "what follows the escape character is none of %, _ and itself");
     t.pattern = pattern;
     return put_term(p, &t);
 }
@@ -519,24 +317,24 @@ static uint32_t take_tail(struct parser *p, uint32_t column)
         put_literal(p, &t);
         return put_term(p, &t);
     }
-    if (take_word(p, "is")) {
-        bool negated = take_word(p, "not");
+    if (filter_take_word(&p->t, "is")) {
+        bool negated = filter_take_word(&p->t, "not");
         t.relation = FILTER_IS_NULL;
-        if (!take_word(p, "null"))
-            refuse(p, "NULL is expected behind IS");
+        if (!filter_take_word(&p->t, "null"))
+            filter_refuse(&p->t, "NULL is expected behind IS");
         node = put_term(p, &t);
-        return not ? negate(p, node) : node;
+        return negated ? negate(p, node) : node;
     }
-    bool negated = take_word(p, "not");
-    if (take_word(p, "in"))
+    bool negated = filter_take_word(&p->t, "not");
+    if (filter_take_word(&p->t, "in"))
         node = take_in(p, t);
-    else if (take_word(p, "between"))
+    else if (filter_take_word(&p->t, "between"))
         node = take_between(p, t);
-    else if (take_word(p, "like"))
+    else if (filter_take_word(&p->t, "like"))
         node = take_like(p, t);
     else {
-        if (not )
-            refuse(p, "IN, BETWEEN or LIKE is expected behind NOT");
+        if (negated)
+            filter_refuse(&p->t, "IN, BETWEEN or LIKE is expected behind NOT");
         t.relation = FILTER_EQUAL; /* a boolean, alone */
         t.first = (uint32_t)p->literals.n;
         t.n = 1;
@@ -544,31 +342,31 @@ static uint32_t take_tail(struct parser *p, uint32_t column)
              "values");
         return put_term(p, &t);
     }
-    return not ? negate(p, node) : node;
+    return negated ? negate(p, node) : node;
 }
 
 static uint32_t take_mirrored(struct parser *p)
 {
     struct filter_term t = {.n = 0};
-    size_t at = p->token.at;
+    size_t at = p->t.token.at;
     put_literal(p, &t);
-    if (failed(p))
+    if (filter_failed(&p->t))
         return 0;
     const struct filter_literal *l = &p->literals.at[t.first];
     bool constant = l->kind == FILTER_LITERAL_NULL || l->kind == FILTER_LITERAL_TRUTH;
     if (!take_comparison(p, &t.relation)) {
         if (!constant)
-            refuse_at(p, at, "a value alone is no condition");
+            filter_refuse_at(&p->t, at, "a value alone is no condition");
         enum filter_truth truth = l->truth ? FILTER_TRUE : FILTER_FALSE;
         uint32_t node = put_node(p, FILTER_CONSTANT, FILTER_NONE_AT);
-        if (!failed(p))
+        if (!filter_failed(&p->t))
             p->nodes.at[node].truth =
                 (uint8_t)(l->kind == FILTER_LITERAL_NULL ? FILTER_NULL : truth);
         return node;
     }
     t.relation = mirrored(t.relation);
     if (is_literal(p))
-        refuse(p, "two values are compared");
+        filter_refuse(&p->t, "two values are compared");
     t.column = take_column(p);
     return put_term(p, &t);
 }
@@ -579,14 +377,14 @@ static uint32_t take_predicate(struct parser *p)
 {
     if (is_literal(p))
         return take_mirrored(p);
-    if (!is_sign(p, "("))
+    if (!filter_is_sign(&p->t, "("))
         return take_tail(p, take_column(p));
     if (p->depth == FILTER_DEPTH_MAX) {
-        refuse(p, "too many parentheses in one another");
+        filter_refuse(&p->t, "too many parentheses in one another");
         return 0;
     }
     p->depth++;
-    advance(p);
+    filter_advance(&p->t);
     uint32_t node = take_or(p);
     want_sign(p, ")", "`)`, AND or OR is expected");
     p->depth--;
@@ -596,10 +394,10 @@ static uint32_t take_predicate(struct parser *p)
 static uint32_t take_not(struct parser *p)
 {
     bool negated = false;
-    while (!failed(p) && take_word(p, "not"))
-        negated = !negated ;
-    uint32_t node = failed(p) ? 0 : take_predicate(p);
-    return not ? negate(p, node) : node;
+    while (!filter_failed(&p->t) && filter_take_word(&p->t, "not"))
+        negated = !negated;
+    uint32_t node = filter_failed(&p->t) ? 0 : take_predicate(p);
+    return negated ? negate(p, node) : node;
 }
 
 /* Members joined by a word. */
@@ -607,11 +405,11 @@ static uint32_t take_chain(struct parser *p, const char *word, enum filter_kind 
                            uint32_t (*member)(struct parser *))
 {
     uint32_t first = member(p), last = first;
-    if (failed(p) || !is_word(p, word))
+    if (filter_failed(&p->t) || !filter_is_word(&p->t, word))
         return first;
-    while (!failed(p) && take_word(p, word)) {
+    while (!filter_failed(&p->t) && filter_take_word(&p->t, word)) {
         uint32_t next = member(p);
-        if (failed(p))
+        if (filter_failed(&p->t))
             return 0;
         p->nodes.at[last].next = next;
         last = next;
@@ -659,17 +457,18 @@ int filter_parse(struct slice text, struct filter **out, struct err *err)
     atomic_init(&f->refs, 1);
     arena_init(&f->arena, FILTER_MEMORY_MAX);
     struct parser p = {.f = f,
+                       .t.arena = &f->arena,
                        .nodes.max = FILTER_NODES_MAX,
                        .terms.max = FILTER_TERMS_MAX,
                        .literals.max = FILTER_VALUES_MAX,
                        .columns.max = FILTER_COLUMNS_MAX};
-    p.text = f->text = keep(&p, text);
+    p.t.text = f->text = keep(&p, text);
     if (!utf8_valid(text))
-        refuse(&p, "the text is not UTF-8");
-    advance(&p);
-    f->root = failed(&p) ? 0 : take_or(&p);
-    if (p.token.kind != TOKEN_END)
-        refuse(&p, "AND, OR or the end is expected");
+        filter_refuse(&p.t, "the text is not UTF-8");
+    filter_advance(&p.t);
+    f->root = filter_failed(&p.t) ? 0 : take_or(&p);
+    if (p.t.token.kind != TOKEN_END)
+        filter_refuse(&p.t, "AND, OR or the end is expected");
     f->nodes = p.nodes.at;
     f->nodes_n = p.nodes.n;
     f->terms = p.terms.at;
@@ -678,8 +477,8 @@ int filter_parse(struct slice text, struct filter **out, struct err *err)
     f->literals_n = p.literals.n;
     f->columns = p.columns.at;
     f->columns_n = p.columns.n;
-    if (failed(&p))
-        return err_copy(err, &p.err);
+    if (filter_failed(&p.t))
+        return err_copy(err, &p.t.err);
     *out = STEAL(f);
     return 0;
 }

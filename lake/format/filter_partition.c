@@ -25,7 +25,7 @@ static bool parse_decimal(struct slice text, const struct filter_bound *c, __int
     *out = filter_number_floor(&n, c->scale, &exact);
     for (unsigned i = 0; i < c->precision; i++)
         most *= 10;
-    return exact && *out < most && *out > -most;
+    return exact && *out<most && * out> - most;
 }
 
 /* As Java writes them. */

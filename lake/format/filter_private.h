@@ -223,6 +223,19 @@ enum filter_truth filter_test_value(const struct filter_test *t, const struct fi
 void filter_test_numbers(const struct filter_test *t, const __int128 *v, size_t n, uint8_t *out);
 void filter_test_bytes(const struct filter_test *t, const struct slice *v, size_t n, uint8_t *out);
 
+/* A test's ranges in a file's own units, as far as numbers of 64 bits go. */
+struct filter_spans {
+    struct filter_span {
+        int64_t low, high; /* both belong to it */
+    } * at;
+    size_t n;
+};
+
+/* unit: how much of the filter's one of the file's is. The caller frees `at`. False: no memory. */
+bool filter_spans_make(const struct filter_test *t, int64_t unit, struct filter_spans *out);
+void filter_test_spans(const struct filter_test *t, const struct filter_spans *s, const int64_t *v,
+                       size_t n, uint8_t *out);
+
 /* filter_partition.c */
 
 /* A bit (1 << enum filter_truth) for each value that the node may have. known[column]: its value,

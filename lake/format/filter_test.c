@@ -108,6 +108,61 @@ void filter_test_numbers(const struct filter_test *t, const __int128 *v, size_t 
         out[i] = in_numbers(t->numbers, t->n, v[i]) ? t->match : t->other;
 }
 
+/* Spans */
+
+/* The range in units of the file, as far as 64 bits hold values. False: nothing is left. */
+static bool to_span(const struct filter_range *r, int64_t unit, struct filter_span *out)
+{
+    __int128 low = r->low / unit + (r->low % unit > 0);    /* not below */
+    __int128 high = r->high / unit - (r->high % unit < 0); /* not above */
+    low = low < INT64_MIN ? INT64_MIN : low;
+    high = high > INT64_MAX ? INT64_MAX : high;
+    if (low > high)
+        return false;
+    *out = (struct filter_span){(int64_t)low, (int64_t)high};
+    return true;
+}
+
+bool filter_spans_make(const struct filter_test *t, int64_t unit, struct filter_spans *out)
+{
+    struct filter_spans s = {.at = calloc(t->n + 1, sizeof *s.at)};
+    for (size_t i = 0; s.at && i < t->n; i++)
+        s.n += to_span(&t->numbers[i], unit, &s.at[s.n]);
+    *out = s;
+    return s.at != NULL;
+}
+
+static bool in_spans(const struct filter_spans *s, int64_t v)
+{
+    size_t low = 0, n = s->n;
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        if (v < s->at[middle].low)
+            n = middle;
+        else if (v > s->at[middle].high)
+            low = middle + 1;
+        else
+            return true;
+    }
+    return false;
+}
+
+void filter_test_spans(const struct filter_test *t, const struct filter_spans *s, const int64_t *v,
+                       size_t n, uint8_t *out)
+{
+    uint8_t match = t->match, other = t->other;
+    if (s->n == 1) {
+        uint64_t low = (uint64_t)s->at[0].low, width = (uint64_t)s->at[0].high - low;
+        for (size_t i = 0; i < n; i++)
+            out[i] = (uint64_t)v[i] - low <= width ? match : other;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = in_spans(s, v[i]) ? match : other;
+}
+
+/* Values */
+
 void filter_test_bytes(const struct filter_test *t, const struct slice *v, size_t n, uint8_t *out)
 {
     if (t->kind == FILTER_TEST_LIKE)
