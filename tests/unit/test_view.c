@@ -108,8 +108,7 @@ static const char *see(const char *grant, struct versions v, struct buf *out)
     struct err err = ERR_INIT;
     AUTO(policy) struct policy *p = grant_of(grant);
     AUTO(shape)
-    struct shape *at = shape_of(v.at),
-                 *today = shape_of(v.today ? v.today : v.at),
+    struct shape *at = shape_of(v.at), *today = shape_of(v.today ? v.today : v.at),
                  *partitions = v.partitions ? shape_of(v.partitions) : NULL;
     AUTO(view) struct view *view = NULL;
     struct view_columns then = {SLICE_LIT("lake/t"), at, partitions},
@@ -154,9 +153,9 @@ static void test_hide(void **state)
     static const struct example cases[] = {
         {"", "whole"},
         {"hide: [nothing]",
-         "id email address{street city} tags[] attrs< > people[{phone age}] born"},
+         "id email address{street city} tags[] attrs<> people[{phone age}] born"},
         {"hide: [email, address.street]",
-         "id address{city} tags[] attrs< > people[{phone age}] born"},
+         "id address{city} tags[] attrs<> people[{phone age}] born"},
         {"hide: [address, people, attrs, tags]", "id email born"},
         {"hide: ['address.*', people, attrs, tags]", "id email born"},
         {"hide: [tags.element, attrs.key, people.element]", "id email address{street city} born"},
@@ -167,7 +166,7 @@ static void test_hide(void **state)
         {"hide: ['class:other', attrs, tags, people]", "id email address{street city} born"},
         {"hide: [EMAIL, Address.STREET, '*s', people]", "id born"},
         {"hide: ['**']", "ENOENT: lake/t under the grant in line 3: no column~"},
-        {"hide: ['**.street', '*e*']", "id tags[] attrs< > born"},
+        {"hide: ['**.street', '*e*']", "id tags[] attrs<> born"},
     };
     CHECK(cases, CUSTOMERS);
 }
@@ -184,10 +183,10 @@ static void test_only(void **state)
         {"only: [people.element.age]", "people[{age}]"},
         {"only: [people.age]", "ENOENT: ~"},
         {"only: [attrs.key]", "ENOENT: ~"},
-        {"only: [attrs]", "attrs< >"},
+        {"only: [attrs]", "attrs<>"},
         {"only: ['class:pii']", "email people[{phone}]"},
         {"only: ['**.city', '?d']", "id address{city}"},
-        {"only: ['**']", "id email address{street city} tags[] attrs< > people[{phone age}] born"},
+        {"only: ['**']", "id email address{street city} tags[] attrs<> people[{phone age}] born"},
     };
     CHECK(cases, CUSTOMERS);
 }
@@ -208,9 +207,9 @@ static void test_mask(void **state)
          "address=replace-with-null{street city}"},
         {"mask: {people.phone: show-last-4, tags: mask-alphanum}\n  only: [people, tags]",
          "tags[=mask-alphanum] people[{phone=show-last-4 age}]"},
-        {"mask: {attrs.value: mask-alphanum}\n  only: [attrs]", "attrs< =mask-alphanum>"},
+        {"mask: {attrs.value: mask-alphanum}\n  only: [attrs]", "attrs<=mask-alphanum>"},
         {"mask: {attrs: mask-alphanum}\n  only: [attrs]", "EOPNOTSUPP: ~"},
-        {"mask: {attrs: replace-with-null}\n  only: [attrs]", "attrs=replace-with-null< >"},
+        {"mask: {attrs: replace-with-null}\n  only: [attrs]", "attrs=replace-with-null<>"},
         {"mask: {born: truncate-to-year, id: sha-256-query-local}\n  only: [id, born]",
          "id=sha-256-query-local born=truncate-to-year"},
         {"mask: {id: truncate-to-year}",
@@ -243,7 +242,8 @@ static void test_new_columns(void **state)
 {
     (void)state;
     static const struct example cases[] = {
-        {"hide: ['secret_*']", "a"},
+        {"hide: ['secret_*', contact]", "a"},
+        {"hide: ['secret_*']", "a contact{phone}"},
         {"hide: ['**.phone', secret_1]", "a"},
         {"only: [a]", "a"},
     };
@@ -285,6 +285,29 @@ static void test_names_used_again(void **state)
     };
     CHECK(cases, "id#1=id:l note#2=note:s old#4=old:s", .today = "id#1=id:l note#3=note-3:s");
     CHECK(cases, "id:l note:s old:s", .today = "id#1=id:l note#3=note-3:s");
+}
+
+/* Aim: a row filter follows its columns as grants do, and denies what it cannot find. */
+static void test_rows(void **state)
+{
+    (void)state;
+    static const struct example cases[] = {
+        {"rows: mail = 'x'", "id mail | rows"},
+        {"rows: MAIL = 'x' and region = 'EU'\n  hide: [mail]", "id | rows"},
+        {"rows: gone = 1", "ENOENT: lake/t under the grant in line 3: column \"gone\" decides~"},
+        {"rows: id = 'a'", "EOPNOTSUPP: ~"},
+    };
+    CHECK(cases, "id#1=id:l mail#2=email:s", .partitions = "region#9=region:s");
+    static const struct example then[] = {
+        {"rows: mail = 'x'", "id email | rows"},
+        {"rows: fresh = 1", "id email | rows"}, /* not there then: null in every row */
+        {"rows: email = 1", "ENOENT: lake/t under the grant in line 3: column \"email\" decides on "
+                            "rows, and was another~"},
+    };
+    CHECK(then, "id#1=id:l email#2=email:s",
+          .today = "id#1=id:l mail#2=email:s fresh#5=fresh:i email#6=email-6:l");
+    CHECK(then, "id:l email:s",
+          .today = "id#1=id:l mail#2=email:s fresh#5=fresh:i email#6=email-6:l");
 }
 
 /* Aim: where a table lost its ids, columns that cannot be followed are hidden. */
@@ -366,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_renames),
         cmocka_unit_test(test_names_used_again),
         cmocka_unit_test(test_lost_ids),
+        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_dots),
         cmocka_unit_test(test_no_schema),
         cmocka_unit_test(test_hashes),
