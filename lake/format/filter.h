@@ -68,15 +68,17 @@ struct filter_binding {
  * a column (lists, maps, whole structs, variants) or a comparison that is not decided here; both
  * name the column. -ENOMEM.
  */
-int filter_bind(const struct filter *f, const struct filter_binding *columns,
-                const struct shape *shape, const struct shape *partitions, struct row_filter **out,
-                struct err *err);
+int filter_bind(struct filter *f, const struct filter_binding *columns, const struct shape *shape,
+                const struct shape *partitions, struct row_filter **out, struct err *err);
 struct row_filter *row_filter_ref(struct row_filter *rf);
 void row_filter_unref(struct row_filter *rf);
 DEFINE_AUTO(row_filter, struct row_filter *, row_filter_unref)
 
 /* Of all that decides: the same in every process. */
 uint64_t row_filter_hash(const struct row_filter *rf);
+
+/* How many partition values there are: the fields of the partitions' shape. */
+size_t row_filter_values(const struct row_filter *rf);
 
 enum filter_answer {
     FILTER_ALL,  /* every row stays */

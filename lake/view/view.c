@@ -127,7 +127,7 @@ static int bind_column(const struct view_decision *d, struct filter_path path,
         return rc;
     const struct view_node *today = view_tree_find(&d->today, buf_slice(&full));
     const struct view_node *named = view_tree_find(&d->at, buf_slice(&full));
-    const struct view_node *same = today ? view_tree_same(&d->at, today) : named;
+    const struct view_node *same = today ? view_tree_then(&d->at, today) : named;
     if (!today && !named)
         return refuse(err, ENOENT, buf_slice(&full),
                       "decides on rows, and the table has none such");

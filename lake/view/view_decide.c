@@ -63,7 +63,7 @@ static int rename_below(const struct decide *c, const struct view_node *node,
 static int name_today(const struct decide *c, const struct view_node *up,
                       const struct view_node *node, const struct look *above, struct look *l)
 {
-    const struct view_node *same = node->word ? NULL : view_tree_same(&c->d->today, node);
+    const struct view_node *same = node->word ? NULL : view_tree_today(&c->d->today, node);
     if (same) {
         l->today = same->name;
         return 0;

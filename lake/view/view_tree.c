@@ -152,13 +152,25 @@ bool view_tree_has_ids(const struct view_tree *t)
     return t->by_id.count > 0;
 }
 
-const struct view_node *view_tree_same(const struct view_tree *t, const struct view_node *of)
+static const struct view_node *find_id(const struct view_tree *t, int32_t id)
 {
-    const int32_t *id = &of->field->id;
-    if (!view_tree_has_ids(t))
-        return view_tree_exact(t, of->name.full);
-    return *id == SHAPE_NO_ID ? map_find(&t->by_stored, of->stored)
-                              : map_find(&t->by_id, slice_make(id, sizeof *id));
+    return map_find(&t->by_id, slice_make(&id, sizeof id));
+}
+
+const struct view_node *view_tree_today(const struct view_tree *today, const struct view_node *of)
+{
+    if (!view_tree_has_ids(today))
+        return view_tree_exact(today, of->name.full);
+    return of->field->id == SHAPE_NO_ID ? map_find(&today->by_stored, of->stored)
+                                        : find_id(today, of->field->id);
+}
+
+const struct view_node *view_tree_then(const struct view_tree *then, const struct view_node *of)
+{
+    if (!view_tree_has_ids(then))
+        return view_tree_exact(then, of->stored);
+    return of->field->id == SHAPE_NO_ID ? view_tree_exact(then, of->name.full)
+                                        : find_id(then, of->field->id);
 }
 
 void view_path_format(struct buf *out, struct slice full)

@@ -40,10 +40,12 @@ const struct view_node *view_tree_find(const struct view_tree *t, struct slice f
 const struct view_node *view_tree_exact(const struct view_tree *t, struct slice full);
 
 /*
- * The column that a column of another version is here, or NULL. By its id; where one of the two
- * versions is older than ids are in its table, its files' own names are what was kept.
+ * The column that a column of an older version is today; and the other way round, what a column of
+ * today was then. NULL: there is none. By id; where the older version is from before its table had
+ * ids, by what files call it, which was its name then and stayed; in a table without ids by name.
  */
-const struct view_node *view_tree_same(const struct view_tree *t, const struct view_node *of);
+const struct view_node *view_tree_today(const struct view_tree *today, const struct view_node *of);
+const struct view_node *view_tree_then(const struct view_tree *then, const struct view_node *of);
 /* The columns have ids. */
 bool view_tree_has_ids(const struct view_tree *t);
 
