@@ -160,10 +160,6 @@ struct driver_ops {
      */
     int (*shape)(struct slice meta, struct shape **out, struct err *err);
 
-    /* The partition columns with their types in a flat shape, in order; *out NULL: there are none.
-     * Pure. NULL: the format has none. */
-    int (*partitions)(struct slice meta, struct shape **out, struct err *err);
-
     /*
      * The partition columns with their types, flat, in the order of partition values; *out NULL:
      * there are none. Likewise pure. NULL: the format has none.
