@@ -316,10 +316,12 @@ bool govern_lists(const struct asker *a, struct slice place, bool is_dir)
         return false;
     if (!is_dir)
         return g && grant_whole(g);
-    if (g)
+    if (g && grant_whole(g))
         return true;
-    return ruling_reaches(a->ruling, a->principal, real) &&
-           !lake_known_table(a->governor->session->lake, real);
+    const struct table *table = lake_known_table(a->governor->session->lake, real);
+    if (g)
+        return !table || table_ops(table)->shape; /* else nothing in it could be kept back */
+    return ruling_reaches(a->ruling, a->principal, real) && !table;
 }
 
 int govern_learn(const struct asker *a, struct slice place, struct task *task, struct err *err)
