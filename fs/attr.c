@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "lake/partition_path.h"
 #include "lake/view/transform.h"
 
 #define PLACE_PREFIX "place\n"
@@ -190,25 +191,36 @@ static int place_entry(struct session *s, char kind, const struct where *w,
     return 0;
 }
 
-struct presented_file session_presented(const struct session *s, const struct where *w,
-                                        const struct shown *shown)
+int session_presented(const struct session *s, const struct where *w, const struct shown *shown,
+                      struct partition_values *values, struct presented_file *out,
+                      struct err *err)
 {
-    return (struct presented_file){.key = buf_slice(&w->key),
+    struct row_filter *filter = shown->view ? shown->view->filter : NULL;
+    int rc = filter ? shown_partitions(shown, buf_slice(&w->shown_path), w->built, values, err) : 0;
+    if (rc < 0)
+        return rc;
+    *out = (struct presented_file){.key = buf_slice(&w->key),
                                    .etag = buf_slice(&w->etag),
                                    .object_bytes = w->size,
                                    .size = transform_size(&s->config.slack, w->size),
                                    .shape = w->shape,
                                    .deletes = w->deletes,
                                    .extra = buf_slice(&w->extra),
-                                   .filter = shown->view ? shown->view->filter : NULL};
+                                   .filter = filter,
+                                   .values = values->at};
+    return 0;
 }
 
 /* All of it can be read here now, or it is small. */
 static bool is_whole(const struct session *s, const struct where *w, const struct shown *shown)
 {
+    struct presented_file f;
+    AUTO(partition_values) struct partition_values values;
+    partition_values_init(&values);
     if (!w->presented)
         return w->whole;
-    struct presented_file f = session_presented(s, w, shown);
+    if (session_presented(s, w, shown, &values, &f, NULL) < 0)
+        return true; /* whoever opens it is told why not */
     return f.size <= BLOCK_BYTES || presented_is_whole(session_presents(s, w->home), &f);
 }
 

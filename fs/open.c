@@ -91,11 +91,9 @@ static int open_presented(struct session *s, const struct where_file *f, const s
                                .deletes = f->entry->flags & ENTRY_DELETES,
                                .extra = f->entry->extra,
                                .filter = shown->view ? shown->view->filter : NULL,
-                               .partitions = values.at,
+                               .values = values.at,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
-    if (p.filter)
-        return err_set(err, EOPNOTSUPP, "rows cannot be filtered yet");
     struct store *presented = session_presents(s, at->store);
     if (whom == OP_FILE_READER)
         return presented_open(presented, &p, task, &out->object, &out->recipe, err);

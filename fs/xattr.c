@@ -6,6 +6,7 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 #include "lake/key_name.h"
+#include "lake/partition_path.h"
 #include "lake/raw.h"
 
 #define PREFIX "user.tarn."
@@ -220,7 +221,11 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     AUTO(buf) struct buf key = {0};
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
-    struct presented_file f = session_presented(session, &s->where, &s->part);
+    struct presented_file f;
+    AUTO(partition_values) struct partition_values values;
+    partition_values_init(&values);
+    if (session_presented(session, &s->where, &s->part, &values, &f, NULL) < 0)
+        return -ENODATA;
     struct store *presented = session_presents(session, s->where.home);
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
@@ -289,9 +294,14 @@ static int value_transform(struct subject *s, struct buf *out)
         buf_add_str(out, "none");
         return 0;
     }
-    struct presented_file f = session_presented(s->r->session, &s->where, &s->part);
+    struct presented_file f;
+    AUTO(partition_values) struct partition_values values; /* of a filter: there is none here */
+    partition_values_init(&values);
+    int rc = session_presented(s->r->session, &s->where, &s->part, &values, &f, s->err);
+    if (rc < 0)
+        return rc;
     f.version = buf_slice(&s->object.version);
-    int rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
+    rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
                                                     &f, &s->r->task, out, s->err)
                                : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
