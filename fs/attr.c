@@ -192,8 +192,7 @@ static int place_entry(struct session *s, char kind, const struct where *w,
 }
 
 int session_presented(const struct session *s, const struct where *w, const struct shown *shown,
-                      struct partition_values *values, struct presented_file *out,
-                      struct err *err)
+                      struct partition_values *values, struct presented_file *out, struct err *err)
 {
     struct row_filter *filter = shown->view ? shown->view->filter : NULL;
     int rc = filter ? shown_partitions(shown, buf_slice(&w->shown_path), w->built, values, err) : 0;

@@ -72,8 +72,7 @@ struct store *session_presents(const struct session *s, const struct store *home
  * for. Borrows all of it, also from `values` (initialised).
  */
 int session_presented(const struct session *s, const struct where *w, const struct shown *shown,
-                      struct partition_values *values, struct presented_file *out,
-                      struct err *err);
+                      struct partition_values *values, struct presented_file *out, struct err *err);
 
 /* While a request is under way: the session does not end before it is released. Any thread. */
 void session_hold(struct session *s) EXCLUDES(s->lock);

@@ -301,9 +301,9 @@ static int value_transform(struct subject *s, struct buf *out)
     if (rc < 0)
         return rc;
     f.version = buf_slice(&s->object.version);
-    rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
-                                                    &f, &s->r->task, out, s->err)
-                               : -EACCES;
+    rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home), &f,
+                                                &s->r->task, out, s->err)
+                           : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
