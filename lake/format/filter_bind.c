@@ -348,6 +348,7 @@ static void put_fields(const struct binding *b, struct shape_builder *to, uint32
     for (int others = 0; others < 2; others++)
         for (uint32_t i = parent + 1; i < fields[parent].end; i = fields[i].end) {
             struct shape_field f = fields[i];
+            f.mask = SHAPE_MASK_NONE;
             if (needed[i] == (others != 0))
                 continue;
             if (others) {

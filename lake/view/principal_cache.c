@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Users that were asked for lately: lake/view/principal.h. */
 #include <assert.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/lock.h"
 #include "base/map.h"
+#include "base/thread.h"
 #include "lake/view/principal.h"
 
 /* After a failure nobody asks for so long. */
@@ -94,7 +93,7 @@ static void answer_locked(struct principals *p, struct user *u, int rc, struct p
 static void *resolver(void *arg)
 {
     struct principals *p = arg;
-    (void)pthread_setname_np(pthread_self(), "tarn-nss"); /* only a help to debuggers */
+    thread_name("tarn-nss");
     for (;;) {
         struct user *u;
         int64_t began_ms = clock_mono_ms();
@@ -118,28 +117,9 @@ static void *resolver(void *arg)
     return NULL;
 }
 
-/* Signals are for the main thread. */
-static int start(pthread_t *thread, bool detached, void *(*run)(void *), void *arg)
-{
-    pthread_attr_t attr;
-    sigset_t all, before;
-    int rc = pthread_attr_init(&attr);
-    if (rc)
-        return -rc;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (detached)
-        (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED); /* a constant */
-    rc = pthread_create(thread, &attr, run, arg);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return -rc;
-}
-
 static void ask_locked(struct principals *p, struct user *u) REQUIRES(p->lock)
 {
-    pthread_t thread;
-    int rc = 0;
+    struct err why = ERR_INIT, err = ERR_INIT;
     u->asked = true;
     u->asked_ms = clock_mono_ms();
     if (p->asked_n++ == 0)
@@ -153,15 +133,13 @@ static void ask_locked(struct principals *p, struct user *u) REQUIRES(p->lock)
         return;
     atomic_fetch_add(&p->refs, 1);
     p->resolvers++;
-    rc = start(&thread, true, resolver, p);
-    if (rc == 0)
+    if (thread_start(resolver, p, NULL, &why) == 0)
         return;
     atomic_fetch_sub(&p->refs, 1); /* not the last: the caller's is there */
     if (--p->resolvers)
-        return;
-    struct err err = ERR_INIT; /* nobody will take it, nor whoever stands before it: that is none */
-    (void)err_set(&err, EIO, "user %u: no thread to ask NSS: %s", u->uid, strerror(-rc));
+        return; /* another one will take it */
     p->first = p->last = NULL;
+    (void)err_set(&err, EIO, "user %u: %s", u->uid, why.msg);
     answer_locked(p, u, -EIO, NULL, &err);
 }
 
@@ -185,7 +163,7 @@ static void wake_late_locked(struct principals *p) REQUIRES(p->lock)
 static void *watch(void *arg)
 {
     struct principals *p = arg;
-    (void)pthread_setname_np(pthread_self(), "tarn-nss-watch"); /* only a help to debuggers */
+    thread_name("tarn-nss-watch");
     WITH_LOCK (&p->lock) {
         while (!p->ending) {
             if (p->asked_n == 0) {
@@ -213,9 +191,7 @@ struct principals *principals_new(struct workers *workers, principal_resolver *r
     lock_init(&p->lock);
     cond_init(&p->asked);
     map_init(&p->users, PRINCIPALS_MAX);
-    int rc = start(&p->watcher, false, watch, p);
-    if (rc < 0) {
-        (void)err_set(err, -rc, "thread tarn-nss-watch: %s", strerror(-rc));
+    if (thread_start(watch, p, &p->watcher, err) < 0) {
         unref(p);
         return NULL;
     }
