@@ -6,6 +6,8 @@ token that exists once, so whatever leaks is found and says from which cell it c
 import json
 import os
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -92,19 +94,20 @@ def allowed(customers, grant):
 
 
 @pytest.fixture
-def public(tarn, tmp_path_factory, request):
-    """Mounts that other users can reach, and a lake and a cache that they cannot."""
-    base = tmp_path_factory.mktemp('public')
-    for path in [base, *base.parents][:3]:
-        if path.stat().st_uid == os.getuid() and path != path.parent and not path.stat().st_mode & 1:
-            path.chmod(path.stat().st_mode | stat.S_IXOTH)
-    lake = base / 'private' / 'lake'
-    lake.parent.mkdir(mode=0o700)
-    mounter = Mounter(base / 'mounts', seconds_of(request))
-    mounter.lake = lake
-    yield mounter
-    forced = mounter.end()
-    assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
+def public(tarn, request):
+    """
+    Mounts that other users can reach, and a lake and a cache that they cannot. Not below tmp_path,
+    which pytest shuts to others each time that it starts.
+    """
+    with tempfile.TemporaryDirectory(prefix='tarn-public') as base:
+        os.chmod(base, 0o755)
+        lake = Path(base) / 'private' / 'lake'
+        lake.parent.mkdir(mode=0o700)
+        mounter = Mounter(Path(base) / 'mounts', seconds_of(request))
+        mounter.lake = lake
+        yield mounter
+        forced = mounter.end()
+        assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
 
 
 def check(customers, found, grant, who):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support import governed
-from support.people import Descriptors, Person
+from support.people import Descriptors, Person, read_tree
 from test_canaries import public                                    # noqa: F401
 
 VIEWS = 10
@@ -39,12 +39,7 @@ def digest(data):
 def read_first(root):
     """All files, kept to be compared with, and their contents for who checks them."""
     global KEPT                                   # pylint: disable=global-statement
-    found = {}
-    for where, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(where, name)
-            with open(path, 'rb') as f:
-                found[os.path.relpath(path, root)] = f.read()
+    found = read_tree(root)
     KEPT = (root, {p: (len(d), digest(d)) for p, d in found.items()}, {})
     return found
 

@@ -20,7 +20,7 @@ class Person:
         if self.pid == 0:
             status = 1
             try:
-                ours.close()
+                close_all_but(theirs.fileno())
                 os.setgroups(list(groups))
                 os.setgid(uid if gid is None else gid)
                 os.setuid(uid)
@@ -48,6 +48,12 @@ class Person:
     def end(self):
         self.socket.close()
         os.waitpid(self.pid, 0)
+
+
+def close_all_but(mine):
+    """Closes what the fork has got of others: their ends would never be the last ones."""
+    os.closerange(3, mine)
+    os.closerange(mine + 1, 4096)
 
 
 class Descriptors:
