@@ -18,7 +18,7 @@ TABLES  ?= ../shared/tables
 TOOLS   ?= $(CURDIR)/build/tools
 
 LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/view fs tools
-PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat
+PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
 # V=1 shows the commands.

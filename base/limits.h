@@ -64,6 +64,10 @@
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
+/* A policy's file: 10,000 grants of 400 bytes; and what is kept of it. */
+#define POLICY_BYTES_MAX (4 * MIB)
+#define POLICY_MEMORY_MAX (64 * MIB)
+
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)
 /* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */
@@ -89,6 +93,17 @@
 #define ROARING_BYTES_MAX (64 * MIB)
 /* Its containers, of 2^16 rows and 40 bytes each: more rows than any file has. */
 #define ROARING_CONTAINERS_MAX ((size_t)1 << 20)
+
+/* A row filter's text: a list of 50,000 values. What is kept of it, and of its values by type. */
+#define FILTER_BYTES_MAX MIB
+#define FILTER_MEMORY_MAX (32 * MIB)
+#define FILTER_VALUES_MAX ((size_t)1 << 17)
+/* Its parentheses in one another, parts, comparisons and columns: each column that is read takes a
+ * window and a page, each comparison a byte for each word of a dictionary. */
+#define FILTER_DEPTH_MAX 64
+#define FILTER_NODES_MAX ((size_t)4096)
+#define FILTER_TERMS_MAX ((size_t)1024)
+#define FILTER_COLUMNS_MAX ((size_t)64)
 
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)

@@ -165,6 +165,12 @@ struct driver_ops {
     int (*shape)(struct slice meta, struct shape **out, struct err *err);
 
     /*
+     * The partition columns with their types, flat, in the order of partition values; *out NULL:
+     * there are none. Likewise pure. NULL: the format has none.
+     */
+    int (*partitions)(struct slice meta, struct shape **out, struct err *err);
+
+    /*
      * The rows of a file that are not there any more, for roaring_free; *out NULL: all are there.
      * Of an entry with ENTRY_DELETES, whose `extra` tells where that is written. -EIO where what is
      * written there is damaged. NULL: the format deletes no rows.

@@ -128,6 +128,14 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
     return rc < 0 ? rc : delta_schema_shape(&state.metadata, state.mapping, out, err);
 }
 
+static int op_partitions(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    return rc < 0 ? rc : delta_schema_partitions(&state.metadata, state.mapping, out, err);
+}
+
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
                       struct err *err)
 {
@@ -186,5 +194,6 @@ const struct driver_ops delta_ops = {
     .describe_schema = delta_describe_schema,
     .describe_properties = delta_describe_properties,
     .shape = op_shape,
+    .partitions = op_partitions,
     .deleted = op_deleted,
 };
