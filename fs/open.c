@@ -86,7 +86,8 @@ static int open_presented(struct session *s, const struct where_file *f, const s
                                .etag = buf_slice(&at->etag),
                                .version = buf_slice(&at->version),
                                .object_bytes = f->entry->size,
-                               .size = transform_size(&s->config.slack, f->entry->size),
+                               .size =
+                                   transform_shape_size(&s->config.slack, f->entry->size, shape),
                                .shape = shape,
                                .deletes = f->entry->flags & ENTRY_DELETES,
                                .extra = f->entry->extra,

@@ -154,11 +154,11 @@ static int op_deleted(struct driver *d, const struct entry *entry, struct roarin
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
-static int op_describe_history(struct driver *d, const struct history *h, size_t first,
+static int op_describe_history(struct driver *d, const struct history *h, size_t first, bool part,
                                struct buf *out, struct err *err)
 {
     struct err e = ERR_INIT;
-    int rc = delta_describe_history(table_of(d), h, first, out, &e);
+    int rc = delta_describe_history(table_of(d), h, first, part, out, &e);
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
