@@ -13,7 +13,7 @@ struct joining {
     struct object_read *read;
     uint64_t end;
     size_t fetch_bytes;
-    bool ahead;          /* for prefetch */
+    bool ahead, passing; /* as their flights shall be */
     struct flight *made; /* by made_next, in order of their bytes */
     struct flight *made_last;
     struct piece *landed; /* each with a reference to its flight */
@@ -69,9 +69,12 @@ static struct flight *make_flight_locked(struct object *o, struct joining *j, ui
     while (last < r.last && missing_locked(o, last + 1))
         last++;
     size_t length = (size_t)((last - first) * GRANULE_BYTES + granule_length(o->size, last));
-    struct flight *f = flight_new_locked(o, first * GRANULE_BYTES, length, r.frozen, j->ahead);
+    struct flight *f = flight_new_locked(o, first * GRANULE_BYTES, length);
     if (!f)
         return NULL;
+    f->frozen = r.frozen;
+    f->ahead = j->ahead;
+    f->passing = j->passing;
     if (j->made_last)
         j->made_last->made_next = f;
     else
@@ -197,13 +200,17 @@ void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint
     struct joining j = {.object = o,
                         .read = r,
                         .end = offset + length,
-                        .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length)};
+                        .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length),
+                        .passing = fetch_bytes == GRANULE_BYTES};
     join(&j, offset);
 }
 
 void flights_ahead(struct object *o, uint64_t offset, uint64_t length)
 {
-    struct joining j = {
-        .object = o, .end = offset + length, .fetch_bytes = GRANULE_BYTES, .ahead = true};
+    struct joining j = {.object = o,
+                        .end = offset + length,
+                        .fetch_bytes = GRANULE_BYTES,
+                        .ahead = true,
+                        .passing = true};
     join(&j, offset);
 }
