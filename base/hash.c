@@ -51,8 +51,8 @@ static uint32_t crc_portable(uint32_t crc, const uint8_t *p, size_t n)
 
 #if defined(__x86_64__)
 /*
- * The instruction takes a word each cycle, but gives its result three cycles later: three lanes side
- * by side keep it busy. Sixteen rounds of them are a granule but for a kilobyte.
+ * The instruction takes a word each cycle, but gives its result three cycles later: three lanes
+ * side by side keep it busy. Sixteen rounds of them are a granule but for a kilobyte.
  */
 #define LANE_WORDS 168
 #define LANE_BYTES (LANE_WORDS * sizeof(uint64_t))
@@ -89,8 +89,7 @@ __attribute__((constructor)) static void fill_crc_over_lane(void)
             crc_over_lane[byte][1U << bit] =
                 crc_single((uint32_t)1 << (8 * byte + bit), zeros, LANE_BYTES);
         for (unsigned i = 1; i < 256; i++) /* linear: of its lowest bit, and of the rest */
-            crc_over_lane[byte][i] =
-                crc_over_lane[byte][i & -i] ^ crc_over_lane[byte][i & (i - 1)];
+            crc_over_lane[byte][i] = crc_over_lane[byte][i & -i] ^ crc_over_lane[byte][i & (i - 1)];
     }
 }
 

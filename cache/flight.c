@@ -2,9 +2,9 @@
 /*
  * Flights: one fetch of some granules, many waiters.
  *
- *   made by the first piece that misses -> a buffer from the pool -> store get -> (progress)* -> done
- *       failed: off the list, all waiters fail, the next read makes a new flight
- *       right:  LANDED: all waiters are served from the buffer; written (cache/write.c); off the list
+ *   made by the first piece that misses -> a buffer from the pool -> store get -> (progress)* ->
+ * done failed: off the list, all waiters fail, the next read makes a new flight right:  LANDED: all
+ * waiters are served from the buffer; written (cache/write.c); off the list
  *
  * Flights that are made together and lie side by side are a train: one request fetches them, each
  * into its own buffer. They land together, and are written together; who waits for the first bytes

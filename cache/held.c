@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was fetched for a reader in sequence, or by a plan, stays in its buffer until he has come for
- * all of it, so that his bytes need not make their way through the page cache, whose pages cost more than the network.
+ * What was fetched ahead of a reader stays in its buffer until he comes for it, so that his bytes
+ * need not make their way through the page cache, whose pages cost more than the network.
  *
  *   written to the file, nobody has read up to its end, the object has readers
  *      └─► held: still among the object's flights ─► read up to its end ──────────────┐
@@ -31,7 +31,7 @@ static bool is_over_locked(const struct object *o, const struct flight *f) REQUI
 
 bool held_wanted_locked(struct object *o, struct flight *f)
 {
-    f->held = f->passing && o->readers && !is_over_locked(o, f);
+    f->held = f->ahead && o->readers && !is_over_locked(o, f);
     return f->held;
 }
 

@@ -13,7 +13,8 @@ struct joining {
     struct object_read *read;
     uint64_t end;
     size_t fetch_bytes;
-    bool ahead, passing; /* as their flights shall be */
+    bool ahead;          /* for prefetch */
+    bool sequence;       /* the reader is in sequence, or follows a plan */
     struct flight *made; /* by made_next, in order of their bytes */
     struct flight *made_last;
     struct piece *landed; /* each with a reference to its flight */
@@ -58,6 +59,13 @@ static struct reach reach_locked(struct object *o, const struct joining *j, uint
     return r;
 }
 
+/* Whoever wants it takes all of it at once, and goes on. */
+static bool is_passing(const struct joining *j, const struct flight *f)
+{
+    return j->ahead || (j->sequence && j->read && j->read->offset <= f->offset &&
+                        f->offset + f->length <= j->read->offset + j->read->length);
+}
+
 /* A flight from the granule on, up to what is there already or on its way. */
 static struct flight *make_flight_locked(struct object *o, struct joining *j, uint64_t granule)
     REQUIRES(o->lock)
@@ -74,7 +82,7 @@ static struct flight *make_flight_locked(struct object *o, struct joining *j, ui
         return NULL;
     f->frozen = r.frozen;
     f->ahead = j->ahead;
-    f->passing = j->passing;
+    f->passing = is_passing(j, f);
     if (j->made_last)
         j->made_last->made_next = f;
     else
@@ -201,16 +209,13 @@ void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint
                         .read = r,
                         .end = offset + length,
                         .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length),
-                        .passing = fetch_bytes == GRANULE_BYTES};
+                        .sequence = fetch_bytes == GRANULE_BYTES};
     join(&j, offset);
 }
 
 void flights_ahead(struct object *o, uint64_t offset, uint64_t length)
 {
-    struct joining j = {.object = o,
-                        .end = offset + length,
-                        .fetch_bytes = GRANULE_BYTES,
-                        .ahead = true,
-                        .passing = true};
+    struct joining j = {
+        .object = o, .end = offset + length, .fetch_bytes = GRANULE_BYTES, .ahead = true};
     join(&j, offset);
 }

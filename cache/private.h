@@ -79,7 +79,7 @@ struct flight {
     bool frozen;     /* they come from the frozen file first */
     bool reserved;   /* the job's: the budget has counted it */
     bool ahead;      /* made for prefetch, whose budget counts it */
-    bool passing;    /* for who reads in sequence or by a plan, and will hardly come again */
+    bool passing;    /* its readers will hardly come again */
     bool used, read; /* object lock: somebody came for its last granule, for its last byte */
     bool kept;       /* object lock: the file has it */
     bool held;       /* object lock: ended, but for its buffer (cache/held.c) */
