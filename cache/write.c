@@ -61,7 +61,7 @@ static bool next_run(struct object *o, struct flight *f, struct run *run)
 static int direct_file(struct object *o, int fd)
 {
     char path[32];
-    int direct;
+    int direct = -1;
     WITH_LOCK (&o->lock)
         direct = o->direct_fd;
     if (direct >= 0)
