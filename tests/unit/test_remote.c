@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the stores that are asked by HTTP do alike: each test is of all of them. */
+#include "base/clock.h"
 #include "tests/unit/wire_fixture.h"
 
 #define ANSWER(status, fields, length, body)                                                       \
@@ -102,12 +103,50 @@ static void test_not_asked(void **state)
     }
 }
 
+#define DEADLINE_MS 1000
+
+static int64_t fail_ms(struct fixture *f)
+{
+    int64_t began_ms = clock_mono_ms();
+    assert_int_equal(get(f, "k", NULL, NULL), -EIO);
+    assert_non_null(strstr(f->err.msg, "onnect"));
+    return clock_mono_ms() - began_ms;
+}
+
+/* Aim: who names a server that nobody can reach is told long before the deadline. */
+static void test_never_reached(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static const char *const script[] = {PART};
+    begin(&f, urls[0], (struct store_options){.no_sign_request = true, .deadline_ms = DEADLINE_MS},
+          script, 1);
+    (void)shutdown(f.fd, SHUT_RDWR);
+    assert_true(fail_ms(&f) < DEADLINE_MS * 4 / 5);
+    end(&f);
+}
+
+/* Aim: a server that is gone for a moment is waited for until the deadline. */
+static void test_reached_before(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static const char *const script[] = {PART};
+    begin(&f, urls[0], (struct store_options){.no_sign_request = true, .deadline_ms = DEADLINE_MS},
+          script, 1);
+    assert_int_equal(get(&f, "k", NULL, NULL), 0);
+    (void)shutdown(f.fd, SHUT_RDWR);
+    assert_true(fail_ms(&f) > DEADLINE_MS * 4 / 5);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rooms),         cmocka_unit_test(test_broken_answers),
-        cmocka_unit_test(test_mended_answer), cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_not_asked),
+        cmocka_unit_test(test_rooms),          cmocka_unit_test(test_broken_answers),
+        cmocka_unit_test(test_mended_answer),  cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_not_asked),      cmocka_unit_test(test_never_reached),
+        cmocka_unit_test(test_reached_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
