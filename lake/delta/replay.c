@@ -281,12 +281,14 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
     r->seq = 0; /* before every commit; a checkpoint names each file once */
     r->in_checkpoint = true;
     struct delta_sink sink = {apply, r};
-    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
+    AUTO(delta_checkpoint) struct delta_checkpoint checkpoint;
+    delta_checkpoint_init(&checkpoint, t->store, t->prefix, file);
+    int rc = delta_checkpoint_read(&checkpoint, DELTA_CHECKPOINT_STATE, &sink, err);
     if (rc == 0 && !(r->state->has_metadata && r->state->has_protocol))
         rc = err_set(err, EIO, "the checkpoint of version %lld has no %s action",
                      (long long)r->version, r->state->has_protocol ? "metaData" : "protocol");
     if (rc == 0)
-        rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, &sink, err);
+        rc = delta_checkpoint_read(&checkpoint, DELTA_CHECKPOINT_FILES, &sink, err);
     r->in_checkpoint = false;
     return rc;
 }
