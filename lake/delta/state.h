@@ -14,6 +14,7 @@
 
 #include "lake/delta/action.h"
 #include "lake/delta/path.h"
+#include "lake/delta/stats.h"
 
 struct delta_state {
     bool has_metadata, has_protocol;
@@ -22,8 +23,8 @@ struct delta_state {
     /* Of both: settled after either has come. */
     enum delta_mapping mapping;
     struct delta_columns columns;
-    uint64_t columns_hash;     /* delta_schema_hash */
-    struct delta_list counted; /* delta_schema_counted */
+    uint64_t columns_hash; /* delta_schema_hash */
+    struct delta_counted counted;
     /* Writers may put columns of their own into files: change data feed, row tracking. */
     bool own_columns;
     /* No commit after this version has changed the columns: the last that did, or the first one of
