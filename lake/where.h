@@ -70,7 +70,8 @@ struct where {
     struct store *home;  /* where its object is; NULL: the lake's store. Borrowed from the lake */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
-    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has */
+    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has, or
+                          * they cannot be read: then nobody opens it */
     bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
     int64_t link; /* LINK: the version that it names */
 };
