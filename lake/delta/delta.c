@@ -125,7 +125,10 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
     AUTO(delta_state) struct delta_state state;
     delta_state_init(&state);
     int rc = delta_state_parse(meta, &state, err);
-    return rc < 0 ? rc : delta_schema_shape(&state.metadata, state.mapping, out, err);
+    if (rc < 0)
+        return rc;
+    return state.changes ? delta_schema_shape_of_changes(&state.metadata, state.mapping, out, err)
+                         : delta_schema_shape(&state.metadata, state.mapping, out, err);
 }
 
 /* A type that is not known is no reason to refuse what needs no look at it. */

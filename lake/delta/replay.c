@@ -26,10 +26,8 @@ static void judge(void *arg, struct entry *e)
     const struct delta_replay *r = arg;
     const struct delta_state *s = r->state;
     bool deletes = e->flags & ENTRY_DELETES;
-    if (r->takes == DELTA_REPLAY_CHANGES) { /* with the columns that tell of the changes */
+    if (r->takes == DELTA_REPLAY_CHANGES) /* whose writers know the table's columns */
         e->flags |= ENTRY_AS_STORED;
-        return;
-    }
     if (!deletes && s->mapping == DELTA_MAPPING_NONE && e->flags & ENTRY_AS_STORED &&
         e->version >= s->columns_since)
         return;

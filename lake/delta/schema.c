@@ -302,6 +302,17 @@ static int add_type(struct parse *p, struct slice type, struct shape_field *fiel
     return 0;
 }
 
+/* What files of change data have beside the table's columns (PROTOCOL.md, "Change Data Files"). */
+static void add_change_type(struct shape_builder *b)
+{
+    struct shape_field field = {.name = SLICE_LIT("_change_type"),
+                                .id = SHAPE_NO_ID,
+                                .kind = SHAPE_LEAF,
+                                .type = SHAPE_STORED,
+                                .nullable = true};
+    shape_add(b, &field);
+}
+
 static void build_shape(const struct parse *p, struct shape_builder *b)
 {
     size_t ends[SHAPE_DEPTH_MAX + 1], open = 0;
@@ -322,8 +333,8 @@ static void build_shape(const struct parse *p, struct shape_builder *b)
     }
 }
 
-int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
-                       struct shape **out, struct err *err)
+static int make_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                      bool changes, struct shape **out, struct err *err)
 {
     struct err e = ERR_INIT;
     AUTO(parse) struct parse p = {.err = &e};
@@ -338,10 +349,24 @@ int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping
     AUTO(shape_builder) struct shape_builder b;
     shape_builder_init(&b, mapping == DELTA_MAPPING_ID);
     build_shape(&p, &b);
+    if (changes)
+        add_change_type(&b);
     rc = shape_finish(&b, out, &e);
     if (rc == -EINVAL) /* no columns beside partitions, a decimal of 0 digits, ... */
         e.code = EOPNOTSUPP;
     return rc < 0 ? err_copy(err, &e) : 0;
+}
+
+int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                       struct shape **out, struct err *err)
+{
+    return make_shape(metadata, mapping, false, out, err);
+}
+
+int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                                  struct shape **out, struct err *err)
+{
+    return make_shape(metadata, mapping, true, out, err);
 }
 
 /* Partition columns */

@@ -53,6 +53,10 @@ int delta_schema_columns(struct arena *arena, const struct delta_metadata *metad
 int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
                        struct shape **out, struct err *err);
 
+/* The same of files of change data, which have a column more that tells of the change. */
+int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                                  struct shape **out, struct err *err);
+
 /*
  * Of all that says how files are presented and placed: two metaData with the same one have the same
  * columns. Texts that are no columns (comments, defaults, properties) are not in it.

@@ -132,7 +132,8 @@ void delta_state_format(const struct delta_state *s, int64_t version, uint64_t f
         format_list(out, "readerFeatures", &p->reader_features);
     if (p->has_writer_features)
         format_list(out, "writerFeatures", &p->writer_features);
-    buf_addf(out, "},\"columnsSince\":%lld}", (long long)s->columns_since);
+    buf_addf(out, "},\"columnsSince\":%lld%s}", (long long)s->columns_since,
+             s->changes ? ",\"changes\":true" : "");
 }
 
 static bool parse_hex64(struct slice s, uint64_t *out)
@@ -153,6 +154,7 @@ struct identity {
     int64_t version, columns_since;
     uint64_t fingerprint;
     struct slice protocol;
+    bool changes;
 };
 
 static bool read_meta(struct slice meta, struct identity *out)
@@ -170,6 +172,8 @@ static bool read_meta(struct slice meta, struct identity *out)
                 has_version = json_int64(&j, &out->version);
             else if (slice_is(key, "columnsSince"))
                 has_since = json_int64(&j, &out->columns_since);
+            else if (slice_is(key, "changes"))
+                (void)json_bool(&j, &out->changes);
             else if (slice_is(key, "fingerprint"))
                 (void)json_string(&j, &scratch, &hex);
             else
@@ -207,5 +211,6 @@ int delta_state_parse(struct slice meta, struct delta_state *out, struct err *er
     if (rc == 0)
         rc = delta_state_metadata(out, &metadata, err);
     out->columns_since = id.columns_since;
+    out->changes = id.changes;
     return rc == -EIO ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : rc;
 }

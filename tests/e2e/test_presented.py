@@ -229,6 +229,30 @@ def test_what_cannot_be_presented_is_refused_on_open(mount, source):
     check_all(m / 'mapped', shown['mapped'])
 
 
+@pytest.mark.parametrize('mode', ['name', 'id'])
+def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
+    """Renamed columns have their names, later ones are null, and each row tells its change."""
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'col-1': [1, 2]}))
+    configuration = {'delta.columnMapping.mode': mode, 'delta.columnMapping.maxColumnId': '2',
+                     'delta.enableChangeDataFeed': 'true'}
+    fields = [tables.field('number', 'long', 'col-1', 1), tables.field('later', 'double', 'col-2', 2)]
+    tables.write_log(table, fields, [part], ['columnMapping', 'changeDataFeed'], configuration)
+    ids = [pa.field('col-1', pa.int64(), metadata={'PARQUET:field_id': '1'} if mode == 'id' else {}),
+           pa.field('_change_type', pa.string())]
+    cdc = tables.store(table, '_change_data/cdc-0.parquet',
+                       pa.table({'col-1': [2], '_change_type': ['delete']}, schema=pa.schema(ids)))
+    (table / '_delta_log' / ('%020d.json' % 1)).write_text(json.dumps(
+        {'cdc': dict(cdc, partitionValues={}, dataChange=False)}))
+    m = mount(table.parent)
+    changes = m / 't@1/.tarn/changes'
+    (name,) = os.listdir(changes)
+    want = [{'number': 2, 'later': None, '_change_type': 'delete'}]
+    assert read(changes / name).to_pylist() == want
+    assert pa.table(duck(changes / name)).to_pylist() == want
+    assert read(m / 't@1/part-0.parquet').column_names == ['number', 'later']
+
+
 def test_a_type_that_is_not_known_hides_no_names(mount, tmp_path):
     """What needs no look at the columns is read; other files are listed, and opening says why not."""
     table = tmp_path / 'lake' / 't'
