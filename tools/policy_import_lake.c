@@ -166,8 +166,8 @@ static const char *take_resource(struct import *im, struct slice resource, struc
         return "it is on no table";
     c->catalog = import_text_of(im, of, "CatalogId");
     c->database = import_text_of(im, of, "DatabaseName");
-    c->table =
-        import_member(of, "TableWildcard").n ? SLICE_LIT("*") : import_text_of(im, of, "Name");
+    c->every = import_member(of, "TableWildcard").n > 0;
+    c->table = c->every ? SLICE_LIT("*") : import_text_of(im, of, "Name");
     if (!c->database.n || !c->table.n)
         return "its table has no name";
     return columns.n && take_columns(im, columns, c) < 0 ? "it names no columns" : NULL;
