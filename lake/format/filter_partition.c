@@ -141,7 +141,8 @@ static unsigned outcomes_of_test(const struct filter_test *t, const struct filte
         return 1U << filter_test_value(t, v);
     if (t->kind == FILTER_TEST_NULL)
         return 1U << FILTER_TRUE | 1U << FILTER_FALSE;
-    return 1U << FILTER_NULL | 1U << t->match | 1U << t->other;
+    bool matches = t->kind == FILTER_TEST_LIKE || t->n > 0;
+    return 1U << FILTER_NULL | 1U << t->other | (matches ? 1U << t->match : 0);
 }
 
 /* Of two members: the least (of `or` the greatest) of each pair. */

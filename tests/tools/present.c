@@ -3,16 +3,18 @@
  * Presents one local Parquet file as a table's columns and rows: what the transformer does, for
  * tests.
  *
- *   present [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] [-f FILTER [-p COLUMNS.json] [-v VALUE]...]
- *           IN OUT
+ *   present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt]
+ *           [-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT
  *
  *   -s  bytes that the presented file has beyond the object (default: 64 KiB and a sixteenth)
- *   -c  {"by_id": false, "fields": [FIELD, ...]}; without it, the columns as they are
+ *   -c  {"by_id": false, "confined": true, "salt": "hex", "fields": [FIELD, ...]}; without it, the
+ *       columns as they are
  *       FIELD: {"name": "a", "stored": "b", "id": 3, "nullable": true, "type": "decimal",
- *               "precision": 9, "scale": 2, "length": 16, "constant": "hex", "fields": [FIELD,
- * ...]} type: as named below, or struct, list (one field), map (two); "fields" is the last key -d
- * rows that are taken out, one number a line, ascending
- *
+ *               "precision": 9, "scale": 2, "length": 16, "constant": "hex",
+ *               "mask": "show-last-4", "fields": [FIELD, ...]}
+ *       type: as named below, or struct, list (one field), map (two); "fields" is the last key
+ *   -d  rows that are taken out, one number a line, ascending
+ *   -m  the presented file has room for masks as well (shape.h: shape_mask_room)
  *   -f  a row filter over the columns of -c, which is needed then, and of -p, the partitions'
  *   -v  the value of the next partition column; \N is NULL
  *
@@ -135,6 +137,12 @@ static bool get_key(struct json *j, struct slice key, struct shape_field *f, str
     }
     if (slice_is(key, "type"))
         return get_text(j, &type) && set_type(f, buf_slice(&type));
+    if (slice_is(key, "mask")) {
+        if (!get_text(j, &type))
+            return false;
+        f->mask = (uint8_t)shape_mask_parse(buf_slice(&type));
+        return f->mask != SHAPE_MASK_NONE;
+    }
     if (slice_is(key, "nullable"))
         return json_bool(j, &f->nullable);
     ok = json_int64(j, &number);
@@ -188,6 +196,26 @@ static bool get_fields(struct json *j, struct shape_builder *b)
     return ok;
 }
 
+/* One key beside "fields". */
+static bool get_view(struct json *j, struct slice key, struct shape_builder *b)
+{
+    AUTO(buf) struct buf salt = {0};
+    bool confined = false;
+    buf_init(&salt, KIB);
+    if (slice_is(key, "by_id"))
+        return json_bool(j, &b->shape->by_id);
+    if (slice_is(key, "confined")) {
+        if (json_bool(j, &confined) && confined)
+            shape_confine(b, NULL);
+        return true;
+    }
+    if (!slice_is(key, "salt") || !get_text(j, &salt) || !unhex(&salt) ||
+        salt.len != SHAPE_SALT_BYTES)
+        return false;
+    shape_confine(b, (const uint8_t *)salt.data);
+    return true;
+}
+
 static int get_shape(const char *path, struct shape **out, struct err *err)
 {
     AUTO(buf) struct buf text = {0};
@@ -202,7 +230,7 @@ static int get_shape(const char *path, struct shape **out, struct err *err)
     json_init(&j, buf_slice(&text));
     bool ok = json_enter_object(&j);
     while (ok && json_next_key(&j, &key))
-        ok = slice_is(key, "by_id") ? json_bool(&j, &b.shape->by_id) : get_fields(&j, &b);
+        ok = slice_is(key, "fields") ? get_fields(&j, &b) : get_view(&j, key, &b);
     if (json_failed(&j))
         return json_error(&j, err);
     if (!ok)
@@ -357,6 +385,7 @@ struct job {
     const char *columns, *rows, *in, *out, *partitions;
     struct filter_option filter;
     int64_t slack; /* -1: the rule */
+    bool masks;    /* and room for masks */
 };
 
 static int get_footer(int fd, uint64_t *object_bytes, struct buf *footer, struct err *err)
@@ -414,9 +443,9 @@ static void report(const struct present_plan *p)
     static const char *const kinds[] = {"same", "footer", "rewrite"};
     const struct present_changes *c = &p->changes;
     printf("{\"kind\": \"%s\", \"dropped\": %u, \"filled\": %u, \"converted\": %u, "
-           "\"renamed\": %u, \"relabelled\": %u, \"moved\": %s}\n",
-           kinds[p->kind], c->dropped, c->filled, c->converted, c->renamed, c->relabelled,
-           c->moved ? "true" : "false");
+           "\"masked\": %u, \"renamed\": %u, \"relabelled\": %u, \"moved\": %s}\n",
+           kinds[p->kind], c->dropped, c->filled, c->converted, c->masked, c->renamed,
+           c->relabelled, c->moved ? "true" : "false");
 }
 
 static int run(const struct job *job, struct err *err)
@@ -436,6 +465,8 @@ static int run(const struct job *job, struct err *err)
         rc = get_footer(in, &r.object_bytes, &footer, err);
     uint64_t slack = 64 * KIB + r.object_bytes / 16;
     r.presented_bytes = r.object_bytes + (job->slack >= 0 ? (uint64_t)job->slack : slack);
+    if (job->masks && shape)
+        r.presented_bytes += shape_mask_room(shape, r.object_bytes);
     r.footer = buf_slice(&footer);
     r.shape = shape;
     if (rc == 0)
@@ -455,8 +486,11 @@ int main(int argc, char **argv)
     struct job job = {.slack = -1};
     struct err err = ERR_INIT;
     int option;
-    while ((option = getopt(argc, argv, "s:c:d:f:p:v:")) != -1)
+    while ((option = getopt(argc, argv, "ms:c:d:f:p:v:")) != -1)
         switch (option) {
+        case 'm':
+            job.masks = true;
+            break;
         case 's':
             job.slack = strtoll(optarg, NULL, 10);
             break;
@@ -479,7 +513,7 @@ int main(int argc, char **argv)
             return 2;
         }
     if (argc - optind != 2) {
-        (void)fprintf(stderr, "usage: present [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] "
+        (void)fprintf(stderr, "usage: present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] "
                               "[-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT\n");
         return 2;
     }
