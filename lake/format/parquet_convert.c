@@ -78,8 +78,7 @@ void parquet_convert_done(struct parquet_convert *c)
     c->masks = false;
 }
 
-/* Big-endian two's complement; false where 128 bits do not hold it. */
-static bool read_unscaled(struct slice s, __int128 *out)
+bool parquet_unscaled(struct slice s, __int128 *out)
 {
     unsigned __int128 v = s.n && (s.p[0] & 0x80) ? ~(unsigned __int128)0 : 0;
     uint8_t sign = (uint8_t)v;
@@ -109,7 +108,7 @@ static bool rescale(const struct parquet_convert *c, union parquet_value *value,
     __int128 v;
     if (c->from == PARQUET_INT32 || c->from == PARQUET_INT64)
         v = value->number;
-    else if (!read_unscaled(value->bytes, &v))
+    else if (!parquet_unscaled(value->bytes, &v))
         return false;
     if (__builtin_mul_overflow(v, c->factor, &v))
         return false;

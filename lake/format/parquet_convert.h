@@ -33,4 +33,7 @@ void parquet_convert_done(struct parquet_convert *c);
 int parquet_convert_batch(struct parquet_convert *c, union parquet_value *values, size_t n,
                           struct err *err);
 
+/* An unscaled decimal: big-endian two's complement. False where 128 bits do not hold it. */
+bool parquet_unscaled(struct slice s, __int128 *out);
+
 #endif

@@ -186,3 +186,8 @@ int present_plan(const struct present_request *r, struct present_plan **out, str
         *out = STEAL(p);
     return rc;
 }
+
+const struct parquet_logical *present_logical(const struct present_plan *p, uint32_t node)
+{
+    return &p->detail->origins[node].element.logical;
+}

@@ -137,6 +137,10 @@ int present_plan(const struct present_request *r, struct present_plan **out, str
 void present_plan_free(struct present_plan *p);
 DEFINE_AUTO(present_plan, struct present_plan *, present_plan_free)
 
+/* What the values of a node of a REWRITE's new schema mean. */
+struct parquet_logical;
+const struct parquet_logical *present_logical(const struct present_plan *p, uint32_t node);
+
 /* A column chunk of the presented file, as it was written. */
 struct present_chunk {
     uint64_t dictionary_offset; /* of the dictionary page; 0: there is none */

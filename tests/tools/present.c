@@ -3,7 +3,8 @@
  * Presents one local Parquet file as a table's columns and rows: what the transformer does, for
  * tests.
  *
- *   present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] IN OUT
+ *   present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt]
+ *           [-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT
  *
  *   -s  bytes that the presented file has beyond the object (default: 64 KiB and a sixteenth)
  *   -c  {"by_id": false, "confined": true, "salt": "hex", "fields": [FIELD, ...]}; without it, the
@@ -14,6 +15,8 @@
  *       type: as named below, or struct, list (one field), map (two); "fields" is the last key
  *   -d  rows that are taken out, one number a line, ascending
  *   -m  the presented file has room for masks as well (shape.h: shape_mask_room)
+ *   -f  a row filter over the columns of -c, which is needed then, and of -p, the partitions'
+ *   -v  the value of the next partition column; \N is NULL
  *
  * Prints what was done as a line of JSON. Status 1 and the reason on standard error where it is
  * refused: "errno: reason".
@@ -27,6 +30,7 @@
 #include "base/limits.h"
 #include "base/vec.h"
 #include "lake/format/parquet_rewrite.h"
+#include "tests/tools/filter_option.h"
 
 /* Columns */
 
@@ -322,7 +326,7 @@ static int get_rows(const char *path, struct roaring **out, struct err *err)
 /* Files */
 
 struct output {
-    int fd;
+    int in, fd;
     off_t at;
 };
 
@@ -378,7 +382,8 @@ static int put_extents(const struct present_plan *p, int in, struct output *out,
 }
 
 struct job {
-    const char *columns, *rows, *in, *out;
+    const char *columns, *rows, *in, *out, *partitions;
+    struct filter_option filter;
     int64_t slack; /* -1: the rule */
     bool masks;    /* and room for masks */
 };
@@ -406,11 +411,24 @@ static int get_footer(int fd, uint64_t *object_bytes, struct buf *footer, struct
     return rc < 0 ? rc : buf_check(footer, err);
 }
 
-static int present(const struct job *job, const struct present_plan *p, int in, struct output *out,
-                   struct err *err)
+/* Takes what the filter takes out to `deleted`. */
+static int filter_rows(const struct job *job, const struct present_request *r, int in,
+                       struct roaring **deleted, struct err *err)
+{
+    AUTO(shape) struct shape *partitions = NULL;
+    struct parquet_source source = {.size_bytes = r->object_bytes, .read = get, .arg = &in};
+    int rc = job->partitions ? get_shape(job->partitions, &partitions, err) : 0;
+    return rc < 0 ? rc : filter_option_rows(&job->filter, r, partitions, &source, deleted, err);
+}
+
+static int present(const struct job *job, const struct present_request *r,
+                   const struct present_plan *p, struct output *out, struct err *err)
 {
     AUTO(roaring) struct roaring *deleted = NULL;
+    int in = out->in;
     int rc = job->rows ? get_rows(job->rows, &deleted, err) : 0;
+    if (rc == 0 && job->filter.text)
+        rc = filter_rows(job, r, in, &deleted, err);
     if (rc < 0)
         return rc;
     if (p->kind != PRESENT_REWRITE)
@@ -437,8 +455,8 @@ static int run(const struct job *job, struct err *err)
     AUTO(present_plan) struct present_plan *plan = NULL;
     AUTO_FD int in = open(job->in, O_RDONLY | O_CLOEXEC);
     AUTO_FD int fd = open(job->out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    struct output out = {.fd = fd};
-    struct present_request r = {.deletes = job->rows != NULL};
+    struct output out = {.in = in, .fd = fd};
+    struct present_request r = {.deletes = job->rows || job->filter.text};
     buf_init(&footer, FOOTER_BYTES_MAX);
     if (in < 0 || fd < 0)
         return err_set(err, errno, "%s", in < 0 ? job->in : job->out);
@@ -454,7 +472,7 @@ static int run(const struct job *job, struct err *err)
     if (rc == 0)
         rc = present_plan(&r, &plan, err);
     if (rc == 0)
-        rc = present(job, plan, in, &out, err);
+        rc = present(job, &r, plan, &out, err);
     if (rc == 0 && (uint64_t)out.at != r.presented_bytes)
         return err_set(err, EPROTO, "%jd bytes were written of %ju", (intmax_t)out.at,
                        (uintmax_t)r.presented_bytes);
@@ -468,7 +486,7 @@ int main(int argc, char **argv)
     struct job job = {.slack = -1};
     struct err err = ERR_INIT;
     int option;
-    while ((option = getopt(argc, argv, "ms:c:d:")) != -1)
+    while ((option = getopt(argc, argv, "ms:c:d:f:p:v:")) != -1)
         switch (option) {
         case 'm':
             job.masks = true;
@@ -482,12 +500,21 @@ int main(int argc, char **argv)
         case 'd':
             job.rows = optarg;
             break;
+        case 'f':
+            job.filter.text = optarg;
+            break;
+        case 'p':
+            job.partitions = optarg;
+            break;
+        case 'v':
+            filter_option_value(&job.filter, optarg);
+            break;
         default:
             return 2;
         }
     if (argc - optind != 2) {
-        (void)fprintf(stderr,
-                      "usage: present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] IN OUT\n");
+        (void)fprintf(stderr, "usage: present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] "
+                              "[-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT\n");
         return 2;
     }
     job.in = argv[optind];
