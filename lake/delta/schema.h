@@ -53,6 +53,11 @@ int delta_schema_columns(struct arena *arena, const struct delta_metadata *metad
 int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
                        struct shape **out, struct err *err);
 
+/* The shape of the partition columns, flat, in their order; NULL where there are none. Errors
+ * likewise; -EIO also where the schema lacks one of them. */
+int delta_schema_partitions(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                            struct shape **out, struct err *err);
+
 /* The same of files of change data, which have a column more that tells of the change. */
 int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum delta_mapping mapping,
                                   struct shape **out, struct err *err);

@@ -2,16 +2,29 @@
 /*
  * Input: a line of statistics, a newline, a schema; or a deletion vector's description. Property:
  * whatever it is, a shape that comes out holds what shape.h says, the same schema has the same
- * hash, and a description that is written is read again.
+ * hash, what is shown of it is JSON, and a description that is written is read again.
  */
 #include <assert.h>
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "lake/delta/deletion_vector.h"
-#include "lake/delta/schema.h"
+#include "lake/delta/schema_shown.h"
 #include "lake/delta/stats.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void try_shown(const struct delta_metadata *m, const struct shape *shape)
+{
+    AUTO(buf) struct buf out;
+    struct delta_columns none = {.n = 0};
+    struct json j;
+    buf_init(&out, 64 * MIB);
+    if (delta_schema_shown(m->schema, &none, shape, &out, NULL) < 0)
+        return;
+    json_init(&j, buf_slice(&out));
+    assert(json_skip(&j, NULL) && json_at_end(&j));
+}
 
 static void try_schema(const struct delta_metadata *m, enum delta_mapping mapping)
 {
@@ -21,6 +34,8 @@ static void try_schema(const struct delta_metadata *m, enum delta_mapping mappin
     assert(rc == -err.code && (rc == 0 || !shape));
     for (size_t i = 0; shape && i < shape->fields_n; i++)
         assert(shape->fields[i].end > i && shape->fields[i].end <= shape->fields_n);
+    if (shape)
+        try_shown(m, shape);
     assert(delta_schema_hash(m, mapping) == delta_schema_hash(m, mapping));
 }
 
