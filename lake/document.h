@@ -10,7 +10,9 @@
  *   files.jsonl      one line a file of the version
  *   retention.json   of which versions, as the table is now, files may be removed by its clean-up
  *
- * Who sees a part of the table only is given a document of that part (lake/document_shown.h).
+ * Who sees a part of the table is given documents of that part: of schema.json the columns that are
+ * shown, of files.jsonl the files, without their objects; history.json without parameters, counts,
+ * who and with what; of properties.json what can name no column.
  */
 #ifndef LAKE_DOCUMENT_H
 #define LAKE_DOCUMENT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The audit log: who opened what for the first time, what was denied, which policy was in force.
- * docs/SECURITY.md names the fields of its lines.
+ * tarn(1) names the fields of its lines, docs/SECURITY.md what they are worth.
  *
  *   audit of a mount: what it told already ─┐
  *   audit of a mount ───────────────────────┴─► one log a target: queue ─► its thread: lines,

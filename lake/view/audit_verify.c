@@ -63,9 +63,9 @@ int audit_verify_end(struct audit_verify *v, const struct audit_verify_end *end,
         *before = true;
         return err_set(err, EIO, "is another one than was written");
     }
-    if (!chain && end->fragment)
+    if (!chain && end->fragment && !end->open)
         return err_set(err, EIO, "the log ends in the middle of line %llu", at + 1);
-    if (!chain && !v->ended)
+    if (!chain && !v->ended && !end->open)
         return err_set(err, EIO,
                        "lines may be missing behind line %llu: the file that follows would tell, "
                        "give that too",

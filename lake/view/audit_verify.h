@@ -37,6 +37,7 @@ int audit_verify_line(struct audit_verify *v, struct slice line, bool *before, s
 struct audit_verify_end {
     const struct audit_chain *chain; /* of FILE.chain, read before FILE; NULL: there is none */
     bool fragment;                   /* something stands behind the last line feed */
+    bool open;                       /* lines may follow of which nothing is known */
 };
 
 /*

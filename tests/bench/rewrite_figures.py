@@ -10,8 +10,8 @@ One table with columns of every common kind, written by pyarrow with each codec,
 write one; the best of three. pyarrow has all CPUs, tarn uses one. The status is 1 where tarn takes
 longer. build/tests/present includes its start and reading the rows as text.
 
-Masks: one table under a view that hides a column, masks others and takes rows out, beside pyarrow
-merely decoding the whole file; more than three times as long fails. What hashes of a value in every
+Masks: one table under a view that hides a column, masks others and takes rows out, those of a list or
+those that a row filter decides against, beside pyarrow merely decoding the whole file; more than three times as long fails. What hashes of a value in every
 row cost besides is a line of its own.
 """
 import argparse
@@ -80,6 +80,7 @@ VIEW = [dict(name='id', type='int64'), dict(name='small', type='int32', mask='ma
         dict(name='text', type='string', mask='mask-alphanum'), dict(name='sparse', type='double'),
         dict(name='day', type='date', mask='truncate-to-month'),
         dict(name='list', type='list', fields=[dict(name='e', type='int64')])]
+FILTER = "small < 60 and (flag or word like 'word 9%' or price > 5000) and sparse is not null"
 HASHES = [dict(f, mask='sha-256-global') if f['name'] in ('id', 'word', 'text') else f for f in VIEW]
 
 
@@ -88,17 +89,20 @@ def measure_masks(table, codec, where):
     pq.write_table(table, source, compression=codec)
     decode = best(lambda: pq.read_table(source))
     alone = best(lambda: pq.read_table(source, use_threads=False))
+    kept = duckdb.sql('SELECT count(*) FROM "table" WHERE ' + FILTER).fetchone()[0]
     slower = False
     for view, fields in (('masks', VIEW), ('hashes', HASHES)):
         columns = where / 'view.json'
         columns.write_text(json.dumps({'confined': True, 'fields': fields}))
-        for name, gone in [('all', []), *patterns(table.num_rows)]:
-            listed.write_text('\n'.join(map(str, gone)))
-            command = [PRESENT, '-m', '-c', columns, *(['-d', listed] if gone else []), source, presented]
+        for name, gone in [('all', []), ('filter', None), *patterns(table.num_rows)]:
+            rows = ['-f', FILTER] if gone is None else ['-d', listed] if gone else []
+            listed.write_text('\n'.join(map(str, gone or [])))
+            command = [PRESENT, '-m', '-c', columns, *rows, source, presented]
             ours = best(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
-            assert pq.ParquetFile(presented).metadata.num_rows == table.num_rows - len(gone)
+            left = kept if gone is None else table.num_rows - len(gone)
+            assert pq.ParquetFile(presented).metadata.num_rows == left
             slower |= view == 'masks' and ours > 3 * decode
-            print('%-8s %-6s %-5s tarn %6.3f s  pyarrow decodes in %6.3f s (one thread %6.3f s)  times %5.2f' % (
+            print('%-8s %-6s %-6s tarn %6.3f s  pyarrow decodes in %6.3f s (one thread %6.3f s)  times %5.2f' % (
                 codec, view, name, ours, decode, alone, ours / decode), flush=True)
     return slower
 
