@@ -89,7 +89,7 @@ def measure_masks(table, codec, where):
     pq.write_table(table, source, compression=codec)
     decode = best(lambda: pq.read_table(source))
     alone = best(lambda: pq.read_table(source, use_threads=False))
-    kept = duckdb.sql('SELECT count(*) FROM "table" WHERE ' + FILTER).fetchone()[0]
+    kept = duckdb.sql('SELECT count(*) FROM "table" WHERE ' + FILTER).fetchall()[0][0]
     slower = False
     for view, fields in (('masks', VIEW), ('hashes', HASHES)):
         columns = where / 'view.json'
