@@ -5,6 +5,7 @@
  *   presented_store.c    the store, its recipes, who waits for them
  *   presented_plan.c     footers and plans
  *   presented_rewrite.c  files that are made whole
+ *   presented_object.c   the objects that they are made of
  *   presented_get.c      ranges
  *   presented_open.c     opening through the cache
  *

@@ -10,21 +10,12 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "cache/store/event.h"
 #include "lake/format/parquet_rewrite.h"
-#include "lake/view/presented_private.h"
+#include "lake/view/presented_object.h"
 
 /* Rewriting takes a core each. */
 #define REWRITERS_MAX 4
-/* Of the object, asked for at once in blocks; it begins with one and doubles as long as it is read
- * in order. */
-#define WINDOW_BLOCKS_MAX 8
 #define WRITE_BYTES (256 * KIB)
-
-struct window_part {
-    struct store_get get;
-    struct event ended;
-};
 
 struct rewriting {
     struct job job;
@@ -32,9 +23,7 @@ struct rewriting {
     struct rewrite_parts parts;
     struct roaring *rows; /* that are taken out */
 
-    char *window; /* some of the object, where parts.bytes is NULL */
-    uint64_t window_at;
-    size_t window_n, window_blocks;
+    struct presented_object object;
 
     char *out; /* what is not written yet */
     size_t out_n;
@@ -54,95 +43,11 @@ static void rewriting_free(struct rewriting *w)
 {
     rewrite_parts_done(&w->parts);
     roaring_free(w->rows);
-    free(w->window);
+    presented_object_done(&w->object);
     free(w->out);
     free(w);
 }
 DEFINE_AUTO(rewriting, struct rewriting *, rewriting_free)
-
-/* the object */
-
-static void part_ended(struct store_get *get)
-{
-    event_set(&CONTAINER_OF(get, struct window_part, get)->ended);
-}
-
-static int check_part(const struct recipe *r, const struct store_get *get, struct err *err)
-{
-    if (get->rc < 0)
-        return err_copy(err, &get->err);
-    if (get->info.size != r->object_bytes)
-        return err_set(err, ESTALE, "%s: the object changed while it was read", r->object_key);
-    if (get->got != get->length)
-        return err_set(err, EIO, "%s: %zu of %zu bytes came at %llu", r->object_key, get->got,
-                       get->length, (unsigned long long)get->offset);
-    return 0;
-}
-
-/* Fills the window from `offset` on. */
-static int fetch_window(struct rewriting *w, uint64_t offset, struct err *err)
-{
-    struct window_part parts[WINDOW_BLOCKS_MAX];
-    const struct recipe *r = w->recipe;
-    struct store *home = r->store->config.home;
-    bool onward = w->window_n && offset == w->window_at + w->window_n;
-    size_t blocks = onward ? 2 * w->window_blocks : 1, n = 0;
-    uint64_t at = offset;
-    w->window_blocks = blocks < WINDOW_BLOCKS_MAX ? blocks : WINDOW_BLOCKS_MAX;
-    for (; n < w->window_blocks && at < r->object_bytes; n++) {
-        uint64_t left = r->object_bytes - at;
-        struct window_part *p = &parts[n];
-        p->get = (struct store_get){.key = r->object_key,
-                                    .offset = at,
-                                    .length = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES,
-                                    .if_match =
-                                        w->parts.work->if_match[0] ? w->parts.work->if_match : NULL,
-                                    .version = r->version,
-                                    .to = w->window + (at - offset),
-                                    .done = part_ended};
-        at += p->get.length;
-        event_init(&p->ended);
-        home->ops->get(home, &p->get);
-    }
-    int rc = 0;
-    for (size_t i = 0; i < n; i++) {
-        event_wait(&parts[i].ended);
-        event_done(&parts[i].ended);
-        if (rc == 0)
-            rc = check_part(r, &parts[i].get, err);
-    }
-    w->window_at = offset;
-    w->window_n = rc < 0 ? 0 : (size_t)(at - offset);
-    return rc;
-}
-
-static int read_object(void *arg, uint64_t offset, void *to, size_t n, struct err *err)
-{
-    struct rewriting *w = arg;
-    char *at = to;
-    if (n > w->recipe->object_bytes || offset > w->recipe->object_bytes - n)
-        return err_set(err, EIO, "%s: a page lies behind the end", w->recipe->object_key);
-    if (w->parts.bytes) {
-        memcpy(to, w->parts.bytes + offset, n);
-        return 0;
-    }
-    while (n) {
-        if (w->recipe->store->ending)
-            return err_set(err, EIO, "%s: the mount ends", w->recipe->object_key);
-        if (offset < w->window_at || offset >= w->window_at + w->window_n) {
-            int rc = fetch_window(w, offset, err);
-            if (rc < 0)
-                return rc;
-        }
-        size_t skip = (size_t)(offset - w->window_at), some = w->window_n - skip;
-        some = some < n ? some : n;
-        memcpy(at, w->window + skip, some);
-        at += some;
-        offset += some;
-        n -= some;
-    }
-    return 0;
-}
 
 /* the file */
 
@@ -197,17 +102,11 @@ static int begin_again(void *arg, struct err *err)
     return 0;
 }
 
-static struct parquet_source source_of(struct rewriting *w)
-{
-    return (struct parquet_source){
-        .size_bytes = w->recipe->object_bytes, .read = read_object, .arg = w};
-}
-
 /* Adds to the rows that are deleted those that the row filter takes out. */
 static int filter_rows(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = source_of(w);
+    struct parquet_source source = presented_object_source(&w->object);
     AUTO(roaring) struct roaring *filtered = NULL;
     AUTO(roaring) struct roaring *deleted = STEAL(w->rows);
     if (!r->filter) {
@@ -224,11 +123,10 @@ static int filter_rows(struct rewriting *w, struct err *err)
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = source_of(w);
+    struct parquet_source source = presented_object_source(&w->object);
     struct parquet_sink sink = {.write = write_out, .rewind = begin_again, .arg = w};
     assert(!r->filter || w->rows);
     begin_file(w);
-    w->window_n = 0;
     int rc = parquet_rewrite(&source, w->parts.plan, w->rows, &sink, err);
     if (rc == 0)
         rc = flush(w, err);
@@ -270,11 +168,15 @@ static int make_somewhere(struct rewriting *w, struct err *err)
 
 static int rewrite(struct rewriting *w, struct err *err)
 {
-    w->window = w->parts.bytes ? NULL : malloc(WINDOW_BLOCKS_MAX * BLOCK_BYTES);
     w->out = malloc(WRITE_BYTES);
-    if (!(w->window || w->parts.bytes) || !w->out)
+    if (!w->out)
         return err_set(err, ENOMEM, "out of memory");
-    int rc = filter_rows(w, err);
+    int rc =
+        presented_object_init(&w->object, w->recipe, w->parts.work->if_match, w->parts.bytes, err);
+    if (rc == 0)
+        rc = filter_rows(w, err);
+    if (rc == 0)
+        rc = presented_object_plan(&w->object, w->parts.plan, err);
     if (rc == 0)
         rc = make_somewhere(w, err);
     return rc == -EOVERFLOW ? err_set(err, EOPNOTSUPP, "%s", err->msg) : rc;

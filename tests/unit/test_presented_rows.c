@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/vec.h"
+#include "lake/view/presented_object.h"
 
 /* Rows 1, 2 and 7: one array container of the 32-bit format. */
 static const char some_rows[] = "\x3a\x30\x00\x00\x01\x00\x00\x00\x00\x00\x02\x00\x10\x00\x00\x00"
@@ -224,6 +225,36 @@ static void test_filter_refused(void **state)
     world_free(w);
 }
 
+/* What a file is made of is read ahead, what lies between is not: but for gaps in which no granule
+ * of the cache lies whole. */
+static void test_reads_ahead(void **state)
+{
+    (void)state;
+    enum { CHUNK = 300000 };
+    struct parquet_chunk chunks[4];
+    struct parquet_chunk *groups[] = {chunks};
+    struct parquet_footer stored = {.groups_n = 1, .chunks = groups, .leaves_n = 4};
+    struct present_leaf leaves[] = {{.source = 3}, {.source = 0}, {.source = PARQUET_NO_LEAF}};
+    struct present_plan plan = {.leaves = leaves, .leaves_n = 3, .stored = &stored};
+    struct recipe recipe = {.object_bytes = 4 * CHUNK};
+    struct presented_object r;
+    for (size_t i = 0; i < 4; i++)
+        chunks[i] = (struct parquet_chunk){.offset = 4 + i * CHUNK, .size_bytes = CHUNK};
+    assert_int_equal(presented_object_init(&r, &recipe, "", NULL, NULL), 0);
+    assert_int_equal(presented_object_end(&r, 4), 4); /* nothing is known */
+    assert_int_equal(presented_object_plan(&r, &plan, NULL), 0);
+    assert_int_equal(presented_object_end(&r, 0), 0);
+    assert_in_range(presented_object_end(&r, 4), 4 + CHUNK, 4 + CHUNK + GRANULE_BYTES / 2);
+    assert_int_equal(presented_object_end(&r, 4 + 2 * CHUNK), 4 + 2 * CHUNK);
+    assert_true(presented_object_end(&r, 4 + 3 * CHUNK + 5) >= 4 + 4 * CHUNK);
+    leaves[2].source = 1;
+    chunks[2].size_bytes = GRANULE_BYTES - 1; /* the hidden one is short, */
+    chunks[3].offset = chunks[2].offset + chunks[2].size_bytes;
+    assert_int_equal(presented_object_plan(&r, &plan, NULL), 0);
+    assert_true(presented_object_end(&r, 4) >= chunks[3].offset + CHUNK); /* and read over */
+    presented_object_done(&r);
+}
+
 static void check_described(struct world *w, const struct presented_file *f, const char *want)
 {
     struct opener o = {.task = {.job = {.run = wake_opener}, .since_ms = clock_mono_ms()}};
@@ -300,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_filtered_rows),
         cmocka_unit_test(test_filters_differ),
         cmocka_unit_test(test_filter_refused),
+        cmocka_unit_test(test_reads_ahead),
         cmocka_unit_test(test_described),
         cmocka_unit_test(test_temporary_bytes),
     };
