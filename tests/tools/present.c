@@ -15,7 +15,6 @@
  *       type: as named below, or struct, list (one field), map (two); "fields" is the last key
  *   -d  rows that are taken out, one number a line, ascending
  *   -m  the presented file has room for masks as well (shape.h: shape_mask_room)
- *
  *   -f  a row filter over the columns of -c, which is needed then, and of -p, the partitions'
  *   -v  the value of the next partition column; \N is NULL
  *

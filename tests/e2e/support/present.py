@@ -58,10 +58,8 @@ class Refused(Exception):
 
 def present(source, out, fields=None, slack=None, rows=None, by_id=False, row_filter=None,
             partitions=(), **view):
-    """
-    Runs the program; what it says it did. Refused where it would not. partitions: (field, text);
-    view: confined, salt.
-    """
+    """Runs the program; what it says it did. Refused where it would not. view: confined, salt;
+    partitions: (field, text)."""
     command = [str(PRESENT), *(['-m'] if view else [])]
     if row_filter is not None:
         command += ['-f', row_filter]
