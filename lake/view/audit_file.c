@@ -94,12 +94,12 @@ static int tail_read(int fd, struct tail *out, struct err *err)
 {
     struct stat st;
     struct tail t = {.good = 0};
-    AUTO_FREE char *text = malloc(2 * AUDIT_LINE_BYTES_MAX);
     audit_chain_init(&t.chain);
-    if (!text)
-        return err_set(err, ENOMEM, "out of memory");
     if (fstat(fd, &st) < 0)
         return err_set(err, errno, "%s", strerror(errno));
+    AUTO_FREE char *text = malloc(2 * AUDIT_LINE_BYTES_MAX);
+    if (!text)
+        return err_set(err, ENOMEM, "out of memory");
     size_t n = 2 * AUDIT_LINE_BYTES_MAX;
     if ((uint64_t)st.st_size < n)
         n = (size_t)st.st_size;
