@@ -204,23 +204,22 @@ static void push(struct audit *a, const struct buf *line)
 static int push_open_locked(struct audit *a, const uint8_t key[16], const struct buf *line,
                             struct task *task, struct err *err) REQUIRES(a->log->lock)
 {
-    struct audit_log *l = a->log;
     bool found;
     int rc = look_locked(a, key, task, err); /* another request may have told it meanwhile */
     if (rc <= 0)
         return rc;
     if (line->failed && a->strict)
         return buf_check(line, err);
-    if (line->failed || !audit_log_push_locked(l, buf_slice(line))) {
+    if (line->failed || !audit_log_push_locked(a->log, buf_slice(line))) {
         if (a->strict) /* until there is room */
-            return park_locked(l, task);
-        l->lost++;
+            return park_locked(a->log, task);
+        a->log->lost++;
         return 0;
     }
     struct audit_told *t = told_locked(a, key, &found);
     memcpy(t->key, key, sizeof t->key);
-    t->number = l->added;
-    return a->strict ? park_locked(l, task) : 0;
+    t->number = a->log->added;
+    return a->strict ? park_locked(a->log, task) : 0;
 }
 
 int audit_add(struct audit *a, const struct audit_event *e, struct task *task, struct err *err)

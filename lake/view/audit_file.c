@@ -94,12 +94,12 @@ static int tail_read(int fd, struct tail *out, struct err *err)
 {
     struct stat st;
     struct tail t = {.good = 0};
-    AUTO_FREE char *text = malloc(2 * AUDIT_LINE_BYTES_MAX);
     audit_chain_init(&t.chain);
-    if (!text)
-        return err_set(err, ENOMEM, "out of memory");
     if (fstat(fd, &st) < 0)
         return err_set(err, errno, "%s", strerror(errno));
+    AUTO_FREE char *text = malloc(2 * AUDIT_LINE_BYTES_MAX);
+    if (!text)
+        return err_set(err, ENOMEM, "out of memory");
     size_t n = 2 * AUDIT_LINE_BYTES_MAX;
     if ((uint64_t)st.st_size < n)
         n = (size_t)st.st_size;
@@ -199,7 +199,7 @@ static int prepare(struct audit_target *t, struct err *warning, struct err *err)
 {
     struct audit_file *f = CONTAINER_OF(t, struct audit_file, target);
     struct stat at_path, ours = {.st_nlink = 1};
-    struct tail tail;
+    struct tail tail = {.good = 0};
     struct err why = ERR_INIT;
     int fd = -1;
     if (lstat(f->path, &at_path) == 0 && is_ours(f, &at_path, &ours)) {
@@ -240,7 +240,7 @@ static int write_all(int fd, struct slice text, struct err *err)
 /* After a write that failed: the file as it was, else what is there counts. */
 static void restore(struct audit_file *f, off_t size)
 {
-    struct tail t;
+    struct tail t = {.good = 0};
     if (ftruncate(f->fd, size) == 0 || tail_read(f->fd, &t, NULL) < 0)
         return;
     if (t.chain.line > f->target.chain.line)
@@ -306,7 +306,7 @@ static const struct audit_target_ops file_ops = {
 
 static int open_parts(struct audit_file *f, struct err *warning, struct err *err)
 {
-    struct tail tail;
+    struct tail tail = {.good = 0};
     if (f->path[0] != '/')
         return err_set(err, EINVAL, "%s is no absolute path, nor syslog or journald", f->path);
     int rc = audit_state_open(AT_FDCWD, f->path, &f->state_fd, &f->target.chain, warning, err);

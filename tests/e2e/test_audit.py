@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -293,23 +292,42 @@ def freezable(tmp_path):
     subprocess.run(['umount', '-l', where], check=True)
 
 
-def test_strict_waits_for_the_disk(mount, lake, policy, freezable):
+def begin(uid, m, name, answer):
+    """Another process opens a file and writes what it was answered; returns when it opens it."""
+    receive, send = os.pipe()
+
+    def open_and_read():
+        path = parquets(name)[0]
+        os.write(send, b'x')
+        with open(path, 'rb') as f:
+            return len(f.read(1))
+
+    child = os.fork()
+    if child == 0:
+        try:
+            answer.write_text(repr(as_user(uid, m, open_and_read)))
+        finally:
+            os._exit(0)
+    os.close(send)
+    assert os.read(receive, 1) == b'x'
+    os.close(receive)
+    return child
+
+
+def test_strict_waits_for_the_disk(mount, lake, policy, freezable, tmp_path):
     """While the disk takes no line, no byte is given; other requests are answered meanwhile."""
-    log = freezable / 'audit.log'
+    log, answer = freezable / 'audit.log', tmp_path / 'answer'
     m = mount(lake, policy=policy, o='per-uid', audit=log, audit_strict=True)
     assert as_user(ALICE, m, first_byte, TABLE) == ('ok', 1)
-    answers = []
     subprocess.run(['fsfreeze', '-f', freezable], check=True)
     try:
-        waiting = threading.Thread(
-            target=lambda: answers.append(as_user(BOB, m, first_byte, SECRET)))
-        waiting.start()
+        child = begin(BOB, m, SECRET, answer)
         for _ in range(20):                     # requests of others, among them opens told before
             assert as_user(ALICE, m, first_byte, TABLE) == ('ok', 1)
             assert as_user(ALICE, m, denied, SECRET) == ('ok', True)
-        assert not answers
+        assert not answer.exists()
     finally:
         subprocess.run(['fsfreeze', '-u', freezable], check=True)
-    waiting.join(timeout=30)
-    assert answers == [('ok', 1)]
+    os.waitpid(child, 0)
+    assert answer.read_text() == repr(('ok', 1))
     assert [e['uid'] for e in events(log, 'open')] == [ALICE, BOB]

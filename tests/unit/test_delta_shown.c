@@ -19,27 +19,16 @@
 #define MAP(key, value)                                                                            \
     "{\"type\":\"map\",\"keyType\":" key ",\"valueType\":" value ",\"valueContainsNull\":true}"
 
-static const char schema[] = STRUCT(
-    LEAF("id", "long") "," LEAF("secret", "string") "," LEAF("day", "date") "," FIELD("address", STRUCT(LEAF("street", "string") "," LEAF("c\\u00edty", "string"))) "," FIELD(
-        "list",
-        LIST(STRUCT(LEAF("a", "decimal(10,2)") "," LEAF(
-            "b",
-            "binary")))) "," FIELD("map",
-                                   MAP("\"string\"",
-                                       LIST(
-                                           "\"double\""))) "," LEAF("nothing",
-                                                                    "void") "," FIELD("udt",
-                                                                                      "{\"type\":"
-                                                                                      "\"udt\","
-                                                                                      "\"class\":"
-                                                                                      "\"secret\","
-                                                                                      "\"sqlType\""
-                                                                                      ":" STRUCT(
-                                                                                          LEAF("x", "float") "," LEAF(
-                                                                                              "y",
-                                                                                              "floa"
-                                                                                              "t")) "}") "," LEAF("last",
-                                                                                                                  "timestamp_ntz"));
+#define ADDRESS STRUCT(LEAF("street", "string") "," LEAF("c\\u00edty", "string"))
+#define PAIR STRUCT(LEAF("a", "decimal(10,2)") "," LEAF("b", "binary"))
+#define POINT STRUCT(LEAF("x", "float") "," LEAF("y", "float"))
+#define USER_DEFINED "{\"type\":\"udt\",\"class\":\"secret\",\"sqlType\":" POINT "}"
+#define FLAT LEAF("id", "long") "," LEAF("secret", "string") "," LEAF("day", "date")
+#define NESTED                                                                                     \
+    FIELD("address", ADDRESS)                                                                      \
+    "," FIELD("list", LIST(PAIR)) "," FIELD("map", MAP("\"string\"", LIST("\"double\"")))
+#define ODD LEAF("nothing", "void") "," FIELD("udt", USER_DEFINED) "," LEAF("last", "timestamp_ntz")
+static const char schema[] = STRUCT(FLAT "," NESTED "," ODD);
 
 static struct delta_column day = {.name = {"day", 3}};
 static const struct delta_columns partitions = {&day, 1};
