@@ -64,6 +64,10 @@
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
+/* A policy's file: 10,000 grants of 400 bytes; and what is kept of it. */
+#define POLICY_BYTES_MAX (4 * MIB)
+#define POLICY_MEMORY_MAX (64 * MIB)
+
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)
 /* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */
@@ -90,6 +94,17 @@
 /* Its containers, of 2^16 rows and 40 bytes each: more rows than any file has. */
 #define ROARING_CONTAINERS_MAX ((size_t)1 << 20)
 
+/* A row filter's text: a list of 50,000 values. What is kept of it, and of its values by type. */
+#define FILTER_BYTES_MAX MIB
+#define FILTER_MEMORY_MAX (32 * MIB)
+#define FILTER_VALUES_MAX ((size_t)1 << 17)
+/* Its parentheses in one another, parts, comparisons and columns: each column that is read takes a
+ * window and a page, each comparison a byte for each word of a dictionary. */
+#define FILTER_DEPTH_MAX 64
+#define FILTER_NODES_MAX ((size_t)4096)
+#define FILTER_TERMS_MAX ((size_t)1024)
+#define FILTER_COLUMNS_MAX ((size_t)64)
+
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
 /* Commits before a checkpoint that are read to learn since when its files are there, and their
@@ -99,11 +114,33 @@
 /* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */
 #define FILES_MAX ((size_t)1 << 28)
 
-/* Memory of one sort; beyond it, sorted runs go to a file. */
-#define SORT_BYTES_MAX (48 * MIB)
+/* Memory of one sort; beyond it, sorted parts go to a file, and as much again is in use. */
+#define SORT_BYTES_MAX (24 * MIB)
 
 /* Nodes of which the ETag of the kernel's pages is remembered: 1 MiB a mount (fs/pages.h). */
 #define PAGE_NOTES_MAX ((size_t)1 << 17)
+
+/* Users that are known at once, 100 bytes and their groups each: more than log in to a shell host.
+ */
+#define PRINCIPALS_MAX 4096
+/* Linux: NGROUPS_MAX. */
+#define PRINCIPAL_GROUPS_MAX 65536
+/* One entry of passwd or group as NSS writes it: groups have a name for each member. */
+#define NSS_ENTRY_BYTES_MAX (16 * MIB)
+/* Threads that ask NSS at once: a directory server that hangs holds them all, and no more. */
+#define PRINCIPAL_RESOLVERS_MAX 8
+/* A user's groups count so long; a revocation has 5 s. */
+#define PRINCIPAL_GOOD_MS 4000
+/* Who waits for NSS is told after this that it did not answer. */
+#define PRINCIPAL_DEADLINE_MS 10000
+
+/* Lines of the audit log that are not written yet: some ten thousand. */
+#define AUDIT_QUEUE_BYTES (8 * MIB)
+/* One line: a path of KEY_BYTES_MAX with all its bytes escaped, twice, and 16 KiB of groups. */
+#define AUDIT_LINE_BYTES_MAX (128 * KIB)
+#define AUDIT_GROUPS_BYTES_MAX (16 * KIB)
+/* Opens that a mount remembers to have told; what is forgotten is told again. */
+#define AUDIT_TOLD_MAX ((size_t)1 << 16)
 
 /* A request of the kernel's that was parked is answered with EIO after this. */
 #define REQUEST_DEADLINE_MS 120000

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "lake/partition_path.h"
 #include "lake/view/transform.h"
 
 #define PLACE_PREFIX "place\n"
@@ -14,7 +15,7 @@ uint64_t attr_ino(const struct session *s, struct slice path, uint32_t ordinal)
     return ino > NODE_ROOT ? ino : ino + 2;
 }
 
-double attr_name_timeout(const struct session *s, const struct where *dir)
+static double name_timeout(const struct session *s, const struct where *dir)
 {
     switch (dir->kind) {
     case WHERE_PINNED:
@@ -33,6 +34,11 @@ double attr_name_timeout(const struct session *s, const struct where *dir)
         break;
     }
     return ATTR_LIVE_S;
+}
+
+double attr_name_timeout(const struct session *s, const struct where *dir)
+{
+    return governor_name_timeout(s->governor, name_timeout(s, dir));
 }
 
 static void fill(const struct session *s, uint64_t ino, int64_t mtime_ms, struct stat *out)
@@ -136,6 +142,23 @@ int attr_where(struct request *r, uint64_t id, struct where *out, struct err *er
     return where_find(s->lake, buf_slice(&path), &r->task, out, err);
 }
 
+int attr_shown(struct request *r, const struct asker *a, struct where *out, struct shown *shown,
+               struct err *err)
+{
+    AUTO(buf) struct buf place = {0};
+    char kind;
+    int rc = 0;
+    if (a->governor && node_of(r->ino).kind != NODE_FILE) {
+        buf_init(&place, REGISTRY_NAME_MAX);
+        rc = attr_place_of(r->session, r->ino, &kind, &place, err);
+        if (rc == 0)
+            rc = govern_path(a, buf_slice(&place), err);
+    }
+    if (rc == 0)
+        rc = attr_where(r, r->ino, out, err);
+    return rc < 0 ? rc : govern_where(a, out, &r->task, shown, err);
+}
+
 /*
  * The version's time below a ref that never changes. Elsewhere the mount's: a directory's time that
  * changed while somebody walks it would be a change to tar and rsync.
@@ -168,70 +191,103 @@ static int place_entry(struct session *s, char kind, const struct where *w,
     return 0;
 }
 
-struct presented_file session_presented(const struct session *s, const struct where *w)
+int session_presented(const struct session *s, const struct where *w, const struct shown *shown,
+                      struct partition_values *values, struct presented_file *out, struct err *err)
 {
-    return (struct presented_file){.key = buf_slice(&w->key),
-                                   .etag = buf_slice(&w->etag),
-                                   .object_bytes = w->size,
-                                   .size = transform_size(&s->config.slack, w->size),
-                                   .shape = w->shape,
-                                   .deletes = w->deletes,
-                                   .extra = buf_slice(&w->extra)};
+    struct row_filter *filter = shown->view ? shown->view->filter : NULL;
+    int rc = filter ? shown_partitions(shown, buf_slice(&w->shown_path), w->built, values, err) : 0;
+    if (rc < 0)
+        return rc;
+    *out =
+        (struct presented_file){.key = buf_slice(&w->key),
+                                .etag = buf_slice(&w->etag),
+                                .object_bytes = w->size,
+                                .size = transform_shape_size(&s->config.slack, w->size, w->shape),
+                                .shape = w->shape,
+                                .deletes = w->deletes,
+                                .extra = buf_slice(&w->extra),
+                                .filter = filter,
+                                .values = values->at};
+    return 0;
 }
 
 /* All of it can be read here now, or it is small. */
-static bool is_whole(const struct session *s, const struct where *w)
+static bool is_whole(const struct session *s, const struct where *w, const struct shown *shown)
 {
+    struct presented_file f;
+    AUTO(partition_values) struct partition_values values;
+    partition_values_init(&values);
     if (!w->presented)
         return w->whole;
-    struct presented_file f = session_presented(s, w);
+    if (session_presented(s, w, shown, &values, &f, NULL) < 0)
+        return true; /* whoever opens it is told why not */
     return f.size <= BLOCK_BYTES || presented_is_whole(session_presents(s, w->home), &f);
 }
 
 /* What opens of such a file cannot pass through would only be made worse by direct mode. */
-static bool is_filling(struct session *s, const struct where *w, uint64_t pass_node)
+static bool is_filling(struct session *s, const struct where *w, const struct shown *shown,
+                       uint64_t pass_node)
 {
-    bool far = session_passes(s, false) && !is_whole(s, w);
+    bool far = session_passes(s, false) && !is_whole(s, w, shown);
     return far || (w->kind == WHERE_OBJECT && open_mode_other(&s->modes, pass_node, w->identity));
 }
 
 /* The node of the two that opens of the file can use now. */
-static uint64_t file_node(struct session *s, const struct where *w, struct node node)
+static uint64_t file_node(struct session *s, const struct where *w, const struct shown *shown,
+                          struct node node)
 {
-    node.filling = is_filling(s, w, node_id(node));
+    node.filling = is_filling(s, w, shown, node_id(node));
     return node_id(node);
 }
 
-static int file_entry(struct session *s, const struct where *w, struct fuse_entry_param *out)
+static int file_entry(struct session *s, const struct where *w, const struct shown *shown,
+                      struct fuse_entry_param *out)
 {
-    uint64_t size = w->presented ? transform_size(&s->config.slack, w->size) : w->size;
-    out->ino = file_node(
-        s, w, (struct node){.kind = NODE_FILE, .number = w->run_number, .ordinal = w->ordinal});
+    uint64_t size =
+        w->presented ? transform_shape_size(&s->config.slack, w->size, w->shape) : w->size;
+    out->ino = file_node(s, w, shown,
+                         (struct node){.kind = NODE_FILE,
+                                       .view = shown->slot,
+                                       .number = w->run_number,
+                                       .ordinal = w->ordinal});
+    out->generation = shown->generation;
     fill_file(s, w->identity, size, w->mtime_ms, &out->attr);
     out->attr_timeout = ATTR_FOREVER_S;
     return 0;
 }
 
-int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param *out,
-               struct err *err)
+/* A document says to each view what that shows, as a file has to be another node for each. */
+static void set_view(const struct shown *shown, struct fuse_entry_param *out)
+{
+    struct node node = node_of(out->ino);
+    node.view = shown->slot;
+    out->ino = node_id(node);
+    out->generation = shown->generation;
+    out->attr.st_ino = shown_identity(shown, out->attr.st_ino);
+}
+
+int attr_entry(struct session *s, const struct where *w, const struct shown *shown,
+               struct fuse_entry_param *out, struct err *err)
 {
     int rc;
     switch (w->kind) {
     case WHERE_FILE:
-        return file_entry(s, w, out);
+        return file_entry(s, w, shown, out);
     case WHERE_OBJECT:
     case WHERE_DOCUMENT:
-        if (w->kind == WHERE_DOCUMENT)
-            out->entry_timeout = ATTR_LIVE_S; /* it may be written anew with other words */
+        if (w->kind == WHERE_DOCUMENT) /* it may be written anew with other words */
+            out->entry_timeout = governor_name_timeout(s->governor, ATTR_LIVE_S);
         rc = place_entry(s, PLACE_FILE, w, out, err);
         if (rc == 0 && w->kind == WHERE_OBJECT)
-            out->ino = file_node(s, w, node_of(out->ino));
+            out->ino = file_node(s, w, shown, node_of(out->ino));
+        else if (rc == 0)
+            set_view(shown, out);
         if (rc == 0)
             fill_file(s, w->kind == WHERE_OBJECT ? w->identity : out->attr.st_ino, w->size,
                       w->kind == WHERE_OBJECT ? w->mtime_ms : dir_mtime(s, w), &out->attr);
         return rc;
     case WHERE_PREFETCH:
-        out->entry_timeout = ATTR_LIVE_S;
+        out->entry_timeout = governor_name_timeout(s->governor, ATTR_LIVE_S);
         rc = place_entry(s, PLACE_FILE, w, out, err);
         if (rc == 0)
             fill_file(s, out->attr.st_ino, 0, s->started_ms, &out->attr);

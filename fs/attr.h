@@ -16,11 +16,12 @@
 double attr_name_timeout(const struct session *s, const struct where *dir);
 
 /*
- * Node id, attributes and their timeout of what a lookup found; entry_timeout is the caller's.
+ * Node id, attributes and their timeout of what a lookup found and what is shown of it, for which
+ * it has been filled in (fs/govern.h); entry_timeout is the caller's.
  * May write to the registry; never waits.
  */
-int attr_entry(struct session *s, const struct where *w, struct fuse_entry_param *out,
-               struct err *err);
+int attr_entry(struct session *s, const struct where *w, const struct shown *shown,
+               struct fuse_entry_param *out, struct err *err);
 
 /* The same for a child of a directory whose path is at hand only in pieces (listings). */
 int attr_place(struct session *s, char kind, struct slice path, uint32_t *number, struct err *err);
@@ -44,6 +45,11 @@ int attr_place_of(struct session *s, uint64_t id, char *kind, struct buf *out, s
  * its run is not kept.
  */
 int attr_where(struct request *r, uint64_t id, struct where *out, struct err *err);
+
+/* The same of the request's node, for who asks: filled in as it is shown to him. -ENOENT what he
+ * may not know of, without asking store or disk where its path says so. Parks. */
+int attr_shown(struct request *r, const struct asker *a, struct where *out, struct shown *shown,
+               struct err *err);
 
 /* Inode number of a directory or link by its place's path and, in snapshots, its ordinal. */
 uint64_t attr_ino(const struct session *s, struct slice path, uint32_t ordinal);

@@ -12,7 +12,9 @@
 
 struct dir_handle {
     struct handle handle;
-    struct where where;      /* holds the version or listing that the stream shows */
+    struct where where; /* holds the version or listing that the stream shows */
+    struct asker asker; /* who opened it, as the next line */
+    struct shown shown;
     struct history *history; /* of VERSIONS, as the next line */
     struct tags *tags;
     bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
@@ -21,6 +23,9 @@ struct dir_handle {
 static void dir_handle_free(struct dir_handle *h)
 {
     where_done(&h->where);
+    asker_done(&h->asker);
+    shown_done(&h->shown);
+    held_free(h->handle.held);
     history_unref(h->history);
     tags_unref(h->tags);
     free(h);
@@ -46,13 +51,46 @@ static void warn_left_out(const char *mountpoint, struct listing *l, struct slic
                  mountpoint, SLICE_FMT(path), listing_left_out(l)->count);
 }
 
+/* What stands behind the names of a plain directory is found out as far as it decides whether they
+ * are listed. */
+static int learn_names(struct request *r, const struct dir_handle *h, struct err *err)
+{
+    const struct where *w = &h->where;
+    AUTO(buf) struct buf path = {0};
+    int rc = 0;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    for (size_t i = 0; rc == 0 && h->asker.governor && w->listing && i < listing_count(w->listing);
+         i++) {
+        const struct listing_entry *e = listing_at(w->listing, i);
+        if (!e->is_dir)
+            continue;
+        buf_reset(&path);
+        buf_addf(&path, "%.*s%s%.*s", SLICE_FMT(buf_slice(&w->path)), w->path.len ? "/" : "",
+                 SLICE_FMT(e->name));
+        rc = govern_learn(&h->asker, buf_slice(&path), &r->task, err);
+    }
+    return rc;
+}
+
+/* The directory, for who opens it. Of the mount's root there is always something to open. */
+static int open_shown(struct request *r, struct dir_handle *h, struct err *err)
+{
+    int rc = govern_ask(r, &h->asker, err);
+    if (rc == 0)
+        rc = attr_shown(r, &h->asker, &h->where, &h->shown, err);
+    if (rc == 0)
+        rc = learn_names(r, h, err);
+    return rc == 0 ? govern_hold(&h->asker, &h->where, &h->shown, r->ino, &h->handle.held, err)
+                   : rc;
+}
+
 int op_opendir(struct request *r, struct err *err)
 {
     AUTO(dir_handle) struct dir_handle *h = calloc(1, sizeof *h);
     if (!h)
         return err_set(err, ENOMEM, "out of memory");
     where_init(&h->where);
-    int rc = attr_where(r, r->ino, &h->where, err);
+    int rc = open_shown(r, h, err);
     if (rc == 0 && h->where.kind == WHERE_VERSIONS)
         rc = table_history(h->where.table, &r->task, &h->history, err);
     if (rc == 0 && h->history && h->history->numbered)
@@ -60,7 +98,7 @@ int op_opendir(struct request *r, struct err *err)
     if (rc < 0)
         return rc;
     warn_left_out(r->session->mountpoint, h->where.listing, buf_slice(&h->where.path));
-    r->file.cache_readdir = h->where.kind == WHERE_PINNED;
+    r->file.cache_readdir = h->where.kind == WHERE_PINNED && !h->asker.governor;
     r->file.keep_cache = r->file.cache_readdir;
     return request_reply_open(r, 0, &STEAL(h)->handle, free_handle);
 }
@@ -129,7 +167,8 @@ static int snapshot_entry(struct filling *f, const char *name, const struct snap
     if (entry) {
         struct where_file file = where_file_of(dir->table, dir->version, node, entry);
         int rc = where_set_file(&child, &file, f->err);
-        return rc < 0 ? rc : attr_entry(f->r->session, &child, out, f->err);
+        shown_narrow(&f->handle->shown, &child);
+        return rc < 0 ? rc : attr_entry(f->r->session, &child, &f->handle->shown, out, f->err);
     }
     child.kind = dir->kind;
     child.table = dir->table;
@@ -139,7 +178,7 @@ static int snapshot_entry(struct filling *f, const char *name, const struct snap
     if (dir->kind == WHERE_LIVE)
         buf_addf(&child.path, "%s%s", dir->path.len ? "/" : "", name);
     int rc = buf_check(&child.path, f->err);
-    return rc < 0 ? rc : attr_entry(f->r->session, &child, out, f->err);
+    return rc < 0 ? rc : attr_entry(f->r->session, &child, &f->handle->shown, out, f->err);
 }
 
 /* As its attributes will say, without writing a live directory's place down. */
@@ -149,11 +188,30 @@ static int snapshot_ino(const struct filling *f, const char *name, const struct 
     const struct where *dir = &f->handle->where;
     if (entry) {
         struct where_file file = where_file_of(dir->table, dir->version, node, entry);
-        return where_identity(&file, out, f->err);
+        int rc = where_identity(&file, out, f->err);
+        if (rc == 0)
+            *out = shown_identity(&f->handle->shown, *out);
+        return rc;
     }
     *out = dir->kind == WHERE_LIVE ? place_ino(f, name)
                                    : attr_ino(f->r->session, buf_slice(&dir->path), node->ordinal);
     return 0;
+}
+
+/* What partition values leave of an entry. */
+static bool snapshot_shows(const struct filling *f, struct slice name, const struct entry *entry)
+{
+    const struct dir_handle *h = f->handle;
+    AUTO(buf) struct buf path = {0};
+    if (!h->shown.view)
+        return true;
+    if (entry)
+        return shown_has_file(&h->shown, entry->path, entry->flags & ENTRY_BUILT);
+    buf_init(&path, KEY_BYTES_MAX);
+    if (where_table_path(&h->where, &path, NULL) < 0)
+        return false;
+    buf_addf(&path, "%s%.*s/", path.len ? "/" : "", SLICE_FMT(name));
+    return !path.failed && shown_has_dir(&h->shown, buf_slice(&path));
 }
 
 static int emit_snapshot(void *arg, struct slice name, const struct snapshot_node *node,
@@ -163,6 +221,8 @@ static int emit_snapshot(void *arg, struct slice name, const struct snapshot_nod
     char text[NAME_BYTES_MAX + 1];
     off_t offset = (off_t)(next + OFFSET_DOTDOT);
     assert(name.n < sizeof text);
+    if (!snapshot_shows(f, name, entry))
+        return 0;
     memcpy(text, name.p, name.n);
     text[name.n] = '\0';
     if (!f->plus) {
@@ -185,6 +245,17 @@ static int fill_snapshot(struct filling *f, off_t offset)
     return lake_heal_version(f->r->session->lake, w->table, w->version, rc, f->err);
 }
 
+static bool listing_shows(const struct filling *f, const char *name, bool is_dir)
+{
+    AUTO(buf) struct buf path = {0};
+    const struct buf *dir = &f->handle->where.path;
+    if (!f->handle->asker.governor)
+        return true;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    buf_addf(&path, "%.*s%s%s", SLICE_FMT(buf_slice(dir)), dir->len ? "/" : "", name);
+    return govern_lists(&f->handle->asker, buf_slice(&path), is_dir);
+}
+
 /* Without attributes also in READDIRPLUS: what an entry is, is asked when it is looked up. */
 static int fill_listing(struct filling *f, off_t offset)
 {
@@ -198,6 +269,8 @@ static int fill_listing(struct filling *f, off_t offset)
         if (dirs_only && !e->is_dir)
             continue;
         (void)snprintf(text, sizeof text, "%.*s", SLICE_FMT(e->name)); /* bounded by the listing */
+        if (!listing_shows(f, text, e->is_dir))
+            continue;
         rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, place_ino(f, text),
                       (off_t)i + 1 + OFFSET_DOTDOT);
     }
@@ -281,6 +354,8 @@ static int begin_again(struct request *r, struct dir_handle *h, struct err *err)
     int rc = attr_where(r, r->ino, &fresh, err);
     if (rc < 0)
         return rc;
+    if (h->asker.governor) /* the view is of the version as it was opened */
+        return err_set(err, ESTALE, "the index was damaged while the directory was open");
     where_done(&h->where);
     h->where = fresh;
     h->damaged = false;
@@ -291,6 +366,9 @@ static int begin_again(struct request *r, struct dir_handle *h, struct err *err)
 static int read_entries(struct request *r, bool plus, struct err *err)
 {
     struct dir_handle *h = handle_of(r);
+    int held = govern_held(h->handle.held);
+    if (held < 0)
+        return held;
     if (h->damaged) {
         int rc = begin_again(r, h, err);
         if (rc < 0)

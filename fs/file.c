@@ -37,6 +37,9 @@ static int read_document(struct request *r, const struct document *d, struct err
 int op_read(struct request *r, struct err *err)
 {
     struct opened *h = opened_of(r);
+    int held = govern_held(h->handle.held);
+    if (held < 0)
+        return held;
     if (r->size > READ_BYTES_MAX)
         r->size = READ_BYTES_MAX;
     if (!r->buffer) {

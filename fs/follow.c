@@ -14,10 +14,6 @@
 
 #define TEXT_BYTES (64 * KIB)
 
-struct entry_of_list {
-    uint32_t number, ordinal; /* of the run, and of the file in it */
-};
-
 struct follow_list {
     struct session *session;
     struct prefetch *prefetch;
@@ -25,14 +21,14 @@ struct follow_list {
     pid_t pid;
     unsigned refs; /* follow's lock, as all to lost_id */
     bool dropped;
-    bool busy; /* its job is under way */
-    VEC(struct entry_of_list) entries;
-    bool whole; /* all lines are entries */
+    bool busy;             /* its job is under way */
+    VEC(uint64_t) entries; /* pass nodes, as its writer is shown the files */
+    bool whole;            /* all lines are entries */
     size_t position, issued;
     uint64_t sizes[FOLLOW_FILES_AHEAD]; /* of what is issued, by index modulo */
     uint64_t ahead_bytes;
     unsigned lost; /* opens in a row that were not found */
-    struct entry_of_list lost_id;
+    uint64_t lost_id;
 
     struct task task; /* the job's, as the rest */
     int fd;           /* the text */
@@ -209,24 +205,33 @@ static int find_parent(struct follow_list *l, struct slice path, struct err *err
     return 0;
 }
 
-/* -ENOENT: it names no file of a table. Parks. */
-static int find_file(struct follow_list *l, struct slice line, struct entry_of_list *out)
+/* -ENOENT: it names no file of a table that its writer is shown. Parks. */
+static int find_file(struct follow_list *l, struct slice line, uint64_t *out)
 {
     AUTO(buf) struct buf path = {0};
     AUTO(where) struct where w = {0};
+    AUTO(asker) struct asker asker;
+    AUTO(shown) struct shown shown = {.view = NULL};
     struct err err = ERR_INIT;
+    int rc = govern_ask_as(l->session, l->uid, l->pid, &l->task, &asker, &err);
     where_init(&w);
     buf_init(&path, KEY_BYTES_MAX);
-    if (!line_path(l, line, &path))
-        return -ENOENT;
+    if (rc < 0 || !line_path(l, line, &path))
+        return rc < 0 ? rc : -ENOENT;
     struct slice name = text_basename(buf_slice(&path));
     size_t above = path.len - name.n;
-    int rc = find_parent(l, slice_make(path.data, above ? above - 1 : 0), &err);
+    struct slice dir = slice_make(path.data, above ? above - 1 : 0);
+    rc = govern_path(&asker, dir, &err);
+    if (rc == 0)
+        rc = find_parent(l, dir, &err);
     if (rc == 0)
         rc = where_child(l->session->lake, &l->parent, name, &l->task, &w, &err);
+    if (rc == 0)
+        rc = govern_where(&asker, &w, &l->task, &shown, &err);
     if (rc < 0)
         return rc;
-    *out = (struct entry_of_list){w.run_number, w.ordinal};
+    *out = node_id((struct node){
+        .kind = NODE_FILE, .view = shown.slot, .number = w.run_number, .ordinal = w.ordinal});
     return w.kind == WHERE_FILE ? 0 : -ENOENT;
 }
 
@@ -246,7 +251,7 @@ static void text_ended(struct follow *f, struct follow_list *l, int rc)
         l->whole = true;
 }
 
-static int keep_entry(struct follow *f, struct follow_list *l, struct entry_of_list e)
+static int keep_entry(struct follow *f, struct follow_list *l, uint64_t e)
 {
     int rc;
     WITH_LOCK (&f->lock) {
@@ -260,7 +265,7 @@ static int keep_entry(struct follow *f, struct follow_list *l, struct entry_of_l
 static int read_line(struct follow *f, struct follow_list *l)
 {
     struct slice line = SLICE_NONE;
-    struct entry_of_list e;
+    uint64_t e;
     int rc = next_line(l, &line);
     if (rc > 0 && line.n) {
         rc = find_file(l, line, &e);
@@ -294,14 +299,14 @@ static bool has_room_locked(const struct follow_list *l)
 static int issue(struct follow *f, struct follow_list *l)
 {
     struct op_file found;
-    struct entry_of_list e;
+    uint64_t e;
     size_t i;
     WITH_LOCK (&f->lock) {
         i = l->issued;
         e = l->entries.at[i];
     }
-    struct node node = {.kind = NODE_FILE, .number = e.number, .ordinal = e.ordinal};
-    int rc = op_file_open(l->session, &node, OP_FILE_AHEAD, &l->task, &found, NULL);
+    struct node node = node_of(e);
+    int rc = op_file_open_ahead(l->session, &node, OP_FILE_AHEAD, &l->task, &found, NULL);
     if (rc == -EINPROGRESS)
         return rc;
     AUTO(object) struct object *o = rc == 0 ? found.object : NULL;
@@ -334,8 +339,7 @@ static void move_locked(struct follow_list *l, size_t to)
 static void search_locked(struct follow_list *l)
 {
     for (size_t i = l->issued; i < l->entries.n; i++)
-        if (l->entries.at[i].number == l->lost_id.number &&
-            l->entries.at[i].ordinal == l->lost_id.ordinal) {
+        if (l->entries.at[i] == l->lost_id) {
             l->issued = l->position;
             l->ahead_bytes = 0;
             l->position = l->issued = i + 1;
@@ -408,15 +412,17 @@ static void submit(struct follow_list *l)
 /* True: its job shall run. */
 static bool note_locked(struct follow_list *l, const struct node *file)
 {
+    struct node pass = *file;
+    pass.filling = false;
+    uint64_t opened = node_id(pass);
     size_t i = l->position;
-    while (i < l->issued &&
-           (l->entries.at[i].ordinal != file->ordinal || l->entries.at[i].number != file->number))
+    while (i < l->issued && l->entries.at[i] != opened)
         i++;
     if (i < l->issued) {
         move_locked(l, i + 1);
     } else {
         l->lost++;
-        l->lost_id = (struct entry_of_list){file->number, file->ordinal};
+        l->lost_id = opened;
     }
     bool due = !l->busy &&
                (l->position >= l->entries.n || has_room_locked(l) || l->lost >= FOLLOW_LOST_MAX);
@@ -504,7 +510,11 @@ int op_open_list(struct request *r, struct err *err)
     AUTO(where) struct where w = {0};
     struct session *s = r->session;
     where_init(&w);
-    int rc = node_of(r->ino).kind == NODE_PLACE ? attr_where(r, r->ino, &w, err) : 0;
+    AUTO(asker) struct asker asker;
+    AUTO(shown) struct shown shown = {.view = NULL};
+    int rc = govern_ask(r, &asker, err);
+    if (rc == 0 && node_of(r->ino).kind == NODE_PLACE)
+        rc = attr_shown(r, &asker, &w, &shown, err);
     if (rc < 0)
         return rc;
     if (w.kind != WHERE_PREFETCH || (r->file.flags & O_ACCMODE) != O_WRONLY)

@@ -8,11 +8,13 @@
 
 #include <stdint.h>
 
+struct held;
 struct session;
 
 /* Embedded in what is open. */
 struct handle {
     struct session *session;
+    struct held *held;              /* under a policy (fs/govern.h), owned; else NULL */
     struct handle *next, **back;    /* session's lock */
     void (*free)(struct handle *h); /* of what it is embedded in */
     _Atomic unsigned refs;          /* the kernel's, and one for each request that uses it */

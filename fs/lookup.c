@@ -7,20 +7,34 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 
-int op_document(struct request *r, const struct where *w, struct document **out, struct err *err)
+static bool document_has(void *arg, const struct entry *entry)
 {
-    struct document_of of = {
-        .table = w->table, .version = w->version, .name = text_basename(buf_slice(&w->path))};
+    return shown_has_file(arg, entry->path, entry->flags & ENTRY_BUILT);
+}
+
+int op_document(struct request *r, const struct where *w, const struct shown *shown,
+                struct document **out, struct err *err)
+{
+    struct shown own = *shown; /* borrows */
+    const struct document_shown part = {.hash = shown_hash(shown),
+                                        .shape = shown->view ? shown->view->shape : NULL,
+                                        .file = document_has,
+                                        .arg = &own};
+    struct document_of of = {.table = w->table,
+                             .version = w->version,
+                             .name = text_basename(buf_slice(&w->path)),
+                             .shown = shown->view ? &part : NULL};
     return document_open(r->session->documents, &of, &r->task, out, err);
 }
 
 /* A document's size is that of what it says now. */
-static int measure_document(struct request *r, struct where *w, struct err *err)
+static int measure_document(struct request *r, struct where *w, const struct shown *shown,
+                            struct err *err)
 {
     AUTO(document) struct document *d = NULL;
     if (w->kind != WHERE_DOCUMENT)
         return 0;
-    int rc = op_document(r, w, &d, err);
+    int rc = op_document(r, w, shown, &d, err);
     if (rc == 0)
         w->size = document_size(d);
     return rc;
@@ -45,17 +59,52 @@ static int find_child(struct request *r, struct where *parent, struct where *chi
     return rc < 0 ? rc : where_child(s->lake, parent, name, &r->task, child, err);
 }
 
+/* What the parent's node stands for, as a place; nothing of a file. */
+static int parent_place(struct request *r, struct buf *out, struct err *err)
+{
+    char kind;
+    buf_init(out, REGISTRY_NAME_MAX);
+    return node_of(r->ino).kind == NODE_FILE ? err_set(err, ENOTDIR, "not a directory")
+                                             : attr_place_of(r->session, r->ino, &kind, out, err);
+}
+
+/* As find_child, for who asks: what he may not know of is not there, whatever became of it. */
+static int find_shown(struct request *r, const struct asker *a, struct where *parent,
+                      struct where *child, struct shown *shown, struct err *err)
+{
+    AUTO(buf) struct buf place = {0};
+    int rc = parent_place(r, &place, err);
+    if (rc == 0)
+        rc = govern_path(a, buf_slice(&place), err);
+    if (rc < 0)
+        return rc;
+    rc = find_child(r, parent, child, err);
+    if (rc == 0)
+        return child->kind == WHERE_DIR ? govern_name(a, child, &r->task, err)
+                                        : govern_where(a, child, &r->task, shown, err);
+    if (rc == -EINPROGRESS || rc == -ENOENT)
+        return rc;
+    buf_addf(&place, "%s%s", place.len ? "/" : "", r->name);
+    return govern_path(a, buf_slice(&place), NULL) < 0 ? -ENOENT : rc;
+}
+
 int op_lookup(struct request *r, struct err *err)
 {
     AUTO(where) struct where parent = {0}, child = {0};
+    AUTO(asker) struct asker asker;
+    AUTO(shown) struct shown shown = {.view = NULL};
     struct session *s = r->session;
+    int rc = govern_ask(r, &asker, err);
+    if (rc < 0)
+        return rc;
     where_init(&parent);
     where_init(&child);
     if (strlen(r->name) > NAME_BYTES_MAX)
         return err_set(err, ENAMETOOLONG, "name too long");
-    int rc = find_child(r, &parent, &child, err);
+    rc = asker.governor ? find_shown(r, &asker, &parent, &child, &shown, err)
+                        : find_child(r, &parent, &child, err);
     if (rc == 0)
-        rc = measure_document(r, &child, err);
+        rc = measure_document(r, &child, &shown, err);
     if (rc == -EINPROGRESS)
         return rc;
     struct fuse_entry_param entry = {.entry_timeout = attr_name_timeout(s, &parent)};
@@ -63,7 +112,7 @@ int op_lookup(struct request *r, struct err *err)
         return request_reply_entry(
             r, &entry); /* no inode: the kernel remembers that it is not there */
     if (rc == 0)
-        rc = attr_entry(s, &child, &entry, err);
+        rc = attr_entry(s, &child, &shown, &entry, err);
     return rc < 0 ? rc : request_reply_entry(r, &entry);
 }
 
@@ -92,11 +141,16 @@ int op_getattr(struct request *r, struct err *err)
             return reply_place_dir(r, buf_slice(&path));
     }
     struct fuse_entry_param entry = {.entry_timeout = ATTR_LIVE_S};
+    AUTO(shown) struct shown shown = {.view = NULL};
     int rc = attr_where(r, r->ino, &w, err);
     if (rc == 0)
-        rc = measure_document(r, &w, err);
+        rc = govern_node(r->session->governor, w.table, node.view, &shown, err);
+    if (rc < 0)
+        return rc;
+    shown_narrow(&shown, &w);
+    rc = measure_document(r, &w, &shown, err);
     if (rc == 0)
-        rc = attr_entry(r->session, &w, &entry, err);
+        rc = attr_entry(r->session, &w, &shown, &entry, err);
     if (rc == 0 && w.kind == WHERE_PINNED)
         entry.attr_timeout = ATTR_FOREVER_S;
     return rc < 0 ? rc : request_reply_attr(r, &entry.attr, entry.attr_timeout);
@@ -105,10 +159,14 @@ int op_getattr(struct request *r, struct err *err)
 int op_readlink(struct request *r, struct err *err)
 {
     AUTO(where) struct where w = {0};
+    AUTO(asker) struct asker asker;
+    AUTO(shown) struct shown shown = {.view = NULL};
     AUTO(buf) struct buf target = {0};
     where_init(&w);
     buf_init(&target, KEY_BYTES_MAX);
-    int rc = attr_where(r, r->ino, &w, err);
+    int rc = govern_ask(r, &asker, err);
+    if (rc == 0)
+        rc = attr_shown(r, &asker, &w, &shown, err);
     if (rc == 0)
         rc = where_link_target(&w, &target, err);
     return rc < 0 ? rc : request_reply_link(r, target.data);

@@ -34,10 +34,11 @@ void neighbours_done(struct neighbours *n)
 static int want(struct stream *t, uint32_t ordinal, uint64_t *size, bool *missing)
 {
     struct op_file found;
-    struct node file = {.kind = NODE_FILE, .number = t->number, .ordinal = ordinal};
+    struct node file = {
+        .kind = NODE_FILE, .view = t->view, .number = t->number, .ordinal = ordinal};
     *size = 0;
     *missing = false;
-    int rc = op_file_open(t->session, &file, OP_FILE_AHEAD_SMALL, &t->task, &found, NULL);
+    int rc = op_file_open_ahead(t->session, &file, OP_FILE_AHEAD_SMALL, &t->task, &found, NULL);
     AUTO(object) struct object *o = rc == 0 ? found.object : NULL;
     if (rc == 0 && object_size(o) <= BLOCK_BYTES) {
         *size = object_size(o);
@@ -96,7 +97,7 @@ static bool is_near(const struct stream *t, const struct node *file)
 {
     uint64_t near = NEIGHBOURS_NEAR + 4 * (uint64_t)t->hits;
     uint64_t distance = file->ordinal > t->next ? file->ordinal - t->next : t->next - file->ordinal;
-    return t->number == file->number &&
+    return t->number == file->number && t->view == file->view &&
            distance <= (near < NEIGHBOURS_NEAR_MAX ? near : NEIGHBOURS_NEAR_MAX);
 }
 
@@ -125,6 +126,7 @@ static void begin_locked(struct neighbours *n, const struct node *file) REQUIRES
     *oldest = (struct stream){.session = oldest->session,
                               .prefetch = oldest->prefetch,
                               .number = file->number,
+                              .view = file->view,
                               .next = file->ordinal + 1,
                               .planned = file->ordinal + 1,
                               .limit = UINT32_MAX,

@@ -52,6 +52,7 @@ struct neighbours {
         struct task task;
         bool busy;        /* its job is under way */
         uint32_t number;  /* of the run; 0: free */
+        unsigned view;    /* of the nodes that are opened */
         uint32_t next;    /* behind the last that was opened */
         uint32_t planned; /* before it everything was looked at; the job's while busy */
         uint32_t target;  /* how far the job goes */

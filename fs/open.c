@@ -4,11 +4,13 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "fs/attr.h"
 #include "fs/opened.h"
 #include "fs/ops.h"
 #include "lake/format/shape.h"
+#include "lake/partition_path.h"
 
 static void close_way(struct session *s, const struct open_way *way)
 {
@@ -17,11 +19,18 @@ static void close_way(struct session *s, const struct open_way *way)
     object_unref(way->object);
 }
 
+/* Whose pages they are: a slot of views may be of another view later. */
+static uint64_t pages_of(const struct opened *h)
+{
+    uint64_t view = shown_hash(&h->shown);
+    return view ? hash64(h->node, slice_make(&view, sizeof view)) : h->node;
+}
+
 static void opened_free(struct opened *h)
 {
     char etag[ETAG_BYTES_MAX];
     if (h->mode == OPEN_CACHED && node_of(h->node).kind == NODE_FILE)
-        pages_note(&h->handle.session->pages, h->node, slice_of(object_etag(h->object, etag)));
+        pages_note(&h->handle.session->pages, pages_of(h), slice_of(object_etag(h->object, etag)));
     if (h->mode != OPEN_NONE) {
         struct open_way left;
         open_mode_leave(&h->handle.session->modes, h->node, &left);
@@ -32,6 +41,9 @@ static void opened_free(struct opened *h)
         recipe_put(h->recipe, h->object);
     object_unref(h->object);
     document_unref(h->document);
+    held_free(h->handle.held);
+    shown_done(&h->shown);
+    asker_done(&h->asker);
     free(h);
 }
 DEFINE_AUTO(opened, struct opened *, opened_free)
@@ -53,23 +65,34 @@ static int open_object(struct session *s, struct task *task, struct object_name 
 }
 
 /* What is made of an object, where it may not be shown as it is stored. */
-static int open_presented(struct session *s, const struct where_file *f,
+static int open_presented(struct session *s, const struct where_file *f, const struct shown *shown,
                           const struct object_location *at, struct task *task, struct op_file *out,
                           struct err *err)
 {
     AUTO(shape) struct shape *shape = NULL;
+    AUTO(partition_values) struct partition_values values;
     enum op_file_for whom = out->whom;
-    int rc = lake_run_shape(s->lake, f->table, f->run, f->run_number, &shape, err);
+    int rc = 0;
+    partition_values_init(&values);
+    if (!shown->view)
+        rc = lake_run_shape(s->lake, f->table, f->run, f->run_number, &shape, err);
+    else
+        shape = shape_ref(shown->view->shape);
+    if (rc == 0 && shown->view && shown->view->filter)
+        rc = shown_partitions(shown, f->entry->path, f->entry->flags & ENTRY_BUILT, &values, err);
     if (rc < 0)
         return rc;
     struct presented_file p = {.key = buf_slice(&at->key),
                                .etag = buf_slice(&at->etag),
                                .version = buf_slice(&at->version),
                                .object_bytes = f->entry->size,
-                               .size = transform_size(&s->config.slack, f->entry->size),
+                               .size =
+                                   transform_shape_size(&s->config.slack, f->entry->size, shape),
                                .shape = shape,
                                .deletes = f->entry->flags & ENTRY_DELETES,
                                .extra = f->entry->extra,
+                               .filter = shown->view ? shown->view->filter : NULL,
+                               .values = values.at,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
     struct store *presented = session_presents(s, at->store);
@@ -80,15 +103,17 @@ static int open_presented(struct session *s, const struct where_file *f,
 }
 
 /* The driver says where the object is. */
-static int open_entry(struct session *s, const struct where_file *f, struct task *task,
-                      struct op_file *out, struct err *err)
+static int open_entry(struct session *s, const struct where_file *f, const struct shown *shown,
+                      struct task *task, struct op_file *out, struct err *err)
 {
     AUTO(object_location) struct object_location at;
     object_location_init(&at);
+    if (!shown_has_file(shown, f->entry->path, f->entry->flags & ENTRY_BUILT))
+        return err_set(err, ENOENT, "no row of it is shown");
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
     out->store = at.store ? at.store : s->lake->store;
-    if (rc == 0 && !where_is_as_stored(f->table, f->entry))
-        return open_presented(s, f, &at, task, out, err);
+    if (rc == 0 && (shown->view || !where_is_as_stored(f->table, f->entry)))
+        return open_presented(s, f, shown, &at, task, out, err);
     struct object_name name = {.store = out->store,
                                .key = buf_slice(&at.key),
                                .size = f->entry->size,
@@ -97,8 +122,8 @@ static int open_entry(struct session *s, const struct where_file *f, struct task
     return rc < 0 ? rc : open_object(s, task, &name, &out->object, err);
 }
 
-int op_file_open(struct session *s, const struct node *node, enum op_file_for whom,
-                 struct task *task, struct op_file *out, struct err *err)
+int op_file_open(struct session *s, const struct node *node, const struct shown *shown,
+                 enum op_file_for whom, struct task *task, struct op_file *out, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
@@ -115,17 +140,54 @@ int op_file_open(struct session *s, const struct node *node, enum op_file_for wh
                            run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     struct where_file file = {out->table, run, node->number, node->ordinal, &entry};
     if (rc == 0)
-        rc = open_entry(s, &file, task, out, err);
+        rc = open_entry(s, &file, shown, task, out, err);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(out->table)),
                        SLICE_FMT(entry.path));
     return rc;
 }
 
+int op_file_open_ahead(struct session *s, const struct node *node, enum op_file_for whom,
+                       struct task *task, struct op_file *out, struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    AUTO(shown) struct shown shown = {.view = NULL};
+    struct table *table = NULL;
+    int rc = node->view ? lake_run_find(s->lake, node->number, task, &table, &run, err) : 0;
+    if (rc == 0)
+        rc = govern_node(s->governor, table, node->view, &shown, err);
+    return rc < 0 ? rc : op_file_open(s, node, &shown, whom, task, out, err);
+}
+
+/* Who opens it is shown what the node is of, at this moment. Before anything else is done for it.
+ */
+static int hold(struct request *r, const struct where *w, struct opened *h, struct err *err)
+{
+    AUTO(buf) struct buf version = {0};
+    int rc = govern_hold(&h->asker, w, &h->shown, r->ino, &h->handle.held, err);
+    if (rc < 0 || !h->asker.governor)
+        return rc;
+    buf_init(&version, 64);
+    if (w->version)
+        table_version_name(w->version, &version);
+    else if (w->kind == WHERE_FILE && table_ops(w->table)->marker)
+        buf_addf(&version, "%lld", (long long)w->added);
+    return govern_opened(&h->asker, w, &h->shown, buf_slice(&version), &r->task, err);
+}
+
 static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
 {
+    AUTO(where) struct where w = {0};
     struct op_file found;
-    int rc = op_file_open(r->session, node, OP_FILE_READER, &r->task, &found, err);
+    int rc = 0;
+    if (h->asker.governor) {
+        where_init(&w);
+        rc = attr_shown(r, &h->asker, &w, &h->shown, err);
+        if (rc == 0)
+            rc = hold(r, &w, h, err);
+    }
+    if (rc == 0)
+        rc = op_file_open(r->session, node, &h->shown, OP_FILE_READER, &r->task, &found, err);
     if (rc < 0)
         return rc;
     h->table = found.table;
@@ -140,11 +202,13 @@ static int open_place(struct request *r, struct opened *h, struct err *err)
 {
     AUTO(where) struct where w = {0};
     where_init(&w);
-    int rc = attr_where(r, r->ino, &w, err);
+    int rc = attr_shown(r, &h->asker, &w, &h->shown, err);
+    if (rc == 0 && w.kind != WHERE_PREFETCH)
+        rc = hold(r, &w, h, err);
     if (rc < 0)
         return rc;
     if (w.kind == WHERE_DOCUMENT)
-        return op_document(r, &w, &h->document, err);
+        return op_document(r, &w, &h->shown, &h->document, err);
     if (w.kind == WHERE_PREFETCH)
         return err_set(err, EACCES, ".tarn/prefetch can only be written to");
     if (w.kind != WHERE_OBJECT)
@@ -292,7 +356,7 @@ static bool pages_stay(struct session *s, const struct opened *h)
     if (h->mode != OPEN_CACHED || node_of(h->node).kind != NODE_FILE)
         return false;
     return is_in_place(s, h) ||
-           pages_may_stay(&s->pages, h->node, slice_of(object_etag(h->object, etag)));
+           pages_may_stay(&s->pages, pages_of(h), slice_of(object_etag(h->object, etag)));
 }
 
 int op_open(struct request *r, struct err *err)
@@ -307,7 +371,9 @@ int op_open(struct request *r, struct err *err)
     h->node = r->ino;
     int32_t backing = 0;
     struct node node = node_of(r->ino);
-    int rc = node.kind == NODE_FILE ? open_file(r, &node, h, err) : open_place(r, h, err);
+    int rc = govern_ask(r, &h->asker, err);
+    if (rc == 0)
+        rc = node.kind == NODE_FILE ? open_file(r, &node, h, err) : open_place(r, h, err);
     if (rc == 0 && h->object)
         rc = open_in_mode(r, h, &backing, err);
     if (rc < 0)

@@ -4,6 +4,7 @@
 #ifndef FS_OPENED_H
 #define FS_OPENED_H
 
+#include "fs/govern.h"
 #include "fs/reader.h"
 #include "fs/request.h"
 
@@ -18,6 +19,8 @@ struct opened {
     struct recipe *recipe; /* NULL: the object is presented as it is stored */
     struct store *store;   /* of a table's file: in which its object is; borrowed from the lake */
     struct document *document;
+    struct asker asker;   /* who opens it, until it is open; as the next line */
+    struct shown shown;   /* of it to him */
     struct table *table;  /* NULL outside tables; borrowed from the lake */
     struct reader reader; /* of an object: what is fetched ahead */
 };

@@ -22,8 +22,10 @@ int op_access(struct request *r, struct err *err); /* the mask is in r->size */
 int op_getxattr(struct request *r, struct err *err);
 int op_listxattr(struct request *r, struct err *err);
 
-/* The document of WHERE_DOCUMENT, named by the last component of its path. Parks. */
-int op_document(struct request *r, const struct where *w, struct document **out, struct err *err);
+/* The document of WHERE_DOCUMENT, named by the last component of its path, as it is shown. Parks.
+ */
+int op_document(struct request *r, const struct where *w, const struct shown *shown,
+                struct document **out, struct err *err);
 
 enum op_file_for {
     OP_FILE_READER,
@@ -40,8 +42,11 @@ struct op_file {
     struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 
-/* Parks. */
-int op_file_open(struct session *s, const struct node *node, enum op_file_for whom,
-                 struct task *task, struct op_file *out, struct err *err);
+/* As it is shown. Parks. */
+int op_file_open(struct session *s, const struct node *node, const struct shown *shown,
+                 enum op_file_for whom, struct task *task, struct op_file *out, struct err *err);
+/* As the node's view bits say, for what is fetched ahead. */
+int op_file_open_ahead(struct session *s, const struct node *node, enum op_file_for whom,
+                       struct task *task, struct op_file *out, struct err *err);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "fs/buffers.h"
 #include "fs/follow.h"
+#include "fs/govern.h"
 #include "fs/handle.h"
 #include "fs/layouts.h"
 #include "fs/neighbours.h"
@@ -33,6 +34,7 @@ struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
+    struct governor *governor;                         /* NULL: there is no policy */
     struct store *presented_outside[LAKE_OUTSIDE_MAX]; /* the same above lake->outside */
     struct store *presented; /* what is not presented as it is stored, above the lake's store */
     struct document_cache *documents;
@@ -63,10 +65,14 @@ struct session {
 /* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
 bool session_passes(const struct session *s, bool in_place);
 
-/* A file that is not presented as it is stored, but for where its rows are asked for. Borrows. */
 /* The store of what is made of objects in that one; NULL: the lake's. */
 struct store *session_presents(const struct session *s, const struct store *home);
-struct presented_file session_presented(const struct session *s, const struct where *w);
+/*
+ * A file that is not presented as it is stored, as it is shown; but for where its rows are asked
+ * for. Borrows all of it, also from `values` (initialised).
+ */
+int session_presented(const struct session *s, const struct where *w, const struct shown *shown,
+                      struct partition_values *values, struct presented_file *out, struct err *err);
 
 /* While a request is under way: the session does not end before it is released. Any thread. */
 void session_hold(struct session *s) EXCLUDES(s->lock);

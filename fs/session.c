@@ -29,6 +29,18 @@ const char *session_source(const struct session *s)
     return s->source;
 }
 
+bool session_denies(const struct session *s, struct err *why)
+{
+    return s->governor && governor_denies(s->governor, why);
+}
+
+bool session_reload(const struct session *s)
+{
+    if (s->governor)
+        governor_reload(s->governor);
+    return s->governor != NULL;
+}
+
 static void close_presented(const struct session *s, struct store *store)
 {
     if (!store)
@@ -41,6 +53,7 @@ static void close_presented(const struct session *s, struct store *store)
 static void free_parts(struct session *s)
 {
     follow_done(&s->follow);
+    governor_free(s->governor);
     neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
@@ -187,6 +200,17 @@ static int open_presented(struct session *s, const struct session_config *config
     return 0;
 }
 
+/* Takes nothing of the config but what governor_new does. */
+static int open_governor(struct session *s, const struct governor_config *config, struct err *err)
+{
+    if (!config)
+        return 0;
+    struct governor_config own = *config;
+    own.session = s;
+    s->governor = governor_new(&own, err);
+    return s->governor ? 0 : -1;
+}
+
 struct store *session_presents(const struct session *s, const struct store *home)
 {
     for (size_t i = 0; home && i < s->lake->outside.n; i++)
@@ -219,6 +243,7 @@ struct session *session_start(const struct session_config *config, struct err *e
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
+    s->config.lake.narrows = config->policy != NULL;
     s->config.lake.removable = warn_removable;
     s->config.lake.arg = s;
     s->lake = lake_open(&s->config.lake, err);
@@ -228,6 +253,8 @@ struct session *session_start(const struct session_config *config, struct err *e
         return NULL;
     }
     if (check_mountpoint(s, err) < 0 || open_presented(s, config, err) < 0)
+        return NULL;
+    if (open_governor(s, config->policy, err) < 0)
         return NULL;
     s->documents = document_cache_new(config->temporary_dirfd, err);
     s->buffers = s->documents ? buffers_new(config->lake.workers, err) : NULL;
@@ -240,7 +267,7 @@ struct session *session_start(const struct session_config *config, struct err *e
             (void)pthread_join(s->threads[i], NULL); /* our own, joined once */
         return NULL;
     }
-    if (wait_for_kernel(s, err) < 0) {
+    if (wait_for_kernel(s, err) < 0 || (s->governor && governor_start(s->governor, err) < 0)) {
         fuse_session_exit(s->fuse);
         watch_end(&s->watch);
         session_unmount(s);
@@ -262,6 +289,7 @@ void session_free(struct session *s)
 {
     for (unsigned i = 0; i < s->threads_n; i++)
         (void)pthread_join(s->threads[i], NULL); /* our own, joined once */
+    governor_end(s->governor);
     neighbours_end(&s->neighbours);
     follow_end(&s->follow);
     presented_store_leaving(s->presented);
@@ -277,7 +305,7 @@ void session_free(struct session *s)
 
 bool session_passes(const struct session *s, bool in_place)
 {
-    return passthrough_on(&s->passthrough) &&
+    return passthrough_on(&s->passthrough) && governor_passes(s->governor) &&
            (in_place || (cache_can_pass(s->config.lake.cache) && !s->cache_refused));
 }
 

@@ -14,6 +14,7 @@
 
 #define SESSION_THREADS_MAX 16
 
+struct governor_config; /* fs/govern.h */
 struct session;
 
 /* Strings are borrowed for the call. */
@@ -27,8 +28,9 @@ struct session_config {
     bool passthrough;   /* where the kernel permits it, files are read without the daemon */
     uid_t uid;          /* owners of all files */
     gid_t gid;
-    uint64_t id;              /* told by the attribute user.tarn.mount, to name it by */
-    int temporary_dirfd;      /* for documents; borrowed while the session lives */
+    uint64_t id;                          /* told by the attribute user.tarn.mount, to name it by */
+    int temporary_dirfd;                  /* for documents; borrowed while the session lives */
+    const struct governor_config *policy; /* NULL: none; its session is not looked at */
     void (*ended)(void *arg); /* the mount is gone: on a thread of the session's, once */
     void *arg;
 };
@@ -45,6 +47,11 @@ void session_unmount(struct session *s);
 
 /* After `ended`, or to abort: joins the threads, waits for parked requests, frees. Blocks. */
 void session_free(struct session *s);
+
+/* The mount has a policy, which does not hold: all is denied. */
+bool session_denies(const struct session *s, struct err *why);
+/* SIGHUP: its policy is read again; false where it has none. Does not wait. */
+bool session_reload(const struct session *s);
 
 /* Borrowed while the session lives. */
 struct lake *session_lake(const struct session *s);

@@ -6,6 +6,7 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 #include "lake/key_name.h"
+#include "lake/partition_path.h"
 #include "lake/raw.h"
 
 #define PREFIX "user.tarn."
@@ -14,7 +15,9 @@
 /* What the attributes are made of. */
 struct subject {
     struct request *r;
+    struct asker asker;
     struct where where;
+    struct shown part;           /* of it, that is shown to who asks */
     struct table *table;         /* NULL outside tables */
     const struct version *shown; /* of a directory; NULL where none */
     struct err refusal;          /* the table is refused: code, reason */
@@ -32,6 +35,8 @@ struct subject {
 
 static void subject_done(struct subject *s)
 {
+    asker_done(&s->asker);
+    shown_done(&s->part);
     where_done(&s->where);
     if (s->run)
         run_unref(s->run);
@@ -56,6 +61,8 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
         return rc;
     struct where_file file = {s->table, s->run, node->number, node->ordinal, &s->entry};
     rc = where_set_file(&s->where, &file, err);
+    if (rc == 0)
+        rc = govern_where(&s->asker, &s->where, &s->r->task, &s->part, err);
     if (rc < 0)
         return rc;
     s->is_object = true;
@@ -85,6 +92,8 @@ static int load_refused(struct subject *s, const struct err *why, struct err *er
         return err_copy(err, why);
     s->where.kind = WHERE_LIVE;
     s->refusal = *why;
+    if (!govern_sees_all(&s->asker, table_path(s->table))) /* it may name what is hidden */
+        (void)err_set(&s->refusal, why->code, "%s", strerror(why->code));
     return 0;
 }
 
@@ -95,13 +104,18 @@ static int load(struct subject *s, struct err *err)
     where_init(&s->where);
     buf_init(&s->scratch, ACTION_BYTES_MAX);
     object_location_init(&s->object);
+    int rc = govern_ask(s->r, &s->asker, err);
+    if (rc < 0)
+        return rc;
     if (node.kind == NODE_FILE)
         return load_file(s, &node, err);
-    int rc = attr_where(s->r, s->r->ino, &s->where, &why);
+    rc = attr_shown(s->r, &s->asker, &s->where, &s->part, &why);
     if (rc == -EINPROGRESS)
         return rc;
+    bool denied = rc == -ENOENT && s->asker.governor;
     if (rc < 0)
-        return node.kind == NODE_PLACE ? load_refused(s, &why, err) : err_copy(err, &why);
+        return node.kind == NODE_PLACE && !denied ? load_refused(s, &why, err)
+                                                  : err_copy(err, &why);
     s->table = s->where.table;
     if (s->where.kind == WHERE_OBJECT && !s->table) {
         s->is_object = true;
@@ -194,7 +208,7 @@ static int value_tier(struct subject *s, struct buf *out)
 
 static int value_object(struct subject *s, struct buf *out)
 {
-    if (!s->is_object || !s->object.key.len)
+    if (!s->is_object || !s->object.key.len || s->part.view)
         return -ENODATA;
     buf_addf(out, "%s/", store_of(s)->home);
     buf_add_slice(out, buf_slice(&s->object.key));
@@ -207,7 +221,11 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     AUTO(buf) struct buf key = {0};
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
-    struct presented_file f = session_presented(session, &s->where);
+    struct presented_file f;
+    AUTO(partition_values) struct partition_values values;
+    partition_values_init(&values);
+    if (session_presented(session, &s->where, &s->part, &values, &f, NULL) < 0)
+        return -ENODATA;
     struct store *presented = session_presents(session, s->where.home);
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
@@ -228,7 +246,7 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
 {
     AUTO(object) struct object *o = NULL;
     struct session *session = s->r->session;
-    if (!s->is_object || !s->object.key.len)
+    if (!s->is_object || !s->object.key.len || (etag && s->part.view)) /* a hash of all of it */
         return -ENODATA;
     if (s->where.presented)
         return presented_value(s, out, etag);
@@ -268,27 +286,39 @@ static int value_transform(struct subject *s, struct buf *out)
 {
     if (!s->run)
         return -ENODATA;
+    if (s->part.view) {
+        buf_add_str(out, "narrowed"); /* of what is not shown it must not tell */
+        return 0;
+    }
     if (!s->where.presented || s->names_only) {
         buf_add_str(out, "none");
         return 0;
     }
-    struct presented_file f = session_presented(s->r->session, &s->where);
+    struct presented_file f;
+    AUTO(partition_values) struct partition_values values; /* of a filter: there is none here */
+    partition_values_init(&values);
+    int rc = session_presented(s->r->session, &s->where, &s->part, &values, &f, s->err);
+    if (rc < 0)
+        return rc;
     f.version = buf_slice(&s->object.version);
-    int rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home),
-                                                    &f, &s->r->task, out, s->err)
-                               : -EACCES;
+    rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home), &f,
+                                                &s->r->task, out, s->err)
+                           : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
     return 0;
 }
 
-/* Everybody has the whole view until policies come. */
+/* `all`, or the line of the policy that decides. */
 static int value_view(struct subject *s, struct buf *out)
 {
     if (!s->run && !s->shown)
         return -ENODATA;
-    buf_add_str(out, "all");
+    if (s->part.view)
+        buf_addf(out, "line %u", s->part.line);
+    else
+        buf_add_str(out, "all");
     return 0;
 }
 
@@ -298,7 +328,7 @@ static int gone_error(struct subject *s, struct buf *out)
     struct store *store = store_of(s);
     struct store_info info;
     struct err err = ERR_INIT;
-    if (s->r->op == op_listxattr || !s->object.key.len || s->object.version.len)
+    if (s->r->op == op_listxattr || s->part.view || !s->object.key.len || s->object.version.len)
         return -ENODATA;
     int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
     if (rc < 0)
@@ -325,6 +355,8 @@ static int value_left_out(struct subject *s, struct buf *out)
 {
     const struct where *w = &s->where;
     int rc = 0;
+    if (s->asker.governor && (w->listing || s->part.view))
+        return -ENODATA; /* names that are not shown */
     if (w->listing)
         left_out_format(listing_left_out(w->listing), out);
     else if (s->shown && w->dir == SNAPSHOT_ROOT && table_ops(s->table)->left_out)
@@ -373,6 +405,8 @@ static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *er
  */
 static int reply_cache_dir(struct request *r, struct err *err)
 {
+    if (!governor_is_owner(r->session->governor, fuse_req_ctx(r->req)->uid))
+        return -ENODATA;
     char link[32], path[PATH_MAX];
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", r->session->config.temporary_dirfd);
     ssize_t n = readlink(link, path, sizeof path);

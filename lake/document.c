@@ -29,7 +29,9 @@ struct document_cache {
 struct making {
     struct table *table;
     struct table_version *version;
-    struct history *history; /* what `uses` says of it */
+    const struct document_shown *shown; /* NULL: all */
+    struct history *history;            /* what `uses` says of it */
+    size_t versions;                    /* of a whole one, what --as-of leaves */
     int fd;
     struct buf out; /* what is not written yet */
     uint64_t written;
@@ -59,8 +61,8 @@ static int make_history(struct making *m)
 {
     const struct table_version *v = m->version;
     size_t first = v->kind == TABLE_RANGE ? (size_t)(history_find(m->history, v->after) + 1) : 0;
-    return table_ops(m->table)->describe_history(table_driver(m->table), m->history, first, &m->out,
-                                                 m->err);
+    return table_ops(m->table)->describe_history(table_driver(m->table), m->history, first,
+                                                 m->shown != NULL, &m->out, m->err);
 }
 
 static int make_schema(struct making *m)
@@ -68,7 +70,10 @@ static int make_schema(struct making *m)
     struct snapshot *s = m->version->snapshot;
     if (!s)
         return err_set(m->err, ENOENT, "the table has no version yet");
-    return table_ops(m->table)->describe_schema(snapshot_meta(s), &m->out, m->err);
+    if (m->shown && !m->shown->shape)
+        return err_set(m->err, ENOENT, "columns that are shown are not told");
+    return table_ops(m->table)->describe_schema(snapshot_meta(s), m->shown ? m->shown->shape : NULL,
+                                                &m->out, m->err);
 }
 
 static int make_properties(struct making *m)
@@ -76,7 +81,8 @@ static int make_properties(struct making *m)
     struct snapshot *s = m->version->snapshot;
     if (!s)
         return err_set(m->err, ENOENT, "the table has no version yet");
-    return table_ops(m->table)->describe_properties(snapshot_meta(s), &m->out, m->err);
+    return table_ops(m->table)->describe_properties(snapshot_meta(s), m->shown != NULL, &m->out,
+                                                    m->err);
 }
 
 static int make_retention(struct making *m)
@@ -94,7 +100,7 @@ static int make_retention(struct making *m)
     buf_addf(&m->out, "{\"newest\":%lld,\"retentionMs\":%lld,\"versions\":[",
              (long long)(h->n ? h->at[h->n - 1].number : -1), (long long)r.period_ms);
     bool any = false;
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < m->versions; i++) {
         if (removable_ms[i] == RETENTION_NONE)
             continue;
         buf_addf(&m->out, "%s{\"version\":%lld,\"removableAt\":\"", any ? ",\n" : "",
@@ -118,11 +124,16 @@ static uint64_t identity_of(const struct entry *e)
 static int file_line(void *arg, const struct entry *e)
 {
     struct making *m = arg;
+    if (m->shown && m->shown->file && !m->shown->file(m->shown->arg, e))
+        return 0;
     buf_add_str(&m->out, "{\"path\":");
     buf_add_json(&m->out, e->path);
-    buf_addf(&m->out, ",\"size\":%llu,\"modificationTime\":%lld,\"version\":%lld,\"object\":",
+    buf_addf(&m->out, ",\"size\":%llu,\"modificationTime\":%lld,\"version\":%lld",
              (unsigned long long)e->size, (long long)e->mtime_ms, (long long)e->version);
-    buf_add_json(&m->out, e->raw);
+    if (!m->shown) { /* the stored bytes are for who sees the whole table */
+        buf_add_str(&m->out, ",\"object\":");
+        buf_add_json(&m->out, e->raw);
+    }
     buf_addf(&m->out, ",\"identity\":\"%016llx\"}\n", (unsigned long long)identity_of(e));
     return m->out.len >= WRITE_BYTES ? flush(m) : 0;
 }
@@ -243,8 +254,9 @@ static uint64_t key_of(const struct making *m, ptrdiff_t which)
 {
     const struct version *v = &m->version->version;
     const struct history *h = documents[which].uses == HISTORY_WHOLE ? m->history : NULL;
-    uint64_t parts[] = {(uint64_t)which, (uint64_t)v->number, v->fingerprint,
-                        h && h->n ? h->at[h->n - 1].fingerprint : 0};
+    uint64_t parts[] = {(uint64_t)which,  (uint64_t)v->number,
+                        v->fingerprint,   h && h->n ? h->at[h->n - 1].fingerprint : 0,
+                        m->shown != NULL, m->shown ? m->shown->hash : 0};
     return hash64(hash64(2, table_id(m->table)), slice_make(parts, sizeof parts));
 }
 
@@ -285,17 +297,18 @@ static int make(struct document_cache *c, struct making *m, ptrdiff_t which, str
 
 /* The history that the document is made of: NULL where it needs none. Parks. */
 static int find_history(const struct document_of *of, ptrdiff_t which, struct task *task,
-                        struct history **out, struct err *err)
+                        struct history **out, size_t *versions, struct err *err)
 {
     AUTO(history) struct history *all = NULL;
     if (documents[which].uses == NO_HISTORY)
         return 0;
+    if (documents[which].uses == HISTORY_WHOLE) /* what removes files is no matter of --as-of */
+        return table_whole_history(of->table, task, out, versions, err);
     int rc = table_history(of->table, task, &all, err);
     if (rc < 0)
         return rc;
-    size_t n = all->n;
-    if (documents[which].uses == HISTORY_UP_TO) /* what is said of it does not change */
-        n = (size_t)(history_find(all, of->version->version.number) + 1);
+    /* what is said of it does not change */
+    size_t n = (size_t)(history_find(all, of->version->version.number) + 1);
     *out = history_cut(all, n, err);
     return *out ? 0 : -ENOMEM;
 }
@@ -307,9 +320,9 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
     ptrdiff_t which = find_document(table_ops(of->table), of->name);
     if (which < 0)
         return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(of->name));
-    struct making m = {.table = of->table, .version = of->version, .err = err};
+    struct making m = {.table = of->table, .version = of->version, .shown = of->shown, .err = err};
     bool whole = documents[which].uses == HISTORY_WHOLE;
-    int rc = whole ? find_history(of, which, task, &h, err) : 0;
+    int rc = whole ? find_history(of, which, task, &h, &m.versions, err) : 0;
     if (rc < 0)
         return rc;
     m.history = h;
@@ -319,7 +332,7 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
         return 0;
     rc = task_to_worker(task, table_lake(of->table)->config.workers);
     if (rc == 0 && !whole)
-        rc = find_history(of, which, task, &h, err);
+        rc = find_history(of, which, task, &h, &m.versions, err);
     if (rc < 0)
         return rc;
     m.history = h;

@@ -9,6 +9,10 @@
  *   properties.json  protocol and properties of the version
  *   files.jsonl      one line a file of the version
  *   retention.json   of which versions, as the table is now, files may be removed by its clean-up
+ *
+ * Who sees a part of the table is given documents of that part: of schema.json the columns that are
+ * shown, of files.jsonl the files, without their objects; history.json without parameters, counts,
+ * who and with what; of properties.json what can name no column.
  */
 #ifndef LAKE_DOCUMENT_H
 #define LAKE_DOCUMENT_H
@@ -28,11 +32,21 @@ bool document_exists(const struct driver_ops *ops, struct slice name);
 /* The i-th document's name, or NULL behind the last. */
 const char *document_name(const struct driver_ops *ops, size_t i);
 
+/* What of a version is shown. Borrowed for the call, but for the shape. */
+struct document_shown {
+    uint64_t hash;             /* of all of it: the same hash, the same document */
+    const struct shape *shape; /* columns that are shown; partition columns always are */
+    /* False: the file is not shown. On a worker; NULL: all are. */
+    bool (*file)(void *arg, const struct entry *entry);
+    void *arg;
+};
+
 /* A document by its name, for a version of a table. */
 struct document_of {
     struct table *table;
     struct table_version *version;
     struct slice name;
+    const struct document_shown *shown; /* NULL: all of it */
 };
 
 /* A new reference. Parks. -ENOENT where the table's format has none of that name. */

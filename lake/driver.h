@@ -132,8 +132,9 @@ struct driver_ops {
                   struct err *err);
 
     /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;
-     * tarn(1) names the fields. */
-    int (*describe_history)(struct driver *d, const struct history *h, size_t first,
+     * tarn(1) names the fields. part: for who is shown a part of the table; nothing in it tells of
+     * rows, files or columns then. */
+    int (*describe_history)(struct driver *d, const struct history *h, size_t first, bool part,
                             struct buf *out, struct err *err);
 
     /*
@@ -148,17 +149,26 @@ struct driver_ops {
     int (*removable)(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
                      int64_t *since_ms, struct err *err);
 
-    /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. */
-    int (*describe_schema)(struct slice meta, struct buf *out, struct err *err);
+    /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. shown: the
+     * columns that are shown, a part of what shape() gives; NULL: all. */
+    int (*describe_schema)(struct slice meta, const struct shape *shown, struct buf *out,
+                           struct err *err);
 
-    /* `.tarn/properties.json` from a snapshot's meta: protocol and properties; NULL likewise. */
-    int (*describe_properties)(struct slice meta, struct buf *out, struct err *err);
+    /* `.tarn/properties.json` from a snapshot's meta: protocol and properties; NULL likewise. part:
+     * as above, only properties that are known to name no column. */
+    int (*describe_properties)(struct slice meta, bool part, struct buf *out, struct err *err);
 
     /*
      * The columns that files of runs with this meta present (base and patch of a snapshot have the
      * same); *out NULL: as they are stored. Pure. NULL: always as they are stored.
      */
     int (*shape)(struct slice meta, struct shape **out, struct err *err);
+
+    /*
+     * The partition columns with their types, flat, in the order of partition values; *out NULL:
+     * there are none. Likewise pure. NULL: the format has none.
+     */
+    int (*partitions)(struct slice meta, struct shape **out, struct err *err);
 
     /*
      * The rows of a file that are not there any more, for roaring_free; *out NULL: all are there.

@@ -42,6 +42,7 @@ struct lake_config {
     struct workers *workers;
     struct local_tags *tags; /* likewise; NULL: there are none */
     int indexes_dirfd;       /* DIR/indexes, for the tables' runs */
+    bool narrows;            /* views may show less of files: where_set_file tells what that takes */
     /* Told once of each version that somebody opens and that holds files which the table's own
      * clean-up may remove since then. On a worker; may be NULL. */
     void (*removable)(void *arg, const struct table *table, const struct version *version,
@@ -88,9 +89,10 @@ struct lake_run {
     uint32_t number;
     struct table *table; /* borrowed: lives as long as the lake */
     struct run *run;
-    uint64_t used;       /* run_clock when it was wanted last */
-    bool shaped;         /* shape is what the driver said */
-    struct shape *shape; /* a reference, or NULL: columns are as stored */
+    uint64_t used;         /* run_clock when it was wanted last */
+    bool shaped;           /* shape is what the driver said */
+    struct shape *shape;   /* a reference, or NULL: columns are as stored */
+    struct err *shapeless; /* why the driver makes no shape of its columns; NULL: it was not so */
 };
 
 /* The number of a run of that table, which is kept at hand from now on. */

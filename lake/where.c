@@ -22,6 +22,7 @@ void where_init(struct where *w)
     buf_init(&w->key, KEY_BYTES_MAX);
     buf_init(&w->etag, ETAG_BYTES_MAX);
     buf_init(&w->extra, ACTION_BYTES_MAX);
+    buf_init(&w->shown_path, KEY_BYTES_MAX);
 }
 
 void where_done(struct where *w)
@@ -30,6 +31,7 @@ void where_done(struct where *w)
     buf_done(&w->key);
     buf_done(&w->etag);
     buf_done(&w->extra);
+    buf_done(&w->shown_path);
     shape_unref(w->shape);
     w->shape = NULL;
     table_version_unref(w->version);

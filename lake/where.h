@@ -70,7 +70,12 @@ struct where {
     struct store *home;  /* where its object is; NULL: the lake's store. Borrowed from the lake */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
-    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has */
+    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has, or
+                          * they cannot be read: then nobody opens it */
+    /* FILE, where lake_config.narrows; key, etag and extra are always set then, too. */
+    struct buf shown_path; /* below the table */
+    bool built;            /* it is made of partition values (ENTRY_BUILT) */
+    int64_t added;         /* the version that added it */
     bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
     int64_t link; /* LINK: the version that it names */
 };

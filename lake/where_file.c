@@ -43,10 +43,13 @@ static uint64_t identity_of(const struct table *table, const struct entry *entry
 
 static int shape_of(const struct where_file *f, struct shape **out, struct err *err)
 {
+    struct err e = ERR_INIT;
     *out = NULL;
     if (where_is_as_stored(f->table, f->entry))
         return 0;
-    return lake_run_shape(table_lake(f->table), f->table, f->run, f->run_number, out, err);
+    int rc = lake_run_shape(table_lake(f->table), f->table, f->run, f->run_number, out, &e);
+    /* Where the columns cannot be read, whoever opens it is told why. */
+    return rc == 0 || rc == -EOPNOTSUPP || rc == -EIO ? 0 : err_copy(err, &e);
 }
 
 int where_identity(const struct where_file *f, uint64_t *out, struct err *err)
@@ -79,12 +82,11 @@ static bool file_is_whole(const struct table *table, const struct entry *entry)
 }
 
 /* What is made of a file that may not be shown as it is stored. */
-static int set_presented(struct where *out, const struct where_file *f, struct err *err)
+static int set_object(struct where *out, const struct where_file *f, struct err *err)
 {
     AUTO(object_location) struct object_location at;
     const struct entry *entry = f->entry;
     object_location_init(&at);
-    out->presented = true;
     out->deletes = entry->flags & ENTRY_DELETES;
     buf_add_slice(&out->extra, entry->extra);
     /* Where it must not be read: whoever opens it is told why. */
@@ -93,8 +95,21 @@ static int set_presented(struct where *out, const struct where_file *f, struct e
         buf_add_slice(&out->key, buf_slice(&at.key));
         buf_add_slice(&out->etag, buf_slice(&at.etag));
     }
-    int rc = shape_of(f, &out->shape, err);
-    return rc < 0 ? rc : buf_check(&out->extra, err);
+    return buf_check(&out->extra, err);
+}
+
+static int set_presented(struct where *out, const struct where_file *f, struct err *err)
+{
+    bool narrows = table_lake(f->table)->config.narrows;
+    out->presented = !where_is_as_stored(f->table, f->entry);
+    out->built = f->entry->flags & ENTRY_BUILT;
+    out->added = f->entry->version;
+    if (narrows)
+        buf_add_slice(&out->shown_path, f->entry->path);
+    int rc = buf_check(&out->shown_path, err);
+    if (rc == 0 && (out->presented || narrows))
+        rc = set_object(out, f, err);
+    return rc < 0 || !out->presented ? rc : shape_of(f, &out->shape, err);
 }
 
 int where_set_file(struct where *out, const struct where_file *f, struct err *err)
@@ -106,13 +121,11 @@ int where_set_file(struct where *out, const struct where_file *f, struct err *er
     out->ordinal = f->ordinal;
     out->size = entry->size;
     out->mtime_ms = entry->mtime_ms;
-    if (!where_is_as_stored(f->table, entry)) {
-        int rc = set_presented(out, f, err);
-        if (rc < 0)
-            return rc;
-    } else {
+    int rc = set_presented(out, f, err);
+    if (rc < 0)
+        return rc;
+    if (!out->presented)
         out->whole = file_is_whole(f->table, entry);
-    }
     out->identity = identity_of(f->table, entry, out->shape);
     return 0;
 }

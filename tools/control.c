@@ -189,6 +189,23 @@ int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err)
     return 0;
 }
 
+void control_add_warning(struct slice line, struct buf *out)
+{
+    struct json j;
+    struct slice key, text;
+    AUTO(buf) struct buf scratch = {0};
+    buf_init(&scratch, CONTROL_MESSAGE_MAX);
+    json_init(&j, line);
+    if (!json_enter_object(&j))
+        return;
+    while (json_next_key(&j, &key)) {
+        if (!slice_is(key, "warning"))
+            (void)json_skip(&j, NULL);
+        else if (json_string(&j, &scratch, &text))
+            buf_add_slice(out, text);
+    }
+}
+
 int control_check_answer(struct slice line, struct err *err)
 {
     struct json j;

@@ -6,7 +6,7 @@
  * sends one request and reads answers until the daemon closes:
  *
  *   {"op":"mount","source":..,"mountpoint":..,"options":{..},"credentials":{..},"uid":..,"gid":..}
- *   {"ok":true,"pid":..}   or   {"ok":false,"code":..,"error":".."}
+ *   {"ok":true,"pid":..}   or   {"ok":false,"code":..,"error":".."}   ("warning":".." beside ok)
  *   {"ended":true}          when the mount is gone
  *
  *   {"op":"cache","action":"stat"}          answers of tools/maintain.h; one client at a time
@@ -49,6 +49,9 @@ int control_send(int fd, struct slice line, int passed_fd, struct err *err);
  * caller's; -1: none). -EPIPE where the peer has closed. Keeps nothing back: one line a message.
  */
 int control_receive(int fd, struct buf *line, int *passed_fd, struct err *err);
+
+/* What an answer that is "ok" warns of, appended; nothing where it does not. */
+void control_add_warning(struct slice line, struct buf *out);
 
 /* 0 where the answer is "ok", else the error that it tells. */
 int control_check_answer(struct slice line, struct err *err);

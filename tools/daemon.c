@@ -83,6 +83,11 @@ static int open_cache(struct daemon *d, const struct daemon_config *config, stru
     return d->cache ? 0 : -err->code;
 }
 
+static void tell_of_audit(const char *message)
+{
+    log_warn("%s", message);
+}
+
 static int open_services(struct daemon *d, const struct daemon_config *config, struct err *err)
 {
     d->disk = workers_new("tarn-disk", DISK_WORKERS, err);
@@ -95,6 +100,11 @@ static int open_services(struct daemon *d, const struct daemon_config *config, s
         return -err->code;
     d->shares = store_shares_new(err);
     if (!d->shares)
+        return -err->code;
+    const struct audits_config audits = {
+        .state_dirfd = d->directory.dirfd, .workers = d->metadata, .tell = tell_of_audit};
+    d->audits = audits_new(&audits, err);
+    if (!d->audits)
         return -err->code;
     d->registry = registry_open(d->directory.dirfd, config->options->cache_dir, err);
     if (!d->registry)
@@ -127,14 +137,16 @@ static int open_events(struct daemon *d, const struct daemon_config *config, str
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
     (void)signal(SIGPIPE, SIG_IGN);                   /* allowed: signal: SIG_IGN, no handler */
+    (void)signal(SIGIO, SIG_IGN); /* allowed: signal: of leases (fs/policy_file.c), SIG_IGN */
     raise_descriptors();
     d->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     d->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->signal_fd < 0 || d->event_fd < 0)
         return err_set(err, errno, "events: %s", strerror(errno));
-    (void)config;
+    d->foreground = config->foreground;
     return 0;
 }
 
@@ -151,6 +163,29 @@ static void unmount_all(struct daemon *d)
         for (struct daemon_session *s = d->sessions; s; s = s->next)
             if (!s->ended)
                 session_unmount(s->session);
+}
+
+/* Policies are read again. False where there is none: then it is a terminal that was closed. */
+static bool reload_all(struct daemon *d)
+{
+    bool some = false;
+    WITH_LOCK (&d->lock)
+        for (const struct daemon_session *s = d->sessions; s; s = s->next)
+            if (!s->ended)
+                some = session_reload(s->session) || some;
+    return some;
+}
+
+static void take_signal(struct daemon *d)
+{
+    struct signalfd_siginfo info;
+    if (read(d->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo == SIGHUP && (reload_all(d) || !d->foreground))
+        return;
+    if (atomic_exchange(&d->ending, true))
+        _exit(1); /* asked twice: the cache is right at any moment */
+    unmount_all(d);
 }
 
 static bool finished(struct daemon *d, int64_t started_ms)
@@ -187,14 +222,8 @@ static void serve(struct daemon *d)
             ssize_t n = read(d->event_fd, &count, sizeof count);
             (void)n; /* only to make it wait again */
         }
-        if (fds[2].revents) {
-            struct signalfd_siginfo info;
-            ssize_t n = read(d->signal_fd, &info, sizeof info);
-            (void)n; /* which one does not matter */
-            if (atomic_exchange(&d->ending, true))
-                _exit(1); /* asked twice: the cache is right at any moment */
-            unmount_all(d);
-        }
+        if (fds[2].revents)
+            take_signal(d);
         if (fds[0].revents)
             accept_client(d);
     }
@@ -213,6 +242,8 @@ static void close_all(struct daemon *d, const char *cache_dir)
     local_tags_close(d->tags);
     if (d->cache)
         cache_close(d->cache);
+    if (d->audits)
+        audits_free(d->audits);
     if (d->shares)
         store_shares_free(d->shares);
     if (d->http)

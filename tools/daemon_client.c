@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cache/store/settings.h"
 #include "cache/store/url.h"
+#include "fs/govern.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
 #include "lake/unread/unread.h"
@@ -212,6 +213,16 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     s->daemon = d;
     WITH_LOCK (&d->lock)
         s->id = ++d->mounts;
+    const struct governor_config policy = {.policy = o->policy,
+                                           .role = o->role,
+                                           .per_uid = o->per_uid,
+                                           .uid = (uid_t)m->uid,
+                                           .revocable = o->revocable,
+                                           .audit = o->audit,
+                                           .audit_strict = o->audit_strict,
+                                           .audits = d->audits,
+                                           .mountpoint = m->mountpoint ? m->mountpoint : "/dev/fd",
+                                           .workers = d->metadata};
     struct session_config config = {
         .lake = {.url = m->source,
                  .outside = o->outside,
@@ -239,6 +250,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),
         .temporary_dirfd = d->directory.dirfd,
         .id = s->id,
+        .policy = o->policy ? &policy : NULL,
         .ended = on_ended,
         .arg = s,
     };
@@ -268,11 +280,17 @@ static void answer_error(int fd, const struct err *err)
     (void)control_send(fd, buf_slice(&line), -1, NULL);
 }
 
-static void answer_ok(int fd)
+/* `warning` may be empty. */
+static void answer_ok(int fd, const char *warning)
 {
     AUTO(buf) struct buf line = {0};
     buf_init(&line, CONTROL_MESSAGE_MAX);
-    buf_addf(&line, "{\"ok\":true,\"pid\":%d}", (int)getpid());
+    buf_addf(&line, "{\"ok\":true,\"pid\":%d", (int)getpid());
+    if (*warning) {
+        buf_add_str(&line, ",\"warning\":");
+        buf_add_json(&line, slice_of(warning));
+    }
+    buf_add_char(&line, '}');
     (void)control_send(fd, buf_slice(&line), -1, NULL);
 }
 
@@ -302,7 +320,9 @@ static void serve_mount(struct client *c, struct mount_request *m, int passed)
         answer_error(c->fd, &err);
         return;
     }
-    answer_ok(c->fd);
+    if (session_denies(s->session, &err))
+        (void)err_wrap(&err, "everything is denied");
+    answer_ok(c->fd, err.msg);
     WITH_LOCK (&d->lock)
         while (!s->ended)
             cond_wait(&d->changed, &d->lock);
@@ -356,7 +376,7 @@ static void serve_tag(struct client *c, const char *request)
     if (daemon_tag(c->daemon, slice_of(request), c->fd, &err) < 0)
         answer_error(c->fd, &err);
     else
-        answer_ok(c->fd);
+        answer_ok(c->fd, "");
 }
 
 /* A client that is silent, or listens no more, and does not go, must not keep the daemon. */
@@ -396,7 +416,7 @@ static void *serve_client(void *arg)
     else if (rc == 0 && strcmp(op, "tag") == 0)
         serve_tag(c, m.tag);
     else if (rc == 0 && strcmp(op, "ping") == 0)
-        answer_ok(c->fd);
+        answer_ok(c->fd, "");
     else if (rc == 0) {
         (void)err_set(&err, EINVAL, "unknown request %s", op);
         answer_error(c->fd, &err);

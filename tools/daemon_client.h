@@ -11,6 +11,7 @@
 
 #include "cache/store/http.h"
 #include "fs/session.h"
+#include "lake/view/audit.h"
 #include "tools/control.h"
 #include "tools/directory.h"
 #include "tools/key_file.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct registry *registry;
     struct local_tags *tags; /* NULL: the disk takes none */
     struct store_shares *shares;
+    struct audits *audits;
 
     struct lock lock; /* guards below and the sessions in the list */
     struct cond changed;
@@ -43,6 +45,7 @@ struct daemon {
     unsigned clients;           /* threads */
     bool served;                /* a request has come */
     bool maintaining;           /* a client verifies, drops or collects */
+    bool foreground;            /* immutable: a hangup of its terminal ends it */
     atomic_bool ending;         /* a signal came: what takes long is given up */
     atomic_bool metadata_tried; /* whether users can reach the instance's metadata service */
 };

@@ -247,6 +247,16 @@ static int start_daemon(struct mount_command *m, struct err *err)
 
 /* asking it */
 
+/* The mount is there, but not as somebody may have thought. */
+static void tell_warning(struct slice answer)
+{
+    AUTO(buf) struct buf text = {0};
+    buf_init(&text, CONTROL_MESSAGE_MAX);
+    control_add_warning(answer, &text);
+    if (text.len)
+        (void)fprintf(stderr, "tarn mount: %s\n", text.data);
+}
+
 /*
  * Sends the request and takes the answer. *fd stays open, for what comes later. *heard: a daemon
  * has answered, so an error is the mount's own.
@@ -269,9 +279,11 @@ static int ask(const struct mount_command *m, int *out, bool *heard, struct err 
         return rc;
     *heard = true;
     rc = control_check_answer(buf_slice(&line), err);
-    if (rc == 0)
-        *out = STEAL_FD(fd);
-    return rc;
+    if (rc < 0)
+        return rc;
+    tell_warning(buf_slice(&line));
+    *out = STEAL_FD(fd);
+    return 0;
 }
 
 static int mount_with_daemon(struct mount_command *m, int *fd, struct err *err)

@@ -59,6 +59,12 @@ static const struct option_row {
     FLAG("requester-pays", requester_pays, "   the requests are paid by who asks"),
     VALUE("passthrough", passthrough, "auto|off   the kernel reads cached files itself (auto)"),
     VALUE("slack", slack, "SIZE[+1/N]   room of files that need other footers (64K+1/16)"),
+    VALUE("policy", policy, "FILE   who is shown what: what no grant of it allows is not there"),
+    VALUE("as", role, "ROLE   as whom the mount sees (the user who mounts)"),
+    FLAG("per-uid", per_uid, "   each caller sees as himself; other users may enter the mount"),
+    FLAG("revocable", revocable, "   files of a policy are never read by the kernel itself"),
+    VALUE("audit", audit, "FILE|syslog|journald   who opened what, and what was denied"),
+    FLAG("audit-strict", audit_strict, "   no byte before its line is on disk"),
     VALUE("threads", threads, "N   threads that take requests (2)"),
     VALUE("uid", uid, "UID   owner of all files (the caller)"),
     VALUE("gid", gid, "GID   group of all files (the caller's)"),
@@ -243,6 +249,32 @@ static int make_absolute(char **path, struct err *err)
     return 0;
 }
 
+/* What only means something with a policy must not be taken for one. */
+static int check_policy(struct options *o, struct err *err)
+{
+    const char *alone = o->role           ? "as"
+                        : o->per_uid      ? "per-uid"
+                        : o->revocable    ? "revocable"
+                        : o->audit        ? "audit"
+                        : o->audit_strict ? "audit-strict"
+                                          : NULL;
+    if (!o->policy)
+        return alone ? err_set(err, EINVAL, "option %s needs option policy", alone) : 0;
+    if (!*o->policy || (o->role && !*o->role) || (o->audit && !*o->audit))
+        return err_set(err, EINVAL, "option %s: it is empty",
+                       !*o->policy            ? "policy"
+                       : o->role && !*o->role ? "as"
+                                              : "audit");
+    if (o->role && o->per_uid)
+        return err_set(err, EINVAL, "options as and per-uid: it is one role or each user");
+    if (o->audit_strict && !o->audit)
+        return err_set(err, EINVAL, "option audit-strict needs option audit");
+    o->allow_other = o->allow_other || o->per_uid;
+    int rc = make_absolute(&o->policy, err);
+    bool file = o->audit && strcmp(o->audit, "syslog") != 0 && strcmp(o->audit, "journald") != 0;
+    return rc == 0 && file ? make_absolute(&o->audit, err) : rc;
+}
+
 /* The daemon is somewhere else: a relative path would be another one there. */
 static int check_outside(const struct options *o, struct err *err)
 {
@@ -286,6 +318,8 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->sse_c_key_file, err);
     if (rc == 0)
         rc = check_outside(o, err);
+    if (rc == 0)
+        rc = check_policy(o, err);
     if (rc == 0)
         rc = check_free(o, err);
     if (rc == 0)

@@ -17,6 +17,8 @@ struct options {
     char *endpoint_url, *region, *ca_bundle, *deadline, *threads, *uid, *gid, *passthrough;
     char *slack;
     char *profile, *addressing, *proxy, *sse, *sse_kms_key_id, *sse_c_key_file;
+    char *policy, *role, *audit;
+    bool per_uid, revocable, audit_strict;
     bool requester_pays, no_sign_request, allow_other, foreground, debug;
 
     /* set by options_check */

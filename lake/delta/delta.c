@@ -125,7 +125,29 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
     AUTO(delta_state) struct delta_state state;
     delta_state_init(&state);
     int rc = delta_state_parse(meta, &state, err);
-    return rc < 0 ? rc : delta_schema_shape(&state.metadata, state.mapping, out, err);
+    if (rc < 0)
+        return rc;
+    return state.changes ? delta_schema_shape_of_changes(&state.metadata, state.mapping, out, err)
+                         : delta_schema_shape(&state.metadata, state.mapping, out, err);
+}
+
+/* A type that is not known is no reason to refuse what needs no look at it. */
+static int op_left_out(struct slice meta, struct buf *out, struct err *err)
+{
+    AUTO(shape) struct shape *shape = NULL;
+    struct err e = ERR_INIT;
+    int rc = op_shape(meta, &shape, &e);
+    if (rc == -EOPNOTSUPP || rc == -EIO)
+        buf_addf(out, "files that are not proven to be as stored cannot be opened: %s\n", e.msg);
+    return rc == 0 || rc == -EOPNOTSUPP || rc == -EIO ? 0 : err_copy(err, &e);
+}
+
+static int op_partitions(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    return rc < 0 ? rc : delta_schema_partitions(&state.metadata, state.mapping, out, err);
 }
 
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
@@ -146,11 +168,11 @@ static int op_deleted(struct driver *d, const struct entry *entry, struct roarin
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
-static int op_describe_history(struct driver *d, const struct history *h, size_t first,
+static int op_describe_history(struct driver *d, const struct history *h, size_t first, bool part,
                                struct buf *out, struct err *err)
 {
     struct err e = ERR_INIT;
-    int rc = delta_describe_history(table_of(d), h, first, out, &e);
+    int rc = delta_describe_history(table_of(d), h, first, part, out, &e);
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
@@ -186,5 +208,7 @@ const struct driver_ops delta_ops = {
     .describe_schema = delta_describe_schema,
     .describe_properties = delta_describe_properties,
     .shape = op_shape,
+    .partitions = op_partitions,
     .deleted = op_deleted,
+    .left_out = op_left_out,
 };

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "lake/delta/commit.h"
+#include "lake/delta/schema_shown.h"
 
 /* Commits that are read for one answer, and up to which size their files are counted. */
 #define COMMITS_MAX 1000
@@ -109,12 +110,9 @@ static void add_flag(struct buf *out, const char *name, bool known, bool value)
     buf_addf(out, ",\"%s\":%s", name, !known ? "null" : value ? "true" : "false");
 }
 
-static void format_version(struct buf *out, const struct version *v, const struct summary *s)
+/* What may tell of more than somebody is shown. */
+static void format_details(struct buf *out, const struct summary *s)
 {
-    buf_addf(out, "{\"version\":%lld,\"timestamp\":\"", (long long)v->number);
-    instant_format(out, v->timestamp_ms);
-    buf_addf(out, "\",\"timestampMs\":%lld", (long long)v->timestamp_ms);
-    add_value(out, "operation", s->info.operation);
     add_value(out, "operationParameters", s->info.parameters);
     add_value(out, "userName", s->info.user_name);
     add_value(out, "engineInfo", s->info.engine_info);
@@ -125,6 +123,18 @@ static void format_version(struct buf *out, const struct version *v, const struc
     add_count(out, "addedBytes", s->counted, s->added_bytes);
     add_count(out, "removedBytes", s->counted && s->sized, s->removed_bytes);
     add_count(out, "numChangeFiles", s->counted, s->changes);
+}
+
+static void format_version(struct buf *out, const struct version *v, const struct summary *s,
+                           bool part)
+{
+    buf_addf(out, "{\"version\":%lld,\"timestamp\":\"", (long long)v->number);
+    instant_format(out, v->timestamp_ms);
+    buf_addf(out, "\",\"timestampMs\":%lld", (long long)v->timestamp_ms);
+    bool word = slice_starts(s->info.operation, SLICE_LIT("\"")); /* as it should be */
+    add_value(out, "operation", part && !word ? SLICE_NONE : s->info.operation);
+    if (!part)
+        format_details(out, s);
     add_flag(out, "dataChange", s->counted, s->data_change);
     add_flag(out, "metadataChange", s->counted, s->metadata);
     add_flag(out, "protocolChange", s->counted, s->protocol);
@@ -132,7 +142,7 @@ static void format_version(struct buf *out, const struct version *v, const struc
 }
 
 int delta_describe_history(const struct delta_table *table, const struct history *h, size_t from,
-                           struct buf *out, struct err *err)
+                           bool part, struct buf *out, struct err *err)
 {
     AUTO(delta_log) struct delta_log log;
     delta_log_init(&log);
@@ -156,14 +166,15 @@ int delta_describe_history(const struct delta_table *table, const struct history
         }
         if (i > from)
             buf_add_str(out, ",\n");
-        format_version(out, &h->at[i], &s);
+        format_version(out, &h->at[i], &s, part);
         arena_done(&s.arena);
     }
     buf_add_str(out, "]\n");
     return buf_check(out, err);
 }
 
-int delta_describe_schema(struct slice meta, struct buf *out, struct err *err)
+int delta_describe_schema(struct slice meta, const struct shape *shown, struct buf *out,
+                          struct err *err)
 {
     AUTO(delta_state) struct delta_state state;
     struct json j;
@@ -182,13 +193,69 @@ int delta_describe_schema(struct slice meta, struct buf *out, struct err *err)
         buf_add_json(out, state.columns.at[i].name);
     }
     buf_add_str(out, "],\"schema\":");
-    buf_add_slice(out, schema);
+    if (shown)
+        rc = delta_schema_shown(schema, &state.columns, shown, out, err);
+    else
+        buf_add_slice(out, schema);
     buf_add_str(out, "}\n");
-    return buf_check(out, err);
+    return rc < 0 ? rc : buf_check(out, err);
 }
 
-int delta_describe_properties(struct slice meta, struct buf *out, struct err *err)
+/* Properties whose values are numbers, durations, modes and flags, whatever the table holds. Others
+ * may name columns and values: constraints, columns of statistics, a user's own. */
+static const char *const plain_properties[] = {
+    "delta.appendOnly",
+    "delta.checkpointInterval",
+    "delta.checkpointPolicy",
+    "delta.columnMapping.mode",
+    "delta.deletedFileRetentionDuration",
+    "delta.enableChangeDataFeed",
+    "delta.enableDeletionVectors",
+    "delta.enableInCommitTimestamps",
+    "delta.enableRowTracking",
+    "delta.enableTypeWidening",
+    "delta.isolationLevel",
+    "delta.logRetentionDuration",
+    "delta.minReaderVersion",
+    "delta.minWriterVersion",
+    "delta.targetFileSize",
+};
+
+static bool is_plain(struct slice name)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(plain_properties); i++)
+        if (slice_is(name, plain_properties[i]))
+            return true;
+    return false;
+}
+
+static int add_plain_properties(struct slice configuration, struct buf *out, struct err *err)
+{
+    struct json j;
+    struct slice name, value;
+    bool any = false;
+    json_init(&j, configuration);
+    buf_add_char(out, '{');
+    if (json_enter_object(&j))
+        while (json_next_key(&j, &name)) {
+            if (!is_plain(name) || json_peek(&j) != JSON_STRING) {
+                (void)json_skip(&j, NULL);
+                continue;
+            }
+            if (any)
+                buf_add_char(out, ',');
+            buf_add_json(out, name);
+            if (json_skip(&j, &value))
+                buf_addf(out, ":%.*s", SLICE_FMT(value));
+            any = true;
+        }
+    buf_add_char(out, '}');
+    return json_failed(&j) ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : 0;
+}
+
+int delta_describe_properties(struct slice meta, bool part, struct buf *out, struct err *err)
+{
+    int rc = 0;
     struct json j;
     struct slice key, id = SLICE_NONE, protocol = SLICE_NONE, configuration = SLICE_NONE;
     json_init(&j, meta);
@@ -200,7 +267,12 @@ int delta_describe_properties(struct slice meta, struct buf *out, struct err *er
                                                                  : NULL);
     if (json_failed(&j) || !id.n || !protocol.n || !configuration.n)
         return err_set(err, EUCLEAN, "the meta of a run cannot be read");
-    buf_addf(out, "{\"id\":%.*s,\"protocol\":%.*s,\"configuration\":%.*s}\n", SLICE_FMT(id),
-             SLICE_FMT(protocol), SLICE_FMT(configuration));
-    return buf_check(out, err);
+    buf_addf(out, "{\"id\":%.*s,\"protocol\":%.*s,\"configuration\":", SLICE_FMT(id),
+             SLICE_FMT(protocol));
+    if (part)
+        rc = add_plain_properties(configuration, out, err);
+    else
+        buf_add_slice(out, configuration);
+    buf_add_str(out, "}\n");
+    return rc < 0 ? rc : buf_check(out, err);
 }

@@ -226,8 +226,9 @@ static int files_locate(struct driver *d, const struct entry *entry, struct obje
 }
 
 static int files_describe_history(struct driver *d, const struct history *h, size_t first,
-                                  struct buf *out, struct err *err)
+                                  bool part, struct buf *out, struct err *err)
 {
+    (void)part;
     (void)first;
     (void)d;
     (void)h;

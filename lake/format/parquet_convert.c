@@ -20,6 +20,9 @@ static bool is_known(const struct parquet_convert *c, unsigned digits)
     switch (c->how) {
     case PRESENT_COPY:
         return c->from == c->to;
+    case PRESENT_MASKED:
+        return c->from == c->to ||
+               (c->from == PARQUET_FIXED_LEN_BYTE_ARRAY && c->to == PARQUET_BYTE_ARRAY);
     case PRESENT_INT_TO_INT:
     case PRESENT_DATE_TO_TIMESTAMP:
         return c->from == PARQUET_INT32 && c->to == PARQUET_INT64;
@@ -51,6 +54,10 @@ int parquet_convert_init(struct parquet_convert *c, const struct present_leaf *l
                        leaf->how, from->type, to->type);
     for (unsigned i = 0; i < leaf->digits; i++)
         new.factor *= 10;
+    new.masks = leaf->mask.how != SHAPE_MASK_NONE;
+    int rc = new.masks ? mask_init(&new.mask, &leaf->mask, err) : 0;
+    if (rc < 0)
+        return rc;
     if (leaf->how == PRESENT_RESCALE && to->type == PARQUET_FIXED_LEN_BYTE_ARRAY) {
         if (to->type_length > PARQUET_ROW_BYTES_MAX / PARQUET_BATCH)
             return err_set(err, EOVERFLOW, "decimals of %u bytes", to->type_length);
@@ -66,10 +73,12 @@ void parquet_convert_done(struct parquet_convert *c)
 {
     free(c->bytes);
     c->bytes = NULL;
+    if (c->masks)
+        mask_done(&c->mask);
+    c->masks = false;
 }
 
-/* Big-endian two's complement; false where 128 bits do not hold it. */
-static bool read_unscaled(struct slice s, __int128 *out)
+bool parquet_unscaled(struct slice s, __int128 *out)
 {
     unsigned __int128 v = s.n && (s.p[0] & 0x80) ? ~(unsigned __int128)0 : 0;
     uint8_t sign = (uint8_t)v;
@@ -99,7 +108,7 @@ static bool rescale(const struct parquet_convert *c, union parquet_value *value,
     __int128 v;
     if (c->from == PARQUET_INT32 || c->from == PARQUET_INT64)
         v = value->number;
-    else if (!read_unscaled(value->bytes, &v))
+    else if (!parquet_unscaled(value->bytes, &v))
         return false;
     if (__builtin_mul_overflow(v, c->factor, &v))
         return false;
@@ -130,11 +139,14 @@ int parquet_convert_batch(struct parquet_convert *c, union parquet_value *values
             fits &= rescale(c, &values[i], c->bytes ? c->bytes + i * c->to_length : NULL);
         break;
     case PRESENT_COPY:
+    case PRESENT_MASKED:
     case PRESENT_INT_TO_INT: /* both are held in 64 bits */
     case PRESENT_FLOAT_TO_DOUBLE:
     case PRESENT_NULLS:
     case PRESENT_CONSTANT:
         break;
     }
-    return fits ? 0 : err_set(err, EOPNOTSUPP, "a value is beyond its column's new type");
+    if (!fits)
+        return err_set(err, EOPNOTSUPP, "a value is beyond its column's new type");
+    return c->masks ? mask_batch(&c->mask, values, n, err) : 0;
 }

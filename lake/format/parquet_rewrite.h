@@ -8,7 +8,9 @@
  *
  * Rows that are gone are not in it, row groups that are left without rows neither. What need not
  * change is not decoded: pages whose rows all stay are copied, dictionaries stay as they are (also
- * words that only rows had which are gone: taking rows out is no way to hide them).
+ * words that only rows had which are gone). Where the plan is confined, no trace is left of such
+ * rows: dictionaries have the words of rows that stay, in their order, and pages of indices are
+ * written anew. What is masked is decoded and written anew, words of dictionaries once each.
  *
  * Room: pages are compressed as writers do by default; when half of what the presented size has
  * beyond the object is used up, harder. Where wider values would not fit, their columns get

@@ -12,6 +12,7 @@ struct parquet_chunk_writer *parquet_chunk_writer_new(const struct parquet_sourc
     if (!w)
         return NULL;
     w->plan = plan;
+    w->prune = plan->confined && plan->deletes;
     parquet_page_writer_init(&w->out, sink);
     parquet_pages_init(&w->pages, source, &plan->stored->nodes[0]);
     return w;
@@ -26,6 +27,7 @@ void parquet_chunk_writer_free(struct parquet_chunk_writer *w)
     parquet_values_done(&w->values);
     parquet_encoder_done(&w->encoder);
     parquet_convert_done(&w->convert);
+    parquet_words_done(&w->words);
     free(w);
 }
 
@@ -36,8 +38,7 @@ static bool is_gone(const struct parquet_rows *rows, uint64_t row)
     return rows->gone && (rows->gone[row / 64] >> (row % 64) & 1);
 }
 
-/* How many of the rows from .. to - 1 are gone. */
-static uint64_t count_gone(const struct parquet_rows *rows, uint64_t from, uint64_t to)
+uint64_t parquet_rows_gone(const struct parquet_rows *rows, uint64_t from, uint64_t to)
 {
     uint64_t n = 0;
     if (!rows->gone || from >= to)
@@ -154,13 +155,12 @@ static int count_rows(struct parquet_chunk_writer *w, const struct parquet_page 
     return 0;
 }
 
-static bool is_indexed(uint32_t encoding)
+bool parquet_chunk_is_indexed(uint32_t encoding)
 {
     return encoding == PARQUET_PLAIN_DICTIONARY || encoding == PARQUET_RLE_DICTIONARY;
 }
 
-/* The levels of the batch's cells that stay; kept[] is of values afterwards, *values of them. */
-static void put_levels(struct parquet_chunk_writer *w, size_t n, size_t *values)
+void parquet_chunk_select(struct parquet_chunk_writer *w, size_t n, size_t *cells, size_t *values)
 {
     bool repeated = w->from->max_repetition > 0, sparse = !w->all_present;
     uint32_t max = w->from->max_definition;
@@ -179,7 +179,7 @@ static void put_levels(struct parquet_chunk_writer *w, size_t n, size_t *values)
     }
     for (size_t i = 0; i < n && !repeated && !sparse; i++)
         out += w->kept[i];
-    parquet_page_write_levels(&w->out, w->repetition, w->definition, out);
+    *cells = out;
     *values = present;
 }
 
@@ -193,6 +193,8 @@ static int put_indices(struct parquet_chunk_writer *w, size_t n, struct err *err
         w->indices[out] = index;
         out += w->kept[i];
     }
+    if (good && w->words.mapped)
+        good = parquet_words_map(&w->words, w->indices, out);
     if (!good)
         return err_set(err, EIO, "damaged dictionary indices");
     parquet_encoder_indices(&w->encoder, w->indices, out);
@@ -232,7 +234,7 @@ static int put_values(struct parquet_chunk_writer *w, size_t n, struct err *err)
 
 /* Pages */
 
-static bool keeps_codec(const struct parquet_chunk_writer *w)
+bool parquet_chunk_keeps_codec(const struct parquet_chunk_writer *w)
 {
     return w->out.chunk->codec == w->pages.codec;
 }
@@ -240,7 +242,7 @@ static bool keeps_codec(const struct parquet_chunk_writer *w)
 /* The encoding of the new type's values: the old one where it can be. */
 static uint32_t new_encoding(const struct parquet_chunk_writer *w, uint32_t old)
 {
-    if (w->leaf->how == PRESENT_COPY || is_indexed(old))
+    if (w->leaf->how == PRESENT_COPY || parquet_chunk_is_indexed(old))
         return old;
     if (w->compact && w->to->type == PARQUET_INT64)
         return PARQUET_DELTA_BINARY_PACKED;
@@ -258,22 +260,23 @@ static uint32_t new_encoding(const struct parquet_chunk_writer *w, uint32_t old)
 static int rewrite_page(struct parquet_chunk_writer *w, const struct parquet_page *page,
                         struct err *err)
 {
-    struct parquet_page_form form = {page->v2, page->plain && keeps_codec(w), page->has_crc,
-                                     new_encoding(w, page->encoding)};
-    bool indexed = is_indexed(page->encoding);
+    struct parquet_page_form form = {page->v2, page->plain && parquet_chunk_keeps_codec(w),
+                                     page->has_crc, new_encoding(w, page->encoding)};
+    bool indexed = parquet_chunk_is_indexed(page->encoding);
     int rc = parquet_values_start(&w->values, page->encoding, page->data, err);
+    unsigned width = w->words.mapped ? parquet_words_width(&w->words) : w->values.hybrid.width;
     if (rc == 0)
-        rc = parquet_encoder_start(&w->encoder, form.encoding, indexed ? w->values.hybrid.width : 0,
-                                   err);
+        rc = parquet_encoder_start(&w->encoder, form.encoding, indexed ? width : 0, err);
     parquet_chunk_levels(w, page);
     parquet_page_write_begin(&w->out);
     for (uint32_t left = page->values; rc == 0 && left;) {
-        size_t n = parquet_values_batch(&w->values), values;
+        size_t n = parquet_values_batch(&w->values), cells, values;
         n = n < left ? n : left;
         rc = parquet_chunk_cells(w, n, err);
         if (rc < 0)
             return rc;
-        put_levels(w, n, &values);
+        parquet_chunk_select(w, n, &cells, &values);
+        parquet_page_write_levels(&w->out, w->repetition, w->definition, cells);
         rc = indexed ? put_indices(w, values, err) : put_values(w, values, err);
         left -= (uint32_t)n;
     }
@@ -294,7 +297,16 @@ static int keep_page(struct parquet_chunk_writer *w, struct parquet_page *page, 
 
 static bool keeps_pages(const struct parquet_chunk_writer *w, const struct parquet_page *page)
 {
-    return keeps_codec(w) && (w->leaf->how == PRESENT_COPY || is_indexed(page->encoding));
+    if (!parquet_chunk_keeps_codec(w))
+        return false;
+    return parquet_chunk_is_indexed(page->encoding) ? !w->words.mapped
+                                                    : w->leaf->how == PRESENT_COPY;
+}
+
+/* Whatever pages come. */
+static bool keeps_all_pages(const struct parquet_chunk_writer *w)
+{
+    return parquet_chunk_keeps_codec(w) && w->leaf->how == PRESENT_COPY && !w->words.mapped;
 }
 
 static int write_data(struct parquet_chunk_writer *w, struct parquet_page *page, struct err *err)
@@ -303,7 +315,8 @@ static int write_data(struct parquet_chunk_writer *w, struct parquet_page *page,
     bool keeps = keeps_pages(w, page);
     uint64_t rows = page->values;
     int rc = 0;
-    if (repeated && keeps && w->keep && count_gone(&w->rows, w->row, w->rows.n) == 0) {
+    if (repeated && keeps_all_pages(w) && w->keep &&
+        parquet_rows_gone(&w->rows, w->row, w->rows.n) == 0) {
         w->row = w->rows.n; /* whatever comes, stays: not counted any more */
         w->keep = true;
         return keep_page(w, page, err);
@@ -318,7 +331,7 @@ static int write_data(struct parquet_chunk_writer *w, struct parquet_page *page,
     }
     if (rows > w->rows.n - w->row)
         return err_set(err, EIO, "more rows than the row group's %ju", (uintmax_t)w->rows.n);
-    uint64_t gone = count_gone(&w->rows, w->row, w->row + rows);
+    uint64_t gone = parquet_rows_gone(&w->rows, w->row, w->row + rows);
     if (keeps && gone == 0 && (!goes_on || w->keep)) {
         w->row += rows;
         w->keep = true;
@@ -334,34 +347,6 @@ static int write_data(struct parquet_chunk_writer *w, struct parquet_page *page,
     return rc < 0 ? rc : rewrite_page(w, page, err);
 }
 
-/* The words of the dictionary become others, each in its place. */
-static int convert_dictionary(struct parquet_chunk_writer *w, struct parquet_page *page,
-                              struct err *err)
-{
-    struct parquet_page_form form = {.crc = page->has_crc, .encoding = page->encoding};
-    int rc = parquet_pages_unpack(&w->pages, page, err);
-    if (rc == 0)
-        rc = parquet_values_start(&w->values, PARQUET_PLAIN, page->data, err);
-    if (rc == 0)
-        rc = parquet_encoder_start(&w->encoder, PARQUET_PLAIN, 0, err);
-    for (uint32_t left = page->values; rc == 0 && left;) {
-        uint32_t n = left < PARQUET_BATCH ? left : PARQUET_BATCH;
-        rc = parquet_values_get(&w->values, w->batch, n, err);
-        if (rc == 0)
-            rc = parquet_convert_batch(&w->convert, w->batch, n, err);
-        if (rc == 0)
-            parquet_encoder_put(&w->encoder, w->batch, n);
-        left -= n;
-    }
-    buf_reset(&w->out.values);
-    if (rc == 0)
-        rc = parquet_encoder_end(&w->encoder, &w->out.values, err);
-    if (rc == 0)
-        rc = parquet_page_write_dictionary(&w->out, &form, buf_slice(&w->out.values), page->values,
-                                           err);
-    return rc;
-}
-
 static int write_dictionary(struct parquet_chunk_writer *w, struct parquet_page *page,
                             struct err *err)
 {
@@ -369,9 +354,7 @@ static int write_dictionary(struct parquet_chunk_writer *w, struct parquet_page 
         return err_set(err, EOPNOTSUPP, "a dictionary in encoding %u is not supported",
                        page->encoding);
     w->dictionary_n = page->values;
-    return w->leaf->how == PRESENT_COPY && keeps_codec(w)
-               ? parquet_page_write_copy(&w->out, page, err)
-               : convert_dictionary(w, page, err);
+    return parquet_words_write(w, page, err);
 }
 
 /* Chunks */
@@ -412,12 +395,14 @@ static int start_values(struct parquet_chunk_writer *w, struct err *err)
 static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err *err)
 {
     struct parquet_page page;
-    int rc = parquet_chunk_source(w, group, err);
+    int rc = start_values(w, err);
+    if (rc == 0 && w->prune)
+        rc = parquet_words_find(w, group, err);
     if (rc == 0)
-        rc = start_values(w, err);
+        rc = parquet_chunk_source(w, group, err);
     if (rc < 0)
         return rc;
-    w->touched = w->leaf->how != PRESENT_COPY || !keeps_codec(w);
+    w->touched = w->leaf->how != PRESENT_COPY || !parquet_chunk_keeps_codec(w);
     while ((rc = parquet_pages_next_stored(&w->pages, &page, err)) > 0) {
         rc = page.dictionary ? write_dictionary(w, &page, err) : write_data(w, &page, err);
         if (rc < 0)
@@ -428,13 +413,23 @@ static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err 
     return rc < 0 ? rc : parquet_chunk_all_rows(w, err);
 }
 
+/* Hashes of strings are longer than these. */
+static bool is_hashed(const struct parquet_chunk_writer *w)
+{
+    uint8_t mask = w->leaf->mask.how;
+    return (mask == SHAPE_MASK_SHA256 || mask == SHAPE_MASK_SHA256_LOCAL) &&
+           w->to->type == PARQUET_BYTE_ARRAY;
+}
+
 /* What must take less room is compressed well. */
 static uint32_t new_codec(const struct parquet_chunk_writer *w, uint32_t old)
 {
     bool fast = old == CODEC_UNCOMPRESSED || old == CODEC_SNAPPY || old == CODEC_LZ4 ||
                 old == CODEC_LZ4_RAW;
     bool converts = w->leaf->how != PRESENT_COPY;
-    return fast && ((w->compact && converts) || (w->tight && w->rows.gone)) ? CODEC_ZSTD : old;
+    bool changes = w->rows.gone || w->prune || converts;
+    return fast && (is_hashed(w) || (w->compact && converts) || (w->tight && changes)) ? CODEC_ZSTD
+                                                                                       : old;
 }
 
 int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t leaf,
@@ -448,6 +443,7 @@ int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t lea
     w->row = 0;
     w->keep = true;
     w->dictionary_n = 0;
+    w->words.found = w->words.mapped = false;
     w->from = NULL;
     uint32_t codec = CODEC_UNCOMPRESSED;
     if (w->leaf->source != PARQUET_NO_LEAF) {

@@ -27,6 +27,11 @@ static struct present_plan *new_plan(const struct present_request *r)
         return NULL;
     p->object_bytes = r->object_bytes;
     p->presented_bytes = r->presented_bytes;
+    p->deletes = r->deletes;
+    if (r->shape) {
+        p->confined = r->shape->confined;
+        memcpy(p->salt, r->shape->salt, sizeof p->salt);
+    }
     arena_init(&p->arena, PRESENT_MEMORY_MAX);
     return p;
 }
@@ -37,10 +42,15 @@ static struct present_changes count_changes(const struct present_plan *p)
 {
     const struct parquet_footer *stored = &p->detail->meta.footer;
     struct present_changes c = {0};
-    size_t kept = 0;
+    size_t kept = p->detail->masked;
     for (size_t i = 0; i < p->leaves_n; i++) {
         enum present_conversion how = p->leaves[i].how;
         bool made = how == PRESENT_NULLS || how == PRESENT_CONSTANT;
+        if (p->leaves[i].mask.how != SHAPE_MASK_NONE) {
+            c.masked++;
+            kept += !made;
+            continue;
+        }
         c.filled += made;
         c.converted += !made && how != PRESENT_COPY;
         kept += !made;
@@ -59,16 +69,20 @@ static struct present_changes count_changes(const struct present_plan *p)
     return c;
 }
 
-static enum present_kind decide(const struct present_plan *p, bool deletes)
+static enum present_kind decide(const struct present_plan *p)
 {
     const struct present_changes *c = &p->changes;
-    if (deletes || c->converted)
+    if (p->deletes || c->converted)
         return PRESENT_REWRITE;
     for (size_t i = 0; i < p->leaves_n; i++)
         if (p->leaves[i].how != PRESENT_COPY && p->leaves[i].source != PARQUET_NO_LEAF)
             return PRESENT_REWRITE;
-    bool changes = c->filled || c->dropped || c->renamed || c->relabelled || c->moved;
-    return changes || p->nodes_n != p->detail->meta.footer.nodes_n ? PRESENT_FOOTER : PRESENT_SAME;
+    /* Where a chunk ends is only guessed: behind it may stand what is hidden. */
+    if (p->confined && present_forgets_headers(p->detail->meta.created_by))
+        return PRESENT_REWRITE;
+    bool changes = c->filled || c->dropped || c->renamed || c->relabelled || c->moved || c->masked;
+    return changes || p->confined || p->nodes_n != p->detail->meta.footer.nodes_n ? PRESENT_FOOTER
+                                                                                  : PRESENT_SAME;
 }
 
 static int read_stored(struct present_plan *p, const struct present_request *r, struct err *err)
@@ -161,7 +175,7 @@ int present_plan(const struct present_request *r, struct present_plan **out, str
     if (rc < 0)
         return rc;
     p->changes = count_changes(p);
-    p->kind = decide(p, r->deletes);
+    p->kind = decide(p);
     if (p->kind == PRESENT_SAME)
         rc = lay_out_same(p, err);
     else if (p->kind == PRESENT_FOOTER)
@@ -171,4 +185,9 @@ int present_plan(const struct present_request *r, struct present_plan **out, str
     if (rc == 0)
         *out = STEAL(p);
     return rc;
+}
+
+const struct parquet_logical *present_logical(const struct present_plan *p, uint32_t node)
+{
+    return &p->detail->origins[node].element.logical;
 }

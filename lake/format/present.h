@@ -12,14 +12,18 @@
  * lists and maps are wrapped, which fields are required, units of time. A footer is made of a
  * whitelist of fields; no byte, name or statistic of a leaf that is not presented is in it.
  *
+ * A confined shape (shape.h) is never SAME: chunks, indexes and filters of what is shown stay, as
+ * far as no row is taken out; all other bytes are zeros, free text of the footer is not passed on.
+ * What is masked has neither statistics nor indexes.
+ *
  * Errors: -EIO damaged, -EOPNOTSUPP cannot be presented truthfully or does not fit (says why),
  * -EOVERFLOW over a limit, -ENOMEM. Pure. A plan is immutable; any thread.
  */
 #ifndef LAKE_FORMAT_PRESENT_H
 #define LAKE_FORMAT_PRESENT_H
 
+#include "lake/format/mask.h"
 #include "lake/format/parquet_footer.h"
-#include "lake/format/shape.h"
 
 struct present_request {
     struct slice footer; /* Thrift bytes, without length and magic; not needed afterwards */
@@ -48,9 +52,11 @@ struct present_extent {
     enum present_from from;
 };
 
-/* How the values of a leaf are made. Nulls stay nulls. */
+/* How the values of a leaf are made. Nulls stay nulls. What a mask makes of values comes after
+ * that; with one, nothing is PRESENT_COPY. */
 enum present_conversion {
     PRESENT_COPY,
+    PRESENT_MASKED,            /* the values as they are, for the leaf's mask */
     PRESENT_INT_TO_INT,        /* INT32 -> INT64 */
     PRESENT_INT_TO_DOUBLE,     /* INT32 -> DOUBLE */
     PRESENT_FLOAT_TO_DOUBLE,   /* FLOAT -> DOUBLE */
@@ -71,6 +77,8 @@ enum present_conversion {
  * PRESENT_COPY and conversions: cells are those of `source`, with its levels (the same as the new
  * node's).
  *
+ * Masks that take no value (replace-with-null, mask-to-fixed-value) are NULLS and CONSTANT, too.
+ *
  * NULLS and CONSTANT without a source (PARQUET_NO_LEAF): one cell a row, repetition 0, definition
  * `definition`. With a source, whose levels tell how often the parent of what is missing is there:
  * for each cell (r, d) of the source with r <= `repetition`, one cell (r, min(d, parent)), or,
@@ -80,7 +88,9 @@ struct present_leaf {
     uint32_t node;   /* in the plan's nodes */
     uint32_t source; /* leaf of the stored file, or PARQUET_NO_LEAF */
     enum present_conversion how;
-    uint8_t digits;     /* of PRESENT_RESCALE */
+    uint8_t digits; /* of PRESENT_RESCALE */
+    /* rule.how: SHAPE_MASK_NONE where values are not masked. */
+    struct mask_rule mask;
     uint8_t repetition; /* of NULLS and CONSTANT: see above */
     uint8_t parent;
     uint8_t definition;    /* NULLS: = parent; CONSTANT: the node's max_definition */
@@ -92,6 +102,7 @@ struct present_changes {
     uint32_t dropped;    /* leaves */
     uint32_t filled;     /* leaves with nulls or a constant */
     uint32_t converted;  /* leaves whose values change */
+    uint32_t masked;     /* leaves that have a mask; in none of the above */
     uint32_t renamed;    /* leaves and groups */
     uint32_t relabelled; /* the same with another logical type; some of them were converted */
     bool moved;          /* their order changed */
@@ -114,6 +125,9 @@ struct present_plan {
     size_t leaves_n;
 
     const struct parquet_footer *stored; /* the file as it is */
+    bool confined;                       /* as the shape is */
+    bool deletes;                        /* as requested */
+    uint8_t salt[SHAPE_SALT_BYTES];      /* what leaves' masks point to */
 
     struct present_detail *detail; /* what only present*.c look into */
     struct arena arena;            /* everything above */
@@ -122,6 +136,10 @@ struct present_plan {
 int present_plan(const struct present_request *r, struct present_plan **out, struct err *err);
 void present_plan_free(struct present_plan *p);
 DEFINE_AUTO(present_plan, struct present_plan *, present_plan_free)
+
+/* What the values of a node of a REWRITE's new schema mean. */
+struct parquet_logical;
+const struct parquet_logical *present_logical(const struct present_plan *p, uint32_t node);
 
 /* A column chunk of the presented file, as it was written. */
 struct present_chunk {

@@ -105,6 +105,16 @@ int present_copy_tree(struct present_build *b, const struct present_place *place
     return 0;
 }
 
+struct mask_rule present_mask_rule(const struct present_plan *p, const struct shape_field *f,
+                                   const struct present_type *type)
+{
+    return (struct mask_rule){.how = f->mask,
+                              .of = f->type,
+                              .type = (uint8_t)type->type,
+                              .unit = type->logical.unit,
+                              .salt = p->salt};
+}
+
 int present_refuse(const struct present_build *b, const struct present_place *place,
                    const char *what)
 {
@@ -123,25 +133,83 @@ int present_refuse(const struct present_build *b, const struct present_place *pl
     return err_set(b->err, EOPNOTSUPP, "column \"%.200s\": %s", path.data ? path.data : "", what);
 }
 
-/* What no file has */
+/* What no file has, or a mask replaces */
+
+/* Rows have a value where they would have none. */
+static bool is_constant(const struct shape_field *f, const struct present_missing *missing)
+{
+    if (missing->inside || f->mask == SHAPE_MASK_NULL)
+        return false;
+    return f->has_constant || f->mask == SHAPE_MASK_FIXED;
+}
+
+/* A constant and the value that a mask takes are held alike; only their sizes may differ. */
+static int mask_constant(struct present_build *b, const struct shape_field *f,
+                         const struct present_type *type, struct buf *value)
+{
+    struct mask_rule rule = present_mask_rule(b->p, f, type);
+    AUTO(mask) struct mask mask = {.rule = rule};
+    union parquet_value v = {.bytes = f->constant};
+    uint32_t bytes = parquet_type_bytes(type->type, type->length);
+    bool number = type->type == PARQUET_INT32 || type->type == PARQUET_INT64;
+    int rc = mask_init(&mask, &rule, b->err);
+    if (rc < 0)
+        return rc;
+    if (number) {
+        int32_t half = 0;
+        if (f->constant.n != bytes)
+            return err_set(b->err, EINVAL, "a constant of %zu bytes", f->constant.n);
+        memcpy(&half, f->constant.p, sizeof half);
+        v.number = half;
+        if (bytes == sizeof v.number)
+            memcpy(&v.number, f->constant.p, sizeof v.number);
+    }
+    rc = mask_batch(&mask, &v, 1, b->err);
+    if (number)
+        buf_add(value, &v.number, bytes);
+    else
+        buf_add_slice(value, v.bytes);
+    return rc;
+}
+
+static int find_constant(struct present_build *b, const struct shape_field *f,
+                         const struct present_type *type, struct slice *out)
+{
+    AUTO(buf) struct buf value = {0};
+    int rc = 0;
+    buf_init(&value, SHAPE_MEMORY_MAX);
+    if (f->mask == SHAPE_MASK_NONE)
+        buf_add_slice(&value, f->constant);
+    else if (f->mask == SHAPE_MASK_FIXED && type->type == PARQUET_BOOLEAN)
+        mask_fixed_value(f, 1, &value);
+    else if (f->mask == SHAPE_MASK_FIXED)
+        mask_fixed_value(f, parquet_type_bytes(type->type, type->length), &value);
+    else
+        rc = mask_constant(b, f, type, &value);
+    if (rc == 0)
+        rc = buf_check(&value, b->err);
+    if (rc < 0)
+        return rc;
+    *out = value.len ? arena_slice(&b->p->arena, buf_slice(&value)) : SLICE_LIT("");
+    return out->p ? 0 : arena_failed(&b->p->arena, "a presented schema", b->err);
+}
 
 static int fill_leaf(struct present_build *b, const struct shape_field *f, uint32_t at,
                      const struct present_missing *missing)
 {
     struct present_type type = present_type_new(f);
-    bool constant = f->has_constant && !missing->inside;
+    bool constant = is_constant(f, missing);
     struct present_leaf leaf = {
+        .mask = {.how = missing->masked ? missing->masked : f->mask},
         .source = missing->source,
         .how = constant ? PRESENT_CONSTANT : PRESENT_NULLS,
         .repetition = missing->repetition,
         .parent = missing->definition,
         .definition = constant ? b->p->nodes[at].max_definition : missing->definition,
     };
-    if (constant) {
-        leaf.constant = f->constant.n ? arena_slice(&b->p->arena, f->constant) : SLICE_LIT("");
-        if (!leaf.constant.p)
-            return arena_failed(&b->p->arena, "a presented schema", b->err);
-    }
+    int rc = constant ? find_constant(b, f, &type, &leaf.constant) : 0;
+    if (rc < 0)
+        return rc;
     present_describe(b, at, type.logical);
     present_put_leaf(b, at, &type, leaf);
     return 0;
@@ -170,6 +238,8 @@ static int fill_children(struct present_build *b, uint32_t at, uint32_t field,
     bool wrapped = f->kind != SHAPE_STRUCT;
     struct present_missing inside = *missing;
     inside.inside = true;
+    if (f->mask != SHAPE_MASK_NONE)
+        inside.masked = f->mask;
     uint32_t parent = at;
     if (wrapped)
         parent =
@@ -193,16 +263,15 @@ int present_fill(struct present_build *b, const struct present_place *place, uin
         [SHAPE_LEAF] = PARQUET_VARIANT, [SHAPE_LIST] = PARQUET_LIST, [SHAPE_MAP] = PARQUET_MAP};
     const struct shape_field *f = &b->shape->fields[field];
     bool variant = f->kind == SHAPE_LEAF && f->type == SHAPE_VARIANT;
-    bool constant = f->has_constant && !missing->inside;
+    bool constant = is_constant(f, missing), optional = f->nullable || f->mask == SHAPE_MASK_NULL;
     if (f->kind == SHAPE_LEAF && f->type == SHAPE_STORED)
         return 0;
     if (variant && constant)
         return present_refuse(b, place, "a variant cannot be filled with a constant");
-    if (!f->nullable && !missing->inside && !constant)
+    if (!optional && !missing->inside && !constant)
         return present_refuse(b, place, "the table has no nulls in it, the file does not have it");
-    uint32_t at =
-        present_put_node(b, place->parent, place->name,
-                         f->nullable ? PARQUET_OPTIONAL : PARQUET_REQUIRED, PRESENT_NO_NODE);
+    uint32_t at = present_put_node(b, place->parent, place->name,
+                                   optional ? PARQUET_OPTIONAL : PARQUET_REQUIRED, PRESENT_NO_NODE);
     if (at == PRESENT_NO_NODE)
         return -b->err->code;
     present_set_id(b, at, f);

@@ -3,6 +3,8 @@
  * The footer of a presented file (parquet.thrift: FileMetaData), of a whitelist of fields: what is
  * not written here is not in it.
  */
+#include <ctype.h>
+
 #include "base/limits.h"
 #include "lake/format/present_private.h"
 
@@ -18,6 +20,16 @@ static const char *const kept_keys[] = {
     "org.apache.spark.version",      "org.apache.spark.timeZone", "org.apache.spark.legacyDateTime",
     "org.apache.spark.legacyINT96",  "writer.date.proleptic",     "writer.time.zone",
     "writer.zone.conversion.legacy", "writer.model.name",
+};
+
+/*
+ * Under a view only so much of free text is passed on as readers need: of `parquet-mr version
+ * 1.12.3 (build ...)` the program and its version, by which they know its faults; of metadata a
+ * word.
+ */
+#define WORD_BYTES_MAX 64
+static const char *const known_writers[] = {
+    "parquet-mr", "parquet-cpp-arrow", "parquet-cpp", "parquet-rs", "impala",
 };
 
 struct footer {
@@ -176,7 +188,7 @@ static struct present_chunk put_chunk(struct footer *f, const struct present_gro
 
 /* Row groups */
 
-/* Rows are sorted by the first columns of the list, as far as those are presented. */
+/* Rows are sorted by the first columns of the list, as far as those are presented as they are. */
 static void put_sorting(struct footer *f, const struct parquet_sortings *s)
 {
     size_t n = 0;
@@ -213,8 +225,37 @@ static void put_group(struct footer *f, const struct present_group *g)
 
 /* The file */
 
-static bool is_kept(const struct parquet_key_value *kv)
+/* Bytes at the start of s that words and versions are made of. */
+static size_t word_bytes(struct slice s)
 {
+    size_t n = 0;
+    while (n < s.n && n < WORD_BYTES_MAX &&
+           (isalnum((unsigned char)s.p[n]) || (s.p[n] && strchr("._-+:/", s.p[n]))))
+        n++;
+    return n;
+}
+
+/* created_by, or as much of it as is passed on. */
+static struct slice writer(const struct footer *f)
+{
+    struct slice s = f->meta->created_by, version = SLICE_LIT(" version ");
+    if (!f->p->confined)
+        return s;
+    for (size_t i = 0; i < ARRAY_SIZE(known_writers); i++) {
+        struct slice name = slice_of(known_writers[i]);
+        struct slice rest = slice_starts(s, name) ? slice_from(s, name.n) : SLICE_NONE;
+        if (rest.p && slice_starts(rest, version))
+            return slice_make(s.p, name.n + version.n + word_bytes(slice_from(rest, version.n)));
+        if (rest.p && rest.n == 0)
+            return name;
+    }
+    return SLICE_NONE;
+}
+
+static bool is_kept(const struct footer *f, const struct parquet_key_value *kv)
+{
+    if (f->p->confined && word_bytes(kv->value) < kv->value.n)
+        return false;
     for (size_t i = 0; i < ARRAY_SIZE(kept_keys); i++)
         if (slice_is(kv->key, kept_keys[i]))
             return true;
@@ -225,13 +266,13 @@ static void put_pairs(struct footer *f)
 {
     size_t n = 0;
     for (size_t i = 0; i < f->meta->pairs_n; i++)
-        n += is_kept(&f->meta->pairs[i]);
+        n += is_kept(f, &f->meta->pairs[i]);
     if (n == 0)
         return;
     thrift_put_list(&f->t, 5, THRIFT_STRUCT_TYPE, n);
     for (size_t i = 0; i < f->meta->pairs_n; i++) {
         const struct parquet_key_value *kv = &f->meta->pairs[i];
-        if (!is_kept(kv))
+        if (!is_kept(f, kv))
             continue;
         thrift_put_item(&f->t);
         thrift_put_binary(&f->t, 1, kv->key);
@@ -274,8 +315,8 @@ static void put_file(struct footer *f, const struct present_group *groups, size_
     for (size_t g = 0; g < n; g++)
         put_group(f, &groups[g]);
     put_pairs(f);
-    if (f->meta->created_by.n)
-        thrift_put_binary(&f->t, 6, f->meta->created_by);
+    if (writer(f).n)
+        thrift_put_binary(&f->t, 6, writer(f));
     put_orders(f);
     thrift_put_end(&f->t);
 }
@@ -291,7 +332,8 @@ int present_footer_put(const struct present_plan *p, const struct present_group 
     for (size_t i = 0; i < leaves; i++)
         leaf_of[i] = PARQUET_NO_LEAF;
     for (size_t i = 0; i < p->leaves_n; i++)
-        if (p->leaves[i].how != PRESENT_NULLS && p->leaves[i].how != PRESENT_CONSTANT)
+        if (p->leaves[i].how != PRESENT_NULLS && p->leaves[i].how != PRESENT_CONSTANT &&
+            p->leaves[i].mask.how == SHAPE_MASK_NONE)
             leaf_of[p->leaves[i].source] = (uint32_t)i;
     struct footer f = {
         .p = p, .meta = meta, .t = thrift_out_make(out), .leaf_of = leaf_of, .in_place = in_place};

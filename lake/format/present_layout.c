@@ -111,7 +111,7 @@ static uint64_t next_number(struct slice *version)
     return is_number ? number : 0;
 }
 
-static bool forgets_headers(struct slice created_by)
+bool present_forgets_headers(struct slice created_by)
 {
     struct slice writer = SLICE_LIT("parquet-mr"), before = SLICE_LIT(" version ");
     if (!slice_starts(created_by, writer))
@@ -175,7 +175,7 @@ static int find_spans(struct layout *l, struct err *err)
     if (rc < 0)
         return rc;
     qsort(l->spans, l->spans_n, sizeof *l->spans, compare);
-    if (forgets_headers(l->p->detail->meta.created_by))
+    if (present_forgets_headers(l->p->detail->meta.created_by))
         grow_spans(l);
     l->pages_at = PRESENT_MAGIC_BYTES;
     for (size_t i = 0; i < l->spans_n; i++)

@@ -34,6 +34,81 @@ static size_t children(const struct parquet_footer *f, uint32_t node)
     return n;
 }
 
+/* Masks */
+
+/* What takes no value is made instead of what is stored. */
+static bool is_replaced(const struct shape_field *f)
+{
+    return f->mask == SHAPE_MASK_NULL || f->mask == SHAPE_MASK_FIXED;
+}
+
+static uint32_t leaf_below(const struct parquet_footer *f, uint32_t group);
+
+/*
+ * Nulls, or one value, wherever the stored node's parent is. An element that is what repeats stands
+ * below a wrapper of ours (`once`), and is its parent itself.
+ */
+static int replace(struct present_build *b, const struct present_place *place, uint32_t field,
+                   uint32_t stored)
+{
+    const struct parquet_footer *f = &b->meta->footer;
+    const struct parquet_node *node = &f->nodes[stored];
+    unsigned own = !place->once && node->repetition != PARQUET_REQUIRED;
+    unsigned repeats = !place->once && node->repetition == PARQUET_REPEATED;
+    struct present_missing missing = {.source = PARQUET_NO_LEAF,
+                                      .masked = b->shape->fields[field].mask,
+                                      .repetition = (uint8_t)(node->max_repetition - repeats),
+                                      .definition = (uint8_t)(node->max_definition - own)};
+    for (uint32_t i = stored; i < node->end; i++)
+        b->p->detail->masked += f->nodes[i].leaf != PARQUET_NO_LEAF;
+    if (missing.definition > 0)
+        missing.source = node->leaf != PARQUET_NO_LEAF ? node->leaf : leaf_below(f, stored);
+    if (missing.definition > 0 && missing.source == PARQUET_NO_LEAF)
+        return present_refuse(b, place, "nothing in the file tells where its parent is");
+    return present_fill(b, place, field, &missing);
+}
+
+/*
+ * Spark counted days before 1582-10-15 by the Julian calendar until version 3.0 (INT96: 3.1), and
+ * says so where it still does.
+ */
+static bool is_hybrid(const struct parquet_meta *m, bool int96)
+{
+    const char *says = int96 ? "org.apache.spark.legacyINT96" : "org.apache.spark.legacyDateTime";
+    for (size_t i = 0; i < m->pairs_n; i++) {
+        const struct parquet_key_value *kv = &m->pairs[i];
+        bool old = slice_starts(kv->value, SLICE_LIT("2.")) ||
+                   (int96 && slice_starts(kv->value, SLICE_LIT("3.0.")));
+        if (slice_is(kv->key, says) || (old && slice_is(kv->key, "org.apache.spark.version")))
+            return true;
+    }
+    return false;
+}
+
+/* Text under a mask is no JSON any more, and hashes of bytes have another length. */
+static int mask_leaf(const struct present_build *b, const struct present_place *place,
+                     const struct shape_field *f, struct present_type *type, struct mask_rule *rule)
+{
+    struct mask mask;
+    struct err err = ERR_INIT;
+    if (f->type == SHAPE_STRING && type->logical.annotation != PARQUET_STRING) {
+        type->logical = (struct parquet_logical){.annotation = PARQUET_STRING};
+        type->relabelled = true;
+    }
+    if (f->type == SHAPE_BINARY && type->type == PARQUET_FIXED_LEN_BYTE_ARRAY) {
+        *type = present_type_new(f);
+        type->relabelled = true;
+    }
+    if (type->how == PRESENT_COPY)
+        type->how = PRESENT_MASKED;
+    *rule = present_mask_rule(b->p, f, type);
+    rule->hybrid = is_hybrid(b->meta, type->type == PARQUET_INT96);
+    if (mask_init(&mask, rule, &err) < 0)
+        return present_refuse(b, place, err.msg);
+    mask_done(&mask);
+    return 0;
+}
+
 /* Leaves */
 
 static int match_leaf(struct present_build *b, const struct present_place *place, uint32_t field,
@@ -45,6 +120,9 @@ static int match_leaf(struct present_build *b, const struct present_place *place
     if (node->leaf == PARQUET_NO_LEAF ||
         !present_type_match(f, node, &b->meta->elements[stored].logical, &type))
         return mismatch(b, place, field, stored);
+    struct mask_rule rule = {.how = SHAPE_MASK_NONE};
+    if (f->mask != SHAPE_MASK_NONE && mask_leaf(b, place, f, &type, &rule) < 0)
+        return -b->err->code;
     uint32_t at = present_put_node(b, place->parent, place->name, node->repetition, stored);
     if (at == PRESENT_NO_NODE)
         return -b->err->code;
@@ -53,7 +131,8 @@ static int match_leaf(struct present_build *b, const struct present_place *place
         present_describe(b, at, type.logical);
     present_put_leaf(
         b, at, &type,
-        (struct present_leaf){.source = node->leaf, .how = type.how, .digits = type.digits});
+        (struct present_leaf){
+            .source = node->leaf, .how = type.how, .digits = type.digits, .mask = rule});
     return 0;
 }
 
@@ -117,13 +196,16 @@ static bool is_repeated_only(const struct parquet_footer *f, uint32_t stored)
 
 /*
  * A struct that is the repeated node itself, and of which one field is left (or was, under a name
- * that goes with the list's), would read as a wrapper of that field.
+ * that goes with the list's), would read as a wrapper of that field. What is replaced is made below
+ * what repeats.
  */
 static bool needs_wrapper(const struct present_build *b, uint32_t field, uint32_t repeated,
                           bool renamed)
 {
     const struct parquet_footer *f = &b->meta->footer;
     const struct shape_field *e = &b->shape->fields[field];
+    if (is_replaced(e))
+        return true;
     if (e->kind != SHAPE_STRUCT || b->shape->fields[field + 1].end != e->end)
         return false;
     return children(f, repeated) != 1 || (renamed && !slice_is(f->nodes[repeated].name, "array"));
@@ -225,6 +307,8 @@ static int match_map(struct present_build *b, const struct present_place *place,
     present_set_id(b, at, &fields[field]);
     uint32_t stored_key = pairs + 1, stored_value = f->nodes[stored_key].end;
     struct present_place of_key = {.parent = wrapper, .name = f->nodes[stored_key].name};
+    if (fields[key].mask == SHAPE_MASK_NULL)
+        return present_refuse(b, &of_key, "keys of a map cannot be replaced with null");
     struct present_place of_value = {.parent = wrapper, .name = f->nodes[stored_value].name};
     int rc = match_node(b, &of_key, key, stored_key);
     if (rc == 0)
@@ -302,6 +386,8 @@ static int match_node(struct present_build *b, const struct present_place *place
 {
     const struct shape_field *f = &b->shape->fields[field];
     bool tree = f->type == SHAPE_STORED || f->type == SHAPE_VARIANT;
+    if (is_replaced(f))
+        return replace(b, place, field, stored);
     if (f->kind == SHAPE_LEAF && f->type == SHAPE_STORED)
         return match_tree(b, place, field, stored);
     if (f->kind == SHAPE_LIST)
@@ -333,6 +419,8 @@ int present_match(struct present_plan *p, const struct shape *shape, struct err 
     if (!p->nodes || !p->leaves || !p->detail->origins)
         return arena_failed(&p->arena, "a presented schema", err);
     struct present_place root = {.name = meta->footer.nodes[0].name, .element = true};
+    if (p->confined)
+        root.name = SLICE_LIT("schema");
     int rc = shape ? match_struct(&b, &root, 0, 0) : present_copy_tree(&b, &root, 0);
     return rc < 0 ? err_copy(err, &local) : 0;
 }

@@ -35,6 +35,7 @@ struct present_detail {
     struct parquet_meta meta;
     struct present_origin *origins; /* nodes_n of the plan */
     uint64_t footer_bytes;          /* of the stored one, without length and magic */
+    size_t masked;                  /* stored leaves in whose place masked ones are made */
 };
 
 /* present_build.c: a schema on its way. */
@@ -60,6 +61,7 @@ struct present_missing {
     uint32_t source;                /* a leaf below that parent, or PARQUET_NO_LEAF: in every row */
     uint8_t repetition, definition; /* of the parent */
     bool inside;                    /* below something else that is missing */
+    uint8_t masked;                 /* by which mask; SHAPE_MASK_NONE: no file has it */
 };
 
 /* A node below its parent, which is the last one's ancestor or itself; open until the end is set.
@@ -76,9 +78,12 @@ void present_describe(struct present_build *b, uint32_t node, struct parquet_log
 void present_set_id(struct present_build *b, uint32_t node, const struct shape_field *f);
 /* The stored subtree as it is, but for its name. */
 int present_copy_tree(struct present_build *b, const struct present_place *place, uint32_t stored);
-/* A field of the shape that the file does not have. */
+/* A field of the shape that the file does not have, or that a mask replaces. */
 int present_fill(struct present_build *b, const struct present_place *place, uint32_t field,
                  const struct present_missing *missing);
+/* The field's mask, of values as they are written. */
+struct mask_rule present_mask_rule(const struct present_plan *p, const struct shape_field *f,
+                                   const struct present_type *type);
 /* -EOPNOTSUPP: column "a.b": what */
 int present_refuse(const struct present_build *b, const struct present_place *place,
                    const char *what);
@@ -105,5 +110,8 @@ int present_layout(struct present_plan *p, struct err *err);
 /* present.c: one more, behind the last; none where the length is 0. There is room for it. */
 void present_add_extent(struct present_plan *p, uint64_t length, enum present_from from,
                         uint64_t at);
+
+/* present_layout.c: the file's writer forgot to count a page's header in the sizes of chunks. */
+bool present_forgets_headers(struct slice created_by);
 
 #endif

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lake/format/roaring.h"
-
 #include "base/bytes.h"
 #include "base/limits.h"
-#include "base/vec.h"
+#include "lake/format/roaring_private.h"
 
 /* The first bytes of a 32-bit bitmap: without run containers, and (in its low half) with them. */
 #define COOKIE_PLAIN 12346U
@@ -11,33 +9,11 @@
 /* With run containers, fewer containers than this have no table of their places. */
 #define PLACES_FROM 4U
 #define CONTAINERS32_MAX 65536U
-/* More values than this are a bitmap. */
-#define ARRAY_MAX 4096U
-#define CONTAINER_ROWS 65536U
-#define WORDS (CONTAINER_ROWS / 64)
-
 #define ARRAY_MAGIC 1681511377U
 /* Big-endian, as the protocol's own example has it: the bitmaps' sizes, and no keys. */
 #define ARRAY_MAGIC_BIG 1681511376U
 /* Keys of a RoaringBitmapArray are Java's ints: rows are below 2^63. */
 #define BITMAPS_MAX ((uint64_t)1 << 31)
-
-enum container_kind { CONTAINER_ARRAY, CONTAINER_BITMAP, CONTAINER_RUNS };
-
-struct container {
-    uint64_t key;    /* of its rows: row >> 16; ascending */
-    uint64_t before; /* rows in all containers before it */
-    const uint8_t *data;
-    uint32_t rows;
-    uint16_t n; /* runs */
-    uint8_t kind;
-};
-
-struct roaring {
-    VEC(struct container) containers;
-    uint64_t rows;
-    uint8_t *bytes; /* the containers' data points into it */
-};
 
 void roaring_free(struct roaring *r)
 {
@@ -129,7 +105,7 @@ static int take_data(struct bytes *b, struct container *c, bool runs, struct err
     return 0;
 }
 
-static int add_container(struct roaring *r, const struct container *c, struct err *err)
+int roaring_add_container(struct roaring *r, const struct container *c, struct err *err)
 {
     const struct container *last = r->containers.n ? &r->containers.at[r->containers.n - 1] : NULL;
     if (last && c->key <= last->key)
@@ -169,7 +145,7 @@ static int take_bitmap(struct roaring *r, struct bytes *b, uint64_t high, struct
                               .rows = (uint32_t)le16(heads, (size_t)2 * i + 1) + 1};
         int rc = take_data(b, &c, run_flags && run_flags[i / 8] >> i % 8 & 1, err);
         if (rc == 0 && !b->bad)
-            rc = add_container(r, &c, err);
+            rc = roaring_add_container(r, &c, err);
         if (rc < 0)
             return rc;
     }
@@ -211,7 +187,7 @@ static int take_array(struct roaring *r, struct bytes *b, struct err *err)
     return 0;
 }
 
-static struct roaring *roaring_new(struct slice bytes, struct err *err)
+struct roaring *roaring_new(struct slice bytes, struct err *err)
 {
     struct roaring *r = calloc(1, sizeof *r);
     uint8_t *copy = malloc(bytes.n ? bytes.n : 1);
@@ -285,8 +261,7 @@ static size_t find_value(const struct container *c, uint32_t value)
     return low;
 }
 
-/* The first value of the container not below; CONTAINER_ROWS: none. */
-static uint32_t next_value(const struct container *c, uint32_t from)
+uint32_t roaring_next_value(const struct container *c, uint32_t from)
 {
     size_t i;
     switch ((enum container_kind)c->kind) {
@@ -316,7 +291,7 @@ bool roaring_next(const struct roaring *r, uint64_t from, uint64_t *row)
         low = (uint32_t)(from & (CONTAINER_ROWS - 1));
     for (; i < r->containers.n; i++, low = 0) {
         const struct container *c = &r->containers.at[i];
-        uint32_t value = next_value(c, low);
+        uint32_t value = roaring_next_value(c, low);
         if (value < CONTAINER_ROWS) {
             *row = c->key << 16 | value;
             return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Roaring bitmaps: sets of row numbers as deletion vectors hold them. Pure; what was parsed is
+ * Roaring bitmaps: sets of row numbers as deletion vectors hold them. Pure; a bitmap is
  * immutable: any number of threads read it.
  *
  *   rows 0 .. 2^63   in runs of 2^16 with one container each, as the writer has chosen it:
@@ -37,5 +37,24 @@ bool roaring_next(const struct roaring *r, uint64_t from, uint64_t *row);
 
 /* How many of the rows `from` .. `to` - 1 are in it. */
 uint64_t roaring_count_between(const struct roaring *r, uint64_t from, uint64_t to);
+
+/* Rows of either; neither is taken. -EOVERFLOW over a limit, -ENOMEM. */
+int roaring_union(const struct roaring *a, const struct roaring *b, struct roaring **out,
+                  struct err *err);
+
+/* A set of our own, from rows in order. One thread. */
+struct roaring_builder;
+struct roaring_builder *roaring_builder_new(struct err *err);
+void roaring_builder_free(struct roaring_builder *b);
+DEFINE_AUTO(roaring_builder, struct roaring_builder *, roaring_builder_free)
+
+/* Adds row + i for each bit 1 << i; no row may be below one of an earlier call. -EOVERFLOW over a
+ * limit, -ENOMEM. */
+int roaring_builder_add(struct roaring_builder *b, uint64_t row, uint64_t bits, struct err *err);
+/* Adds the rows `from` .. `to` - 1, likewise. */
+int roaring_builder_add_range(struct roaring_builder *b, uint64_t from, uint64_t to,
+                              struct err *err);
+/* The set; the builder is empty afterwards. */
+int roaring_builder_end(struct roaring_builder *b, struct roaring **out, struct err *err);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "lake/format/present_types.h"
 
 struct shape *shape_ref(struct shape *s)
 {
@@ -18,6 +19,88 @@ void shape_unref(struct shape *s)
         return;
     arena_done(&s->arena);
     free(s);
+}
+
+/* Masks */
+
+static const char *const mask_names[] = {
+    [SHAPE_MASK_NULL] = "replace-with-null",
+    [SHAPE_MASK_FIXED] = "mask-to-fixed-value",
+    [SHAPE_MASK_ALPHANUM] = "mask-alphanum",
+    [SHAPE_MASK_FIRST_4] = "show-first-4",
+    [SHAPE_MASK_LAST_4] = "show-last-4",
+    [SHAPE_MASK_YEAR] = "truncate-to-year",
+    [SHAPE_MASK_MONTH] = "truncate-to-month",
+    [SHAPE_MASK_SHA256] = "sha-256-global",
+    [SHAPE_MASK_SHA256_LOCAL] = "sha-256-query-local",
+};
+
+enum shape_mask shape_mask_parse(struct slice name)
+{
+    for (size_t i = SHAPE_MASK_NONE + 1; i < ARRAY_SIZE(mask_names); i++)
+        if (slice_is(name, mask_names[i]))
+            return (enum shape_mask)i;
+    return SHAPE_MASK_NONE;
+}
+
+const char *shape_mask_name(enum shape_mask mask)
+{
+    return mask < ARRAY_SIZE(mask_names) ? mask_names[mask] : NULL;
+}
+
+/* 999999999 is no number of 8 or 16 bits; of a variant, and of what is as stored, no value is
+ * known that is one of its type. */
+static bool has_fixed_value(enum shape_type type)
+{
+    return type != SHAPE_INT8 && type != SHAPE_INT16 && type != SHAPE_VARIANT &&
+           type != SHAPE_UNKNOWN && type != SHAPE_STORED;
+}
+
+static bool is_dated(enum shape_type type)
+{
+    return type == SHAPE_DATE || type == SHAPE_TIMESTAMP || type == SHAPE_TIMESTAMP_LOCAL ||
+           type == SHAPE_TIMESTAMP_NS || type == SHAPE_TIMESTAMP_LOCAL_NS;
+}
+
+bool shape_mask_fits(const struct shape_field *f, enum shape_mask mask)
+{
+    bool leaf = f->kind == SHAPE_LEAF;
+    enum shape_type type = f->type;
+    switch (mask) {
+    case SHAPE_MASK_NONE:
+        return true;
+    case SHAPE_MASK_NULL:
+        return !leaf || type != SHAPE_STORED;
+    case SHAPE_MASK_FIXED:
+        return leaf && has_fixed_value(type);
+    case SHAPE_MASK_ALPHANUM:
+    case SHAPE_MASK_FIRST_4:
+    case SHAPE_MASK_LAST_4:
+        return leaf && type == SHAPE_STRING;
+    case SHAPE_MASK_YEAR:
+    case SHAPE_MASK_MONTH:
+        return leaf && is_dated(type);
+    case SHAPE_MASK_SHA256:
+    case SHAPE_MASK_SHA256_LOCAL:
+        return leaf && (type == SHAPE_STRING || type == SHAPE_INT32 || type == SHAPE_INT64 ||
+                        type == SHAPE_BINARY);
+    }
+    return false;
+}
+
+/* Compressed, a hash takes half of its 64 digits; a string whose share of the file is less than a
+ * third of that is rare. */
+#define HASHED_ROOM 2
+
+uint64_t shape_mask_room(const struct shape *s, uint64_t object_bytes)
+{
+    for (size_t i = 0; i < s->fields_n; i++) {
+        const struct shape_field *f = &s->fields[i];
+        bool hashed = f->mask == SHAPE_MASK_SHA256 || f->mask == SHAPE_MASK_SHA256_LOCAL;
+        if (hashed && (f->type == SHAPE_STRING || f->type == SHAPE_BINARY))
+            return object_bytes < UINT64_MAX / HASHED_ROOM ? HASHED_ROOM * object_bytes : 0;
+    }
+    return 0;
 }
 
 /* Builder */
@@ -95,6 +178,20 @@ static void contradiction(struct shape_builder *b, const struct shape_field *f, 
                   f->name.p, what);
 }
 
+static bool check_mask(struct shape_builder *b, const struct shape_field *f)
+{
+    if (shape_mask_fits(f, f->mask))
+        return true;
+    AUTO(buf) struct buf type = {0};
+    const char *mask = shape_mask_name(f->mask);
+    buf_init(&type, KIB);
+    present_type_name(f, &type);
+    (void)err_set(&b->err, EOPNOTSUPP, "column \"%.*s\": the mask %s does not fit the type %s",
+                  (int)(f->name.n < 100 ? f->name.n : 100), f->name.p, mask ? mask : "(unknown)",
+                  type.data ? type.data : "");
+    return false;
+}
+
 static bool check_type(struct shape_builder *b, const struct shape_field *f)
 {
     if (f->kind != SHAPE_LEAF && f->has_constant)
@@ -109,7 +206,7 @@ static bool check_type(struct shape_builder *b, const struct shape_field *f)
 
 void shape_add(struct shape_builder *b, const struct shape_field *field)
 {
-    if (failed(b) || !check_type(b, field))
+    if (failed(b) || !check_type(b, field) || !check_mask(b, field))
         return;
     if (b->open_n == 0) {
         contradiction(b, field, "comes after the root's end");
@@ -119,6 +216,7 @@ void shape_add(struct shape_builder *b, const struct shape_field *field)
     if (!f)
         return;
     *f = *field;
+    b->shape->confined |= f->mask != SHAPE_MASK_NONE;
     if (!copy(b, &f->name) || !copy(b, &f->stored) || !copy(b, &f->constant))
         return;
     if (f->stored.n == 0)
@@ -167,12 +265,21 @@ void shape_end(struct shape_builder *b)
         end_innermost(b);
 }
 
+void shape_confine(struct shape_builder *b, const uint8_t *salt)
+{
+    if (failed(b))
+        return;
+    b->shape->confined = true;
+    if (salt)
+        memcpy(b->shape->salt, salt, SHAPE_SALT_BYTES);
+}
+
 /* Hash */
 
 struct hashed {
     int32_t id;
     uint32_t end, length;
-    uint8_t kind, type, nullable, precision, scale, has_constant, unused[2];
+    uint8_t kind, type, nullable, precision, scale, has_constant, mask, unused;
 };
 _Static_assert(sizeof(struct hashed) == 20, "no bytes that nobody sets are hashed");
 
@@ -188,6 +295,7 @@ static uint64_t hash_field(uint64_t seed, const struct shape_field *f)
         .precision = f->precision,
         .scale = f->scale,
         .has_constant = f->has_constant,
+        .mask = f->mask,
     };
     seed = hash64(seed, slice_make(&h, sizeof h));
     seed = hash64(seed, f->name);
@@ -206,9 +314,14 @@ int shape_finish(struct shape_builder *b, struct shape **out, struct err *err)
         return err_copy(err, &b->err);
     }
     struct shape *s = STEAL(b->shape);
-    s->hash = s->by_id;
-    for (size_t i = 0; i < s->fields_n; i++)
+    bool salted = false;
+    s->hash = s->by_id | (uint64_t)s->confined << 1;
+    for (size_t i = 0; i < s->fields_n; i++) {
         s->hash = hash_field(s->hash, &s->fields[i]);
+        salted |= s->fields[i].mask == SHAPE_MASK_SHA256_LOCAL;
+    }
+    if (salted)
+        s->hash = hash64(s->hash, slice_make(s->salt, sizeof s->salt));
     *out = s;
     return 0;
 }

@@ -18,6 +18,9 @@
  *
  * Partition columns are in paths, not here. A shape is immutable, lies in one arena and is shared
  * by reference; any thread.
+ *
+ * A view of a table is a shape, too: without the fields that it hides, with masks on others, and
+ * confined (see there), so that nothing else of a file is left in what is presented.
  */
 #ifndef LAKE_FORMAT_SHAPE_H
 #define LAKE_FORMAT_SHAPE_H
@@ -60,11 +63,31 @@ enum shape_type {
     SHAPE_STORED,  /* whatever a file has there, groups too; nothing where it has none */
 };
 
+/*
+ * What values become (Iceberg REST catalog: read-restrictions). Types stay, nulls stay nulls unless
+ * it says otherwise. The numbers are in hashes: they never change.
+ */
+enum shape_mask {
+    SHAPE_MASK_NONE,
+    SHAPE_MASK_NULL,     /* replace-with-null; whole structs, lists and maps, too */
+    SHAPE_MASK_FIXED,    /* mask-to-fixed-value: the same for every value, and for null */
+    SHAPE_MASK_ALPHANUM, /* mask-alphanum */
+    SHAPE_MASK_FIRST_4,  /* show-first-4 */
+    SHAPE_MASK_LAST_4,
+    SHAPE_MASK_YEAR, /* truncate-to-year */
+    SHAPE_MASK_MONTH,
+    SHAPE_MASK_SHA256,       /* sha-256-global */
+    SHAPE_MASK_SHA256_LOCAL, /* sha-256-query-local: with the shape's salt before the value */
+};
+
+#define SHAPE_SALT_BYTES 32
+
 struct shape_field {
     struct slice name;   /* as it is presented; of elements, keys and values not looked at */
     struct slice stored; /* what files call it; empty: the same */
     int32_t id;          /* of the field, to be matched and written; SHAPE_NO_ID: it has none */
     uint8_t kind, type;  /* enum shape_kind; enum shape_type, of leaves */
+    uint8_t mask;        /* enum shape_mask; one that fits (shape_mask_fits) */
     bool nullable;       /* rows may have no value */
     uint8_t precision;   /* of a decimal: 1 to 38 */
     uint8_t scale;       /* 0 to precision */
@@ -80,14 +103,35 @@ struct shape {
     struct arena arena; /* everything below */
     /* Fields are found by id in files which have ids; else, and in other files, by name. */
     bool by_id;
-    struct shape_field *fields; /* [0]: the root */
+    /*
+     * No byte of a file that is not presented is left in what is: no dictionary's word that only
+     * rows have which are gone, no statistics, metadata or gaps of more than is shown. Set where a
+     * view hides, masks or filters anything; where a field has a mask, it is set in any case.
+     */
+    bool confined;
+    uint8_t salt[SHAPE_SALT_BYTES]; /* of SHAPE_MASK_SHA256_LOCAL */
+    struct shape_field *fields;     /* [0]: the root */
     size_t fields_n;
-    uint64_t hash; /* of all of it: the same in every process and release */
+    /* Of all of it, the salt only where a mask takes it: the same in every process and release. */
+    uint64_t hash;
 };
 
 struct shape *shape_ref(struct shape *s);
 void shape_unref(struct shape *s);
 DEFINE_AUTO(shape, struct shape *, shape_unref)
+
+/* Whether a field of that kind and type can be masked so (its own mask is not looked at). */
+bool shape_mask_fits(const struct shape_field *f, enum shape_mask mask);
+/* `truncate-to-year` as a mask; SHAPE_MASK_NONE: there is no mask of that name. */
+enum shape_mask shape_mask_parse(struct slice name);
+/* The name; of SHAPE_MASK_NONE NULL. */
+const char *shape_mask_name(enum shape_mask mask);
+
+/*
+ * How much larger than the rule of sizes says a file of so many bytes must be presented: hashes of
+ * strings take 64 bytes each, however short the strings were. 0 where nothing is hashed so.
+ */
+uint64_t shape_mask_room(const struct shape *s, uint64_t object_bytes);
 
 struct shape_builder {
     struct shape *shape;
@@ -105,9 +149,13 @@ DEFINE_AUTO_DONE(shape_builder, struct shape_builder, shape_builder_done)
 void shape_add(struct shape_builder *b, const struct shape_field *field);
 void shape_end(struct shape_builder *b);
 
+/* The shape is confined. salt: SHAPE_SALT_BYTES, or NULL where no mask takes one. */
+void shape_confine(struct shape_builder *b, const uint8_t *salt);
+
 /*
  * One reference to the shape. -EINVAL where a list has not one child, a map not two, a struct none,
- * or a field contradicts itself (says which); -EOVERFLOW over PARQUET_NODES_MAX fields,
+ * or a field contradicts itself (says which); -EOPNOTSUPP where a mask does not fit its column
+ * (says which, and the type); -EOVERFLOW over PARQUET_NODES_MAX fields,
  * SHAPE_DEPTH_MAX, or SHAPE_MEMORY_MAX; -ENOMEM.
  */
 int shape_finish(struct shape_builder *b, struct shape **out, struct err *err);

@@ -59,16 +59,19 @@ static int unread_locate(struct driver *d, const struct entry *entry, struct obj
 }
 
 static int unread_describe_history(struct driver *d, const struct history *h, size_t first,
-                                   struct buf *out, struct err *err)
+                                   bool part, struct buf *out, struct err *err)
 {
+    (void)part;
     (void)first;
     (void)h;
     (void)out;
     return refuse(d, err);
 }
 
-static int unread_describe_schema(struct slice meta, struct buf *out, struct err *err)
+static int unread_describe_schema(struct slice meta, const struct shape *shown, struct buf *out,
+                                  struct err *err)
 {
+    (void)shown;
     (void)meta;
     (void)out;
     return err_set(err, EOPNOTSUPP, "this format is not read yet");

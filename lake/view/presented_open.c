@@ -201,6 +201,7 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
     bool same;
     columns.deletes = false;
     columns.extra = SLICE_NONE;
+    columns.filter = NULL;
     int rc = recipe_of(s, &columns, &r, err);
     if (rc == 0)
         rc = recipe_wait(r, RECIPE_TOLD, task, err);
@@ -208,7 +209,7 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
         return rc;
     WITH_LOCK (&s->lock)
         same = r->kind == PRESENT_SAME;
-    if (f->deletes)
+    if (f->deletes || f->filter)
         buf_add_str(out, same ? "rows" : "columns,rows");
     else
         buf_add_str(out, same ? "padded" : "columns");

@@ -99,16 +99,20 @@ static int footer_length(const struct planning *p, uint64_t *out, struct err *er
     return 0;
 }
 
-static int make_plan(const struct recipe *r, struct slice footer, struct present_plan **out,
-                     struct err *err)
+/* Of the file, and of its row filter where there is one. */
+static int make_plans(const struct recipe *r, struct slice footer, struct rewrite_parts *out,
+                      struct err *err)
 {
     struct present_request q = {.footer = footer,
                                 .object_bytes = r->object_bytes,
                                 .presented_bytes = r->size,
                                 .shape = r->shape,
-                                .deletes = r->deletes};
+                                .deletes = r->deletes || r->filter};
     struct err e = ERR_INIT;
-    if (present_plan(&q, out, &e) == 0)
+    int rc = present_plan(&q, &out->plan, &e);
+    if (rc == 0 && r->filter)
+        rc = row_filter_plan(r->filter, footer, r->object_bytes, &out->filter, &e);
+    if (rc == 0)
         return 0;
     if (e.code == EOVERFLOW) /* sound, but more than is worked on */
         e.code = EOPNOTSUPP;
@@ -162,28 +166,29 @@ static int take_extents(struct work *w, const struct present_plan *plan, struct 
 static int plan(struct planning *p, struct slice footer, struct work **out, struct err *err)
 {
     struct recipe *r = p->recipe;
-    AUTO(present_plan) struct present_plan *made = NULL;
-    AUTO(work) struct work *w = work_new(r->store, err);
-    if (!w)
+    AUTO(rewrite_parts) struct rewrite_parts parts = {.work = work_new(r->store, err)};
+    if (!parts.work)
         return -ENOMEM;
-    int rc = make_plan(r, footer, &made, err);
+    int rc = make_plans(r, footer, &parts, err);
     if (rc < 0)
         return rc;
-    enum present_kind kind = made->kind;
-    memcpy(w->if_match, p->if_match, sizeof w->if_match);
+    enum present_kind kind = parts.plan->kind;
+    memcpy(parts.work->if_match, p->if_match, sizeof parts.work->if_match);
     /* Small objects have come whole; of others more than the footer is not worth the memory. */
     bool whole = p->get.length == r->object_bytes;
     struct slice end = whole ? slice_make(p->bytes, p->get.length)
                              : slice_make(footer.p, footer.n + TRAILER_BYTES);
-    if (kind != PRESENT_REWRITE && (rc = take_extents(w, made, end, err)) < 0)
+    if (kind != PRESENT_REWRITE && (rc = take_extents(parts.work, parts.plan, end, err)) < 0)
         return rc;
     if (!recipe_planned(r, kind))
         return 0;
     if (kind == PRESENT_REWRITE) {
-        rewrite_begin(r, STEAL(made), STEAL(w), whole ? STEAL(p->bytes) : NULL);
+        parts.bytes = whole ? STEAL(p->bytes) : NULL;
+        rewrite_begin(r, &parts);
+        parts = (struct rewrite_parts){0};
         return 0;
     }
-    *out = STEAL(w);
+    *out = STEAL(parts.work);
     return 1;
 }
 

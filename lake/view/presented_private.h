@@ -17,6 +17,7 @@
 
 #include "base/lock.h"
 #include "base/map.h"
+#include "lake/format/filter.h"
 #include "lake/format/present.h"
 #include "lake/format/roaring.h"
 #include "lake/spare.h"
@@ -61,13 +62,15 @@ struct work {
 enum recipe_state { RECIPE_NEW, RECIPE_UNDER_WAY, RECIPE_READY, RECIPE_FAILED };
 
 struct recipe {
-    struct presented_store *store; /* these to deletes: immutable */
+    struct presented_store *store; /* these to values: immutable */
     char *key;                     /* the presented file's */
     char *object_key, *version;    /* version NULL: the newest */
     char *etag;                    /* of the object, as listed; empty: not told */
     uint64_t object_bytes, size;
     struct shape *shape; /* a reference, or NULL */
     bool deletes;
+    struct row_filter *filter; /* a reference, or NULL */
+    struct slice *values;      /* of the partition columns, with their bytes; for the filter */
 
     unsigned refs;                /* lock of the store, all below */
     struct recipe *older, *newer; /* in the store's list where refs is 0 */
@@ -77,7 +80,7 @@ struct recipe {
     bool sealing; /* the cache is being given all of what was rewritten */
     bool told;    /* kind is that of a plan */
     enum present_kind kind;
-    struct roaring *rows; /* taken out; NULL: not known, or none */
+    struct roaring *rows; /* deleted; NULL: not known, or none */
     struct work *work;    /* READY */
     struct err err;       /* FAILED */
     int64_t failed_ms;
@@ -144,9 +147,19 @@ void plan_begin(struct recipe *r);
 
 /* presented_rewrite.c */
 
-/* On a worker; takes all of them. `bytes`: the whole object, where it is at hand, or NULL. Ends in
- * recipe_finish. */
-void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work, char *bytes);
+/* What a file is made of. */
+struct rewrite_parts {
+    struct present_plan *plan;
+    struct present_plan *filter; /* of the recipe's row filter, where it has one */
+    struct work *work;
+    char *bytes; /* the whole object, where it is at hand, or NULL */
+};
+
+void rewrite_parts_done(struct rewrite_parts *parts);
+DEFINE_AUTO_DONE(rewrite_parts, struct rewrite_parts, rewrite_parts_done)
+
+/* On a worker; takes all of them and the reference. Ends in recipe_finish. */
+void rewrite_begin(struct recipe *r, const struct rewrite_parts *parts);
 
 /* presented_get.c */
 

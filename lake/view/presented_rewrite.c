@@ -4,6 +4,7 @@
  * a file without a name. A few threads do it, who wait for the network and for one another's disk;
  * each has a window of the object in memory and what parquet_rewrite takes.
  */
+#include <assert.h>
 #include <sys/sysinfo.h>
 #include <sys/types.h>
 
@@ -28,12 +29,10 @@ struct window_part {
 struct rewriting {
     struct job job;
     struct recipe *recipe; /* with the reference of plan_begin */
-    struct present_plan *plan;
-    struct work *work;
-    struct roaring *rows;
+    struct rewrite_parts parts;
+    struct roaring *rows; /* that are taken out */
 
-    char *bytes;  /* the whole object, or NULL: */
-    char *window; /* some of it */
+    char *window; /* some of the object, where parts.bytes is NULL */
     uint64_t window_at;
     size_t window_n, window_blocks;
 
@@ -43,12 +42,18 @@ struct rewriting {
     uint64_t hash;
 };
 
+void rewrite_parts_done(struct rewrite_parts *parts)
+{
+    present_plan_free(parts->plan);
+    present_plan_free(parts->filter);
+    work_unref(parts->work);
+    free(parts->bytes);
+}
+
 static void rewriting_free(struct rewriting *w)
 {
-    present_plan_free(w->plan);
-    work_unref(w->work);
+    rewrite_parts_done(&w->parts);
     roaring_free(w->rows);
-    free(w->bytes);
     free(w->window);
     free(w->out);
     free(w);
@@ -90,7 +95,8 @@ static int fetch_window(struct rewriting *w, uint64_t offset, struct err *err)
         p->get = (struct store_get){.key = r->object_key,
                                     .offset = at,
                                     .length = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES,
-                                    .if_match = w->work->if_match[0] ? w->work->if_match : NULL,
+                                    .if_match =
+                                        w->parts.work->if_match[0] ? w->parts.work->if_match : NULL,
                                     .version = r->version,
                                     .to = w->window + (at - offset),
                                     .done = part_ended};
@@ -116,8 +122,8 @@ static int read_object(void *arg, uint64_t offset, void *to, size_t n, struct er
     char *at = to;
     if (n > w->recipe->object_bytes || offset > w->recipe->object_bytes - n)
         return err_set(err, EIO, "%s: a page lies behind the end", w->recipe->object_key);
-    if (w->bytes) {
-        memcpy(to, w->bytes + offset, n);
+    if (w->parts.bytes) {
+        memcpy(to, w->parts.bytes + offset, n);
         return 0;
     }
     while (n) {
@@ -151,7 +157,7 @@ static int flush(struct rewriting *w, struct err *err)
     int rc = 0;
     w->hash = hash64(w->hash, slice_make(w->out, w->out_n));
     if (!is_zero(w->out, w->out_n))
-        rc = file_pwrite_full(w->work->fd, w->out, w->out_n, (off_t)w->written, err);
+        rc = file_pwrite_full(w->parts.work->fd, w->out, w->out_n, (off_t)w->written, err);
     w->written += w->out_n;
     w->out_n = 0;
     return rc;
@@ -174,7 +180,9 @@ static int write_out(void *arg, struct slice bytes, struct err *err)
 
 static void begin_file(struct rewriting *w)
 {
-    w->hash = hash64(0, slice_of(w->work->if_match));
+    w->hash = hash64(0, slice_of(w->parts.work->if_match));
+    if (w->recipe->filter) /* the key has it and the partition values */
+        w->hash = hash64(w->hash, slice_of(w->recipe->key));
     w->written = w->out_n = 0;
 }
 
@@ -183,33 +191,58 @@ static int begin_again(void *arg, struct err *err)
 {
     struct rewriting *w = arg;
     begin_file(w);
-    if (ftruncate(w->work->fd, 0) < 0)
+    if (ftruncate(w->parts.work->fd, 0) < 0)
         return err_set(err, errno, "%s: rewritten file: %s", w->recipe->object_key,
                        strerror(errno));
     return 0;
 }
 
+static struct parquet_source source_of(struct rewriting *w)
+{
+    return (struct parquet_source){
+        .size_bytes = w->recipe->object_bytes, .read = read_object, .arg = w};
+}
+
+/* Adds to the rows that are deleted those that the row filter takes out. */
+static int filter_rows(struct rewriting *w, struct err *err)
+{
+    const struct recipe *r = w->recipe;
+    struct parquet_source source = source_of(w);
+    AUTO(roaring) struct roaring *filtered = NULL;
+    AUTO(roaring) struct roaring *deleted = STEAL(w->rows);
+    if (!r->filter) {
+        w->rows = STEAL(deleted);
+        return 0;
+    }
+    int rc = row_filter_rows(r->filter, w->parts.filter, &source, r->values, &filtered, err);
+    if (rc == 0 && deleted)
+        return roaring_union(deleted, filtered, &w->rows, err);
+    w->rows = STEAL(filtered);
+    return rc;
+}
+
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = {.size_bytes = r->object_bytes, .read = read_object, .arg = w};
+    struct parquet_source source = source_of(w);
     struct parquet_sink sink = {.write = write_out, .rewind = begin_again, .arg = w};
+    assert(!r->filter || w->rows);
     begin_file(w);
     w->window_n = 0;
-    int rc = parquet_rewrite(&source, w->plan, w->rows, &sink, err);
+    int rc = parquet_rewrite(&source, w->parts.plan, w->rows, &sink, err);
     if (rc == 0)
         rc = flush(w, err);
     if (rc == 0 && w->written != r->size)
         rc = err_set(err, EIO, "%s: %llu bytes were made instead of %llu", r->object_key,
                      (unsigned long long)w->written, (unsigned long long)r->size);
-    if (rc == 0 && ftruncate(w->work->fd, (off_t)r->size) < 0)
+    if (rc == 0 && ftruncate(w->parts.work->fd, (off_t)r->size) < 0)
         rc = err_set(err, errno, "%s: rewritten file: %s", r->object_key, strerror(errno));
     return rc;
 }
 
 static int make_in(struct rewriting *w, int dirfd, struct err *err)
 {
-    struct work *work = w->work;
+    struct work *work = w->parts.work;
     if (work->fd >= 0)
         (void)close(work->fd); /* a first attempt, which is of no use */
     work->fd = -1;
@@ -222,20 +255,28 @@ static bool is_disk(int rc)
     return rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS || rc == -EIO;
 }
 
-static int rewrite(struct rewriting *w, struct err *err)
+static int make_somewhere(struct rewriting *w, struct err *err)
 {
     struct presented_store *s = w->recipe->store;
     int spare;
-    w->window = w->bytes ? NULL : malloc(WINDOW_BLOCKS_MAX * BLOCK_BYTES);
-    w->out = malloc(WRITE_BYTES);
-    if (!(w->window || w->bytes) || !w->out)
-        return err_set(err, ENOMEM, "out of memory");
     int rc = make_in(w, s->config.dirfd, err);
     if (is_disk(rc) && spare_is_wanted(s->config.dirfd) &&
         spare_get(&s->spare, s->config.dirfd, &spare, NULL) == 0)
         rc = make_in(w, spare, err);
-    (void)snprintf(w->work->etag, sizeof w->work->etag, "\"%016llx\"",
+    (void)snprintf(w->parts.work->etag, sizeof w->parts.work->etag, "\"%016llx\"",
                    (unsigned long long)w->hash); /* fits */
+    return rc;
+}
+
+static int rewrite(struct rewriting *w, struct err *err)
+{
+    w->window = w->parts.bytes ? NULL : malloc(WINDOW_BLOCKS_MAX * BLOCK_BYTES);
+    w->out = malloc(WRITE_BYTES);
+    if (!(w->window || w->parts.bytes) || !w->out)
+        return err_set(err, ENOMEM, "out of memory");
+    int rc = filter_rows(w, err);
+    if (rc == 0)
+        rc = make_somewhere(w, err);
     return rc == -EOVERFLOW ? err_set(err, EOPNOTSUPP, "%s", err->msg) : rc;
 }
 
@@ -283,12 +324,12 @@ static void rewrite_run(struct job *job)
     struct recipe *r = w->recipe;
     struct err err = ERR_INIT;
     int rc = r->store->ending ? err_set(&err, EIO, "the mount ends")
-                              : take_room(r->store, w->work, r->size, &err);
+                              : take_room(r->store, w->parts.work, r->size, &err);
     if (rc == 0)
         rc = rewrite(w, &err);
     if (rc < 0)
         (void)err_wrap(&err, "%s", r->object_key);
-    recipe_finish(r, rc < 0 ? NULL : STEAL(w->work), &err);
+    recipe_finish(r, rc < 0 ? NULL : STEAL(w->parts.work), &err);
 }
 
 /* The threads, started now where there are none yet. */
@@ -306,19 +347,17 @@ static struct workers *rewriters(struct presented_store *s, struct err *err)
     return w;
 }
 
-void rewrite_begin(struct recipe *r, struct present_plan *plan, struct work *work, char *bytes)
+void rewrite_begin(struct recipe *r, const struct rewrite_parts *parts)
 {
     struct err err = ERR_INIT;
     struct workers *threads = rewriters(r->store, &err);
     AUTO(rewriting) struct rewriting *w = calloc(1, sizeof *w);
     if (!w) {
-        present_plan_free(plan);
-        work_unref(work);
-        free(bytes);
+        struct rewrite_parts unused = *parts;
+        rewrite_parts_done(&unused);
         (void)err_set(&err, ENOMEM, "out of memory");
     } else {
-        *w = (struct rewriting){
-            .job = {.run = rewrite_run}, .recipe = r, .plan = plan, .work = work, .bytes = bytes};
+        *w = (struct rewriting){.job = {.run = rewrite_run}, .recipe = r, .parts = *parts};
     }
     if (err.code) {
         recipe_finish(r, NULL, &err);

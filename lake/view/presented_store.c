@@ -20,6 +20,18 @@ static struct slice identity_of(struct slice extra)
     return slice_make(extra.p, end < 0 ? extra.n : (size_t)end);
 }
 
+/* What decides beside the columns; nothing where no rows are filtered. */
+static void put_filter(const struct presented_file *f, struct buf *out)
+{
+    if (!f->filter)
+        return;
+    buf_add_le64(out, row_filter_hash(f->filter));
+    for (size_t i = 0; i < row_filter_values(f->filter); i++) {
+        buf_add_le64(out, f->values[i].p ? f->values[i].n : UINT64_MAX);
+        buf_add_slice(out, f->values[i]);
+    }
+}
+
 void presented_key(const struct presented_file *f, struct buf *out)
 {
     AUTO(buf) struct buf all = {0};
@@ -27,13 +39,14 @@ void presented_key(const struct presented_file *f, struct buf *out)
     struct slice fields[] = {f->key, f->etag, identity_of(f->extra)};
     uint64_t numbers[] = {PRESENTED_FORMAT, f->object_bytes, f->size, f->shape ? f->shape->hash : 0,
                           f->shape != NULL, f->deletes};
-    buf_init(&all, KEY_BYTES_MAX + ETAG_BYTES_MAX + ACTION_BYTES_MAX);
+    buf_init(&all, KEY_BYTES_MAX + ETAG_BYTES_MAX + 2 * ACTION_BYTES_MAX);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         buf_add_le64(&all, fields[i].n);
         buf_add_slice(&all, fields[i]);
     }
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         buf_add_le64(&all, numbers[i]);
+    put_filter(f, &all);
     if (all.failed)
         out->failed = all.failed;
     sha256_hex(buf_slice(&all), hash);
@@ -98,11 +111,30 @@ static void recipe_free(struct recipe *r)
     free(r->version);
     free(r->etag);
     shape_unref(r->shape);
+    row_filter_unref(r->filter);
+    free(r->values);
     roaring_free(r->rows);
     work_unref(r->work);
     free(r);
 }
 DEFINE_AUTO(recipe_half, struct recipe *, recipe_free)
+
+/* The values and their bytes in one piece; NULL: out of memory. */
+static struct slice *copy_values(const struct slice *values, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += values[i].n + 1;
+    struct slice *copy = malloc(n * sizeof *copy + bytes + 1);
+    char *at = copy ? (char *)(copy + n) : NULL;
+    for (size_t i = 0; copy && i < n; i++) {
+        if (values[i].n)
+            memcpy(at, values[i].p, values[i].n);
+        copy[i] = slice_make(values[i].p ? at : NULL, values[i].n);
+        at += values[i].n + 1;
+    }
+    return copy;
+}
 
 static struct recipe *recipe_new(struct presented_store *s, const struct presented_file *f,
                                  struct slice key)
@@ -119,7 +151,10 @@ static struct recipe *recipe_new(struct presented_store *s, const struct present
     r->size = f->size;
     r->shape = f->shape ? shape_ref(f->shape) : NULL;
     r->deletes = f->deletes;
-    if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version))
+    r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
+    r->values = f->filter ? copy_values(f->values, row_filter_values(f->filter)) : NULL;
+    if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version) ||
+        (r->filter && !r->values))
         return NULL; /* cppcheck-suppress memleak ; it does not know AUTO */
     return STEAL(r);
 }

@@ -4,7 +4,7 @@
  * home. They are opened through the cache like any object: so what is sealed, passed to the kernel,
  * evicted, fetched ahead and checked needs to know nothing of transforms.
  *
- *   presented_open ─► recipe: which object, which columns, which rows; found by its key
+ *   presented_open ─► recipe: which object, columns, deleted rows, row filter; found by its key
  *                       │  the footer is read once and the plan made (lake/format/present.h)
  *                       │  REWRITE: the whole file is made once, into a file without a name
  *   cache ── get(key) ──┘─► object's bytes asked for at home │ zeros │ the plan's own bytes │ the
@@ -31,6 +31,8 @@
 #include "cache/cache.h"
 #include "cache/store/share.h"
 #include "lake/driver.h"
+
+struct row_filter; /* lake/format/filter.h */
 
 /* Recipes that nobody has open: some hundred bytes each, and what their plans take. */
 #define RECIPES_IDLE_MAX 4096
@@ -61,6 +63,12 @@ struct presented_file {
     struct shape *shape; /* NULL: the columns as they are */
     bool deletes;        /* rows were taken out: */
     struct slice extra;  /* what the driver says of them (of an entry); a newline ends it */
+    /*
+     * Rows that it decides against are taken out, too; NULL: none are. values: of the partition
+     * columns, as row_filter_partition takes them. Kept as long as the recipe is.
+     */
+    struct row_filter *filter;
+    const struct slice *values;
     /* Where the rows are asked for; not needed where only a name is made. */
     struct driver *driver;
     const struct entry *entry;

@@ -2,6 +2,7 @@
 #include "lake/view/transform.h"
 
 #include "base/text.h"
+#include "lake/format/shape.h"
 
 #define PART "1/"
 
@@ -28,4 +29,13 @@ uint64_t transform_size(const struct slack *s, uint64_t object_bytes)
     uint64_t slack = s->bytes > OBJECT_BYTES_MAX ? OBJECT_BYTES_MAX : s->bytes;
     slack += part;
     return object_bytes + (slack < room ? slack : room);
+}
+
+uint64_t transform_shape_size(const struct slack *s, uint64_t object_bytes,
+                              const struct shape *shape)
+{
+    uint64_t size = transform_size(s, object_bytes);
+    uint64_t masks = shape ? shape_mask_room(shape, object_bytes) : 0;
+    uint64_t room = size < OBJECT_BYTES_MAX ? OBJECT_BYTES_MAX - size : 0;
+    return size + (masks < room ? masks : room);
 }

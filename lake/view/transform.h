@@ -15,6 +15,8 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
+struct shape; /* lake/format/shape.h */
+
 struct slack {
     uint64_t bytes; /* whatever the object has */
     uint64_t part;  /* and one of so many parts of the object; 0: nothing */
@@ -30,5 +32,9 @@ int slack_parse(struct slice text, struct slack *out, struct err *err);
 
 /* Size of the presented file; never over OBJECT_BYTES_MAX unless the object is. */
 uint64_t transform_size(const struct slack *s, uint64_t object_bytes);
+
+/* The same with the room that masks take; shape NULL: there are none. */
+uint64_t transform_shape_size(const struct slack *s, uint64_t object_bytes,
+                              const struct shape *shape);
 
 #endif

@@ -248,7 +248,8 @@ def test_wider_values(encoding, pages, tmp_path, chance, duck):
     pq.write_table(table, path, use_dictionary=encoding == 'DICTIONARY', data_page_version=pages,
                    column_encoding=column_encoding, compression=chance.choice(parquet_files.CODECS),
                    store_decimal_as_integer=chance.random() < 0.5, data_page_size=chance.choice((300, 1 << 20)),
-                   row_group_size=chance.choice((200, 10000)), write_page_checksum=True)
+                   row_group_size=chance.choice((200, 10000)), write_page_checksum=True,
+                   dictionary_pagesize_limit=chance.choice((50, 300, 1 << 20)), write_batch_size=20)
     for what in ('none', 'some', 'half'):
         gone = patterns(chance, table.num_rows)[what]
         slack = chance.choice((1 << 22, None))          # or as little as there is: compact forms

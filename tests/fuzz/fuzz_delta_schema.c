@@ -2,16 +2,29 @@
 /*
  * Input: a line of statistics, a newline, a schema; or a deletion vector's description. Property:
  * whatever it is, a shape that comes out holds what shape.h says, the same schema has the same
- * hash, and a description that is written is read again.
+ * hash, what is shown of it is JSON, and a description that is written is read again.
  */
 #include <assert.h>
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "lake/delta/deletion_vector.h"
-#include "lake/delta/schema.h"
+#include "lake/delta/schema_shown.h"
 #include "lake/delta/stats.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void try_shown(const struct delta_metadata *m, const struct shape *shape)
+{
+    AUTO(buf) struct buf out;
+    struct delta_columns none = {.n = 0};
+    struct json j;
+    buf_init(&out, 64 * MIB);
+    if (delta_schema_shown(m->schema, &none, shape, &out, NULL) < 0)
+        return;
+    json_init(&j, buf_slice(&out));
+    assert(json_skip(&j, NULL) && json_at_end(&j));
+}
 
 static void try_schema(const struct delta_metadata *m, enum delta_mapping mapping)
 {
@@ -21,6 +34,8 @@ static void try_schema(const struct delta_metadata *m, enum delta_mapping mappin
     assert(rc == -err.code && (rc == 0 || !shape));
     for (size_t i = 0; shape && i < shape->fields_n; i++)
         assert(shape->fields[i].end > i && shape->fields[i].end <= shape->fields_n);
+    if (shape)
+        try_shown(m, shape);
     assert(delta_schema_hash(m, mapping) == delta_schema_hash(m, mapping));
 }
 
@@ -46,15 +61,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice line = end < 0 ? SLICE_NONE : slice_make(input.p, (size_t)end);
     struct delta_metadata m = {.schema = slice_from(input, (size_t)(end + 1)),
                                .partition_columns = {&partition, size % 2}};
-    struct delta_list counted;
+    struct delta_counted counted;
+    AUTO(shape) struct shape *shape = NULL;
     struct delta_columns columns;
     arena_init(&arena, 64 * MIB);
     for (int mapping = DELTA_MAPPING_NONE; mapping <= DELTA_MAPPING_ID; mapping++) {
         try_schema(&m, mapping);
         (void)delta_schema_columns(&arena, &m, mapping, &columns, NULL);
     }
-    delta_schema_counted(&arena, &m, &counted);
-    (void)delta_stats_lack(line, &counted);
+    (void)delta_schema_shape(&m, DELTA_MAPPING_NONE, &shape, NULL);
+    delta_counted_of(shape, &arena, &counted);
+    (void)delta_stats_prove(line, &counted);
     try_dv(input);
     return 0;
 }

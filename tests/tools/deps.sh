@@ -15,7 +15,7 @@ top=$(cd "$here/../.." && pwd)
 TOOLS=${TOOLS:-$top/build/tools}
 
 BUILD_PACKAGES="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libssl-dev liblmdb-dev
-    libzstd-dev libexpat1-dev libsnappy-dev liblz4-dev zlib1g-dev libbrotli-dev
+    libzstd-dev libexpat1-dev libyaml-dev libsnappy-dev liblz4-dev zlib1g-dev libbrotli-dev
     libcmocka-dev"
 DEMO_PACKAGES="python3 python3-venv fuse3"
 CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclang-rt-14-dev attr rsync

@@ -3,14 +3,20 @@
  * Presents one local Parquet file as a table's columns and rows: what the transformer does, for
  * tests.
  *
- *   present [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] IN OUT
+ *   present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt]
+ *           [-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT
  *
  *   -s  bytes that the presented file has beyond the object (default: 64 KiB and a sixteenth)
- *   -c  {"by_id": false, "fields": [FIELD, ...]}; without it, the columns as they are
+ *   -c  {"by_id": false, "confined": true, "salt": "hex", "fields": [FIELD, ...]}; without it, the
+ *       columns as they are
  *       FIELD: {"name": "a", "stored": "b", "id": 3, "nullable": true, "type": "decimal",
- *               "precision": 9, "scale": 2, "length": 16, "constant": "hex", "fields": [FIELD,
- * ...]} type: as named below, or struct, list (one field), map (two); "fields" is the last key -d
- * rows that are taken out, one number a line, ascending
+ *               "precision": 9, "scale": 2, "length": 16, "constant": "hex",
+ *               "mask": "show-last-4", "fields": [FIELD, ...]}
+ *       type: as named below, or struct, list (one field), map (two); "fields" is the last key
+ *   -d  rows that are taken out, one number a line, ascending
+ *   -m  the presented file has room for masks as well (shape.h: shape_mask_room)
+ *   -f  a row filter over the columns of -c, which is needed then, and of -p, the partitions'
+ *   -v  the value of the next partition column; \N is NULL
  *
  * Prints what was done as a line of JSON. Status 1 and the reason on standard error where it is
  * refused: "errno: reason".
@@ -24,6 +30,7 @@
 #include "base/limits.h"
 #include "base/vec.h"
 #include "lake/format/parquet_rewrite.h"
+#include "tests/tools/filter_option.h"
 
 /* Columns */
 
@@ -130,6 +137,12 @@ static bool get_key(struct json *j, struct slice key, struct shape_field *f, str
     }
     if (slice_is(key, "type"))
         return get_text(j, &type) && set_type(f, buf_slice(&type));
+    if (slice_is(key, "mask")) {
+        if (!get_text(j, &type))
+            return false;
+        f->mask = (uint8_t)shape_mask_parse(buf_slice(&type));
+        return f->mask != SHAPE_MASK_NONE;
+    }
     if (slice_is(key, "nullable"))
         return json_bool(j, &f->nullable);
     ok = json_int64(j, &number);
@@ -183,6 +196,26 @@ static bool get_fields(struct json *j, struct shape_builder *b)
     return ok;
 }
 
+/* One key beside "fields". */
+static bool get_view(struct json *j, struct slice key, struct shape_builder *b)
+{
+    AUTO(buf) struct buf salt = {0};
+    bool confined = false;
+    buf_init(&salt, KIB);
+    if (slice_is(key, "by_id"))
+        return json_bool(j, &b->shape->by_id);
+    if (slice_is(key, "confined")) {
+        if (json_bool(j, &confined) && confined)
+            shape_confine(b, NULL);
+        return true;
+    }
+    if (!slice_is(key, "salt") || !get_text(j, &salt) || !unhex(&salt) ||
+        salt.len != SHAPE_SALT_BYTES)
+        return false;
+    shape_confine(b, (const uint8_t *)salt.data);
+    return true;
+}
+
 static int get_shape(const char *path, struct shape **out, struct err *err)
 {
     AUTO(buf) struct buf text = {0};
@@ -197,7 +230,7 @@ static int get_shape(const char *path, struct shape **out, struct err *err)
     json_init(&j, buf_slice(&text));
     bool ok = json_enter_object(&j);
     while (ok && json_next_key(&j, &key))
-        ok = slice_is(key, "by_id") ? json_bool(&j, &b.shape->by_id) : get_fields(&j, &b);
+        ok = slice_is(key, "fields") ? get_fields(&j, &b) : get_view(&j, key, &b);
     if (json_failed(&j))
         return json_error(&j, err);
     if (!ok)
@@ -293,7 +326,7 @@ static int get_rows(const char *path, struct roaring **out, struct err *err)
 /* Files */
 
 struct output {
-    int fd;
+    int in, fd;
     off_t at;
 };
 
@@ -349,8 +382,10 @@ static int put_extents(const struct present_plan *p, int in, struct output *out,
 }
 
 struct job {
-    const char *columns, *rows, *in, *out;
+    const char *columns, *rows, *in, *out, *partitions;
+    struct filter_option filter;
     int64_t slack; /* -1: the rule */
+    bool masks;    /* and room for masks */
 };
 
 static int get_footer(int fd, uint64_t *object_bytes, struct buf *footer, struct err *err)
@@ -376,11 +411,24 @@ static int get_footer(int fd, uint64_t *object_bytes, struct buf *footer, struct
     return rc < 0 ? rc : buf_check(footer, err);
 }
 
-static int present(const struct job *job, const struct present_plan *p, int in, struct output *out,
-                   struct err *err)
+/* Takes what the filter takes out to `deleted`. */
+static int filter_rows(const struct job *job, const struct present_request *r, int in,
+                       struct roaring **deleted, struct err *err)
+{
+    AUTO(shape) struct shape *partitions = NULL;
+    struct parquet_source source = {.size_bytes = r->object_bytes, .read = get, .arg = &in};
+    int rc = job->partitions ? get_shape(job->partitions, &partitions, err) : 0;
+    return rc < 0 ? rc : filter_option_rows(&job->filter, r, partitions, &source, deleted, err);
+}
+
+static int present(const struct job *job, const struct present_request *r,
+                   const struct present_plan *p, struct output *out, struct err *err)
 {
     AUTO(roaring) struct roaring *deleted = NULL;
+    int in = out->in;
     int rc = job->rows ? get_rows(job->rows, &deleted, err) : 0;
+    if (rc == 0 && job->filter.text)
+        rc = filter_rows(job, r, in, &deleted, err);
     if (rc < 0)
         return rc;
     if (p->kind != PRESENT_REWRITE)
@@ -395,9 +443,9 @@ static void report(const struct present_plan *p)
     static const char *const kinds[] = {"same", "footer", "rewrite"};
     const struct present_changes *c = &p->changes;
     printf("{\"kind\": \"%s\", \"dropped\": %u, \"filled\": %u, \"converted\": %u, "
-           "\"renamed\": %u, \"relabelled\": %u, \"moved\": %s}\n",
-           kinds[p->kind], c->dropped, c->filled, c->converted, c->renamed, c->relabelled,
-           c->moved ? "true" : "false");
+           "\"masked\": %u, \"renamed\": %u, \"relabelled\": %u, \"moved\": %s}\n",
+           kinds[p->kind], c->dropped, c->filled, c->converted, c->masked, c->renamed,
+           c->relabelled, c->moved ? "true" : "false");
 }
 
 static int run(const struct job *job, struct err *err)
@@ -407,8 +455,8 @@ static int run(const struct job *job, struct err *err)
     AUTO(present_plan) struct present_plan *plan = NULL;
     AUTO_FD int in = open(job->in, O_RDONLY | O_CLOEXEC);
     AUTO_FD int fd = open(job->out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    struct output out = {.fd = fd};
-    struct present_request r = {.deletes = job->rows != NULL};
+    struct output out = {.in = in, .fd = fd};
+    struct present_request r = {.deletes = job->rows || job->filter.text};
     buf_init(&footer, FOOTER_BYTES_MAX);
     if (in < 0 || fd < 0)
         return err_set(err, errno, "%s", in < 0 ? job->in : job->out);
@@ -417,12 +465,14 @@ static int run(const struct job *job, struct err *err)
         rc = get_footer(in, &r.object_bytes, &footer, err);
     uint64_t slack = 64 * KIB + r.object_bytes / 16;
     r.presented_bytes = r.object_bytes + (job->slack >= 0 ? (uint64_t)job->slack : slack);
+    if (job->masks && shape)
+        r.presented_bytes += shape_mask_room(shape, r.object_bytes);
     r.footer = buf_slice(&footer);
     r.shape = shape;
     if (rc == 0)
         rc = present_plan(&r, &plan, err);
     if (rc == 0)
-        rc = present(job, plan, in, &out, err);
+        rc = present(job, &r, plan, &out, err);
     if (rc == 0 && (uint64_t)out.at != r.presented_bytes)
         return err_set(err, EPROTO, "%jd bytes were written of %ju", (intmax_t)out.at,
                        (uintmax_t)r.presented_bytes);
@@ -436,8 +486,11 @@ int main(int argc, char **argv)
     struct job job = {.slack = -1};
     struct err err = ERR_INIT;
     int option;
-    while ((option = getopt(argc, argv, "s:c:d:")) != -1)
+    while ((option = getopt(argc, argv, "ms:c:d:f:p:v:")) != -1)
         switch (option) {
+        case 'm':
+            job.masks = true;
+            break;
         case 's':
             job.slack = strtoll(optarg, NULL, 10);
             break;
@@ -447,11 +500,21 @@ int main(int argc, char **argv)
         case 'd':
             job.rows = optarg;
             break;
+        case 'f':
+            job.filter.text = optarg;
+            break;
+        case 'p':
+            job.partitions = optarg;
+            break;
+        case 'v':
+            filter_option_value(&job.filter, optarg);
+            break;
         default:
             return 2;
         }
     if (argc - optind != 2) {
-        (void)fprintf(stderr, "usage: present [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] IN OUT\n");
+        (void)fprintf(stderr, "usage: present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt] "
+                              "[-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT\n");
         return 2;
     }
     job.in = argv[optind];

@@ -303,7 +303,7 @@ static void test_describe(void **state)
     commit(f, 1, "{\"commitInfo\":{\"operation\":\"DE\\\"L\",\"userName\":\"\xff\"}}\n" REMOVE("a"),
            200);
     AUTO(history) struct history *h = history(f, NULL);
-    assert_int_equal(delta_ops.describe_history(f->driver, h, 0, &out, &f->err), 0);
+    assert_int_equal(delta_ops.describe_history(f->driver, h, 0, false, &out, &f->err), 0);
     json_init(&j, buf_slice(&out));
     assert_true(json_skip(&j, NULL) && json_at_end(&j));
     assert_non_null(strstr(out.data, "\"operation\":\"DE\\\"L\",\"operationParameters\":null"));
@@ -312,7 +312,7 @@ static void test_describe(void **state)
     AUTO(snapshot) struct snapshot *s = NULL;
     assert_int_equal(delta_ops.load(f->driver, h, 0, &s, &f->err), 0);
     buf_reset(&out);
-    assert_int_equal(delta_ops.describe_schema(snapshot_meta(s), &out, &f->err), 0);
+    assert_int_equal(delta_ops.describe_schema(snapshot_meta(s), NULL, &out, &f->err), 0);
     assert_string_equal(out.data, "{\"partitionColumns\":[\"p\"],\"schema\":{\"fields\":[]}}\n");
 }
 

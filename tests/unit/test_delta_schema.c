@@ -267,12 +267,44 @@ static void test_mode(void **state)
     assert_int_equal(delta_schema_mapping(&m, &two, &mapping, NULL), -EOPNOTSUPP);
 }
 
+/* Aim: partition columns are told with their types and ids, in the order of partition values. */
+static void test_partitions(void **state)
+{
+    (void)state;
+    static const char *const fields =
+        "{\"name\":\"a\",\"type\":\"long\"},"
+        "{\"name\":\"day\",\"type\":\"date\",\"metadata\":{\"delta.columnMapping.id\":3,"
+        "\"delta.columnMapping.physicalName\":\"col-3\"}},"
+        "{\"name\":\"s\",\"type\":{\"type\":\"struct\",\"fields\":[{\"name\":\"x\","
+        "\"type\":\"long\"}]}},"
+        "{\"name\":\"region\",\"type\":\"string\",\"nullable\":false}";
+    struct slice names[] = {SLICE_LIT("region"), SLICE_LIT("day"), SLICE_LIT("s")};
+    AUTO(buf) struct buf text, out;
+    AUTO(shape) struct shape *s = NULL;
+    struct delta_metadata m = metadata_of(fields, &text);
+    buf_init(&out, MIB);
+    assert_int_equal(delta_schema_partitions(&m, DELTA_MAPPING_NONE, &s, NULL), 0);
+    assert_null(s);
+    m.partition_columns = (struct delta_list){names, 2};
+    assert_int_equal(delta_schema_partitions(&m, DELTA_MAPPING_NONE, &s, NULL), 0);
+    print(s, 0, &out);
+    assert_string_equal(out.data, "{region:8 day?:12}");
+    shape_unref(STEAL(s));
+
+    m.partition_columns.n = 3; /* a struct, which no path can say */
+    assert_int_equal(delta_schema_partitions(&m, DELTA_MAPPING_NONE, &s, NULL), -EIO);
+    names[1] = SLICE_LIT("gone");
+    assert_int_equal(delta_schema_partitions(&m, DELTA_MAPPING_NONE, &s, NULL), -EIO);
+    assert_null(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),  cmocka_unit_test(test_nested),  cmocka_unit_test(test_void),
-        cmocka_unit_test(test_mapped), cmocka_unit_test(test_refused), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_mode),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_void),    cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_mode),    cmocka_unit_test(test_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
 /* Presented files that are rewritten, because rows of them are deleted. */
 #include "tests/unit/presented_fixture.h"
 
+#include "base/hash.h"
+#include "base/vec.h"
+
 /* Rows 1, 2 and 7: one array container of the 32-bit format. */
 static const char some_rows[] = "\x3a\x30\x00\x00\x01\x00\x00\x00\x00\x00\x02\x00\x10\x00\x00\x00"
                                 "\x01\x00\x02\x00\x07\x00";
@@ -110,6 +113,117 @@ static void test_damaged_rows(void **state)
     world_free(w);
 }
 
+/* Row filters */
+
+/* Over the shape of one column, int64 or binary as the file has it, and one partition column. */
+static struct row_filter *filter_of(const char *text, const struct shape *shape, int *rc)
+{
+    AUTO(filter) struct filter *f = NULL;
+    AUTO(shape) struct shape *partitions = shape_of_one(SLICE_LIT("part"));
+    struct filter_binding columns[2];
+    struct row_filter *rf = NULL;
+    assert_int_equal(filter_parse(slice_of(text), &f, NULL), 0);
+    for (size_t i = 0; i < filter_columns(f); i++)
+        columns[i] = (struct filter_binding){
+            slice_is(filter_column(f, i), "part") ? FILTER_PARTITION : FILTER_FIELD, 1};
+    *rc = filter_bind(f, columns, shape, partitions, &rf, NULL);
+    return rf;
+}
+
+static uint64_t rows_left(struct world *w, const struct presented_file *f)
+{
+    struct shown o = open_shown(w, f);
+    uint64_t rows = rows_of(o.object);
+    close_shown(&o);
+    return rows;
+}
+
+/* Rows that the filter does not keep are not in the file, with or without deleted ones; values of
+ * partitions decide as if they were in it. */
+static void test_filtered_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *part;
+        bool deletes;
+        uint64_t rows;
+    } cases[] = {
+        {"int64 < -140", NULL, false, 10},
+        {"int64 < -140", NULL, true, 7}, /* the deleted ones are among them */
+        {"int64 < -140 and part = 5", "5", false, 10},
+        {"int64 < -140 and part = 5", "6", false, 0},
+        {"int64 < -140 or part = 5", "5", true, 297},
+        {"part is null", NULL, false, 300},
+        {"part <> 1", "no number", false, 0},
+    };
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    AUTO(shape) struct shape *shape = shape_of_one(SLICE_LIT("int64"));
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct presented_file f = cases[i].deletes ? file_with_deletes(w) : file_of(w);
+        struct slice value = slice_of(cases[i].part);
+        int rc;
+        AUTO(row_filter) struct row_filter *rf = filter_of(cases[i].text, shape, &rc);
+        assert_int_equal(rc, 0);
+        f.filter = rf;
+        f.values = &value;
+        if (rows_left(w, &f) != cases[i].rows)
+            fail_msg("%s", cases[i].text);
+    }
+    world_free(w);
+}
+
+/* What is made for one filter is never taken for another's, nor for the whole file. */
+static void test_filters_differ(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"int64 < 0", "int64 < 1", "int64 < 0 and part = 5"};
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    AUTO(shape) struct shape *shape = shape_of_one(SLICE_LIT("int64"));
+    struct slice values[] = {SLICE_LIT("5"), SLICE_LIT("6"), SLICE_LIT(""), SLICE_NONE};
+    struct presented_file f = file_of(w);
+    AUTO(buf) struct buf keys = {0};
+    VEC(uint64_t) seen = VEC_MAX(100);
+    uint64_t hash;
+    buf_init(&keys, KEY_BYTES_MAX);
+    presented_key(&f, &keys);
+    assert_int_equal(vec_push(&seen, hash64(0, buf_slice(&keys))), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        for (size_t v = 0; v < ARRAY_SIZE(values); v++) {
+            int rc;
+            AUTO(row_filter) struct row_filter *rf = filter_of(texts[i], shape, &rc);
+            f.filter = rf;
+            f.values = &values[v];
+            buf_reset(&keys);
+            presented_key(&f, &keys);
+            hash = hash64(0, buf_slice(&keys));
+            for (size_t j = 0; j < seen.n; j++)
+                assert_int_not_equal(hash, seen.at[j]);
+            assert_int_equal(vec_push(&seen, hash), 0);
+        }
+    assert_int_equal(seen.n, 13);
+    vec_done(&seen);
+    world_free(w);
+}
+
+/* A filter whose column the file has otherwise is refused when the file is opened. */
+static void test_filter_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    AUTO(shape) struct shape *shape = shape_of_one(SLICE_LIT("binary")); /* no int64 there */
+    struct presented_file f = file_of(w);
+    struct slice value = SLICE_NONE;
+    struct err err = ERR_INIT;
+    struct shown o;
+    int rc;
+    AUTO(row_filter) struct row_filter *rf = filter_of("binary < 0", shape, &rc);
+    f.filter = rf;
+    f.values = &value;
+    assert_int_equal(try_open(w, &f, &o, &err), -EOPNOTSUPP);
+    assert_non_null(strstr(err.msg, "the table has int64, the file has"));
+    world_free(w);
+}
+
 static void check_described(struct world *w, const struct presented_file *f, const char *want)
 {
     struct opener o = {.task = {.job = {.run = wake_opener}, .since_ms = clock_mono_ms()}};
@@ -137,12 +251,19 @@ static void test_described(void **state)
     struct world *w = world_new("types_plain.parquet", BUDGET);
     struct presented_file padded = file_of(w), rows = file_with_deletes(w), columns = file_of(w),
                           both = rows;
+    struct slice value = SLICE_NONE;
+    int rc;
     check_described(w, &padded, "padded");
     check_described(w, &rows, "rows");
     columns.shape = both.shape = shape_of_one(SLICE_LIT("a"));
     check_described(w, &columns, "columns");
     check_described(w, &both, "columns,rows");
     check_described(w, &both, "columns,rows");
+    both.deletes = false;
+    both.filter = filter_of("a < 0", both.shape, &rc);
+    both.values = &value;
+    check_described(w, &both, "columns,rows");
+    row_filter_unref(both.filter);
     assert_int_equal(w->place->fake.requests, 2);
     assert_int_equal(w->asked_rows, 0);
     shape_unref(columns.shape);
@@ -176,6 +297,9 @@ int main(void)
         cmocka_unit_test(test_rewritten_is_sealed),
         cmocka_unit_test(test_rewritten_without_cache),
         cmocka_unit_test(test_damaged_rows),
+        cmocka_unit_test(test_filtered_rows),
+        cmocka_unit_test(test_filters_differ),
+        cmocka_unit_test(test_filter_refused),
         cmocka_unit_test(test_described),
         cmocka_unit_test(test_temporary_bytes),
     };

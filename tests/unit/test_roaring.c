@@ -270,16 +270,94 @@ static void test_damage(void **state)
     assert_null(r);
 }
 
+/* The rows of both bitmaps are those of the model. */
+static void check_rows(const struct roaring *r, const struct model *m)
+{
+    uint64_t row = 0, n = 0;
+    for (uint32_t i = 0; i < ROWS; i++)
+        if (m->has[i]) {
+            assert_true(roaring_next(r, row, &row));
+            assert_int_equal(row++, i);
+            n++;
+            if (i % 977 == 0)
+                assert_int_equal(roaring_count_between(r, 0, i), n - 1);
+        }
+    assert_false(roaring_next(r, row, &row));
+    assert_int_equal(roaring_count(r), n);
+}
+
+/* Sets of our own: few rows, many, all, in runs; built from words at any row, and from ranges. */
+static void build_random(struct model *m, struct roaring **out)
+{
+    AUTO(roaring_builder) struct roaring_builder *b = roaring_builder_new(NULL);
+    assert_non_null(b);
+    memset(m, 0, sizeof *m);
+    for (uint32_t row = random_below(100); row < ROWS - 64;) {
+        uint32_t n = 1 + random_below(64), kind = random_below(4);
+        uint64_t bits = kind == 0   ? 0
+                        : kind == 1 ? 1ULL << random_below(n)
+                                    : (uint64_t)random_below(UINT32_MAX) << random_below(32);
+        bits &= ~0ULL >> (64 - n);
+        if (kind == 3 && random_below(20) == 0) {
+            n = 1 + random_below(200000);
+            n = n < ROWS - row ? n : ROWS - row;
+            assert_int_equal(roaring_builder_add_range(b, row, row + n, NULL), 0);
+            memset(m->has + row, 1, n);
+        } else {
+            assert_int_equal(roaring_builder_add(b, row, bits, NULL), 0);
+            for (uint32_t i = 0; i < n; i++)
+                m->has[row + i] = bits >> i & 1;
+        }
+        row += n + (random_below(50) == 0 ? random_below(100000) : 0);
+    }
+    assert_int_equal(roaring_builder_end(b, out, NULL), 0);
+}
+
+static void test_built(void **state)
+{
+    (void)state;
+    struct model *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b);
+    assert_non_null(a);
+    assert_non_null(b);
+    for (int round = 0; round < 10; round++) {
+        AUTO(roaring) struct roaring *x = NULL, *y = NULL, *both = NULL;
+        build_random(a, &x);
+        build_random(b, &y);
+        check_rows(x, a);
+        check_rows(y, b);
+        assert_int_equal(roaring_union(x, y, &both, NULL), 0);
+        for (uint32_t i = 0; i < ROWS; i++)
+            a->has[i] |= b->has[i];
+        check_rows(both, a);
+    }
+    free(a);
+    free(b);
+}
+
+/* Nothing, and more than any file has. */
+static void test_built_limits(void **state)
+{
+    (void)state;
+    AUTO(roaring_builder) struct roaring_builder *b = roaring_builder_new(NULL);
+    AUTO(roaring) struct roaring *none = NULL, *both = NULL;
+    uint64_t row;
+    assert_int_equal(roaring_builder_end(b, &none, NULL), 0);
+    assert_int_equal(roaring_count(none), 0);
+    assert_false(roaring_next(none, 0, &row));
+    assert_int_equal(roaring_union(none, none, &both, NULL), 0);
+    assert_int_equal(roaring_count(both), 0);
+    assert_int_equal(roaring_builder_add_range(b, 0, UINT64_MAX, NULL), -EOVERFLOW);
+}
+
 int main(void)
 {
     const char *from = getenv("SEED");
     seed = from ? strtoull(from, NULL, 10) : (unsigned long long)time(NULL);
     printf("SEED=%llu\n", seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_array),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_array),
+        cmocka_unit_test(test_cut),    cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_built),  cmocka_unit_test(test_built_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,12 +110,101 @@ static void test_refused(void **state)
     }
 }
 
+static struct shape *masked(enum shape_type type, enum shape_mask mask, bool confine, uint8_t salt,
+                            struct err *err)
+{
+    struct shape_builder b;
+    struct shape *s = NULL;
+    uint8_t salts[SHAPE_SALT_BYTES] = {salt};
+    struct shape_field f = leaf("a", (int)type);
+    f.mask = (uint8_t)mask;
+    f.precision = 5;
+    f.length = 3;
+    shape_builder_init(&b, false);
+    if (confine)
+        shape_confine(&b, salts);
+    add(&b, f);
+    (void)shape_finish(&b, &s, err);
+    return s;
+}
+
+/* Aim: every mask has the name that Iceberg's REST catalog gives it, and no other name is one. */
+static void test_mask_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "replace-with-null", "mask-to-fixed-value", "mask-alphanum",
+        "show-first-4",      "show-last-4",         "truncate-to-year",
+        "truncate-to-month", "sha-256-global",      "sha-256-query-local",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        assert_int_equal(shape_mask_parse(slice_of(names[i])), i + 1);
+        assert_string_equal(shape_mask_name((enum shape_mask)(i + 1)), names[i]);
+    }
+    assert_int_equal(shape_mask_parse(SLICE_LIT("")), SHAPE_MASK_NONE);
+    assert_int_equal(shape_mask_parse(SLICE_LIT("SHOW-LAST-4")), SHAPE_MASK_NONE);
+    assert_int_equal(shape_mask_parse(SLICE_LIT("show-last-4 ")), SHAPE_MASK_NONE);
+    assert_null(shape_mask_name(SHAPE_MASK_NONE));
+    assert_null(shape_mask_name((enum shape_mask)77));
+}
+
+/* Aim: a mask that does not fit its column is refused, and the message names column, mask, type. */
+static void test_mask_fits(void **state)
+{
+    (void)state;
+    static const char *const fit[] = {
+        /* types in the order of their numbers; n: null, f: fixed, a: alphanum and the like,
+         * t: truncated, s: hashed */
+        "nf", "n",   "n",  "nfs", "nfs", "nf",  "nf",  "nf", "nfas", "nfs", "nf",
+        "nf", "nft", "nf", "nft", "nft", "nft", "nft", "n",  "n",    "",
+    };
+    static const char letters[] = " nfaaattss";
+    for (unsigned type = 0; type < ARRAY_SIZE(fit); type++)
+        for (unsigned mask = 1; mask < strlen(letters); mask++) {
+            struct err err = ERR_INIT;
+            bool fits = strchr(fit[type], letters[mask]) != NULL;
+            AUTO(shape)
+            struct shape *s = masked((enum shape_type)type, (enum shape_mask)mask, false, 0, &err);
+            assert_int_equal(s != NULL, fits);
+            assert_int_equal(err.code, fits ? 0 : EOPNOTSUPP);
+            if (!fits)
+                assert_non_null(strstr(err.msg, shape_mask_name((enum shape_mask)mask)));
+        }
+    struct err err = ERR_INIT;
+    assert_null(masked(SHAPE_DECIMAL, SHAPE_MASK_YEAR, false, 0, &err));
+    assert_string_equal(err.msg, "column \"a\": the mask truncate-to-year does not fit the type "
+                                 "decimal(5,0)");
+    struct shape_field s = group("s", SHAPE_STRUCT);
+    assert_true(shape_mask_fits(&s, SHAPE_MASK_NULL));
+    assert_false(shape_mask_fits(&s, SHAPE_MASK_ALPHANUM));
+}
+
+/* Aim: what is masked is confined, and counts in the hash; the salt only where a mask takes it. */
+static void test_mask_hash(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    AUTO(shape) struct shape *plain = masked(SHAPE_STRING, SHAPE_MASK_NONE, false, 0, &err);
+    AUTO(shape) struct shape *confined = masked(SHAPE_STRING, SHAPE_MASK_NONE, true, 0, &err);
+    AUTO(shape) struct shape *salted = masked(SHAPE_STRING, SHAPE_MASK_NONE, true, 1, &err);
+    AUTO(shape) struct shape *first = masked(SHAPE_STRING, SHAPE_MASK_FIRST_4, false, 0, &err);
+    AUTO(shape) struct shape *last = masked(SHAPE_STRING, SHAPE_MASK_LAST_4, true, 0, &err);
+    AUTO(shape) struct shape *local = masked(SHAPE_STRING, SHAPE_MASK_SHA256_LOCAL, true, 0, &err);
+    AUTO(shape) struct shape *other = masked(SHAPE_STRING, SHAPE_MASK_SHA256_LOCAL, true, 1, &err);
+    assert_false(plain->confined);
+    assert_true(confined->confined && first->confined);
+    assert_int_not_equal(plain->hash, confined->hash);
+    assert_int_equal(confined->hash, salted->hash);
+    assert_int_not_equal(first->hash, last->hash);
+    assert_int_not_equal(local->hash, other->hash);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_tree),      cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_mask_names),
+        cmocka_unit_test(test_mask_fits), cmocka_unit_test(test_mask_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,12 +56,22 @@ class Refused(Exception):
     pass
 
 
-def present(source, out, fields=None, slack=None, rows=None, by_id=False):
-    """Runs the program; what it says it did. Refused where it would not."""
-    command = [str(PRESENT)]
+def present(source, out, fields=None, slack=None, rows=None, by_id=False, row_filter=None,
+            partitions=(), **view):
+    """Runs the program; what it says it did. Refused where it would not. view: confined, salt;
+    partitions: (field, text)."""
+    command = [str(PRESENT), *(['-m'] if view else [])]
+    if row_filter is not None:
+        command += ['-f', row_filter]
+    if partitions:
+        columns = out.with_suffix('.partitions.json')
+        columns.write_text(json.dumps({'fields': [field for field, _ in partitions]}))
+        command += ['-p', str(columns)]
+        for _, value in partitions:
+            command += ['-v', '\\N' if value is None else value]
     if fields is not None:
         columns = out.with_suffix('.json')
-        columns.write_text(json.dumps({'by_id': by_id, 'fields': fields}))
+        columns.write_text(json.dumps({'by_id': by_id, **view, 'fields': fields}))
         command += ['-c', str(columns)]
     if slack is not None:
         command += ['-s', str(slack)]

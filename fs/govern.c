@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who asks, and what he is shown of it. */
+#include "base/hash.h"
+#include "base/log.h"
+#include "fs/govern_private.h"
+#include "fs/request.h"
+#include "lake/format/filter.h"
+#include "lake/format/shape.h"
+#include "lake/key_name.h"
+#include "lake/partition_path.h"
+#include "lake/raw.h"
+
+/* Who asks */
+
+void asker_done(struct asker *a)
+{
+    ruling_unref(a->ruling);
+    principal_unref(a->principal);
+}
+
+int govern_ask_as(struct session *s, uid_t uid, pid_t pid, struct task *task, struct asker *out,
+                  struct err *err)
+{
+    struct governor *g = s->governor;
+    *out = (struct asker){.governor = g, .has_caller = true, .uid = uid, .pid = pid};
+    if (!g)
+        return 0;
+    int rc = 0;
+    if (g->fixed)
+        out->principal = principal_ref(g->fixed);
+    else
+        rc = principals_of(g->principals, g->per_uid ? uid : g->uid, task, &out->principal, err);
+    if (rc == 0) /* behind what parks: what is asked now is answered by what is in force now */
+        out->ruling = governor_ruling(g);
+    return rc;
+}
+
+int govern_ask(struct request *r, struct asker *out, struct err *err)
+{
+    *out = (struct asker){.governor = NULL};
+    if (!r->session->governor)
+        return 0;
+    const struct fuse_ctx *caller = fuse_req_ctx(r->req);
+    return govern_ask_as(r->session, caller->uid, caller->pid, &r->task, out, err);
+}
+
+static const struct grant *decide(const struct asker *a, struct slice path)
+{
+    return ruling_decide(a->ruling, a->principal, path);
+}
+
+/* Denials */
+
+struct denial {
+    struct slice table, path;
+    unsigned line;
+    const char *reason;
+};
+
+static int deny(const struct asker *a, const struct denial *d, struct err *err)
+{
+    const struct audit_event e = {.kind = AUDIT_DENIED,
+                                  .principal = a->principal,
+                                  .has_caller = a->has_caller,
+                                  .uid = a->uid,
+                                  .pid = a->pid,
+                                  .table = d->table,
+                                  .path = d->path,
+                                  .line = d->line,
+                                  .reason = d->reason ? slice_of(d->reason) : SLICE_NONE};
+    if (a->governor->audit)
+        (void)audit_add(a->governor->audit, &e, NULL, NULL); /* denied it is in any case */
+    return err_set(err, ENOENT, "%.*s is denied", SLICE_FMT(d->path));
+}
+
+void govern_add_place(const struct where *w, struct buf *out)
+{
+    if (w->kind != WHERE_FILE) {
+        where_real_path(buf_slice(&w->path), out);
+        return;
+    }
+    buf_add_slice(out, table_path(w->table));
+    buf_addf(out, "/%.*s", SLICE_FMT(buf_slice(&w->shown_path)));
+}
+
+static int deny_where(const struct asker *a, const struct where *w, unsigned line,
+                      const char *reason, struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    buf_init(&path, (size_t)2 * KEY_BYTES_MAX);
+    govern_add_place(w, &path);
+    return deny(a,
+                &(struct denial){.table = w->table ? table_path(w->table) : SLICE_NONE,
+                                 .path = buf_slice(&path),
+                                 .line = line,
+                                 .reason = reason},
+                err);
+}
+
+/* Views */
+
+static struct ruling_run run_of(const struct table_version *v)
+{
+    if (!v || !v->snapshot)
+        return (struct ruling_run){NULL, 0};
+    struct run *patch = snapshot_patch(v->snapshot);
+    return patch ? (struct ruling_run){patch, v->patch_number}
+                 : (struct ruling_run){snapshot_base(v->snapshot), v->base_number};
+}
+
+/* Once for each grant, table and version. */
+static void tell_why(const struct asker *a, const struct table *table, const struct grant *g,
+                     const struct err *why)
+{
+    log_warn("%s: table %.*s, policy line %u: %s", a->governor->mountpoint,
+             SLICE_FMT(table_path(table)), grant_line(g), why->msg);
+}
+
+/* What a grant that keeps something back leaves of a version. Parks. */
+static int make_view(const struct asker *a, const struct grant *g, const struct where *w,
+                     struct ruling_run at, struct task *task, struct shown *out, struct err *err)
+{
+    AUTO(table_version) struct table_version *live = NULL;
+    struct err why = ERR_INIT;
+    bool first;
+    int rc = table_live(w->table, task, &live, err);
+    if (rc < 0)
+        return rc;
+    struct ruling_run today = run_of(live);
+    const struct ruling_ask ask = {.grant = g,
+                                   .table = w->table,
+                                   .at = at.run ? at : today,
+                                   .today = today,
+                                   .salt = a->governor->salt};
+    rc = ruling_view(a->ruling, &ask, &out->view, &out->basis, &first, &why);
+    if (rc < 0 && first)
+        tell_why(a, w->table, g, &why);
+    if (rc == -ENOENT)
+        return deny_where(a, w, grant_line(g), why.msg, err);
+    if (rc < 0)
+        return err_copy(err, &why);
+    if (out->view->hash) /* else nothing is kept back of this one; its basis stays for later */
+        return slots_find(&a->governor->slots, w->table, out, err);
+    view_unref(out->view);
+    out->view = NULL;
+    return 0;
+}
+
+/* Tables' own files and their log say more than any view. */
+static bool is_bare(const struct run *run)
+{
+    return raw_is(run) || table_is_changes(run);
+}
+
+static int view_of_file(const struct asker *a, const struct grant *g, struct where *w,
+                        struct task *task, struct shown *out, struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    struct table *table;
+    int rc = lake_run_find(table_lake(w->table), w->run_number, task, &table, &run, err);
+    if (rc == 0)
+        rc = make_view(a, g, w, (struct ruling_run){run, w->run_number}, task, out, err);
+    if (rc < 0 || !out->view)
+        return rc;
+    if (is_bare(run) || !shown_has_file(out, buf_slice(&w->shown_path), w->built))
+        return deny_where(a, w, out->line, NULL, err);
+    shown_narrow(out, w);
+    return 0;
+}
+
+static int view_of_dir(const struct asker *a, const struct grant *g, const struct where *w,
+                       struct task *task, struct shown *out, struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    struct ruling_run at = run_of(w->version);
+    int rc = make_view(a, g, w, at, task, out, err);
+    if (rc < 0 || !out->view)
+        return rc;
+    if (at.run && is_bare(at.run))
+        return deny_where(a, w, out->line, NULL, err);
+    if ((w->kind != WHERE_LIVE && w->kind != WHERE_PINNED) || w->dir == SNAPSHOT_ROOT)
+        return 0;
+    buf_init(&path, KEY_BYTES_MAX);
+    rc = where_table_path(w, &path, err);
+    buf_add_char(&path, '/');
+    if (rc == 0)
+        rc = buf_check(&path, err);
+    return rc == 0 && !shown_has_dir(out, buf_slice(&path)) ? deny_where(a, w, out->line, NULL, err)
+                                                            : rc;
+}
+
+/* Places */
+
+/* The root's `.tarn`, in which only `prefetch` is. */
+static bool is_root_meta(struct slice real)
+{
+    return slice_is(real, KEY_NAME_META) || slice_starts(real, SLICE_LIT(KEY_NAME_META "/"));
+}
+
+int govern_path(const struct asker *a, struct slice place, struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    if (!a->governor)
+        return 0;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    where_real_path(place, &path);
+    struct slice real = buf_slice(&path);
+    bool may =
+        !path.failed && (is_root_meta(real) || ruling_reaches(a->ruling, a->principal, real));
+    for (size_t end = 0; !may && !path.failed && end <= real.n; end++)
+        if (end == real.n || real.p[end] == '/')
+            may = decide(a, slice_make(real.p, end)) != NULL;
+    return may ? 0 : err_set(err, ENOENT, "%.*s is denied", SLICE_FMT(place));
+}
+
+static int where_is_plain(const struct asker *a, const struct where *w, struct slice real,
+                          struct err *err)
+{
+    if (w->kind == WHERE_DIR)
+        return ruling_reaches(a->ruling, a->principal, real) ? 0 : deny_where(a, w, 0, NULL, err);
+    if (w->kind != WHERE_OBJECT)
+        return 0; /* the root's .tarn */
+    const struct grant *g = decide(a, real);
+    return g && grant_whole(g) ? 0 : deny_where(a, w, g ? grant_line(g) : 0, NULL, err);
+}
+
+int govern_where(const struct asker *a, struct where *w, struct task *task, struct shown *out,
+                 struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    if (!a->governor)
+        return 0;
+    if (!w->table) {
+        buf_init(&path, REGISTRY_NAME_MAX);
+        where_real_path(buf_slice(&w->path), &path);
+        int rc = buf_check(&path, err);
+        return rc < 0 ? rc : where_is_plain(a, w, buf_slice(&path), err);
+    }
+    const struct grant *g = decide(a, table_path(w->table));
+    if (!g)
+        return deny_where(a, w, 0, NULL, err);
+    out->line = grant_line(g);
+    if (grant_whole(g))
+        return 0;
+    if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
+        return deny_where(a, w, out->line, "a format of which no columns are known", err);
+    return w->kind == WHERE_FILE ? view_of_file(a, g, w, task, out, err)
+                                 : view_of_dir(a, g, w, task, out, err);
+}
+
+/* What stands behind a directory's name is known only when it is looked into. */
+static int look_into(const struct asker *a, const struct where *w, struct slice real,
+                     struct task *task, struct err *err)
+{
+    AUTO(listing) struct listing *listing = NULL;
+    AUTO(shown) struct shown shown = {.view = NULL};
+    AUTO(where) struct where inside = {0};
+    const struct grant *g = decide(a, real);
+    if (g && grant_whole(g))
+        return 0;
+    struct table *table;
+    int rc = dir_open(a->governor->session->lake, real, task, &table, &listing, err);
+    if (rc < 0)
+        return rc;
+    if (!table)
+        return 0;
+    where_init(&inside);
+    inside.kind = WHERE_VERSIONS; /* no version of it is meant */
+    inside.table = table;
+    buf_add_slice(&inside.path, buf_slice(&w->path));
+    rc = govern_where(a, &inside, task, &shown, err);
+    /* That it is refused is for whoever looks into it to be told. */
+    return rc == -ENOENT || rc == -EINPROGRESS ? rc : 0;
+}
+
+int govern_name(const struct asker *a, const struct where *w, struct task *task, struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    if (!a->governor)
+        return 0;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    where_real_path(buf_slice(&w->path), &path);
+    int rc = buf_check(&path, err);
+    if (rc < 0)
+        return rc;
+    struct slice real = buf_slice(&path);
+    return ruling_reaches(a->ruling, a->principal, real) ? look_into(a, w, real, task, err)
+                                                         : deny_where(a, w, 0, NULL, err);
+}
+
+bool govern_sees_all(const struct asker *a, struct slice table)
+{
+    const struct grant *g = a->governor ? decide(a, table) : NULL;
+    return !a->governor || (g && grant_whole(g));
+}
+
+/* Listings */
+
+/* Whether something that is granted may lie below a name that is not granted itself depends on what
+ * it is: a table or not. */
+static bool is_uncertain(const struct asker *a, struct slice real)
+{
+    return !decide(a, real) && ruling_reaches(a->ruling, a->principal, real);
+}
+
+bool govern_lists(const struct asker *a, struct slice place, bool is_dir)
+{
+    AUTO(buf) struct buf path = {0};
+    if (!a->governor)
+        return true;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    where_real_path(place, &path);
+    struct slice real = buf_slice(&path);
+    const struct grant *g = path.failed ? NULL : decide(a, real);
+    if (path.failed)
+        return false;
+    if (!is_dir)
+        return g && grant_whole(g);
+    if (g && grant_whole(g))
+        return true;
+    const struct table *table = lake_known_table(a->governor->session->lake, real);
+    if (g)
+        return !table || table_ops(table)->shape; /* else nothing in it could be kept back */
+    return ruling_reaches(a->ruling, a->principal, real) && !table;
+}
+
+int govern_learn(const struct asker *a, struct slice place, struct task *task, struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    AUTO(listing) struct listing *listing = NULL;
+    struct table *table;
+    buf_init(&path, REGISTRY_NAME_MAX);
+    where_real_path(place, &path);
+    if (path.failed || !is_uncertain(a, buf_slice(&path)))
+        return 0;
+    int rc = dir_open(a->governor->session->lake, buf_slice(&path), task, &table, &listing, err);
+    return rc == -EINPROGRESS ? rc : 0; /* what cannot be looked into is listed */
+}
+
+/* What is shown */
+
+void shown_done(struct shown *s)
+{
+    view_unref(s->view);
+    basis_unref(s->basis);
+    *s = (struct shown){.view = NULL};
+}
+
+void shown_copy(struct shown *to, const struct shown *from)
+{
+    *to = *from;
+    if (to->view)
+        (void)view_ref(to->view); /* the same */
+    if (to->basis)
+        (void)basis_ref(to->basis);
+}
+
+uint64_t shown_identity(const struct shown *s, uint64_t identity)
+{
+    uint64_t hash = shown_hash(s);
+    if (!hash)
+        return identity;
+    hash = hash64(identity, slice_make(&hash, sizeof hash));
+    return hash > 2 ? hash : hash + 2; /* as lake/where_file.c has it */
+}
+
+void shown_narrow(const struct shown *s, struct where *file)
+{
+    if (!s->view || file->kind != WHERE_FILE)
+        return;
+    shape_unref(file->shape);
+    file->shape = s->view->shape ? shape_ref(s->view->shape) : NULL;
+    file->presented = true;
+    file->whole = false;
+    file->identity = shown_identity(s, file->identity);
+}
+
+int shown_partitions(const struct shown *s, struct slice path, bool built,
+                     struct partition_values *out, struct err *err)
+{
+    return partition_path_values(s->basis->at_partitions, path, built, out, err);
+}
+
+static bool has_path(const struct shown *s, struct slice path, bool built, bool is_file)
+{
+    AUTO(partition_values) struct partition_values values;
+    partition_values_init(&values);
+    if (!s->view || !s->view->filter)
+        return true;
+    if (shown_partitions(s, path, built, &values, NULL) < 0)
+        return false;
+    /* A file's path says all of them; one that does not is none that a driver gives. */
+    for (size_t i = 0; is_file && i < values.n; i++)
+        if (!values.known[i])
+            return false;
+    return row_filter_partition(s->view->filter, values.at, values.known) != FILTER_NONE;
+}
+
+bool shown_has_file(const struct shown *s, struct slice path, bool built)
+{
+    return has_path(s, path, built, true);
+}
+
+bool shown_has_dir(const struct shown *s, struct slice path)
+{
+    return has_path(s, path, true, false);
+}
+
+int govern_node(struct governor *g, const struct table *table, unsigned slot, struct shown *out,
+                struct err *err)
+{
+    if (!slot)
+        return 0;
+    return g && table && slots_shown(&g->slots, table, slot, out)
+               ? 0
+               : err_set(err, ESTALE, "nobody has that view any more");
+}

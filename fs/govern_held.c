@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is open, and whether it still may be. */
+#include "base/log.h"
+#include "fs/govern_private.h"
+#include "fs/request.h"
+
+void held_free(struct held *h)
+{
+    if (!h)
+        return;
+    if (h->slot)
+        slots_leave(&h->governor->slots, h->table, h->slot);
+    shown_done(&h->shown);
+    principal_unref(h->principal);
+    free(h->path);
+    free(h);
+}
+
+static struct held *held_new(const struct asker *a, const struct where *w,
+                             const struct shown *shown)
+{
+    AUTO(held) struct held *h = calloc(1, sizeof *h);
+    AUTO(buf) struct buf path = {0};
+    if (!h)
+        return NULL;
+    h->governor = a->governor;
+    h->principal = principal_ref(a->principal);
+    h->table = w->table;
+    h->is_dir = w->kind != WHERE_FILE && w->kind != WHERE_OBJECT && w->kind != WHERE_DOCUMENT;
+    h->generation = a->ruling->generation;
+    shown_copy(&h->shown, shown);
+    buf_init(&path, REGISTRY_NAME_MAX);
+    if (!w->table) {
+        where_real_path(buf_slice(&w->path), &path);
+        buf_add_str(&path, ""); /* not NULL, of the root */
+        h->path = path.failed ? NULL : strndup(path.data ? path.data : "", path.len);
+    }
+    return w->table || h->path ? STEAL(h) : NULL;
+}
+
+int govern_hold(const struct asker *a, const struct where *w, const struct shown *shown,
+                uint64_t node, struct held **out, struct err *err)
+{
+    *out = NULL;
+    if (!a->governor)
+        return 0;
+    AUTO(held) struct held *h = held_new(a, w, shown);
+    if (!h)
+        return err_set(err, ENOMEM, "out of memory");
+    h->node = node;
+    unsigned slot = h->is_dir ? 0 : node_of(node).view;
+    /* Another one's node, or that of before a change: the kernel looks the name up again. */
+    if (!h->is_dir && slot != shown->slot)
+        return -ESTALE;
+    if (slot && !slots_hold(&a->governor->slots, w->table, slot, shown_hash(shown)))
+        return -ESTALE;
+    h->slot = slot;
+    *out = STEAL(h);
+    return 0;
+}
+
+static bool table_is_shown(const struct held *h, const struct ruling *ruling)
+{
+    AUTO(view) struct view *now = NULL;
+    const struct grant *g = ruling_decide(ruling, h->principal, table_path(h->table));
+    if (!g || grant_whole(g))
+        return g != NULL; /* who sees the whole may see a part */
+    return h->shown.basis &&
+           ruling_view_of(g, h->shown.basis, h->governor->salt, &now, NULL) == 0 &&
+           now->hash == shown_hash(&h->shown);
+}
+
+static bool is_shown(const struct held *h, const struct ruling *ruling)
+{
+    if (h->table)
+        return table_is_shown(h, ruling);
+    if (h->is_dir)
+        return ruling_reaches(ruling, h->principal, slice_of(h->path));
+    const struct grant *g = ruling_decide(ruling, h->principal, slice_of(h->path));
+    return g && grant_whole(g);
+}
+
+void held_look_again(struct held *h, const struct ruling *ruling)
+{
+    if (atomic_load(&h->revoked) || atomic_load(&h->generation) >= ruling->generation)
+        return;
+    if (is_shown(h, ruling))
+        atomic_store(&h->generation, ruling->generation);
+    else
+        atomic_store(&h->revoked, true);
+}
+
+int govern_held(struct held *h)
+{
+    if (!h)
+        return 0;
+    if (!atomic_load(&h->revoked) &&
+        atomic_load(&h->generation) != atomic_load(&h->governor->generation)) {
+        AUTO(ruling) struct ruling *now = governor_ruling(h->governor);
+        held_look_again(h, now);
+    }
+    return atomic_load(&h->revoked) ? -ESTALE : 0;
+}
+
+int govern_opened(const struct asker *a, const struct where *w, const struct shown *shown,
+                  struct slice version, struct task *task, struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    if (!a->governor || !a->governor->audit)
+        return 0;
+    buf_init(&path, (size_t)2 * KEY_BYTES_MAX);
+    govern_add_place(w, &path);
+    const struct audit_event e = {.kind = AUDIT_OPEN,
+                                  .principal = a->principal,
+                                  .has_caller = a->has_caller,
+                                  .uid = a->uid,
+                                  .pid = a->pid,
+                                  .table = w->table ? table_path(w->table) : SLICE_NONE,
+                                  .version = version,
+                                  .path = buf_slice(&path),
+                                  .view = shown_hash(shown),
+                                  .line = shown->line};
+    return audit_add(a->governor->audit, &e, task, err);
+}

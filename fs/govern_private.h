@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What deciding (fs/govern.c), what is open (fs/govern_held.c) and the policy in force with its
+ * thread (fs/governor.c) share. */
+#ifndef FS_GOVERN_PRIVATE_H
+#define FS_GOVERN_PRIVATE_H
+
+#include <pthread.h>
+
+#include "fs/govern.h"
+#include "fs/policy_file.h"
+#include "fs/slots.h"
+
+struct governor {
+    bool per_uid, revocable; /* immutable, as all to `lock` */
+    uid_t uid;
+    char *mountpoint;
+    struct principal *fixed; /* of a role; NULL: users */
+    struct principals *principals;
+    struct audit *audit; /* NULL: none */
+    uint8_t salt[VIEW_SALT_BYTES];
+    struct slots slots;
+    struct session *session;
+    pthread_t thread;
+    bool started;
+
+    struct policy_file file; /* the thread's, once it runs */
+
+    struct lock lock;
+    struct cond changed;   /* lock's, as the next lines */
+    struct ruling *ruling; /* in force */
+    bool kicked, ended;
+    _Atomic uint64_t generation; /* of the ruling in force; set under the lock */
+};
+
+/* The ruling in force: a reference. */
+struct ruling *governor_ruling(struct governor *g) EXCLUDES(g->lock);
+
+/* Under a ruling, is it still shown as it was when it was opened? Pure. */
+void held_look_again(struct held *h, const struct ruling *ruling);
+
+/* Where it is, below the mount; appended. */
+void govern_add_place(const struct where *w, struct buf *out);
+
+/* The grant that decides; NULL: denied. */
+static inline const struct grant *ruling_decide(const struct ruling *r, const struct principal *who,
+                                                struct slice path)
+{
+    return r->policy ? policy_decide(r->policy, who, path) : NULL;
+}
+
+/* The mount's root is there for everybody, though it may be empty for him. */
+static inline bool ruling_reaches(const struct ruling *r, const struct principal *who,
+                                  struct slice dir)
+{
+    return dir.n == 0 || (r->policy && policy_may_reach(r->policy, who, dir));
+}
+
+#endif

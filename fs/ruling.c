@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/ruling.h"
+
+#include <stdatomic.h>
+
+#include "lake/format/shape.h"
+#include "lake/table.h"
+
+/* What a kept view is found by; no padding. */
+struct view_key {
+    const struct grant *grant;
+    const struct table *table;
+    uint32_t at, today;
+};
+
+struct kept_view {
+    struct view_key key;
+    struct view *view; /* NULL: err tells why */
+    struct basis *basis;
+    struct err err;
+};
+
+static void kept_free(struct kept_view *k)
+{
+    view_unref(k->view);
+    basis_unref(k->basis);
+    free(k);
+}
+DEFINE_AUTO(kept, struct kept_view *, kept_free)
+
+struct ruling *ruling_new(struct policy *policy, uint64_t generation, const struct err *why)
+{
+    struct ruling *r = calloc(1, sizeof *r);
+    if (!r) {
+        policy_unref(policy);
+        return NULL;
+    }
+    r->refs = 1;
+    r->generation = generation;
+    r->policy = policy;
+    r->why = *why;
+    lock_init(&r->lock);
+    map_init(&r->views, RULING_VIEWS_MAX);
+    return r;
+}
+
+struct ruling *ruling_ref(struct ruling *r)
+{
+    atomic_fetch_add(&r->refs, 1);
+    return r;
+}
+
+static void forget_views_locked(struct ruling *r) REQUIRES(r->lock)
+{
+    const struct map_entry *e;
+    for (size_t at = 0; (e = map_next(&r->views, &at));)
+        kept_free(e->value);
+    map_done(&r->views);
+    map_init(&r->views, RULING_VIEWS_MAX);
+}
+
+void ruling_unref(struct ruling *r)
+{
+    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    WITH_LOCK (&r->lock)
+        forget_views_locked(r);
+    map_done(&r->views);
+    lock_done(&r->lock);
+    policy_unref(r->policy);
+    free(r);
+}
+
+struct basis *basis_ref(struct basis *b)
+{
+    atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+void basis_unref(struct basis *b)
+{
+    if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    shape_unref(b->at);
+    shape_unref(b->at_partitions);
+    shape_unref(b->today);
+    shape_unref(b->today_partitions);
+    free(b);
+}
+
+static int columns_of(struct table *table, const struct ruling_run *run, struct shape **shape,
+                      struct shape **partitions, struct err *err)
+{
+    const struct driver_ops *ops = table_ops(table);
+    if (!run->run)
+        return 0;
+    int rc = lake_run_shape(table_lake(table), table, run->run, run->number, shape, err);
+    return rc < 0 || !ops->partitions ? rc : ops->partitions(run_meta(run->run), partitions, err);
+}
+
+static int make_basis(const struct ruling_ask *ask, struct basis **out, struct err *err)
+{
+    AUTO(basis) struct basis *b = calloc(1, sizeof *b);
+    if (!b)
+        return err_set(err, ENOMEM, "out of memory");
+    b->refs = 1;
+    b->table = ask->table;
+    int rc = columns_of(ask->table, &ask->at, &b->at, &b->at_partitions, err);
+    if (rc == 0)
+        rc = columns_of(ask->table, &ask->today, &b->today, &b->today_partitions, err);
+    if (rc < 0)
+        return rc;
+    *out = STEAL(b);
+    return 0;
+}
+
+int ruling_view_of(const struct grant *g, const struct basis *b, const uint8_t *salt,
+                   struct view **view, struct err *err)
+{
+    struct slice path = table_path(b->table);
+    const struct view_columns at = {path, b->at, b->at_partitions};
+    const struct view_columns today = {path, b->today, b->today_partitions};
+    return view_make(g, &at, &today, salt, view, err);
+}
+
+static int give(const struct kept_view *k, struct view **view, struct basis **basis,
+                struct err *err)
+{
+    if (!k->view)
+        return err_copy(err, &k->err);
+    *view = view_ref(k->view);
+    *basis = basis_ref(k->basis);
+    return 0;
+}
+
+/* What another thread has made meanwhile is taken instead. */
+static int keep(struct ruling *r, struct kept_view *made, struct view **view, struct basis **basis,
+                struct err *err)
+{
+    AUTO(kept) struct kept_view *mine = made;
+    struct slice key = slice_make(&mine->key, sizeof mine->key);
+    int rc = 0;
+    WITH_LOCK (&r->lock) {
+        const struct kept_view *k = map_find(&r->views, key);
+        if (!k && r->views.count == RULING_VIEWS_MAX)
+            forget_views_locked(r);
+        rc = give(k ? k : mine, view, basis, err);
+        if (!k && map_put(&r->views, key, mine) == 0)
+            mine = NULL;
+    }
+    return rc;
+}
+
+/* What a policy cannot be made to say of these columns will be so for the next one who asks. */
+static bool is_lasting(int rc)
+{
+    return rc == -ENOENT || rc == -EOPNOTSUPP || rc == -EINVAL || rc == -EOVERFLOW;
+}
+
+int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **view,
+                struct basis **basis, bool *first, struct err *err)
+{
+    const struct view_key key = {ask->grant, ask->table, ask->at.number, ask->today.number};
+    const struct kept_view *found;
+    int rc = 0;
+    *first = false;
+    WITH_LOCK (&r->lock) {
+        found = map_find(&r->views, slice_make(&key, sizeof key));
+        if (found)
+            rc = give(found, view, basis, err);
+    }
+    if (found)
+        return rc;
+    AUTO(kept) struct kept_view *k = calloc(1, sizeof *k);
+    if (!k)
+        return err_set(err, ENOMEM, "out of memory");
+    k->key = key;
+    *first = true;
+    rc = make_basis(ask, &k->basis, err);
+    if (rc == 0)
+        rc = ruling_view_of(ask->grant, k->basis, ask->salt, &k->view, &k->err);
+    else
+        return rc;
+    if (rc < 0 && !is_lasting(rc))
+        return err_copy(err, &k->err);
+    return keep(r, STEAL(k), view, basis, err);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/partition_path.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+
+void partition_values_init(struct partition_values *v)
+{
+    v->n = 0;
+    buf_init(&v->text, ACTION_BYTES_MAX);
+}
+
+void partition_values_done(struct partition_values *v)
+{
+    buf_done(&v->text);
+}
+
+/* The metadata and a path may spell the same value in two ways. */
+static bool is_loose(const struct shape_field *f)
+{
+    switch ((enum shape_type)f->type) {
+    case SHAPE_BOOLEAN:
+    case SHAPE_INT8:
+    case SHAPE_INT16:
+    case SHAPE_INT32:
+    case SHAPE_INT64:
+    case SHAPE_STRING:
+    case SHAPE_DATE:
+        return false;
+    case SHAPE_FLOAT:
+    case SHAPE_DOUBLE:
+    case SHAPE_DECIMAL:
+    case SHAPE_BINARY:
+    case SHAPE_FIXED:
+    case SHAPE_UUID:
+    case SHAPE_TIME:
+    case SHAPE_TIMESTAMP:
+    case SHAPE_TIMESTAMP_LOCAL:
+    case SHAPE_TIMESTAMP_NS:
+    case SHAPE_TIMESTAMP_LOCAL_NS:
+    case SHAPE_VARIANT:
+    case SHAPE_UNKNOWN:
+    case SHAPE_STORED:
+        break;
+    }
+    return true;
+}
+
+/* The partition column that a directory's name is of, and where its value begins. */
+static size_t column_of(const struct shape *partitions, size_t n, struct slice component,
+                        struct slice *value)
+{
+    AUTO(buf) struct buf name = {0};
+    ptrdiff_t equals = slice_find(component, '=');
+    buf_init(&name, NAME_BYTES_MAX + 1);
+    if (equals < 0)
+        return n;
+    text_percent_decode(&name, slice_make(component.p, (size_t)equals));
+    *value = slice_from(component, (size_t)equals + 1);
+    size_t i = 0;
+    while (i < n && !slice_eq(partitions->fields[i + 1].name, buf_slice(&name)))
+        i++;
+    return name.failed ? n : i;
+}
+
+int partition_path_values(const struct shape *partitions, struct slice path, bool built,
+                          struct partition_values *out, struct err *err)
+{
+    size_t from[PARTITION_COLUMNS_MAX], length[PARTITION_COLUMNS_MAX];
+    out->n = partitions ? partitions->fields_n - 1 : 0;
+    buf_reset(&out->text);
+    if (out->n > PARTITION_COLUMNS_MAX)
+        return err_set(err, EOVERFLOW, "%zu partition columns, at most %d are decided by", out->n,
+                       PARTITION_COLUMNS_MAX);
+    for (size_t i = 0; i < out->n; i++)
+        out->known[i] = false;
+    for (ptrdiff_t slash; (slash = slice_find(path, '/')) >= 0;) {
+        struct slice value, component = slice_make(path.p, (size_t)slash);
+        path = slice_from(path, (size_t)slash + 1);
+        size_t i = column_of(partitions, out->n, component, &value);
+        if (i == out->n)
+            continue;
+        if (out->known[i])
+            return err_set(err, EINVAL, "two directories say %.*s",
+                           SLICE_FMT(partitions->fields[i + 1].name));
+        out->known[i] = true;
+        from[i] = out->text.len;
+        if (!built && is_loose(&partitions->fields[i + 1]))
+            buf_add_str(&out->text, PARTITION_UNCERTAIN);
+        else
+            text_percent_decode(&out->text, value);
+        length[i] = out->text.len - from[i];
+    }
+    for (size_t i = 0; i < out->n; i++) /* the text may have moved before */
+        out->at[i] = out->known[i] ? slice_make(out->text.data + from[i], length[i]) : SLICE_NONE;
+    return buf_check(&out->text, err);
+}
