@@ -23,8 +23,12 @@ static void note_all(struct object *o)
         uses_note(o->cache->uses, segment_key(&o->id, n), segment_bytes(o->size, n), now_s);
 }
 
-/* Without waiting: what is open, or what the kernel can open from its caches. -1: neither. */
-static int file_at_once(struct object *o)
+/*
+ * The object's open file; or, for the caller to close, one that is opened for him: who reads
+ * through the kernel needs none of ours. at_once: what the kernel can open from its caches. -1:
+ * neither.
+ */
+static int find_file(struct object *o, bool at_once, int *opened)
 {
     int fd;
     bool free_to_open, trusted;
@@ -32,20 +36,15 @@ static int file_at_once(struct object *o)
         fd = o->fd;
         free_to_open = o->keeping == KEEP;
         trusted = !o->unchecked;
+        o->lent += fd < 0 && free_to_open; /* before: no other file takes its place meanwhile */
     }
     if (fd >= 0 || !free_to_open)
         return fd;
-    int opened = keep_open_at_once(o, trusted);
-    if (opened < 0)
-        return -1;
-    WITH_LOCK (&o->lock) {
-        if (o->fd < 0 && !o->opening)
-            o->fd = STEAL_FD(opened);
-        fd = o->fd;
-    }
-    if (opened >= 0)
-        (void)close(opened); /* somebody was quicker */
-    return fd;
+    *opened = keep_open_recorded(o, trusted, at_once);
+    if (*opened < 0)
+        WITH_LOCK (&o->lock)
+            o->lent--;
+    return *opened;
 }
 
 /*
@@ -66,32 +65,34 @@ static bool is_dead(struct cache *c, int fd)
     return false;
 }
 
-int object_backing(struct object *o, struct task *t, int *fd, struct err *err)
+int object_backing(struct object *o, struct task *t, int *fd, int *opened, struct err *err)
 {
     struct cache *c = o->cache;
-    int opened = o->in_place ? o->fd : -1;
+    AUTO_FD int own = -1;
+    int file = o->in_place ? o->fd : -1;
     if (!object_is_sealed(o))
         return err_set(err, ENODATA, "%s: not all of it is in the cache", o->key);
     if (!o->in_place && c->cipher)
         return err_set(err, EOPNOTSUPP, "%s: it is encrypted in the cache", o->key);
-    if (opened < 0)
-        opened = file_at_once(o);
-    if (opened < 0) {
+    if (file < 0)
+        file = find_file(o, !t->on_worker, &own);
+    if (file < 0) {
         int rc = task_to_worker(t, c->workers);
         if (rc == 0)
-            rc = object_file(o, &t->job, &opened);
+            rc = object_file(o, &t->job, &file);
         if (rc == -EINPROGRESS)
             return rc;
         if (rc < 0)
             return err_set(err, ENODATA, "%s: its file in the cache is lost", o->key);
     }
-    if (!o->in_place && is_dead(c, opened)) {
+    if (!o->in_place && is_dead(c, file)) {
         cache_failed(c, EIO);
         object_discard(o);
         return err_set(err, ENODATA, "%s: its file in the cache cannot be read", o->key);
     }
     if (!o->in_place)
         note_all(o);
-    *fd = opened;
+    *fd = file;
+    *opened = STEAL_FD(own);
     return 0;
 }

@@ -168,11 +168,13 @@ int object_fill(struct object *o, struct object_fill *f, struct err *err);
 bool cache_can_pass(const struct cache *c);
 
 /*
- * The file of a sealed object or of one in place, for the kernel to read: borrowed while the object
- * is referenced. -EINPROGRESS: parked (a worker has to open the file; the task's job runs again
- * there). -ENODATA: it is not sealed (any more). -EOPNOTSUPP: it is encrypted.
+ * The file of a sealed object or of one in place, for the kernel to read. *opened: -1, and *fd is
+ * borrowed while the object is referenced; or the same descriptor, for the caller to close, so that
+ * who reads through the kernel takes none of the daemon's. -EINPROGRESS: parked (a worker has to
+ * open the file; the task's job runs again there). -ENODATA: it is not sealed (any more).
+ * -EOPNOTSUPP: it is encrypted.
  */
-int object_backing(struct object *o, struct task *t, int *fd, struct err *err);
+int object_backing(struct object *o, struct task *t, int *fd, int *opened, struct err *err);
 
 /*
  * Waits until no flight of the store is under way, whose objects' handles must all have been given

@@ -244,13 +244,19 @@ static size_t choose_some(struct cache *c, struct sample *all, size_t n, uint64_
                           uint64_t *freed)
 {
     size_t most = n + TAKEN_EACH < TAKEN_MAX ? n + TAKEN_EACH : TAKEN_MAX;
+    bool enough = false;
     take_sample(c, all);
-    WITH_LOCK (&c->lock)
-        for (size_t i = 0; i < all->count && n < most && c->bytes > target + *freed; i++) {
-            all->taken[n] = all->at[i];
-            if (doom_locked(c, &all->taken[n]))
-                *freed += all->taken[n++].disk;
+    for (size_t i = 0; i < all->count && n < most && !enough; i++) {
+        bool doomed = false;
+        all->taken[n] = all->at[i];
+        WITH_LOCK (&c->lock) { /* for each anew: its record may have to be read from the disk */
+            enough = c->bytes <= target + *freed;
+            if (!enough)
+                doomed = doom_locked(c, &all->taken[n]);
         }
+        if (doomed)
+            *freed += all->taken[n++].disk;
+    }
     return n;
 }
 

@@ -187,7 +187,7 @@ static void finish(struct cache *c, struct batch *b, size_t at, bool committed)
         WITH_LOCK (&o->lock) {
             frozen = o->frozen_left;
             o->frozen_left = false;
-            if (committed && o->fd < 0)
+            if (committed && o->fd < 0 && !o->lent)
                 o->keeping = KEEP;
         }
         if (frozen)

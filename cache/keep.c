@@ -58,10 +58,11 @@ static int open_checked(struct object *o, bool recorded)
     return rc;
 }
 
-int keep_open_at_once(struct object *o, bool trusted)
+int keep_open_recorded(struct object *o, bool trusted, bool at_once)
 {
     char path[OBJECT_PATH_BYTES];
-    struct open_how how = {.flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW, .resolve = RESOLVE_CACHED};
+    struct open_how how = {.flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+                           .resolve = at_once ? RESOLVE_CACHED : 0};
     object_path(&o->id, path);
     AUTO_FD int fd = (int)syscall(SYS_openat2, o->cache->objects_fd, path, &how, sizeof how);
     return fd >= 0 && (trusted || check_file(o, fd, true) == 0) ? STEAL_FD(fd) : -1;

@@ -133,6 +133,7 @@ struct object {
 
     struct lock lock;
     int fd;                    /* lock; -1: not opened yet. Changes once, to the open file */
+    unsigned lent;             /* lock: openings of its file that were given to the kernel */
     int direct_fd;             /* lock: the same file past the page cache; likewise */
     bool no_direct;            /* lock: its filesystem does not take that */
     bool opening;              /* lock: a worker opens the file */
@@ -364,10 +365,11 @@ int keep_open_alone(int dir, const char *path);
 /* The same of a file that is open for writing, here only. */
 bool keep_is_alone(int fd);
 /*
- * A recorded file, where the kernel can open it without waiting for the disk; else -1. `trusted`:
- * this daemon has checked or written it, so nobody looks whether it is as it was left.
+ * A recorded file, for the caller to close; -1 where it cannot be opened, or not without waiting
+ * for the disk (at_once). `trusted`: this daemon has checked or written it, so nobody looks whether
+ * it is as it was left.
  */
-int keep_open_at_once(struct object *o, bool trusted);
+int keep_open_recorded(struct object *o, bool trusted, bool at_once);
 /* object_file, for threads that may wait for another one. */
 int object_file_wait(struct object *o, int *fd) EXCLUDES(o->lock);
 

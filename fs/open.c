@@ -283,8 +283,9 @@ static int back(struct open_ask *ask, struct open_way *way, struct err *err)
 {
     const struct opening *o = opening_of(ask);
     struct session *s = o->request->session;
+    AUTO_FD int opened = -1;
     int fd;
-    int rc = object_backing(o->opened->object, &o->request->task, &fd, err);
+    int rc = object_backing(o->opened->object, &o->request->task, &fd, &opened, err);
     if (rc == -ENODATA)
         ask->found.sealed = ask->found.kept = false;
     if (rc == -EOPNOTSUPP)

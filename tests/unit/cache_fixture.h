@@ -328,6 +328,17 @@ static inline void read_key(struct place *p, const char *key)
     assert_int_equal(read_range(o, key, 0, (size_t)p->fake.size), 0);
 }
 
+/* Its file as the kernel is given it, for the caller to close; or -errno. */
+static inline int backing_of(struct object *o)
+{
+    struct task t = {.on_worker = true};
+    int fd, opened;
+    int rc = object_backing(o, &t, &fd, &opened, NULL);
+    if (rc < 0)
+        return rc;
+    return opened >= 0 ? opened : dup(fd);
+}
+
 static inline struct cache_stat stat_of(struct place *p)
 {
     struct cache_stat s;

@@ -217,10 +217,7 @@ static void test_verify(void **state)
         (void)nftw(p->path, harm_one, 16, FTW_PHYS);
         open_cache(p);
         struct object *o = open ? open_key(p, "a") : NULL;
-        struct task t = {.on_worker = true};
-        int fd = -1;
-        if (open)
-            assert_int_equal(object_backing(o, &t, &fd, NULL), 0);
+        AUTO_FD int fd = open ? backing_of(o) : -1;
         assert_int_equal(cache_verify(p->cache, NULL, NULL, &report, NULL), 0);
         assert_true(stat_of(p).damaged == 1); /* by whom: the upkeep may be quicker */
         if (!open)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Objects that are made complete: sealed, handed to the kernel, checked, evicted by segments. */
+#include <dirent.h>
 #include <sys/mman.h>
 
 #include "tests/unit/cache_fixture.h"
@@ -26,18 +27,11 @@ static int fill_wait(struct object *o)
     return g.fill.rc;
 }
 
-static int backing_of(struct object *o)
-{
-    struct task t = {.on_worker = true};
-    int fd = -1;
-    struct err err = ERR_INIT;
-    int rc = object_backing(o, &t, &fd, &err);
-    return rc < 0 ? rc : fd;
-}
-
-static void check_file_bytes(int fd, const char *key, uint64_t size)
+static void check_file_bytes(struct object *o, const char *key, uint64_t size)
 {
     char bytes[4096];
+    AUTO_FD int fd = backing_of(o);
+    assert_true(fd >= 0);
     for (uint64_t at = 0; at < size; at += sizeof bytes) {
         size_t n = size - at < sizeof bytes ? (size_t)(size - at) : sizeof bytes;
         assert_int_equal(pread(fd, bytes, n, (off_t)at), n);
@@ -60,7 +54,7 @@ static void test_fill(void **state)
     assert_true(object_is_sealed(o));
     assert_int_equal(stat_of(p).fetched_bytes, 3 * MIB + 100);
     assert_int_equal(stat_of(p).sealed, 1);
-    check_file_bytes(backing_of(o), "a", 3 * MIB + 100);
+    check_file_bytes(o, "a", 3 * MIB + 100);
     object_unref(o);
     close_cache(p);
     open_cache(p);
@@ -70,7 +64,7 @@ static void test_fill(void **state)
     assert_true(cache_has_sealed(p->cache, &name));
     o = open_key(p, "a");
     assert_true(object_is_sealed(o));
-    check_file_bytes(backing_of(o), "a", 3 * MIB + 100);
+    check_file_bytes(o, "a", 3 * MIB + 100);
     object_unref(o);
     place_free(p);
 }
@@ -183,7 +177,7 @@ static void test_trains(void **state)
     struct place *p = place_open(2 * TRAIN_BYTES + 5, 64 * MIB);
     struct object *o = open_key(p, "a");
     assert_int_equal(fill_wait(o), 0);
-    check_file_bytes(backing_of(o), "a", 2 * TRAIN_BYTES + 5);
+    check_file_bytes(o, "a", 2 * TRAIN_BYTES + 5);
     assert_int_equal(stat_of(p).requests, 3);
     object_unref(o);
     place_free(p);
@@ -199,8 +193,10 @@ static void test_mapped(void **state)
     struct object *o = open_key(p, "a");
     char path[64];
     assert_int_equal(fill_wait(o), 0);
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", backing_of(o));
+    int lent = backing_of(o);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", lent);
     int fd = open(path, O_RDONLY); /* as the kernel opens it for a mount */
+    (void)close(lent);
     const char *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     assert_true(fd >= 0 && map != MAP_FAILED);
     (void)close(fd);
@@ -236,8 +232,82 @@ static void test_old_bytes(void **state)
     open_cache(p);
     o = open_key(p, "b");
     assert_int_equal(fill_wait(o), 0);
-    check_file_bytes(backing_of(o), "b", 3 * MIB);
+    check_file_bytes(o, "b", 3 * MIB);
     assert_true(stat_of(p).damaged > 0);
+    object_unref(o);
+    place_free(p);
+}
+
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *d = opendir("/proc/self/fd");
+    assert_non_null(d);
+    while (readdir(d))
+        count++;
+    (void)closedir(d);
+    return count;
+}
+
+#define MANY 100
+
+/* Aim: files that the kernel reads by itself take no descriptors of the daemon, however many. */
+static void test_no_descriptors(void **state)
+{
+    (void)state;
+    struct place *p = place_open(5000, 64 * MIB);
+    struct object *objects[MANY];
+    char key[16];
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(key, sizeof key, "a%d", i);
+        AUTO(object) struct object *o = open_key(p, key);
+        assert_int_equal(fill_wait(o), 0);
+    }
+    unsigned before = count_descriptors();
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(key, sizeof key, "a%d", i);
+        objects[i] = open_key(p, key);
+        check_file_bytes(objects[i], key, 5000);
+    }
+    assert_true(count_descriptors() < before + MANY / 2);
+    for (int i = 0; i < MANY; i++)
+        object_unref(objects[i]);
+    place_free(p);
+}
+
+/* Aim: no new file takes the place of a damaged one that the kernel has, whose next reader would be
+ * given the old one: it is mended, or not passed any more. */
+static void test_lent_file_stays(void **state)
+{
+    (void)state;
+    struct place *p = place_open(MIB, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    assert_int_equal(fill_wait(o), 0);
+    object_unref(o);
+    close_cache(p);
+    open_cache(p); /* nobody has the file open but the kernel */
+    o = open_key(p, "a");
+    int fd = backing_of(o);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(read_range(o, "a", 0, MIB), 0);
+    while (stat_of(p).objects)
+        pause_ms(1);
+    for (int i = 0; i < 20; i++) {
+        struct stat st;
+        int rc = fill_wait(o);
+        assert_true(rc == -ENOSPC || rc == 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_true(!object_is_sealed(o) || st.st_nlink == 1);
+        pause_ms(5);
+    }
+    (void)close(fd);
+    do { /* the flusher may have it a moment longer */
+        object_unref(o);
+        pause_ms(1);
+        o = open_key(p, "a");
+    } while (fill_wait(o) == -ENOSPC);
+    check_file_bytes(o, "a", MIB);
     object_unref(o);
     place_free(p);
 }
@@ -245,10 +315,11 @@ static void test_old_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fill),       cmocka_unit_test(test_fill_together),
-        cmocka_unit_test(test_fill_fails), cmocka_unit_test(test_fetch_bytes),
-        cmocka_unit_test(test_segments),   cmocka_unit_test(test_trains),
-        cmocka_unit_test(test_mapped),     cmocka_unit_test(test_old_bytes),
+        cmocka_unit_test(test_fill),           cmocka_unit_test(test_fill_together),
+        cmocka_unit_test(test_fill_fails),     cmocka_unit_test(test_fetch_bytes),
+        cmocka_unit_test(test_segments),       cmocka_unit_test(test_trains),
+        cmocka_unit_test(test_mapped),         cmocka_unit_test(test_old_bytes),
+        cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_lent_file_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,9 +96,8 @@ static void test_freeze_and_thaw(void **state)
         while (!object_is_sealed(o))
             pause_ms(5);
         assert_counted(p);
-        struct task t = {.on_worker = true};
-        int fd;
-        assert_int_equal(object_backing(o, &t, &fd, NULL), 0);
+        AUTO_FD int fd = backing_of(o);
+        assert_true(fd >= 0);
         object_unref(o);
         reopen(p);
         assert_int_equal(stat_of(p).sealed, 1);

@@ -75,15 +75,13 @@ static void test_no_passthrough(void **state)
 {
     (void)state;
     struct place *p = keyed_open(100000, 64 * MIB);
-    struct task t = {.on_worker = true};
-    int fd;
     read_key(p, "a");
     close_cache(p);
     open_cache(p);
     struct object *o = open_key(p, "a");
     assert_true(object_is_sealed(o));
     assert_false(cache_can_pass(p->cache));
-    assert_int_equal(object_backing(o, &t, &fd, NULL), -EOPNOTSUPP);
+    assert_int_equal(backing_of(o), -EOPNOTSUPP);
     object_unref(o);
     place_free(p);
 }

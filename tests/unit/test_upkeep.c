@@ -55,11 +55,10 @@ static void fill_cache(struct place *p, int count)
 static struct object *open_passing(struct place *p, int i)
 {
     char key[16];
-    int fd;
-    struct task t = {.on_worker = true};
     (void)snprintf(key, sizeof key, "a%d", i);
     struct object *o = open_key(p, key);
-    assert_int_equal(object_backing(o, &t, &fd, NULL), 0);
+    AUTO_FD int fd = backing_of(o);
+    assert_true(fd >= 0);
     return o;
 }
 
