@@ -4,7 +4,6 @@ import errno
 import json
 import mmap
 import os
-import pickle
 import signal
 import socket
 import time
@@ -16,6 +15,7 @@ import pytest
 from deltalake import write_deltalake
 
 from support.mounts import run_tarn, wait_for
+from support.users import as_user
 
 TRAINER, ANALYST, STRANGER = 60001, 60002, 60003
 CUSTOMERS, PARTS, SECRET, SALES = 'silver/customers', 'silver/parts', 'silver/secret', 'gold/sales'
@@ -83,38 +83,6 @@ def replace(path, text):
     aside = path.with_name('aside')
     aside.write_text(text)
     aside.rename(path)
-
-
-def as_user(uid, where, function, *args):
-    """
-    What the function answers to a user without an account, in that directory: ('ok', value) or the
-    name of the error. The directories above are root's own, so that it is entered before.
-    """
-    receive, send = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(receive)
-            os.chdir(where)
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            try:
-                answer = ('ok', function(*args))
-            except OSError as e:
-                answer = errno.errorcode.get(e.errno, repr(e))
-            except Exception as e:              # pylint: disable=broad-except
-                answer = repr(e)
-            with os.fdopen(send, 'wb') as out:
-                pickle.dump(answer, out)
-        finally:
-            os._exit(0)
-    os.close(send)
-    with os.fdopen(receive, 'rb') as source:
-        told = source.read()
-    os.waitpid(child, 0)
-    assert told, 'the child of uid %d ended without an answer' % uid
-    return pickle.loads(told)
 
 
 def parquets(below):
