@@ -102,6 +102,28 @@ int file_pwrite_full(int fd, const void *from, size_t n, off_t offset, struct er
     return 0;
 }
 
+int file_pwritev_full(int fd, const struct iovec *from, unsigned count, off_t offset,
+                      struct err *err)
+{
+    ssize_t put;
+    do {
+        put = pwritev(fd, from, (int)count, offset);
+    } while (put < 0 && errno == EINTR);
+    if (put < 0)
+        return err_set(err, errno, "write at %lld: %s", (long long)offset, strerror(errno));
+    /* Seldom less than all of it: what is left goes piece by piece. */
+    int rc = 0;
+    size_t done = (size_t)put;
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        size_t n = from[i].iov_len, skip = done < n ? done : n;
+        done -= skip;
+        rc = file_pwrite_full(fd, (const char *)from[i].iov_base + skip, n - skip,
+                              offset + (off_t)skip, err);
+        offset += (off_t)n;
+    }
+    return rc;
+}
+
 int file_sync_dir(int dirfd, struct err *err)
 {
     if (fsync(dirfd) < 0)

@@ -4,6 +4,7 @@
 #define BASE_FILE_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 
@@ -26,6 +27,9 @@ int file_open_own(int dirfd, const char *name, int flags, int *fd, struct err *e
 /* Exactly n bytes at the offset, or -EIO where the file ends before. */
 int file_pread_full(int fd, void *to, size_t n, off_t offset, struct err *err);
 int file_pwrite_full(int fd, const void *from, size_t n, off_t offset, struct err *err);
+/* All of the pieces one behind the other; IOV_MAX at most, none of them empty. */
+int file_pwritev_full(int fd, const struct iovec *from, unsigned count, off_t offset,
+                      struct err *err);
 
 /* Written aside, synced, renamed, the directory synced: the whole new file or the old one. */
 int file_replace(int dirfd, const char *name, struct slice data, mode_t mode, struct err *err);

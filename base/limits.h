@@ -114,8 +114,8 @@
 /* Files of one version. Ordinals have 28 bits in a node id (fs/node.h). */
 #define FILES_MAX ((size_t)1 << 28)
 
-/* Memory of one sort; beyond it, sorted runs go to a file. */
-#define SORT_BYTES_MAX (48 * MIB)
+/* Memory of one sort; beyond it, sorted parts go to a file, and as much again is in use. */
+#define SORT_BYTES_MAX (24 * MIB)
 
 /* Nodes of which the ETag of the kernel's pages is remembered: 1 MiB a mount (fs/pages.h). */
 #define PAGE_NOTES_MAX ((size_t)1 << 17)

@@ -4,10 +4,11 @@
  *
  *   made by the first piece that misses -> a buffer from the pool -> store get -> (progress)* ->
  * done failed: off the list, all waiters fail, the next read makes a new flight right:  LANDED: all
- * waiters are served from the buffer; a worker writes the file; off the list
+ * waiters are served from the buffer; written (cache/write.c); off the list
  *
  * Flights that are made together and lie side by side are a train: one request fetches them, each
- * into its own buffer. They land together; who waits for the first bytes is served before.
+ * into its own buffer. They land together, and are written together; who waits for the first bytes
+ * is served before.
  *
  * Which generation of the object bytes belong to is known once the request named an ETag or the
  * answer told one. Before that, waiters get nothing, so two first flights that see two generations
@@ -31,7 +32,7 @@ struct flight *flight_at_locked(struct object *o, uint64_t offset)
     return f;
 }
 
-static void unlink_locked(struct object *o, struct flight *f) REQUIRES(o->lock)
+void flight_unlink_locked(struct object *o, struct flight *f)
 {
     struct flight **at = &o->flights;
     while (*at != f)
@@ -62,7 +63,7 @@ void flight_leave(struct flight *f)
 {
     struct object *o = f->object;
     WITH_LOCK (&o->lock)
-        unlink_locked(o, f);
+        flight_unlink_locked(o, f);
     flight_unref(f);
 }
 
@@ -150,73 +151,6 @@ static int check_answer(struct flight *f)
     return 0;
 }
 
-/* 0; -EINPROGRESS: the job runs again; -ENOSPC: the cache does not take it. */
-static int write_down(struct flight *f, struct job *job)
-{
-    struct object *o = f->object;
-    int fd;
-    if (!f->reserved)
-        f->reserved = cache_reserve(o, disk_bytes(f->length));
-    if (!f->reserved)
-        return -ENOSPC;
-    int rc = object_file(o, job, &fd);
-    if (rc == 0)
-        return object_keep(o, fd, f);
-    if (rc != -EINPROGRESS)
-        cache_count(o->cache, -(int64_t)disk_bytes(f->length), 0, 0);
-    return rc;
-}
-
-/*
- * Has the flight's job run when nobody else writes to the object's file: the kernel lets one do it
- * at a time, and the others would spin for its lock on the processors that could bring more bytes.
- */
-static void submit_write(struct flight *f)
-{
-    struct object *o = f->object;
-    bool alone;
-    WITH_LOCK (&o->lock) {
-        alone = !o->writing;
-        o->writing = true;
-        if (!alone)
-            waitlist_add(&o->to_write, &f->job);
-    }
-    if (alone)
-        workers_submit(o->cache->workers, &f->job);
-}
-
-/* On a worker: the granules go into the file, and the flight ends. */
-static void flight_write(struct job *job)
-{
-    struct flight *f = CONTAINER_OF(job, struct flight, job);
-    struct object *o = f->object;
-    struct job *next;
-    bool held;
-    int rc = write_down(f, job);
-    if (rc == -EINPROGRESS)
-        return;
-    WITH_LOCK (&o->lock) {
-        held = held_wanted_locked(o, f, rc == 0);
-        if (held)
-            f->refs++; /* the list's */
-        else
-            unlink_locked(o, f);
-        next = waitlist_take(&o->to_write);
-        o->writing = next != NULL;
-    }
-    if (next)
-        workers_submit(o->cache->workers, next);
-    if (rc < 0) {
-        struct err err = ERR_INIT;
-        fill_fail(o, err_set(&err, ENOSPC, "%s: the cache does not take it", o->key), &err);
-    } else {
-        fill_poke(o);
-    }
-    if (held)
-        held_add(f);
-    flight_unref(f);
-}
-
 static void land(struct flight *f, int rc, const struct err *err)
 {
     struct object *o = f->object;
@@ -225,12 +159,11 @@ static void land(struct flight *f, int rc, const struct err *err)
         if (rc == 0)
             f->state = FLIGHT_LANDED;
         else
-            unlink_locked(o, f);
+            flight_unlink_locked(o, f);
         take_waiters_locked(o, f, f->length, &waiters);
     }
     if (rc == 0) {
         serve_all(waiters);
-        submit_write(f);
         return;
     }
     while (waiters) {
@@ -252,6 +185,8 @@ static void flight_done(struct store_get *get)
         land(f, rc, &get->err);
     }
     land(first, rc, &get->err); /* last, because the request is its own */
+    if (rc == 0)
+        train_write(first);
 }
 
 /* Asks the store for the flight and those of its train. */
@@ -290,7 +225,6 @@ static void flight_thaw(struct job *job)
     struct flight *f = CONTAINER_OF(job, struct flight, job);
     struct object *o = f->object;
     struct piece *waiters = NULL;
-    f->job.run = flight_write;
     if (object_thaw(o, f->offset, f->buffer, f->length) < 0) {
         get(f);
         return;
@@ -302,15 +236,17 @@ static void flight_thaw(struct job *job)
     for (const struct piece *p = waiters; p; p = p->next)
         o->cache->hit_bytes += p->length;
     serve_all(waiters);
-    submit_write(f);
+    train_write(f);
 }
 
 static void launch(struct flight *f)
 {
-    if (f->frozen)
+    if (f->frozen) {
+        f->job.run = flight_thaw;
         workers_submit(f->object->cache->workers, &f->job);
-    else
+    } else {
         get(f);
+    }
 }
 
 static void launch_run(struct job *job)
@@ -369,8 +305,7 @@ static void board(struct train *t, struct flight *f)
 
 /* ---- beginning ---- */
 
-struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t length, bool frozen,
-                                 bool ahead)
+struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t length)
 {
     struct flight *f = calloc(1, sizeof *f);
     if (!f)
@@ -380,9 +315,6 @@ struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t lengt
     f->length = length;
     f->refs = 1;
     f->wait.job.run = launch_run;
-    f->frozen = frozen;
-    f->ahead = ahead;
-    f->job.run = frozen ? flight_thaw : flight_write;
     f->next = o->flights;
     o->flights = f;
     return f;

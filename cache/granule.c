@@ -26,18 +26,36 @@ static int write_sealed(struct object *o, int fd, uint64_t granule, const char *
     return rc < 0 ? rc : file_pwrite_full(fd, sealed, in.n, at, NULL);
 }
 
-int granules_write(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length,
-                   uint8_t *checks)
+static void check_all(const struct object *o, const struct granules *g, uint8_t *checks)
+{
+    for (unsigned i = 0; i < g->count; i++) {
+        const char *from = g->at[i].iov_base;
+        for (size_t at = 0; at < g->at[i].iov_len; at += GRANULE_BYTES) {
+            size_t left = g->at[i].iov_len - at;
+            crc_check(from + at, left < GRANULE_BYTES ? left : GRANULE_BYTES, checks);
+            checks += o->cache->check_bytes;
+        }
+    }
+}
+
+int granules_write(struct object *o, int fd, const struct granules *g, uint8_t *checks)
 {
     struct cache *c = o->cache;
-    int rc = c->cipher ? 0 : file_pwrite_full(fd, bytes, length, (off_t)offset, NULL);
-    assert(offset % GRANULE_BYTES == 0 && length <= BLOCK_BYTES);
-    for (size_t at = 0; rc == 0 && at < length; at += GRANULE_BYTES, checks += c->check_bytes) {
-        uint64_t granule = (offset + at) / GRANULE_BYTES;
-        if (c->cipher)
-            rc = write_sealed(o, fd, granule, bytes + at, checks);
-        else
-            crc_check(bytes + at, granule_length(o->size, granule), checks);
+    uint64_t granule = g->offset / GRANULE_BYTES;
+    int rc = 0;
+    assert(g->offset % GRANULE_BYTES == 0 && g->count <= TRAIN_FLIGHTS_MAX);
+    if (!c->cipher) {
+        rc = file_pwritev_full(fd, g->at, g->count, (off_t)g->offset, NULL);
+        if (rc == 0)
+            check_all(o, g, checks);
+        return rc;
+    }
+    for (unsigned i = 0; i < g->count; i++) {
+        const char *from = g->at[i].iov_base;
+        for (size_t at = 0; rc == 0 && at < g->at[i].iov_len; at += GRANULE_BYTES) {
+            rc = write_sealed(o, fd, granule++, from + at, checks);
+            checks += c->check_bytes;
+        }
     }
     return rc;
 }

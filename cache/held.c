@@ -29,9 +29,8 @@ static bool is_over_locked(const struct object *o, const struct flight *f) REQUI
     return f->kept ? f->used : f->read;
 }
 
-bool held_wanted_locked(struct object *o, struct flight *f, bool kept)
+bool held_wanted_locked(struct object *o, struct flight *f)
 {
-    f->kept = kept;
     f->held = f->ahead && o->readers && !is_over_locked(o, f);
     return f->held;
 }

@@ -14,6 +14,7 @@ struct joining {
     uint64_t end;
     size_t fetch_bytes;
     bool ahead;          /* for prefetch */
+    bool sequence;       /* the reader is in sequence, or follows a plan */
     struct flight *made; /* by made_next, in order of their bytes */
     struct flight *made_last;
     struct piece *landed; /* each with a reference to its flight */
@@ -58,6 +59,13 @@ static struct reach reach_locked(struct object *o, const struct joining *j, uint
     return r;
 }
 
+/* Whoever wants it takes all of it at once, and goes on. */
+static bool is_passing(const struct joining *j, const struct flight *f)
+{
+    return j->ahead || (j->sequence && j->read && j->read->offset <= f->offset &&
+                        f->offset + f->length <= j->read->offset + j->read->length);
+}
+
 /* A flight from the granule on, up to what is there already or on its way. */
 static struct flight *make_flight_locked(struct object *o, struct joining *j, uint64_t granule)
     REQUIRES(o->lock)
@@ -69,9 +77,12 @@ static struct flight *make_flight_locked(struct object *o, struct joining *j, ui
     while (last < r.last && missing_locked(o, last + 1))
         last++;
     size_t length = (size_t)((last - first) * GRANULE_BYTES + granule_length(o->size, last));
-    struct flight *f = flight_new_locked(o, first * GRANULE_BYTES, length, r.frozen, j->ahead);
+    struct flight *f = flight_new_locked(o, first * GRANULE_BYTES, length);
     if (!f)
         return NULL;
+    f->frozen = r.frozen;
+    f->ahead = j->ahead;
+    f->passing = is_passing(j, f);
     if (j->made_last)
         j->made_last->made_next = f;
     else
@@ -197,7 +208,8 @@ void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint
     struct joining j = {.object = o,
                         .read = r,
                         .end = offset + length,
-                        .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length)};
+                        .fetch_bytes = fetch_bytes ? fetch_bytes : usual_fetch(length),
+                        .sequence = fetch_bytes == GRANULE_BYTES};
     join(&j, offset);
 }
 

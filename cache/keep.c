@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file of an object: opening and checking it, writing and reading granules, and what happens
- * on damage. */
+/* The file of an object: opening and checking it, reading granules, and what happens on damage. */
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <signal.h>
@@ -170,99 +169,6 @@ int object_file_wait(struct object *o, int *fd)
         if (rc != -EINPROGRESS)
             return rc;
     }
-}
-
-/* ---- writing ---- */
-
-/* The least that every disk takes past the page cache. */
-#define DIRECT_BYTES 4096
-
-static bool is_direct(const struct object *o, const struct flight *f)
-{
-    return f->ahead && !o->no_direct && !o->cache->cipher && o->size > BLOCK_BYTES &&
-           f->length % DIRECT_BYTES == 0;
-}
-
-/* A descriptor of the same file that writes past the page cache; -1: its filesystem has none. */
-static int direct_file(struct object *o, int fd)
-{
-    char path[32];
-    if (o->direct_fd < 0) {
-        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* 24 bytes at most */
-        o->direct_fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-    }
-    return o->direct_fd;
-}
-
-static int write_flight(struct object *o, int fd, const struct flight *f, uint8_t *checks)
-{
-    int rc = -EINVAL;
-    if (is_direct(o, f)) {
-        int direct = direct_file(o, fd);
-        if (direct >= 0)
-            rc = granules_write(o, direct, f->offset, f->buffer, f->length, checks);
-        o->no_direct = rc == -EINVAL;
-    }
-    return rc == -EINVAL ? granules_write(o, fd, f->offset, f->buffer, f->length, checks) : rc;
-}
-
-/* What one object_keep has added. */
-struct kept {
-    uint64_t disk;
-    bool object, any;
-};
-
-static void mark_locked(struct object *o, uint64_t granule, const uint8_t *check, struct kept *kept)
-    REQUIRES(o->lock)
-{
-    struct segment *s = segment_of_locked(o, granule);
-    unsigned i = granule % SEGMENT_GRANULES, check_bytes = o->cache->check_bytes;
-    size_t n = granule_length(o->size, granule);
-    if (o->keeping != KEEP || !s)
-        return;
-    memcpy(s->checks + (size_t)i * check_bytes, check, check_bytes); /* of what is there now */
-    s->dirty = true;
-    o->unsynced = true;
-    kept->any = true;
-    if (bitmap_has(s->present, i))
-        return;
-    bitmap_set(s->present, i);
-    bitmap_set(s->right, i);
-    s->count++;
-    s->disk += disk_bytes(n);
-    kept->disk += disk_bytes(n);
-    kept->object = kept->object || !o->counted;
-    o->counted = true;
-}
-
-int object_keep(struct object *o, int fd, const struct flight *f)
-{
-    struct cache *c = o->cache;
-    uint64_t offset = f->offset;
-    size_t length = f->length;
-    struct kept kept = {0};
-    uint8_t checks[BLOCK_GRANULES * CHECK_BYTES_MAX];
-    uint64_t first = offset / GRANULE_BYTES, disk = disk_bytes(length);
-    object_load(o, 0); /* whose record holds the ETag */
-    object_load_range(o, offset, length);
-    int rc = write_flight(o, fd, f, checks);
-    if (rc < 0) {
-        /* Takes back what was written; where that fails too, the next cache_gc does it. Not what
-         * the kernel may be reading: it was wrong, but zeros are no better. */
-        if (!o->noted)
-            (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                            (off_t)length);
-        cache_failed(c, -rc);
-    } else {
-        cache_worked(c);
-        WITH_LOCK (&o->lock)
-            for (size_t i = 0; i * GRANULE_BYTES < length; i++)
-                mark_locked(o, first + i, checks + i * c->check_bytes, &kept);
-    }
-    cache_count(c, (int64_t)kept.disk - (int64_t)disk, kept.object, 0);
-    if (kept.any)
-        cache_dirty(o);
-    return kept.any ? 0 : -ENOSPC;
 }
 
 /* ---- reading ---- */

@@ -79,6 +79,7 @@ struct flight {
     bool frozen;     /* they come from the frozen file first */
     bool reserved;   /* the job's: the budget has counted it */
     bool ahead;      /* made for prefetch, whose budget counts it */
+    bool passing;    /* its readers will hardly come again */
     bool used, read; /* object lock: somebody came for its last granule, for its last byte */
     bool kept;       /* object lock: the file has it */
     bool held;       /* object lock: ended, but for its buffer (cache/held.c) */
@@ -132,8 +133,8 @@ struct object {
 
     struct lock lock;
     int fd;                    /* lock; -1: not opened yet. Changes once, to the open file */
-    int direct_fd;             /* the same file past the page cache; of who writes to it */
-    bool no_direct;            /* likewise: its filesystem does not take that */
+    int direct_fd;             /* lock: the same file past the page cache; likewise */
+    bool no_direct;            /* lock: its filesystem does not take that */
     bool opening;              /* lock: a worker opens the file */
     struct waitlist opened;    /* lock: jobs that wait for it */
     enum keeping keeping;      /* lock */
@@ -150,7 +151,7 @@ struct object {
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     unsigned readers;          /* lock: object_reader_begin */
-    bool writing;              /* lock: one of them is being written to the file */
+    unsigned writers;          /* lock: trains of them that are being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
     struct object_fill *fills; /* lock: who waits until it is sealed */
@@ -340,11 +341,6 @@ int object_file(struct object *o, struct job *job, int *fd) EXCLUDES(o->lock);
 /* The file has lost bytes, or may have: forgets all; the flusher deletes the rest. */
 void object_discard(struct object *o) EXCLUDES(o->lock);
 /*
- * Writes a landed flight's granules, whose disk_bytes are reserved, to the file: past the page
- * cache where nobody has waited for them. 0 where they are kept. One writer of an object at a time.
- */
-int object_keep(struct object *o, int fd, const struct flight *f) EXCLUDES(o->lock);
-/*
  * Reads a range whose granules were all present, checking those that were not checked since they
  * were loaded. -EBADMSG: some were wrong, and are forgotten now. -EIO: the file cannot be read.
  */
@@ -386,12 +382,18 @@ bool cache_clear(struct cache *c, const char *path);
 
 /* granule.c: what is on the disk of a granule, and what tells that it is right */
 
+/* Whole granules of an object, in buffers of a flight each. */
+struct granules {
+    uint64_t offset;
+    unsigned count;
+    struct iovec at[TRAIN_FLIGHTS_MAX];
+};
+
 /*
- * Writes whole granules, at most a block, and makes cache.check_bytes for each. What was there must
- * not be read meanwhile. -errno of the disk. Blocks.
+ * Writes granules, and makes cache.check_bytes for each. What was there must not be read
+ * meanwhile. -errno of the disk. Blocks.
  */
-int granules_write(struct object *o, int fd, uint64_t offset, const char *bytes, size_t length,
-                   uint8_t *checks);
+int granules_write(struct object *o, int fd, const struct granules *g, uint8_t *checks);
 /*
  * Makes of a granule's bytes as they are on the disk, in place, those of the object. False: they
  * are not those that the check was made of, and may be zeroes now.
@@ -450,25 +452,29 @@ struct object *object_hold(struct cache *c, const struct object_id *id, uint64_t
 struct flight *flight_at_locked(struct object *o, uint64_t offset) REQUIRES(o->lock);
 /*
  * A flight of whole granules of one block that nobody brings yet, for flights_start when the lock
- * is left. NULL: out of memory.
+ * is left; the caller says of what kind it is. NULL: out of memory.
  */
-struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t length, bool frozen,
-                                 bool ahead) REQUIRES(o->lock);
+struct flight *flight_new_locked(struct object *o, uint64_t offset, size_t length)
+    REQUIRES(o->lock);
 /* Starts a list (made_next, in order of their bytes): neighbours share a request. */
 void flights_start(struct flight *made);
 /* A piece of a flight that has landed; gives back the reference that it had to it. */
 void flight_serve(struct piece *p);
 void flight_unref(struct flight *f) EXCLUDES(f->object->lock);
-/* Takes it off the object, and gives back the reference that this was. */
+/* Takes it off the object. */
+void flight_unlink_locked(struct object *o, struct flight *f) REQUIRES(o->lock);
+/* The same, and gives back the reference that this was. */
 void flight_leave(struct flight *f) EXCLUDES(f->object->lock);
+
+/* write.c */
+
+/* Writes what has landed to the file, on a worker, and ends these flights: one, or a train. */
+void train_write(struct flight *first) EXCLUDES(first->object->lock);
 
 /* held.c */
 
-/*
- * A flight whose job is done shall be held: its buffer stays, to be read from. `kept`: the file has
- * it too.
- */
-bool held_wanted_locked(struct object *o, struct flight *f, bool kept) REQUIRES(o->lock);
+/* A flight whose job is done shall be held: its buffer stays, to be read from. */
+bool held_wanted_locked(struct object *o, struct flight *f) REQUIRES(o->lock);
 /* Somebody comes for the flight's bytes up to there. True: nobody comes for it after him. */
 bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES(o->lock);
 /* Takes over the reference of a flight that shall be held; the caller has another one. */
@@ -485,7 +491,8 @@ void held_expire(struct cache *c);
 
 /*
  * Finds a source for each granule of the range: the file, a flight under way, a new flight, which
- * fetches at least `fetch_bytes` where so much is missing (0: as suits a read at random). Adds to
+ * fetches at least `fetch_bytes` where so much is missing (0: as suits a read at random;
+ * GRANULE_BYTES: the reader is in sequence, or follows a plan). Adds to
  * r->missing and r->on_disk. r NULL: the flights are made for nobody.
  */
 void flights_join(struct object *o, struct object_read *r, uint64_t offset, uint64_t length,

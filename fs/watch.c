@@ -17,8 +17,17 @@
 #define SOON_US 60
 /* A watcher that has not come back for so long is not waited for. */
 #define STUCK_MS 1
+/* So many requests that did not have to be waited for are more than one thread can serve. */
+#define READY_MANY 4
+/* Programs that take turns so often, and so many times, are a crowd; else each is alone. */
+#define TURN_US 3000
+#define TURNS_MANY 4
+/* A helper that has found nothing for so long is of no help. */
+#define HELP_US 1000
 /* A read of so much is quickly done. */
 #define SHORT_BYTES ((uint32_t)64 << 10)
+
+static _Thread_local bool helps; /* this thread */
 
 /* The number of this thread, from 1. */
 static unsigned me(void)
@@ -78,7 +87,21 @@ static void hand_over(struct watch *w, bool all)
     }
 }
 
-/* Until it is worth to look again who watches. False: the session has ended. */
+static void set_helps(struct watch *w, bool on)
+{
+    if (helps && !on)
+        w->helpers--;
+    if (!helps && on)
+        w->helpers++;
+    helps = on;
+}
+
+static bool is_crowded(const struct watch *w)
+{
+    return w->turns >= TURNS_MANY && clock_mono_us() - w->turn_us < TURN_US;
+}
+
+/* Until it is worth to look again who watches, or to help. False: the session has ended. */
 static bool park(struct watch *w)
 {
     unsigned watcher = w->watcher;
@@ -95,7 +118,9 @@ static bool park(struct watch *w)
         w->parked--;
         ended = w->ended;
     }
-    if (late && watcher && w->serving && w->steps == steps)
+    if (late && w->ready >= READY_MANY && is_crowded(w))
+        set_helps(w, true);
+    else if (late && watcher && w->serving && w->steps == steps)
         (void)atomic_compare_exchange_strong(&w->watcher, &watcher, me());
     return !ended;
 }
@@ -108,9 +133,15 @@ static bool is_empty(ssize_t got)
 /* The watcher's. *slept: others may sleep too, so somebody has to be told. */
 static ssize_t look(struct watch *w, int device, void *to, size_t n, bool *slept)
 {
-    int64_t began_us = clock_mono_us(), waited_us = 0;
+    int64_t began_us, waited_us = 0;
     ssize_t got = read(device, to, n);
     *slept = !w->awake;
+    w->ready = is_empty(got) ? 0 : w->ready + 1;
+    if (!is_empty(got)) {
+        w->awake = true;
+        return got;
+    }
+    began_us = clock_mono_us();
     while (is_empty(got) && w->awake && waited_us < SPIN_US) {
         (void)sched_yield(); /* whoever wants this CPU has it first */
         got = read(device, to, n);
@@ -129,6 +160,18 @@ static ssize_t look(struct watch *w, int device, void *to, size_t n, bool *slept
     return got;
 }
 
+static ssize_t help(struct watch *w, int device, void *to, size_t n)
+{
+    ssize_t got = read(device, to, n);
+    int64_t until_us = is_empty(got) ? clock_mono_us() + HELP_US : 0;
+    while (is_empty(got) && is_crowded(w) && clock_mono_us() < until_us) {
+        (void)sched_yield();
+        got = read(device, to, n);
+    }
+    set_helps(w, !is_empty(got) && is_crowded(w));
+    return got;
+}
+
 /* Whether who serves a request goes on watching. */
 enum stay {
     STAY_NEVER,
@@ -136,20 +179,28 @@ enum stay {
     STAY_ALWAYS, /* nothing else is to be served before it is answered */
 };
 
-static enum stay stay_of(const void *request, ssize_t got)
+struct asked {
+    struct fuse_in_header head;
+    struct fuse_read_in read;
+};
+
+/* False: it is no request. */
+static bool look_at(struct asked *a, const void *request, ssize_t got)
 {
-    struct {
-        struct fuse_in_header head;
-        struct fuse_read_in read;
-    } asked = {0};
-    if (got < (ssize_t)sizeof asked.head)
-        return STAY_NEVER;
-    memcpy(&asked, request, (size_t)got < sizeof asked ? (size_t)got : sizeof asked);
-    switch (asked.head.opcode) {
+    *a = (struct asked){.read = {0}};
+    if (got < (ssize_t)sizeof a->head)
+        return false;
+    memcpy(a, request, (size_t)got < sizeof *a ? (size_t)got : sizeof *a);
+    return true;
+}
+
+static enum stay stay_of(const struct asked *a)
+{
+    switch (a->head.opcode) {
     case FUSE_INIT:
         return STAY_ALWAYS;
     case FUSE_READ:
-        return asked.read.size <= SHORT_BYTES ? STAY_AWAKE : STAY_NEVER;
+        return a->read.size <= SHORT_BYTES ? STAY_AWAKE : STAY_NEVER;
     case FUSE_OPEN:
     case FUSE_RELEASE:
     case FUSE_LOOKUP:
@@ -161,26 +212,49 @@ static enum stay stay_of(const void *request, ssize_t got)
     }
 }
 
+/* A release or a forget is nobody's who waits. */
+static void note_asker(struct watch *w, const struct fuse_in_header *head)
+{
+    bool waits = head->pid && head->opcode != FUSE_RELEASE && head->opcode != FUSE_FORGET;
+    if (!waits || head->pid == w->asker)
+        return;
+    int64_t now_us = clock_mono_us();
+    w->asker = head->pid;
+    w->turns = now_us - w->turn_us < TURN_US ? w->turns + 1 : 1;
+    w->turn_us = now_us;
+}
+
+/* What the watcher does besides, now that it has a request. */
+static void leave_watch(struct watch *w, enum stay stay, bool slept)
+{
+    w->steps++;
+    w->serving = true;
+    if (stay == STAY_NEVER || (stay == STAY_AWAKE && slept))
+        hand_over(w, slept && w->awake);
+}
+
 ssize_t watch_read(struct watch *w, int device, void *to, size_t n)
 {
+    struct asked asked;
     ssize_t got;
-    bool slept;
+    bool watches, slept = false;
     do {
-        while (!take_watch(w)) {
+        while (!helps && !take_watch(w)) {
             if (!park(w)) {
                 errno = ENODEV;
                 return -1;
             }
         }
-        w->serving = false;
-        got = look(w, device, to, n, &slept);
+        watches = !helps;
+        if (watches)
+            w->serving = false;
+        got = watches ? look(w, device, to, n, &slept) : help(w, device, to, n);
     } while (is_empty(got));
     int code = errno;
-    w->steps++;
-    w->serving = true;
-    enum stay stay = stay_of(to, got);
-    if (stay == STAY_NEVER || (stay == STAY_AWAKE && slept))
-        hand_over(w, slept && w->awake);
+    if (look_at(&asked, to, got))
+        note_asker(w, &asked.head);
+    if (watches)
+        leave_watch(w, stay_of(&asked), slept);
     errno = code;
     return got;
 }

@@ -29,8 +29,9 @@ struct document_cache {
 struct making {
     struct table *table;
     struct table_version *version;
-    struct history *history;            /* what `uses` says of it */
     const struct document_shown *shown; /* NULL: all */
+    struct history *history;            /* what `uses` says of it */
+    size_t versions;                    /* of a whole one, what --as-of leaves */
     int fd;
     struct buf out; /* what is not written yet */
     uint64_t written;
@@ -99,7 +100,7 @@ static int make_retention(struct making *m)
     buf_addf(&m->out, "{\"newest\":%lld,\"retentionMs\":%lld,\"versions\":[",
              (long long)(h->n ? h->at[h->n - 1].number : -1), (long long)r.period_ms);
     bool any = false;
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < m->versions; i++) {
         if (removable_ms[i] == RETENTION_NONE)
             continue;
         buf_addf(&m->out, "%s{\"version\":%lld,\"removableAt\":\"", any ? ",\n" : "",
@@ -296,17 +297,18 @@ static int make(struct document_cache *c, struct making *m, ptrdiff_t which, str
 
 /* The history that the document is made of: NULL where it needs none. Parks. */
 static int find_history(const struct document_of *of, ptrdiff_t which, struct task *task,
-                        struct history **out, struct err *err)
+                        struct history **out, size_t *versions, struct err *err)
 {
     AUTO(history) struct history *all = NULL;
     if (documents[which].uses == NO_HISTORY)
         return 0;
+    if (documents[which].uses == HISTORY_WHOLE) /* what removes files is no matter of --as-of */
+        return table_whole_history(of->table, task, out, versions, err);
     int rc = table_history(of->table, task, &all, err);
     if (rc < 0)
         return rc;
-    size_t n = all->n;
-    if (documents[which].uses == HISTORY_UP_TO) /* what is said of it does not change */
-        n = (size_t)(history_find(all, of->version->version.number) + 1);
+    /* what is said of it does not change */
+    size_t n = (size_t)(history_find(all, of->version->version.number) + 1);
     *out = history_cut(all, n, err);
     return *out ? 0 : -ENOMEM;
 }
@@ -320,7 +322,7 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
         return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(of->name));
     struct making m = {.table = of->table, .version = of->version, .shown = of->shown, .err = err};
     bool whole = documents[which].uses == HISTORY_WHOLE;
-    int rc = whole ? find_history(of, which, task, &h, err) : 0;
+    int rc = whole ? find_history(of, which, task, &h, &m.versions, err) : 0;
     if (rc < 0)
         return rc;
     m.history = h;
@@ -330,7 +332,7 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
         return 0;
     rc = task_to_worker(task, table_lake(of->table)->config.workers);
     if (rc == 0 && !whole)
-        rc = find_history(of, which, task, &h, err);
+        rc = find_history(of, which, task, &h, &m.versions, err);
     if (rc < 0)
         return rc;
     m.history = h;

@@ -94,6 +94,7 @@ static void run_free(struct lake_run *r)
 {
     run_unref(r->run);
     shape_unref(r->shape);
+    free(r->shapeless);
     free(r);
 }
 
@@ -359,24 +360,47 @@ static struct shape *same_shape_locked(struct lake *lake, const struct table *ta
     return fresh;
 }
 
+/* Every name that is looked up asks for it: a schema that cannot be read is read once. */
+static void keep_shapeless(struct lake *lake, struct slice key, const struct err *why)
+{
+    struct err *copy = why->code == EOPNOTSUPP || why->code == EIO ? malloc(sizeof *copy) : NULL;
+    if (!copy)
+        return;
+    *copy = *why;
+    WITH_LOCK (&lake->lock) {
+        struct lake_run *r = map_find(&lake->runs, key);
+        if (r && !r->shapeless) {
+            r->shapeless = copy;
+            copy = NULL;
+        }
+    }
+    free(copy);
+}
+
 int lake_run_shape(struct lake *lake, struct table *table, struct run *run, uint32_t number,
                    struct shape **out, struct err *err)
 {
     AUTO(shape) struct shape *fresh = NULL;
     struct slice key = slice_make(&number, sizeof number);
+    struct err e = ERR_INIT;
     bool known = false;
     *out = NULL;
     WITH_LOCK (&lake->lock) {
         const struct lake_run *r = map_find(&lake->runs, key);
-        known = r && r->shaped;
+        known = r && (r->shaped || r->shapeless);
         if (known && r->shape)
             *out = shape_ref(r->shape);
+        if (known && r->shapeless)
+            e = *r->shapeless;
     }
     if (known)
-        return 0;
-    int rc = table_ops(table)->shape(run_meta(run), &fresh, err);
-    if (rc < 0)
-        return err_wrap(err, "table %.*s", SLICE_FMT(table_path(table)));
+        return e.code ? err_copy(err, &e) : 0;
+    int rc = table_ops(table)->shape(run_meta(run), &fresh, &e);
+    if (rc < 0) {
+        (void)err_wrap(&e, "table %.*s", SLICE_FMT(table_path(table)));
+        keep_shapeless(lake, key, &e);
+        return err_copy(err, &e);
+    }
     WITH_LOCK (&lake->lock) {
         struct lake_run *r = map_find(&lake->runs, key);
         struct shape *use = same_shape_locked(lake, table, fresh);

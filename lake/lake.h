@@ -89,9 +89,10 @@ struct lake_run {
     uint32_t number;
     struct table *table; /* borrowed: lives as long as the lake */
     struct run *run;
-    uint64_t used;       /* run_clock when it was wanted last */
-    bool shaped;         /* shape is what the driver said */
-    struct shape *shape; /* a reference, or NULL: columns are as stored */
+    uint64_t used;         /* run_clock when it was wanted last */
+    bool shaped;           /* shape is what the driver said */
+    struct shape *shape;   /* a reference, or NULL: columns are as stored */
+    struct err *shapeless; /* why the driver makes no shape of its columns; NULL: it was not so */
 };
 
 /* The number of a run of that table, which is kept at hand from now on. */

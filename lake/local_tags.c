@@ -196,7 +196,7 @@ int local_tags_set(struct local_tags *t, struct slice table, struct slice name,
     a.replace = replace;
     rc = run(&a, set_run);
     if (rc == MDB_KEYEXIST)
-        return err_set(err, EEXIST, "there is a tag %.*s", SLICE_FMT(name));
+        return err_set(err, EEXIST, "there is a tag %.*s (--force sets it anew)", SLICE_FMT(name));
     return rc ? lmdb_error(err, "set", rc) : 0;
 }
 
@@ -208,7 +208,9 @@ int local_tags_remove(struct local_tags *t, struct slice table, struct slice nam
         return rc;
     rc = run(&a, remove_run);
     if (rc == MDB_NOTFOUND)
-        return err_set(err, ENOENT, "there is no tag %.*s", SLICE_FMT(name));
+        return err_set(err, ENOENT,
+                       "there is no tag %.*s of this machine (--shared: one of the lake)",
+                       SLICE_FMT(name));
     return rc ? lmdb_error(err, "remove", rc) : 0;
 }
 

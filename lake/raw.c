@@ -34,10 +34,12 @@ struct making {
 /* The path of an object that lies elsewhere, or cannot be told where. */
 static void add_outside(struct making *m, const struct entry *e)
 {
-    struct slice name = text_basename(e->raw);
+    AUTO(buf) struct buf decoded = {0};
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    text_percent_decode(&decoded, e->raw); /* what tables name are URI references */
     buf_reset(&m->path);
     buf_add_str(&m->path, RAW_OUTSIDE);
-    (void)key_name_add(&m->path, name, false); /* what has no name is not to be read either */
+    (void)key_name_add(&m->path, text_basename(buf_slice(&decoded)), false); /* what has no name is not to be read either */
 }
 
 /* True: its object is below the table's root, and has a path there. */

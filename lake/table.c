@@ -258,6 +258,20 @@ int table_history(struct table *t, struct task *task, struct history **out, stru
     return rc;
 }
 
+int table_whole_history(struct table *t, struct task *task, struct history **out, size_t *shown,
+                        struct err *err)
+{
+    int rc;
+    WITH_LOCK (&t->lock) {
+        rc = table_known_history(t, task, t->lake->config.refresh_ms, err);
+        if (rc == 0) {
+            *out = history_ref(t->heard);
+            *shown = t->history->n;
+        }
+    }
+    return rc;
+}
+
 bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *ordinal)
 {
     struct kept_file file;

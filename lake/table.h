@@ -88,6 +88,10 @@ int table_changes(struct table *t, const struct table_version *of, struct task *
 /* The versions as last heard, as a new reference. Parks. */
 int table_history(struct table *t, struct task *task, struct history **out, struct err *err);
 
+/* The same with those that --as-of takes away, behind the first *shown. Parks. */
+int table_whole_history(struct table *t, struct task *task, struct history **out, size_t *shown,
+                        struct err *err);
+
 /* The tags as last heard, as a new reference. Parks. */
 int table_tags(struct table *t, struct task *task, struct tags **out, struct err *err);
 

@@ -263,8 +263,8 @@ static struct table_version *as_of(struct table *t)
     return as_of_ms && t->ops->moment ? load_version(t, NULL, &moment, NULL) : NULL;
 }
 
-/* Moves the live path to what the history says. Blocks. */
-static void move_live(struct table *t, const struct history *h)
+/* Moves the live path to what the history says; `heard`: the same beyond --as-of. Blocks. */
+static void move_live(struct table *t, const struct history *h, struct history *heard)
 {
     static const struct version none = {.number = -1};
     static const struct wanted empty = {.kind = TABLE_VERSION, .number = -1};
@@ -274,9 +274,11 @@ static void move_live(struct table *t, const struct history *h)
     WITH_LOCK (&t->lock)
         before = t->live ? table_version_ref(t->live) : NULL;
     next = as_of(t);
-    if (!next && h->n)
+    if (!next && h->n) {
         next = load_version(t, h, &h->at[h->n - 1], &err);
-    else if (!next && !t->lake->config.as_of_ms)
+        if (next && h->n < heard->n)
+            table_ask_removable(t, heard, h->n - 1);
+    } else if (!next && !t->lake->config.as_of_ms)
         next = version_new(t, &none, &empty, NULL, &err);
     else if (!next)
         (void)err_set(&err, ENOENT, "table %s has no version at that time", t->path);
@@ -337,21 +339,24 @@ static void refresh(struct table *t, bool live)
         }
     }
     if (rc == 0 && live)
-        move_live(t, next);
+        move_live(t, next, heard);
 }
 
 static void load_wanted(struct table *t, const struct wanted *what)
 {
     struct err err = ERR_INIT;
     AUTO(history) struct history *h = NULL;
+    AUTO(history) struct history *heard = NULL;
     struct loading l = {.what = *what};
     if (t->ops->moment) {
         struct version moment = table_moment(what->number);
         table_version_unref(load_version(t, NULL, &moment, &err)); /* it is kept in loaded */
         return;
     }
-    WITH_LOCK (&t->lock)
+    WITH_LOCK (&t->lock) {
         h = t->history ? history_ref(t->history) : NULL;
+        heard = t->heard ? history_ref(t->heard) : NULL;
+    }
     ptrdiff_t position = h ? history_find(h, what->number) : -1;
     if (position < 0)
         return;
@@ -361,7 +366,7 @@ static void load_wanted(struct table *t, const struct wanted *what)
         return;
     AUTO(table_version) struct table_version *v = load(t, &l, &err); /* likewise */
     if (v && what->kind == TABLE_VERSION)
-        table_ask_removable(t, h, (size_t)position);
+        table_ask_removable(t, heard, (size_t)position);
 }
 
 void table_work(struct job *job)

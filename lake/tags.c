@@ -331,7 +331,8 @@ static int change_shared(const struct tags_place *place, const struct tag_change
     if (c->version < 0 && tag.version < 0)
         return err_set(err, ENOENT, "there is no shared tag %.*s", SLICE_FMT(c->name));
     if (c->version >= 0 && tag.version >= 0 && !c->replace)
-        return err_set(err, EEXIST, "there is a shared tag %.*s, of version %lld",
+        return err_set(err, EEXIST,
+                       "there is a shared tag %.*s, of version %lld (--force sets it anew)",
                        SLICE_FMT(c->name), (long long)tag.version);
     format_key(&key, place->prefix, c->name, n.generation + 1);
     format_object(&text, c);

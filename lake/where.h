@@ -70,7 +70,8 @@ struct where {
     struct store *home;  /* where its object is; NULL: the lake's store. Borrowed from the lake */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
-    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has */
+    struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has, or
+                          * they cannot be read: then nobody opens it */
     /* FILE, where lake_config.narrows; key, etag and extra are always set then, too. */
     struct buf shown_path; /* below the table */
     bool built;            /* it is made of partition values (ENTRY_BUILT) */

@@ -43,10 +43,13 @@ static uint64_t identity_of(const struct table *table, const struct entry *entry
 
 static int shape_of(const struct where_file *f, struct shape **out, struct err *err)
 {
+    struct err e = ERR_INIT;
     *out = NULL;
     if (where_is_as_stored(f->table, f->entry))
         return 0;
-    return lake_run_shape(table_lake(f->table), f->table, f->run, f->run_number, out, err);
+    int rc = lake_run_shape(table_lake(f->table), f->table, f->run, f->run_number, out, &e);
+    /* Where the columns cannot be read, whoever opens it is told why. */
+    return rc == 0 || rc == -EOPNOTSUPP || rc == -EIO ? 0 : err_copy(err, &e);
 }
 
 int where_identity(const struct where_file *f, uint64_t *out, struct err *err)

@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "tools/facts.h"
 #include "tools/human.h"
+#include "tools/reason.h"
 #include "tools/table_log.h"
 #include "tools/tools.h"
 
@@ -84,8 +85,12 @@ static int check_table(const struct diff *d, struct err *err)
     char a[NAME_MAX_HERE], b[NAME_MAX_HERE];
     struct stat x, y;
     ssize_t n = getxattr(d->a.path, "user.tarn.table", a, sizeof a);
+    int failed = n < 0 ? errno : 0;
     ssize_t m = getxattr(d->b.path, "user.tarn.table", b, sizeof b);
-    if (n < 0 || m < 0)
+    failed = failed || m >= 0 ? failed : errno;
+    if (failed && failed != ENODATA)
+        return reason_set(err, failed, n < 0 ? d->a.path : d->b.path);
+    if (failed)
         return err_set(err, ENOENT, "%s is in no table of a mount of tarn",
                        n < 0 ? d->a.path : d->b.path);
     if (stat(d->a.path, &x) < 0 || stat(d->b.path, &y) < 0 || x.st_dev != y.st_dev || n != m ||

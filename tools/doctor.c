@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "tools/reason.h"
 #include "tools/tools.h"
 
 #define FUSE_MAGIC 0x65735546 /* linux/magic.h: FUSE_SUPER_MAGIC */
@@ -111,6 +112,12 @@ int cmd_doctor(int argc, char **argv)
     }
     if (argc != 2 || argv[1][0] == '-')
         return usage_error("doctor", "one PATH in a mount is needed");
+    if (stat(argv[1], &st) < 0 && (errno == EIO || errno == EOPNOTSUPP)) {
+        struct err err = ERR_INIT;
+        (void)reason_set(&err, errno, argv[1]);
+        printf("%s\n", err.msg);
+        return EXIT_FAILED;
+    }
     if (stat(argv[1], &st) < 0 || !S_ISDIR(st.st_mode)) {
         (void)fprintf(stderr, "tarn doctor: %s is no directory\n", argv[1]);
         return EXIT_FAILED;

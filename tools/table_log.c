@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "tools/reason.h"
 
 #define DOCUMENT_BYTES_MAX ((size_t)1 << 30)
 
@@ -45,7 +46,7 @@ int table_log_document(const char *path, const char *name, struct buf *out, stru
     AUTO_FREE char *real = realpath(path, NULL);
     struct slice dir = slice_of(real);
     if (!real)
-        return err_set(err, errno, "%s: %s", path, strerror(errno));
+        return reason_set(err, errno, path);
     buf_init(&file, KEY_BYTES_MAX + 64);
     for (; dir.n > 1; dir = text_dirname(dir)) {
         buf_reset(&file);
@@ -53,6 +54,8 @@ int table_log_document(const char *path, const char *name, struct buf *out, stru
         int rc = buf_check(&file, err);
         if (rc == 0)
             rc = file_read(AT_FDCWD, file.data, out, err);
+        if (rc == -EIO || rc == -EOPNOTSUPP)
+            return reason_set(err, -rc, path);
         if (rc != -ENOENT && rc != -ENOTDIR)
             return rc;
     }

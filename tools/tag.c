@@ -6,12 +6,15 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "base/clock.h"
 #include "base/instant.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "tools/ask.h"
 #include "tools/control.h"
+#include "tools/reason.h"
+#include "tools/table_log.h"
 #include "tools/tools.h"
 
 #define VALUE_BYTES 4096
@@ -66,10 +69,11 @@ static int parse(struct tag_command *c, int argc, char **argv)
 static int attribute(const char *path, const char *name, char out[VALUE_BYTES], struct err *err)
 {
     ssize_t n = getxattr(path, name, out, VALUE_BYTES - 1);
-    if (n < 0 && (errno == ENODATA || errno == EOPNOTSUPP))
+    bool refused = n < 0 && getxattr(path, "user.tarn.error", NULL, 0) > 0;
+    if (n < 0 && errno == ENODATA && !refused)
         return err_set(err, ENOENT, "%s is in no table of a mount of tarn", path);
     if (n < 0)
-        return err_set(err, errno, "%s: %s", path, strerror(errno));
+        return reason_set(err, refused ? EOPNOTSUPP : errno, path);
     out[n] = '\0';
     return 0;
 }
@@ -173,7 +177,28 @@ static int ask(struct tag_command *c, struct err *err)
         if (rc == 0)
             rc = control_receive(fd, &line, &passed, err);
     } while (rc == 0 && print_tag(c, buf_slice(&line)));
-    return rc < 0 ? rc : control_check_answer(buf_slice(&line), err);
+    if (rc == 0 && control_check_answer(buf_slice(&line), err) < 0)
+        rc = err_wrap(err, "%s", c->path);
+    return rc;
+}
+
+/* What was named may lose its files: whoever names it wants to keep it. */
+static void warn_removable(const char *path)
+{
+    AUTO(table_log) struct table_log log = {0};
+    AUTO(buf) struct buf since = {0};
+    table_log_init(&log);
+    if (table_log_read(&log, path, NULL) < 0 || log.n == 0)
+        return;                                          /* it is named all the same */
+    const struct table_log_line *l = &log.at[log.n - 1]; /* the version that the path shows */
+    if (l->removable_ms > clock_real_ms())
+        return;
+    buf_init(&since, KIB);
+    table_log_time(&since, l->removable_ms);
+    (void)fprintf(stderr,
+                  "tarn tag: version %lld holds files that VACUUM may remove since %s: a tag does "
+                  "not keep them\n",
+                  (long long)l->version, since.data);
 }
 
 int cmd_tag(int argc, char **argv)
@@ -193,5 +218,7 @@ int cmd_tag(int argc, char **argv)
     printf("%s", list ? "]\n" : "");
     if (rc < 0)
         (void)fprintf(stderr, "tarn tag: %s\n", err.msg);
+    else if (strcmp(c.action, "set") == 0)
+        warn_removable(c.path);
     return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }

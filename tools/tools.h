@@ -14,6 +14,7 @@ int cmd_tag(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 
 /* Prints "tarn COMMAND: message" and how to get help; returns EXIT_USAGE. */

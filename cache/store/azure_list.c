@@ -12,24 +12,12 @@
 enum { DEPTH_HEAD = 2, DEPTH_LINE = 3, DEPTH_FIELD = 4, DEPTH_PROPERTY = 5 };
 
 struct page_reader {
-    struct azure_page *page;
-    struct azure_line line; /* of the Blob or BlobPrefix that is open */
+    struct s3_page *page;
+    struct s3_line line; /* of the Blob or BlobPrefix that is open */
     bool has_name, has_size;
 };
 
-void azure_page_init(struct azure_page *page)
-{
-    *page = (struct azure_page){.lines = VEC_MAX(AZURE_PAGE_ENTRIES_MAX)};
-    arena_init(&page->arena, 2 * AZURE_PAGE_BYTES_MAX);
-}
-
-void azure_page_done(struct azure_page *page)
-{
-    vec_done(&page->lines);
-    arena_done(&page->arena);
-}
-
-static int keep(struct azure_page *page, struct slice text, struct slice *out, struct err *err)
+static int keep(struct s3_page *page, struct slice text, struct slice *out, struct err *err)
 {
     struct slice copy = arena_slice(&page->arena, text);
     if (!copy.p)
@@ -58,7 +46,7 @@ static int read_name(struct page_reader *r, const struct xml_element *e, struct 
     if (r->has_name || name.n == 0 || memchr(name.p, '\0', name.n))
         return bad("a name", name, err);
     r->has_name = true;
-    return keep(r->page, name, &r->line.name, err);
+    return keep(r->page, name, &r->line.key, err);
 }
 
 /* The answer to a GET has quotes around the ETag, the listing has none. */
@@ -95,9 +83,9 @@ static int read_property(struct page_reader *r, const struct xml_element *e, str
 
 static int read_line(struct page_reader *r, bool is_prefix, struct err *err)
 {
-    struct azure_line line = r->line;
+    struct s3_line line = r->line;
     bool whole = r->has_name && (is_prefix || r->has_size || line.is_directory);
-    r->line = (struct azure_line){0};
+    r->line = (struct s3_line){0};
     r->has_name = r->has_size = false;
     if (!whole)
         return err_set(err, EIO, "listing: an entry without name or size");
@@ -105,7 +93,7 @@ static int read_line(struct page_reader *r, bool is_prefix, struct err *err)
     int rc = vec_push(&r->page->lines, line);
     if (rc < 0)
         return err_set(err, rc == -ENOMEM ? ENOMEM : EIO, "listing: more than %d entries in a page",
-                       AZURE_PAGE_ENTRIES_MAX);
+                       S3_PAGE_ENTRIES_MAX);
     return 0;
 }
 
@@ -133,12 +121,13 @@ static int on_element(void *arg, const struct xml_element *e, struct err *err)
         int rc = keep(r->page, e->text, &marker, err);
         if (rc < 0)
             return rc;
-        r->page->marker = (char *)marker.p; /* the arena's copy, which ends in a zero */
+        r->page->token = (char *)marker.p; /* the arena's copy, which ends in a zero */
+        r->page->truncated = true;
     }
     return 0;
 }
 
-int azure_page_parse(struct slice xml, struct azure_page *page, struct err *err)
+int azure_page_parse(struct slice xml, struct s3_page *page, struct err *err)
 {
     struct page_reader r = {.page = page};
     return xml_walk(xml, TEXT_BYTES_MAX, on_element, &r, err);

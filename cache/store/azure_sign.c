@@ -48,7 +48,7 @@ static int compare_fields(const void *a, const void *b)
 
 static int compare_parameters(const void *a, const void *b)
 {
-    const struct azure_parameter *x = a, *y = b;
+    const struct http_parameter *x = a, *y = b;
     return strcmp(x->name, y->name);
 }
 
@@ -66,7 +66,7 @@ static void add_fields(const struct azure_signed *r, struct buf *out)
 
 static void add_resource(const struct azure_signed *r, struct buf *out)
 {
-    struct azure_parameter sorted[AZURE_PARAMETERS_MAX] = {{0}};
+    struct http_parameter sorted[AZURE_PARAMETERS_MAX] = {{0}};
     struct slice account = slice_of(r->account);
     assert(r->parameters_count <= AZURE_PARAMETERS_MAX);
     if (slice_ends(account, SLICE_LIT(SECONDARY)))

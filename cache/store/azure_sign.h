@@ -21,18 +21,14 @@ struct azure_key {
 /* From base64, as the portal shows it. False for what is none. */
 bool azure_key_parse(struct slice text, struct azure_key *out);
 
-struct azure_parameter {
-    const char *name, *value; /* not encoded; names in lower case */
-};
-
 struct azure_signed {
     const char *method;
     const char *account;
-    struct slice path; /* percent-encoded, as sent; begins with `/` */
-    const struct azure_parameter *parameters;
-    size_t parameters_count;         /* at most AZURE_PARAMETERS_MAX */
-    const struct http_field *fields; /* as sent, in lower case; x-ms-date among them */
-    size_t fields_count;             /* at most AZURE_FIELDS_MAX */
+    struct slice path;                       /* percent-encoded, as sent; begins with `/` */
+    const struct http_parameter *parameters; /* names in lower case */
+    size_t parameters_count;                 /* at most AZURE_PARAMETERS_MAX */
+    const struct http_field *fields;         /* as sent, in lower case; x-ms-date among them */
+    size_t fields_count;                     /* at most AZURE_FIELDS_MAX */
     size_t content_length;
 };
 

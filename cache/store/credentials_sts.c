@@ -56,7 +56,7 @@ static int sign(struct signature *s, const char *host, const char *region, struc
 /* Signed where there is a source. */
 struct question {
     const char *region;
-    const struct sigv4_parameter *parameters;
+    const struct http_parameter *parameters;
     size_t count;
     const struct credentials *source;
 };
@@ -116,7 +116,7 @@ int credentials_from_role(const struct credentials_finder *f, const struct crede
                           const struct credentials *source, struct credentials *out,
                           struct err *err)
 {
-    struct sigv4_parameter form[6] = {
+    struct http_parameter form[6] = {
         {"Action", "AssumeRole"},
         {"Version", "2011-06-15"},
         {"RoleArn", p->role_arn},
@@ -127,9 +127,9 @@ int credentials_from_role(const struct credentials_finder *f, const struct crede
         return err_set(err, EACCES, "profile %s: a role with mfa_serial needs somebody to ask",
                        p->name);
     if (p->external_id[0])
-        form[n++] = (struct sigv4_parameter){"ExternalId", p->external_id};
+        form[n++] = (struct http_parameter){"ExternalId", p->external_id};
     if (p->duration_seconds[0])
-        form[n++] = (struct sigv4_parameter){"DurationSeconds", p->duration_seconds};
+        form[n++] = (struct http_parameter){"DurationSeconds", p->duration_seconds};
     int rc = ask_sts(f, &(struct question){region_of(f, p), form, n, source}, out, err);
     return rc < 0 ? err_wrap(err, "role %.100s", p->role_arn) : 0;
 }
@@ -147,7 +147,7 @@ int credentials_from_web_identity(const struct credentials_finder *f,
         token.data[--token.len] = '\0';
     if (!token.len || strlen(token.data) != token.len)
         return err_set(err, EACCES, "the web identity's token file holds none");
-    const struct sigv4_parameter form[] = {
+    const struct http_parameter form[] = {
         {"Action", "AssumeRoleWithWebIdentity"},
         {"Version", "2011-06-15"},
         {"RoleArn", p->role_arn},

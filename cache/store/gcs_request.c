@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/gcs_request.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/instant.h"
 #include "base/text.h"
-#include "cache/store/refusal.h"
 #include "cache/store/status.h"
-
-/* A key, a continuation token and the rest, thrice as long percent-encoded. */
-#define REQUEST_URL_BYTES_MAX (64 * KIB)
-#define AUTHORIZATION_BYTES_MAX (OAUTH_TOKEN_BYTES_MAX + 4 * KIB)
-#define BEARER "Bearer "
 
 static const struct sigv4_scheme goog4 = {"GOOG4", "GOOG4-HMAC-SHA256", "goog4_request"};
 
@@ -60,31 +52,25 @@ static bool generation_of(const char *identity, char out[GCS_GENERATION_BYTES])
 
 /* making one */
 
-static void add_field(struct gcs_request *q, const char *name, const char *value)
+static int add_url(struct gcs_request *q, const struct remote_parts *parts, struct err *err)
 {
-    assert(q->http.fields_count < GCS_REQUEST_FIELDS_MAX);
-    q->fields[q->http.fields_count++] = (struct http_field){name, value};
-}
-
-static int add_url(struct gcs_request *q, const struct gcs_parts *parts, struct err *err)
-{
-    buf_add_str(&q->url, q->bucket->origin);
-    size_t path_at = q->url.len;
-    buf_addf(&q->url, "/%s", q->bucket->name);
+    buf_add_str(&q->remote.url, q->bucket->origin);
+    size_t path_at = q->remote.url.len;
+    buf_addf(&q->remote.url, "/%s", q->bucket->name);
     if (parts->key[0])
-        buf_add_char(&q->url, '/');
-    text_percent_encode(&q->url, slice_of(parts->key), "/");
-    size_t path_end = q->url.len, query_at = path_end;
+        buf_add_char(&q->remote.url, '/');
+    text_percent_encode(&q->remote.url, slice_of(parts->key), "/");
+    size_t path_end = q->remote.url.len, query_at = path_end;
     if (parts->parameters_count) {
-        buf_add_char(&q->url, '?');
-        query_at = q->url.len;
-        sigv4_query(&q->url, parts->parameters, parts->parameters_count);
+        buf_add_char(&q->remote.url, '?');
+        query_at = q->remote.url.len;
+        sigv4_query(&q->remote.url, parts->parameters, parts->parameters_count);
     }
-    int rc = buf_check(&q->url, err);
+    int rc = buf_check(&q->remote.url, err);
     if (rc < 0)
         return rc;
-    q->path = slice_make(q->url.data + path_at, path_end - path_at);
-    q->query = slice_make(q->url.data + query_at, q->url.len - query_at);
+    q->path = slice_make(q->remote.url.data + path_at, path_end - path_at);
+    q->query = slice_make(q->remote.url.data + query_at, q->remote.url.len - query_at);
     return 0;
 }
 
@@ -94,26 +80,24 @@ static int add_url(struct gcs_request *q, const struct gcs_parts *parts, struct 
  */
 #define UNSIGNED_FIELDS 1
 
-static int add_fields(struct gcs_request *q, const struct gcs_parts *parts, struct err *err)
+static int add_fields(struct gcs_request *q, const struct remote_parts *parts, struct err *err)
 {
-    add_field(q, "accept-encoding", "gzip");
-    add_field(q, "host", strstr(q->bucket->origin, "://") + 3);
-    if (parts->length) {
-        (void)snprintf(q->range, sizeof q->range, "bytes=%" PRIu64 "-%" PRIu64, parts->offset,
-                       parts->offset + (parts->length - 1)); /* two numbers fit */
-        add_field(q, "range", q->range);
-    }
+    remote_add_field(&q->remote, "accept-encoding", "gzip");
+    remote_add_field(&q->remote, "host", strstr(q->bucket->origin, "://") + 3);
+    if (q->remote.range[0])
+        remote_add_field(&q->remote, "range", q->remote.range);
     if (parts->identity && !generation_of(parts->identity, q->generation))
         return err_set(err, ESTALE, "bucket %.63s, key %.160s: %.60s is the identity of no object",
                        q->bucket->name, parts->key, parts->identity);
     if (parts->identity)
-        add_field(q, "x-goog-if-generation-match", q->generation);
+        remote_add_field(&q->remote, "x-goog-if-generation-match", q->generation);
     if (parts->if_absent)
-        add_field(q, "x-goog-if-generation-match", "0"); /* "no live version of it" */
+        remote_add_field(&q->remote, "x-goog-if-generation-match",
+                         "0"); /* "no live version of it" */
     if (q->bucket->user_project)
-        add_field(q, "x-goog-user-project", q->bucket->user_project);
+        remote_add_field(&q->remote, "x-goog-user-project", q->bucket->user_project);
     if (strcmp(parts->method, "PUT") == 0)
-        add_field(q, "content-type", "application/octet-stream");
+        remote_add_field(&q->remote, "content-type", "application/octet-stream");
     return 0;
 }
 
@@ -129,138 +113,69 @@ static int sign(struct gcs_request *q, struct err *err)
     if (rc < 0)
         return rc;
     memcpy(q->date, date.data, date.len + 1);
-    sha256_hex(q->http.upload, q->payload_sha256);
-    add_field(q, "x-goog-content-sha256", q->payload_sha256);
-    add_field(q, "x-goog-date", q->date);
+    sha256_hex(q->remote.http.upload, q->payload_sha256);
+    remote_add_field(&q->remote, "x-goog-content-sha256", q->payload_sha256);
+    remote_add_field(&q->remote, "x-goog-date", q->date);
     struct sigv4_request r = {.scheme = &goog4,
-                              .method = q->http.method,
+                              .method = q->remote.http.method,
                               .path = q->path,
                               .query = q->query,
-                              .fields = q->fields + UNSIGNED_FIELDS,
-                              .fields_count = q->http.fields_count - UNSIGNED_FIELDS,
+                              .fields = q->remote.fields + UNSIGNED_FIELDS,
+                              .fields_count = q->remote.http.fields_count - UNSIGNED_FIELDS,
                               .payload_sha256 = q->payload_sha256,
                               .time_ms = now_ms,
                               .region = "auto",
                               .service = "storage"};
     struct sigv4_credentials credentials = {auth->access_key_id, auth->secret_access_key};
-    return sigv4_sign(&r, &credentials, &q->authorization, err);
+    return sigv4_sign(&r, &credentials, &q->remote.authorization, err);
 }
 
-/* By a token; -EAGAIN where there is none now. */
-static int bear(struct gcs_request *q, struct err *err)
+/* Nobody asks, or who has a key. */
+static int sign_if_known(struct remote_request *q, struct err *err)
 {
-    struct oauth_token token;
-    int rc = renewed_now(q->bucket->auth.tokens, &token);
-    if (rc < 0)
-        return rc;
-    buf_addf(&q->authorization, BEARER "%s", token.text);
-    OPENSSL_cleanse(&token, sizeof token);
-    return buf_check(&q->authorization, err);
-}
-
-static bool again(struct http_request *http)
-{
-    return gcs_request_retryable(CONTAINER_OF(http, struct gcs_request, http));
-}
-
-static void wipe(struct buf *b)
-{
-    if (b->data)
-        OPENSSL_cleanse(b->data, b->cap);
-    buf_reset(b);
-}
-
-int gcs_request_sign(struct gcs_request *q, struct err *err)
-{
-    const struct gcs_auth *auth = &q->bucket->auth;
-    wipe(&q->authorization);
-    q->http.fields_count = q->plain_count;
-    int rc = auth->access_key_id ? sign(q, err) : auth->tokens ? bear(q, err) : 0;
-    if (rc == 0 && q->authorization.len)
-        add_field(q, "authorization", q->authorization.data);
-    return rc;
+    struct gcs_request *g = gcs_request_of(q);
+    return g->bucket->auth.access_key_id ? sign(g, err) : 0;
 }
 
 int gcs_request_init(struct gcs_request *q, const struct gcs_bucket *bucket,
-                     const struct gcs_parts *parts, struct err *err)
+                     const struct remote_parts *parts, struct err *err)
 {
-    *q = (struct gcs_request){.bucket = bucket, .key = parts->key};
-    buf_init(&q->url, REQUEST_URL_BYTES_MAX);
-    buf_init(&q->authorization, AUTHORIZATION_BYTES_MAX);
-    buf_init(&q->http.text, parts->text_max);
+    *q = (struct gcs_request){.bucket = bucket};
+    remote_request_init(&q->remote, &gcs_request_ops, bucket->where, parts);
     int rc = add_url(q, parts, err);
     if (rc == 0)
         rc = add_fields(q, parts, err);
     if (rc < 0)
         return rc;
-    q->plain_count = q->http.fields_count;
-    q->http.method = parts->method;
-    q->http.url = q->url.data;
-    q->http.fields = q->fields;
-    q->http.ca_bundle = bucket->ca_bundle;
-    q->http.proxy_url = bucket->proxy_url;
-    q->http.upload = parts->upload;
-    q->http.deadline_ms = bucket->deadline_ms;
-    q->http.again = again;
+    q->remote.tokens = bucket->auth.access_key_id ? NULL : bucket->auth.tokens;
+    q->remote.http.url = q->remote.url.data;
+    q->remote.http.ca_bundle = bucket->ca_bundle;
+    q->remote.http.proxy_url = bucket->proxy_url;
+    q->remote.http.deadline_ms = bucket->deadline_ms;
     return 0;
-}
-
-void gcs_request_done(struct gcs_request *q)
-{
-    wipe(&q->authorization);
-    buf_done(&q->url);
-    buf_done(&q->authorization);
-    buf_done(&q->http.text);
 }
 
 /* answers */
 
-bool gcs_request_token_refused(const struct gcs_request *q)
+static bool token_refused(unsigned status, struct slice code)
 {
-    struct oauth_token used = {{0}};
-    struct slice sent = buf_slice(&q->authorization);
-    if (q->http.rc < 0 || q->http.answer.status != 401 || !q->bucket->auth.tokens ||
-        !slice_starts(sent, SLICE_LIT(BEARER)))
-        return false;
-    sent = slice_from(sent, sizeof BEARER - 1);
-    memcpy(used.text, sent.p, sent.n); /* it was one */
-    renewed_reject(q->bucket->auth.tokens, &used);
-    OPENSSL_cleanse(&used, sizeof used);
-    return true;
+    (void)code;
+    return status == 401;
 }
 
-/* Only what an error says: a success's body is not one. */
-static struct s3_problem problem_of(const struct gcs_request *q)
+static void identity(const struct http_answer *a, char out[ETAG_BYTES_MAX])
 {
-    struct s3_problem problem = {0};
-    if (q->http.answer.status >= 300 && q->http.rc == 0)
-        s3_problem_parse(buf_slice(&q->http.text), &problem);
-    return problem;
+    gcs_identity(slice_of(a->generation), out);
 }
 
-bool gcs_request_retryable(const struct gcs_request *q)
-{
-    struct s3_problem problem = problem_of(q);
-    return status_retryable(q->http.answer.status, slice_of(problem.code));
-}
-
-int gcs_request_refuse(const struct gcs_request *q, int code, const char *why, struct err *err)
-{
-    return refusal_set(&q->http, q->bucket->name, q->key, code, why, err);
-}
-
-int gcs_request_check(const struct gcs_request *q, struct err *err)
-{
-    const struct http_answer *a = &q->http.answer;
-    if (q->unsent.code)
-        return err_copy(err, &q->unsent);
-    if (q->http.rc < 0 && a->status < 300)
-        return gcs_request_refuse(q, -q->http.rc, q->http.err.msg, err);
-    if (a->status >= 200 && a->status < 300)
-        return 0;
-    struct s3_problem problem = problem_of(q);
-    char why[300];
-    (void)snprintf(why, sizeof why, "%s%s%s", problem.code, problem.code[0] ? ": " : "",
-                   problem.message[0] ? problem.message : "without a reason"); /* may be cut */
-    return gcs_request_refuse(q, status_errno(a->status, slice_of(problem.code)), why, err);
-}
+const struct remote_ops gcs_request_ops = {
+    .request_bytes = sizeof(struct gcs_request),
+    .end = remote_request_done,
+    .sign = sign_if_known,
+    .token_refused = token_refused,
+    .error = status_errno,
+    .retryable = status_retryable,
+    .identity = identity,
+    .identity_name = "generation",
+    .identity_always = true,
+};

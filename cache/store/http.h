@@ -44,6 +44,11 @@ struct http_field {
     const char *name, *value;
 };
 
+/* Of a query or a form; not encoded. */
+struct http_parameter {
+    const char *name, *value;
+};
+
 /* One request. The caller owns it and what it points to until done has run. */
 struct http_request {
     const char *method; /* "GET", "HEAD", "PUT", "POST" */

@@ -291,8 +291,10 @@ static void unlist(struct attempt **list, const struct attempt *a)
 void attempt_release(struct http *h, struct attempt *a, enum host_verdict verdict)
 {
     struct http_request *r = a->request;
-    curl_off_t received = 0;
+    curl_off_t received = 0, connect_us = 0;
     (void)curl_easy_getinfo(a->easy, CURLINFO_SIZE_DOWNLOAD_T, &received); /* cannot fail */
+    (void)curl_easy_getinfo(a->easy, CURLINFO_CONNECT_TIME_T, &connect_us); /* likewise */
+    r->origin->reached = r->origin->reached || connect_us > 0 || received > 0;
     atomic_fetch_add(&h->bytes_received, (uint64_t)received);
     unlist(a->dropped ? &h->dropped : &h->heard, a);
     if (a->dropped && !a->began) /* it would have taken longer still */

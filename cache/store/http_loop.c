@@ -16,6 +16,9 @@
 /* Fractions of the deadline: without a byte an attempt is left, so that another one has time. */
 #define SILENCE_SHARE 4 /* before the first byte */
 #define STALL_SHARE 12  /* after it */
+/* A host that no connection was ever made to is a wrong name or address more likely than one that
+ * is down for a moment: whoever mounts is told soon. */
+#define UNREACHED_SHARE 6
 /* A hedge that was not allowed is asked for again. */
 #define HEDGE_AGAIN_US 5000
 /* Hosts that nobody asks are remembered for what was learned of them. */
@@ -190,6 +193,12 @@ static void drop_losers(struct http *h)
         attempt_release(h, h->dropped, HOST_DROPPED);
 }
 
+static bool out_of_reach(const struct http_request *r)
+{
+    int64_t since_ms = clock_mono_ms() - (r->until_ms - r->deadline_ms);
+    return !r->origin->reached && since_ms >= r->deadline_ms / UNREACHED_SHARE;
+}
+
 static void ended(struct http *h, struct attempt *a, CURLcode code)
 {
     struct http_request *r = a->request;
@@ -203,7 +212,7 @@ static void ended(struct http *h, struct attempt *a, CURLcode code)
     if (!counts)
         return;
     bool again = code && !r->body_too_long ? passes : r->again && r->again(r);
-    if (!again || !delay(h, r))
+    if (!again || out_of_reach(r) || !delay(h, r))
         finish(h, r);
 }
 

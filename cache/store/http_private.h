@@ -23,6 +23,7 @@ struct origin {
     struct host host;
     struct queue waiting[2]; /* by http_request.ahead: the first one is served first */
     unsigned requests;       /* that refer to it */
+    bool reached;            /* a connection to it has been made */
     size_t name_bytes;
     char name[];
 };

@@ -1,121 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/s3.h"
 
-#include <assert.h>
 #include <openssl/evp.h>
 #include <strings.h>
 
 #include "base/text.h"
 #include "cache/store/credentials.h"
+#include "cache/store/listing.h"
 #include "cache/store/proxy.h"
-#include "cache/store/s3_get.h"
-#include "cache/store/s3_send.h"
+#include "cache/store/s3_request.h"
 #include "cache/store/s3_versions.h"
 #include "cache/store/s3_walk.h"
 
 struct s3 {
-    struct store store;
-    struct http *http; /* all immutable after s3_new */
-    struct s3_bucket bucket;
-    char *prefix; /* before every key */
+    struct remote remote;
+    struct s3_bucket bucket; /* immutable after s3_new */
 };
 
 static struct s3 *s3_of(struct store *s)
 {
-    return CONTAINER_OF(s, struct s3, store);
+    return CONTAINER_OF(s, struct s3, remote.store);
 }
 
-/* The caller's to free; NULL when out of memory. */
-static char *whole_key(const struct s3 *s, const char *key)
+static int init(struct remote *r, struct remote_request *q, const struct remote_parts *parts,
+                struct err *err)
 {
-    AUTO(buf) struct buf whole = {0};
-    buf_init(&whole, URL_BYTES_MAX + KEY_BYTES_MAX);
-    buf_add_str(&whole, s->prefix);
-    buf_add_str(&whole, key);
-    return buf_steal_str(&whole);
-}
-
-static void s3_get(struct store *store, struct store_get *get)
-{
-    struct s3 *s = s3_of(store);
-    assert(get->length > 0);
-    get->rc = 0;
-    get->got = 0;
-    get->info = (struct store_info){0};
-    get->err = (struct err)ERR_INIT;
-    bool named = get->key[0] || s->prefix[0];
-    char *key = named ? whole_key(s, get->key) : NULL;
-    int rc;
-    if (key)
-        rc = s3_get_start(s->http, &s->bucket, key, get);
-    else if (named)
-        rc = err_set(&get->err, ENOMEM, "out of memory");
-    else
-        rc = err_set(&get->err, ENOENT, "bucket %s: no key", s->bucket.name);
-    if (rc == -EINPROGRESS)
-        return; /* it may be the engine's already */
-    get->rc = rc;
-    get->done(get);
+    return s3_request_init(s3_request_of(q), &s3_of(&r->store)->bucket, parts, err);
 }
 
 /* What blocks. */
-
-/* Sends and waits. 0: any answer that is a success. */
-static int run(struct s3 *s, struct s3_request *q, const struct s3_parts *parts, struct err *err)
-{
-    int rc = s3_request_init(q, &s->bucket, parts, err);
-    if (rc < 0)
-        return rc;
-    return s3_run(q, s->http, err);
-}
-
-static int s3_head(struct store *store, const char *key, struct store_info *out, struct err *err)
-{
-    struct s3 *s = s3_of(store);
-    AUTO(s3_request) struct s3_request q = {0};
-    AUTO_FREE char *whole = whole_key(s, key);
-    if (!whole)
-        return err_set(err, ENOMEM, "out of memory");
-    if (!key[0])
-        return err_set(err, ENOENT, "bucket %s: no key", s->bucket.name);
-    struct s3_parts parts = {.method = "HEAD", .key = whole, .text_max = S3_ERROR_BYTES_MAX};
-    int rc = run(s, &q, &parts, err);
-    if (rc < 0)
-        return rc;
-    const struct http_answer *a = &q.http.answer;
-    if (a->status != 200 || !a->has_length)
-        return s3_request_refuse(&q, EIO, "the answer does not tell the object's size", err);
-    struct store_info info = {.size = a->content_length, .mtime_ms = a->last_modified_ms};
-    memcpy(info.etag, a->etag, sizeof info.etag);
-    *out = info;
-    return 0;
-}
-
-static int emit_line(const struct s3 *s, const struct store_list *req, const struct s3_line *line,
-                     struct err *err)
-{
-    struct slice root = slice_of(s->prefix), prefix = slice_of(req->prefix);
-    struct slice key = slice_starts(line->key, root) ? slice_from(line->key, root.n) : SLICE_NONE;
-    if (!slice_starts(line->key, root) || !slice_starts(key, prefix))
-        return err_set(err, EIO, "bucket %s: the listing of %.100s%.100s names another key, %.*s",
-                       s->bucket.name, s->prefix, req->prefix,
-                       line->key.n > 100 ? 100 : (int)line->key.n, line->key.p);
-    bool slash = key.n && key.p[key.n - 1] == '/';
-    if (line->is_prefix && (!slash || key.n == prefix.n))
-        return err_set(err, EIO, "bucket %s: a common prefix that is no directory", s->bucket.name);
-    /* A directory's marker: made by tools, no object of anybody's. */
-    if (!line->is_prefix && line->size == 0 && (key.n == 0 || slash))
-        return 0;
-    if (!line->is_prefix && req->start_after && slice_cmp(key, slice_of(req->start_after)) <= 0)
-        return 0; /* some servers do not know start-after */
-    struct store_entry entry = {.key = key,
-                                .is_prefix = line->is_prefix,
-                                .size = line->size,
-                                .mtime_ms = line->mtime_ms,
-                                .etag = line->etag,
-                                .version = line->version};
-    return req->emit(req->arg, &entry);
-}
 
 /* One listing: whose it is, and of what. */
 struct s3_listing {
@@ -130,21 +43,22 @@ static int emit_page(void *arg, unsigned part, const struct s3_page *page, bool 
     (void)part, (void)last;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < page->lines.n; i++)
-        rc = emit_line(l->store, l->req, &page->lines.at[i], err);
+        rc = listing_emit(&l->store->remote, l->req, &page->lines.at[i], err);
     return rc;
 }
 
 /* Walks what a listing asks for; fields of `w` that say what is done with it are set. */
 static int walk(struct s3 *s, const struct store_list *req, struct s3_walk *w, struct err *err)
 {
-    struct slice prefix = slice_of(req->prefix);
-    if (prefix.n && prefix.p[prefix.n - 1] != '/')
-        return err_set(err, EINVAL, "the prefix of a listing ends in /: %s", req->prefix);
-    AUTO_FREE char *whole = whole_key(s, req->prefix);
-    AUTO_FREE char *after = req->start_after ? whole_key(s, req->start_after) : NULL;
+    int rc = listing_check(req, err);
+    if (rc < 0)
+        return rc;
+    AUTO_FREE char *whole = remote_whole_key(&s->remote, req->prefix);
+    AUTO_FREE char *after =
+        req->start_after ? remote_whole_key(&s->remote, req->start_after) : NULL;
     if (!whole || (req->start_after && !after))
         return err_set(err, ENOMEM, "out of memory");
-    w->http = s->http;
+    w->http = s->remote.http;
     w->bucket = &s->bucket;
     w->prefix = whole;
     w->start_after = after;
@@ -168,7 +82,7 @@ struct s3_past {
 static int emit_chosen(void *arg, const struct s3_line *line, struct err *err)
 {
     const struct s3_listing *l = arg;
-    return emit_line(l->store, l->req, line, err);
+    return listing_emit(&l->store->remote, l->req, line, err);
 }
 
 static int choose_page(void *arg, unsigned part, const struct s3_page *page, bool last,
@@ -181,15 +95,15 @@ static int choose_page(void *arg, unsigned part, const struct s3_page *page, boo
 /* Whether the bucket keeps versions, or has kept some. */
 static int ask_versioning(struct s3 *s, bool *keeps, struct err *err)
 {
-    AUTO(s3_request) struct s3_request q = {0};
-    struct sigv4_parameter parameter = {"versioning", ""};
-    struct s3_parts parts = {.method = "GET",
-                             .key = "",
-                             .parameters = &parameter,
-                             .parameters_count = 1,
-                             .text_max = S3_ERROR_BYTES_MAX};
-    int rc = run(s, &q, &parts, err);
-    return rc < 0 ? rc : s3_versioning_parse(buf_slice(&q.http.text), keeps, err);
+    AUTO(remote_request) struct remote_request *q = NULL;
+    struct http_parameter parameter = {"versioning", ""};
+    struct remote_parts parts = {.method = "GET",
+                                 .key = "",
+                                 .parameters = &parameter,
+                                 .parameters_count = 1,
+                                 .text_max = REMOTE_ERROR_BYTES_MAX};
+    int rc = remote_ask(&s->remote, &parts, &q, err);
+    return rc < 0 ? rc : s3_versioning_parse(buf_slice(&q->http.text), keeps, err);
 }
 
 static int s3_list_at(struct store *store, const struct store_list *req, int64_t time_ms,
@@ -215,47 +129,22 @@ static int s3_list_at(struct store *store, const struct store_list *req, int64_t
     return rc < 0 ? err_wrap(err, "bucket %s", s->bucket.name) : rc;
 }
 
-static int s3_put_if_absent(struct store *store, const char *key, struct slice data,
-                            struct err *err)
-{
-    struct s3 *s = s3_of(store);
-    AUTO(s3_request) struct s3_request q = {0};
-    AUTO_FREE char *whole = whole_key(s, key);
-    if (!whole)
-        return err_set(err, ENOMEM, "out of memory");
-    if (!key[0])
-        return err_set(err, EINVAL, "bucket %s: no key to write", s->bucket.name);
-    struct s3_parts parts = {.method = "PUT",
-                             .key = whole,
-                             .if_absent = true,
-                             .upload = data,
-                             .text_max = S3_ERROR_BYTES_MAX};
-    int rc = run(s, &q, &parts, err);
-    if (rc != -ESTALE)
-        return rc;
-    if (q.http.attempts > 1 && store_holds(store, key, data))
-        return 0; /* by an attempt whose answer was lost */
-    return s3_request_refuse(&q, EEXIST, "the key is there already", err);
-}
-
 static void s3_free(struct store *store)
 {
     struct s3 *s = s3_of(store);
     s3_bucket_done(&s->bucket);
-    free(s->prefix);
-    free(s->store.url);
-    free(s->store.home);
+    remote_done(&s->remote);
     free(s);
 }
 
 static const struct store_ops s3_ops = {
     .scheme = "s3",
     .rooms_bytes = TRAIN_BYTES,
-    .get = s3_get,
-    .head = s3_head,
+    .get = remote_get,
+    .head = remote_head,
     .list = s3_list,
     .list_at = s3_list_at,
-    .put_if_absent = s3_put_if_absent,
+    .put_if_absent = remote_put_if_absent,
     .free = s3_free,
 };
 
@@ -364,7 +253,8 @@ static int fill_bucket(struct s3_bucket *b, const struct url *url, const struct 
         rc = set_sse_c_key(b, o->sse_c_key, err);
     if (rc < 0)
         return rc;
-    memcpy(b->region, region, strlen(region) + 1); /* checked */
+    memcpy(b->region, region, strlen(region) + 1);                          /* checked */
+    (void)snprintf(b->where, sizeof b->where, "bucket %.63s", url->bucket); /* may be cut */
     b->deadline_ms = o->deadline_ms ? o->deadline_ms : STORE_DEADLINE_MS;
     b->requester_pays = o->requester_pays;
     b->dualstack = o->aws_dualstack && strcasecmp(o->aws_dualstack, "true") == 0;
@@ -396,10 +286,11 @@ static int fill(struct s3 *s, const struct url *url, const struct store_options 
     int rc = fill_bucket(&s->bucket, url, o, err);
     if (rc < 0)
         return rc;
-    s->prefix = strdup(url->prefix);
-    s->store.url = buf_steal_str(&canonical);
-    s->store.home = buf_steal_str(&home);
-    return s->prefix && s->store.url && s->store.home ? 0 : err_set(err, ENOMEM, "out of memory");
+    struct remote *r = &s->remote;
+    r->prefix = strdup(url->prefix);
+    r->store.url = buf_steal_str(&canonical);
+    r->store.home = buf_steal_str(&home);
+    return r->prefix && r->store.url && r->store.home ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
 /*
@@ -413,7 +304,7 @@ static int find_credentials(struct s3 *s, const struct store_options *o,
     struct err why = ERR_INIT;
     if (o->no_sign_request)
         return 0;
-    s->bucket.credentials = credentials_new(o, s->http, runtime->secrets, err);
+    s->bucket.credentials = credentials_new(o, s->remote.http, runtime->secrets, err);
     if (!s->bucket.credentials)
         return -err->code;
     int rc = renewed_get(s->bucket.credentials, &first, &why);
@@ -440,12 +331,15 @@ struct store *s3_new(const struct url *url, const struct store_options *options,
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    s->store.ops = &s3_ops;
-    s->http = runtime->http;
+    s->remote = (struct remote){.store.ops = &s3_ops,
+                                .ops = &s3_request_ops,
+                                .init = init,
+                                .http = runtime->http,
+                                .where = s->bucket.where};
     s3_bucket_init(&s->bucket);
     if (fill(s, &whole, options, err) < 0 || find_credentials(s, options, runtime, err) < 0) {
-        s3_free(&s->store);
+        s3_free(&s->remote.store);
         return NULL;
     }
-    return &s->store;
+    return &s->remote.store;
 }

@@ -24,7 +24,7 @@ static bool is_object(const struct page_reader *r, struct slice name)
 void s3_page_init(struct s3_page *page)
 {
     *page = (struct s3_page){.lines = VEC_MAX(S3_PAGE_ENTRIES_MAX)};
-    arena_init(&page->arena, 2 * S3_PAGE_BYTES_MAX);
+    arena_init(&page->arena, S3_PAGE_MEMORY_MAX);
 }
 
 void s3_page_done(struct s3_page *page)

@@ -13,10 +13,13 @@
 /* As many entries with keys of 1,024 bytes, each thrice as long percent-encoded, and their frame.
  */
 #define S3_PAGE_BYTES_MAX (8 * MIB)
+/* What is kept of one; Azure's have 5,000 names of 1,024 characters. */
+#define S3_PAGE_MEMORY_MAX (32 * MIB)
 
 struct s3_line {
     struct slice key; /* decoded; whole, with the store's prefix */
     bool is_prefix;
+    bool is_directory; /* Azure's: it stands for a directory and is nobody's object */
     uint64_t size;
     int64_t mtime_ms; /* 0: not told */
     struct slice etag;
@@ -52,7 +55,7 @@ int s3_versioning_parse(struct slice xml, bool *keeps, struct err *err);
 /* What an answer that is not a success says. Empty texts where not told, cut where too long. */
 struct s3_problem {
     char code[64];
-    char message[160];
+    char message[256];
     char region[48]; /* where the bucket is, or the signature should be for */
     bool has_size;   /* InvalidRange tells the object's size */
     uint64_t size;

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/s3_request.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/instant.h"
 #include "base/text.h"
-#include "cache/store/refusal.h"
+#include "cache/store/s3_send.h"
 #include "cache/store/status.h"
-
-/* A key, a continuation token and the rest, thrice as long percent-encoded. */
-#define REQUEST_URL_BYTES_MAX (64 * KIB)
-#define AUTHORIZATION_BYTES_MAX (4 * KIB)
 
 void s3_bucket_init(struct s3_bucket *b)
 {
@@ -45,12 +39,6 @@ bool s3_bucket_move(struct s3_bucket *b, const char *region)
     return moved;
 }
 
-static void add_field(struct s3_request *q, const char *name, const char *value)
-{
-    assert(q->http.fields_count < S3_REQUEST_FIELDS_MAX);
-    q->fields[q->http.fields_count++] = (struct http_field){name, value};
-}
-
 void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf *out)
 {
     const char *dot = b->path_style ? "" : ".", *name = b->path_style ? "" : b->name;
@@ -64,50 +52,52 @@ void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf 
 
 static int add_url(struct s3_request *q, struct err *err)
 {
-    buf_reset(&q->url);
+    buf_reset(&q->remote.url);
     buf_reset(&q->origin);
     s3_bucket_origin(q->bucket, q->region, &q->origin);
     int rc = buf_check(&q->origin, err);
     if (rc < 0)
         return rc;
-    buf_add_slice(&q->url, buf_slice(&q->origin));
-    buf_add_slice(&q->url, buf_slice(&q->path));
+    buf_add_slice(&q->remote.url, buf_slice(&q->origin));
+    buf_add_slice(&q->remote.url, buf_slice(&q->path));
     if (q->query.len) {
-        buf_add_char(&q->url, '?');
-        buf_add_slice(&q->url, buf_slice(&q->query));
+        buf_add_char(&q->remote.url, '?');
+        buf_add_slice(&q->remote.url, buf_slice(&q->query));
     }
-    return buf_check(&q->url, err);
+    return buf_check(&q->remote.url, err);
 }
 
 static void add_special_fields(struct s3_request *q)
 {
     const struct s3_bucket *b = q->bucket;
-    bool put = strcmp(q->http.method, "PUT") == 0;
+    bool put = strcmp(q->remote.http.method, "PUT") == 0;
     if (b->requester_pays)
-        add_field(q, "x-amz-request-payer", "requester");
-    if (b->sse_c_key[0] && q->key[0]) {
-        add_field(q, "x-amz-server-side-encryption-customer-algorithm", "AES256");
-        add_field(q, "x-amz-server-side-encryption-customer-key", b->sse_c_key);
-        add_field(q, "x-amz-server-side-encryption-customer-key-md5", b->sse_c_key_md5);
+        remote_add_field(&q->remote, "x-amz-request-payer", "requester");
+    if (b->sse_c_key[0] && q->remote.key[0]) {
+        remote_add_field(&q->remote, "x-amz-server-side-encryption-customer-algorithm", "AES256");
+        remote_add_field(&q->remote, "x-amz-server-side-encryption-customer-key", b->sse_c_key);
+        remote_add_field(&q->remote, "x-amz-server-side-encryption-customer-key-md5",
+                         b->sse_c_key_md5);
     }
     if (b->sse && put)
-        add_field(q, "x-amz-server-side-encryption", b->sse);
+        remote_add_field(&q->remote, "x-amz-server-side-encryption", b->sse);
     if (b->sse_kms_key_id && put)
-        add_field(q, "x-amz-server-side-encryption-aws-kms-key-id", b->sse_kms_key_id);
+        remote_add_field(&q->remote, "x-amz-server-side-encryption-aws-kms-key-id",
+                         b->sse_kms_key_id);
 }
 
 static void add_fields(struct s3_request *q)
 {
-    q->http.fields_count = 0;
-    add_field(q, "host", strstr(q->origin.data, "://") + 3);
-    if (q->range[0])
-        add_field(q, "range", q->range);
+    q->remote.http.fields_count = 0;
+    remote_add_field(&q->remote, "host", strstr(q->origin.data, "://") + 3);
+    if (q->remote.range[0])
+        remote_add_field(&q->remote, "range", q->remote.range);
     if (q->if_match)
-        add_field(q, "if-match", q->if_match);
+        remote_add_field(&q->remote, "if-match", q->if_match);
     if (q->if_absent)
-        add_field(q, "if-none-match", "*");
-    if (strcmp(q->http.method, "PUT") == 0)
-        add_field(q, "content-type", "application/octet-stream");
+        remote_add_field(&q->remote, "if-none-match", "*");
+    if (strcmp(q->remote.http.method, "PUT") == 0)
+        remote_add_field(&q->remote, "content-type", "application/octet-stream");
     add_special_fields(q);
 }
 
@@ -117,29 +107,29 @@ static int sign(struct s3_request *q, struct err *err)
     int64_t now_ms = clock_real_ms();
     AUTO(buf) struct buf date = {0};
     buf_init(&date, sizeof q->date - 1);
-    buf_reset(&q->authorization);
+    buf_reset(&q->remote.authorization);
     instant_format_basic(&date, now_ms);
     int rc = buf_check(&date, err);
     if (rc < 0)
         return rc;
     memcpy(q->date, date.data, date.len + 1);
-    add_field(q, "x-amz-content-sha256", q->payload_sha256);
-    add_field(q, "x-amz-date", q->date);
+    remote_add_field(&q->remote, "x-amz-content-sha256", q->payload_sha256);
+    remote_add_field(&q->remote, "x-amz-date", q->date);
     if (c->session_token[0])
-        add_field(q, "x-amz-security-token", c->session_token);
-    struct sigv4_request r = {.method = q->http.method,
+        remote_add_field(&q->remote, "x-amz-security-token", c->session_token);
+    struct sigv4_request r = {.method = q->remote.http.method,
                               .path = buf_slice(&q->path),
                               .query = buf_slice(&q->query),
-                              .fields = q->fields,
-                              .fields_count = q->http.fields_count,
+                              .fields = q->remote.fields,
+                              .fields_count = q->remote.http.fields_count,
                               .payload_sha256 = q->payload_sha256,
                               .time_ms = now_ms,
                               .region = q->region,
                               .service = "s3"};
     rc = sigv4_sign(&r, &(struct sigv4_credentials){c->access_key_id, c->secret_access_key},
-                    &q->authorization, err);
+                    &q->remote.authorization, err);
     if (rc == 0)
-        add_field(q, "authorization", q->authorization.data);
+        remote_add_field(&q->remote, "authorization", q->remote.authorization.data);
     return rc;
 }
 
@@ -151,44 +141,32 @@ int s3_request_address(struct s3_request *q, struct err *err)
     if (rc < 0)
         return rc;
     add_fields(q);
-    q->http.url = q->url.data;
+    q->remote.http.url = q->remote.url.data;
     return q->bucket->credentials ? sign(q, err) : 0;
 }
 
-static bool again(struct http_request *http)
+int s3_request_init(struct s3_request *q, struct s3_bucket *bucket,
+                    const struct remote_parts *parts, struct err *err)
 {
-    return s3_request_retryable(CONTAINER_OF(http, struct s3_request, http));
-}
-
-int s3_request_init(struct s3_request *q, struct s3_bucket *bucket, const struct s3_parts *parts,
-                    struct err *err)
-{
-    *q = (struct s3_request){.bucket = bucket,
-                             .key = parts->key,
-                             .if_match = parts->if_match,
-                             .if_absent = parts->if_absent};
-    buf_init(&q->path, REQUEST_URL_BYTES_MAX);
-    buf_init(&q->query, REQUEST_URL_BYTES_MAX);
+    const struct http_parameter version = {"versionId", parts->version};
+    *q = (struct s3_request){
+        .bucket = bucket, .if_match = parts->identity, .if_absent = parts->if_absent};
+    remote_request_init(&q->remote, &s3_request_ops, bucket->where, parts);
+    buf_init(&q->path, REMOTE_URL_BYTES_MAX);
+    buf_init(&q->query, REMOTE_URL_BYTES_MAX);
     buf_init(&q->origin, URL_BYTES_MAX);
-    buf_init(&q->url, REQUEST_URL_BYTES_MAX);
-    buf_init(&q->authorization, AUTHORIZATION_BYTES_MAX);
-    buf_init(&q->http.text, parts->text_max);
     if (bucket->path_style)
         buf_addf(&q->path, "/%s", bucket->name);
     buf_add_char(&q->path, '/');
     text_percent_encode(&q->path, slice_of(parts->key), "/");
-    sigv4_query(&q->query, parts->parameters, parts->parameters_count);
-    if (parts->length)
-        (void)snprintf(q->range, sizeof q->range, "bytes=%" PRIu64 "-%" PRIu64, parts->offset,
-                       parts->offset + (parts->length - 1)); /* two numbers fit */
+    if (parts->version)
+        sigv4_query(&q->query, &version, 1);
+    else
+        sigv4_query(&q->query, parts->parameters, parts->parameters_count);
     sha256_hex(parts->upload, q->payload_sha256);
-    q->http.method = parts->method;
-    q->http.fields = q->fields;
-    q->http.ca_bundle = bucket->ca_bundle;
-    q->http.proxy_url = bucket->proxy_url;
-    q->http.upload = parts->upload;
-    q->http.deadline_ms = bucket->deadline_ms;
-    q->http.again = again;
+    q->remote.http.ca_bundle = bucket->ca_bundle;
+    q->remote.http.proxy_url = bucket->proxy_url;
+    q->remote.http.deadline_ms = bucket->deadline_ms;
     int rc = buf_check(&q->path, err);
     return rc < 0 ? rc : buf_check(&q->query, err);
 }
@@ -199,48 +177,40 @@ void s3_request_done(struct s3_request *q)
     buf_done(&q->path);
     buf_done(&q->query);
     buf_done(&q->origin);
-    buf_done(&q->url);
-    buf_done(&q->authorization);
-    buf_done(&q->http.text);
+    remote_request_done(&q->remote);
 }
 
-/* Only what an error says: a success's body is not one. */
-struct s3_problem s3_request_problem(const struct s3_request *q)
+static void end(struct remote_request *q)
 {
-    struct s3_problem problem = {0};
-    if (q->http.answer.status >= 300 && q->http.rc == 0)
-        s3_problem_parse(buf_slice(&q->http.text), &problem);
-    return problem;
+    s3_request_done(s3_request_of(q));
 }
 
-bool s3_request_retryable(const struct s3_request *q)
+static void explain(const struct remote_request *q, struct s3_problem *problem)
 {
-    struct s3_problem problem = s3_request_problem(q);
-    return status_retryable(q->http.answer.status, slice_of(problem.code));
+    const char *told = q->http.answer.bucket_region;
+    const char *asked = CONTAINER_OF(q, const struct s3_request, remote)->region;
+    size_t n = strlen(problem->message);
+    if (strcmp(problem->code, "NoSuchBucket") == 0)
+        (void)snprintf(problem->message, sizeof problem->message,
+                       "there is no bucket of this name"); /* it fits */
+    else if (told[0] && strcmp(told, asked) != 0)
+        (void)snprintf(problem->message + n, sizeof problem->message - n,
+                       "%s; the bucket is in %.40s, it was asked in %.40s",
+                       n ? "" : "without a reason", told, asked); /* may be cut */
 }
 
-int s3_request_refuse(const struct s3_request *q, int code, const char *why, struct err *err)
+static void identity(const struct http_answer *a, char out[ETAG_BYTES_MAX])
 {
-    return refusal_set(&q->http, q->bucket->name, q->key, code, why, err);
+    memcpy(out, a->etag, ETAG_BYTES_MAX);
 }
 
-int s3_request_check(const struct s3_request *q, struct err *err)
-{
-    const struct http_answer *a = &q->http.answer;
-    if (q->http.rc < 0 && a->status < 300)
-        return s3_request_refuse(q, -q->http.rc, q->http.err.msg, err);
-    if (a->status >= 200 && a->status < 300)
-        return 0;
-    struct s3_problem problem = s3_request_problem(q);
-    char why[400], region[160] = "";
-    if (a->bucket_region[0] && strcmp(a->bucket_region, q->region) != 0)
-        (void)snprintf(region, sizeof region, "; the bucket is in %.40s, it was asked in %.40s",
-                       a->bucket_region, q->region); /* may be cut */
-    bool no_bucket = strcmp(problem.code, "NoSuchBucket") == 0;
-    (void)snprintf(why, sizeof why, "%s%s%s%s", problem.code, problem.code[0] ? ": " : "",
-                   no_bucket            ? "there is no bucket of this name"
-                   : problem.message[0] ? problem.message
-                                        : "without a reason",
-                   region); /* likewise */
-    return s3_request_refuse(q, status_errno(a->status, slice_of(problem.code)), why, err);
-}
+const struct remote_ops s3_request_ops = {
+    .request_bytes = sizeof(struct s3_request),
+    .end = end,
+    .send = s3_send,
+    .explain = explain,
+    .error = status_errno,
+    .retryable = status_retryable,
+    .identity = identity,
+    .identity_name = "ETag",
+};

@@ -4,7 +4,6 @@
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
-#include "cache/store/event.h"
 
 /* The region, the credentials, and once more either. */
 #define CORRECTIONS_MAX 3
@@ -24,26 +23,26 @@ static void on_answer(struct http_request *http);
 
 static void give_up(struct s3_request *q, const struct err *why)
 {
-    struct http_request *http = &q->http;
+    struct http_request *http = &q->remote.http;
     http->answer = (struct http_answer){0};
     buf_reset(&http->text);
     http->rc = err_copy(&http->err, why);
-    q->done(q);
+    q->remote.done(&q->remote);
 }
 
 static void submit(struct s3_request *q)
 {
     struct err err = ERR_INIT;
-    int64_t left_ms = q->until_ms - clock_mono_ms();
+    int64_t left_ms = q->remote.until_ms - clock_mono_ms();
     int rc = left_ms > 0 ? s3_request_address(q, &err)
                          : err_set(&err, EIO, "the deadline passed before it could be sent");
     if (rc < 0) {
         give_up(q, &err);
         return;
     }
-    q->http.deadline_ms = left_ms;
-    q->http.done = on_answer;
-    http_submit(q->engine, &q->http);
+    q->remote.http.deadline_ms = left_ms;
+    q->remote.http.done = on_answer;
+    http_submit(q->remote.engine, &q->remote.http);
 }
 
 static bool same(const struct credentials *a, const struct credentials *b)
@@ -57,7 +56,7 @@ static bool same(const struct credentials *a, const struct credentials *b)
 static void use(struct s3_request *q, const struct credentials *c)
 {
     if (q->refused && same(&q->credentials, c)) {
-        q->done(q); /* the answer stands: nobody has better ones */
+        q->remote.done(&q->remote); /* the answer stands: nobody has better ones */
         return;
     }
     q->credentials = *c;
@@ -72,7 +71,7 @@ static void proceed(struct s3_request *q)
 {
     struct renewed *r = q->bucket->credentials;
     struct credentials c = {0};
-    q->wait.done = on_credentials;
+    q->remote.wait.done = on_credentials;
     while (q->fetches <= FETCHES_MAX) {
         if (renewed_now(r, &c) == 0) {
             use(q, &c);
@@ -80,7 +79,7 @@ static void proceed(struct s3_request *q)
             return;
         }
         q->fetches++;
-        if (renewed_want(r, &q->wait) == -EINPROGRESS)
+        if (renewed_want(r, &q->remote.wait) == -EINPROGRESS)
             return; /* it may be another thread's already */
     }
     struct err err = ERR_INIT;
@@ -90,10 +89,10 @@ static void proceed(struct s3_request *q)
 
 static void on_credentials(struct renewed_wait *w)
 {
-    struct s3_request *q = CONTAINER_OF(w, struct s3_request, wait);
+    struct s3_request *q = CONTAINER_OF(w, struct s3_request, remote.wait);
     if (w->rc < 0 && q->refused) {
-        struct s3_problem problem = s3_request_problem(q);
-        unsigned status = q->http.answer.status;
+        struct s3_problem problem = remote_problem(&q->remote);
+        unsigned status = q->remote.http.answer.status;
         (void)err_wrap(&w->err, "the credentials are refused (HTTP %u %s), and there are no others",
                        status, problem.code);
     }
@@ -106,10 +105,10 @@ static void on_credentials(struct renewed_wait *w)
 /* The answer tells of another region, and the bucket is asked there from now on. */
 static bool moved(struct s3_request *q)
 {
-    const struct http_answer *a = &q->http.answer;
-    if (q->http.rc < 0 || (a->status != 301 && a->status != 307 && a->status != 400))
+    const struct http_answer *a = &q->remote.http.answer;
+    if (q->remote.http.rc < 0 || (a->status != 301 && a->status != 307 && a->status != 400))
         return false;
-    struct s3_problem problem = s3_request_problem(q);
+    struct s3_problem problem = remote_problem(&q->remote);
     const char *told = a->bucket_region[0] ? a->bucket_region : problem.region;
     return told[0] && strcmp(told, q->region) != 0 && s3_bucket_move(q->bucket, told);
 }
@@ -117,10 +116,10 @@ static bool moved(struct s3_request *q)
 /* The answer is that these credentials are good for nothing. */
 static bool refuses_credentials(const struct s3_request *q)
 {
-    unsigned status = q->http.answer.status;
-    if (!q->bucket->credentials || q->http.rc < 0 || status < 400 || status > 403)
+    unsigned status = q->remote.http.answer.status;
+    if (!q->bucket->credentials || q->remote.http.rc < 0 || status < 400 || status > 403)
         return false;
-    struct s3_problem problem = s3_request_problem(q);
+    struct s3_problem problem = remote_problem(&q->remote);
     if (!problem.code[0]) /* HEAD has no body: what is about to end has, by the server's clock */
         return q->credentials.expires_ms != 0 &&
                q->credentials.expires_ms < clock_real_ms() + SKEW_MS;
@@ -132,7 +131,7 @@ static bool refuses_credentials(const struct s3_request *q)
 
 static void on_answer(struct http_request *http)
 {
-    struct s3_request *q = CONTAINER_OF(http, struct s3_request, http);
+    struct s3_request *q = CONTAINER_OF(http, struct s3_request, remote.http);
     bool may = q->corrections < CORRECTIONS_MAX;
     if (may && moved(q)) {
         q->corrections++;
@@ -143,34 +142,15 @@ static void on_answer(struct http_request *http)
         renewed_reject(q->bucket->credentials, &q->credentials);
         proceed(q);
     } else {
-        q->done(q);
+        q->remote.done(&q->remote);
     }
 }
 
-void s3_send(struct s3_request *q, struct http *http, void (*done)(struct s3_request *q))
+void s3_send(struct remote_request *remote)
 {
-    q->engine = http;
-    q->done = done;
-    q->until_ms = clock_mono_ms() + q->bucket->deadline_ms;
+    struct s3_request *q = s3_request_of(remote);
     if (q->bucket->credentials)
         proceed(q);
     else
         submit(q);
-}
-
-static void wake(struct s3_request *q)
-{
-    event_set(q->ended);
-}
-
-int s3_run(struct s3_request *q, struct http *http, struct err *err)
-{
-    struct event ended;
-    event_init(&ended);
-    /* cppcheck-suppress autoVariables ; waited for below, before it ends */
-    q->ended = &ended;
-    s3_send(q, http, wake);
-    event_wait(&ended);
-    event_done(&ended);
-    return s3_request_check(q, err);
 }

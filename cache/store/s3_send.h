@@ -13,14 +13,7 @@
 
 #include "cache/store/s3_request.h"
 
-/*
- * Returns at once. done runs once, on the engine's thread, a worker's or the caller's, under no
- * lock; s3_request_check then tells how it went. Of q->http the caller may have set all but done,
- * also `to`, which is written from its start again with each try. Must be initialised.
- */
-void s3_send(struct s3_request *q, struct http *http, void (*done)(struct s3_request *q));
-
-/* Sends and waits. As s3_request_check. */
-int s3_run(struct s3_request *q, struct http *http, struct err *err);
+/* As remote_ops.send. */
+void s3_send(struct remote_request *q);
 
 #endif

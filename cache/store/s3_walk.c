@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/text.h"
-#include "cache/store/s3_send.h"
 
 /* Pages without an entry, which a server may send, one after the other. */
 #define EMPTY_PAGES_MAX 100
@@ -100,9 +99,9 @@ static unsigned free_count(const struct walk *w)
     return count;
 }
 
-static void on_answer(struct s3_request *q)
+static void on_answer(struct remote_request *q)
 {
-    struct ask *a = CONTAINER_OF(q, struct ask, request);
+    struct ask *a = CONTAINER_OF(q, struct ask, request.remote);
     struct walk *w = a->part->walk;
     WITH_LOCK (&w->lock) {
         a->next = w->answered;
@@ -111,42 +110,42 @@ static void on_answer(struct s3_request *q)
     }
 }
 
-static int send(struct ask *a, const struct sigv4_parameter *parameters, size_t n)
+static int send(struct ask *a, const struct http_parameter *parameters, size_t n)
 {
     struct walk *w = a->part->walk;
-    struct s3_parts parts = {.method = "GET",
-                             .key = "",
-                             .parameters = parameters,
-                             .parameters_count = n,
-                             .text_max = S3_PAGE_BYTES_MAX};
+    struct remote_parts parts = {.method = "GET",
+                                 .key = "",
+                                 .parameters = parameters,
+                                 .parameters_count = n,
+                                 .text_max = S3_PAGE_BYTES_MAX};
     s3_request_done(&a->request);
     int rc = s3_request_init(&a->request, w->what->bucket, &parts, w->err);
     if (rc < 0)
         return rc;
     w->under_way++;
     a->sent_ms = clock_mono_ms();
-    s3_send(&a->request, w->what->http, on_answer);
+    remote_send(&a->request.remote, w->what->http, on_answer);
     return 0;
 }
 
 static int ask_page(struct part *p)
 {
     const struct s3_walk *what = p->walk->what;
-    struct sigv4_parameter q[8] = {{"encoding-type", "url"}};
+    struct http_parameter q[8] = {{"encoding-type", "url"}};
     size_t n = 1;
-    q[n++] = what->versions ? (struct sigv4_parameter){"versions", ""}
-                            : (struct sigv4_parameter){"list-type", "2"};
+    q[n++] = what->versions ? (struct http_parameter){"versions", ""}
+                            : (struct http_parameter){"list-type", "2"};
     if (what->prefix[0])
-        q[n++] = (struct sigv4_parameter){"prefix", what->prefix};
+        q[n++] = (struct http_parameter){"prefix", what->prefix};
     if (!what->recursive)
-        q[n++] = (struct sigv4_parameter){"delimiter", "/"};
+        q[n++] = (struct http_parameter){"delimiter", "/"};
     const char *resume = what->versions ? "key-marker" : "continuation-token";
     if (p->token.len)
-        q[n++] = (struct sigv4_parameter){resume, p->token.data};
+        q[n++] = (struct http_parameter){resume, p->token.data};
     else if (p->after.len)
-        q[n++] = (struct sigv4_parameter){what->versions ? resume : "start-after", p->after.data};
+        q[n++] = (struct http_parameter){what->versions ? resume : "start-after", p->after.data};
     if (p->next_version.len)
-        q[n++] = (struct sigv4_parameter){"version-id-marker", p->next_version.data};
+        q[n++] = (struct http_parameter){"version-id-marker", p->next_version.data};
     p->listing = true;
     return send(&p->page, q, n);
 }
@@ -159,11 +158,11 @@ static int ask_cut(struct part *p)
     buf_add(&prefix, p->last.data, p->level);
     buf_add_str(&prefix, "");
     int rc = buf_check(&prefix, p->walk->err);
-    struct sigv4_parameter q[] = {{"list-type", "2"},
-                                  {"encoding-type", "url"},
-                                  {"delimiter", "/"},
-                                  {"start-after", p->last.data},
-                                  {"prefix", prefix.data}};
+    struct http_parameter q[] = {{"list-type", "2"},
+                                 {"encoding-type", "url"},
+                                 {"delimiter", "/"},
+                                 {"start-after", p->last.data},
+                                 {"prefix", prefix.data}};
     p->cutting = true;
     return rc < 0 ? rc : send(&p->cut, q, prefix.len ? ARRAY_SIZE(q) : ARRAY_SIZE(q) - 1);
 }
@@ -307,9 +306,9 @@ static int consider_cut(struct part *p)
 static int parse(const struct ask *a, bool versions, struct s3_page *page)
 {
     struct walk *w = a->part->walk;
-    int rc = s3_request_check(&a->request, w->err);
+    int rc = remote_check(&a->request.remote, w->err);
     if (rc == 0)
-        rc = s3_page_parse(buf_slice(&a->request.http.text), versions, page, w->err);
+        rc = s3_page_parse(buf_slice(&a->request.remote.http.text), versions, page, w->err);
     if (rc < 0)
         (void)err_wrap(w->err, "bucket %s, list %.100s", w->what->bucket->name, w->what->prefix);
     return rc;

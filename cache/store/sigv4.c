@@ -143,14 +143,14 @@ int sigv4_sign(const struct sigv4_request *r, const struct sigv4_credentials *cr
 
 static int compare_parameters(const void *a, const void *b)
 {
-    const struct sigv4_parameter *x = a, *y = b;
+    const struct http_parameter *x = a, *y = b;
     int c = strcmp(x->name, y->name);
     return c ? c : strcmp(x->value, y->value);
 }
 
-void sigv4_query(struct buf *out, const struct sigv4_parameter *parameters, size_t count)
+void sigv4_query(struct buf *out, const struct http_parameter *parameters, size_t count)
 {
-    struct sigv4_parameter sorted[SIGV4_PARAMETERS_MAX];
+    struct http_parameter sorted[SIGV4_PARAMETERS_MAX];
     assert(count <= SIGV4_PARAMETERS_MAX);
     memcpy(sorted, parameters, count * sizeof sorted[0]);
     qsort(sorted, count, sizeof sorted[0], compare_parameters);

@@ -40,11 +40,7 @@ struct sigv4_request {
 int sigv4_sign(const struct sigv4_request *r, const struct sigv4_credentials *credentials,
                struct buf *out, struct err *err);
 
-struct sigv4_parameter {
-    const char *name, *value;
-};
-
 /* Appends `name=value&...`, encoded and in the order that is signed. */
-void sigv4_query(struct buf *out, const struct sigv4_parameter *parameters, size_t count);
+void sigv4_query(struct buf *out, const struct http_parameter *parameters, size_t count);
 
 #endif

@@ -24,8 +24,8 @@ struct delta_ahead {
     struct lock lock;
     struct cond arrived;
     struct piece pieces[DELTA_AHEAD_PIECES];
-    uint64_t head, tail;
-    uint64_t asked_bytes; /* of the pieces [head, tail) */
+    uint64_t head, tail, most; /* most: pieces that are asked for at once */
+    uint64_t asked_bytes;      /* of the pieces [head, tail) */
 
     const struct delta_log_file
         *asking; /* the file whose pieces are asked for; NULL: the next one */
@@ -56,6 +56,7 @@ struct delta_ahead *delta_ahead_new(const struct delta_ahead_options *options, s
         return NULL;
     }
     a->options = *options;
+    a->most = options->store->ops->open_in_place ? DELTA_AHEAD_LOCAL_PIECES : DELTA_AHEAD_PIECES;
     lock_init(&a->lock);
     cond_init(&a->arrived);
     buf_init(&a->key, KEY_BYTES_MAX);
@@ -155,7 +156,7 @@ static int ask_piece(struct delta_ahead *a, size_t n, struct err *err)
 /* Asks for as much as may be on its way. */
 static int ask(struct delta_ahead *a, struct err *err)
 {
-    while (a->tail - a->head < DELTA_AHEAD_PIECES) {
+    while (a->tail - a->head < a->most) {
         if (!a->asking && !a->no_more_files) {
             a->asking = a->options.next(a->options.arg);
             a->asking_at = 0;

@@ -18,6 +18,8 @@
 
 #define DELTA_AHEAD_PIECES 32
 #define DELTA_AHEAD_BYTES (8 * MIB)
+/* Where the log is on the local disk there is no way to be waited for. */
+#define DELTA_AHEAD_LOCAL_PIECES 4
 /* One request asks for so much at most. */
 #define DELTA_PIECE_BYTES MIB
 

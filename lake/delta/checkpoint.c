@@ -90,6 +90,15 @@ static int read_json(struct store *store, const char *key, uint64_t size,
     return rc < 0 ? delta_rows_refuse(key, !lines.object.failed && !stopped, err) : rc;
 }
 
+static int read_rows(struct store *store, const char *key, uint64_t size,
+                     enum delta_checkpoint_part part, const struct delta_sink *sink,
+                     struct err *err)
+{
+    AUTO(delta_object) struct delta_object object;
+    delta_object_init(&object, store, key, size);
+    return delta_rows_read(&object, part, sink, err);
+}
+
 static int read_sidecars(struct store *store, const char *prefix, const struct sidecars *all,
                          const struct delta_sink *sink, struct err *err)
 {
@@ -102,8 +111,7 @@ static int read_sidecars(struct store *store, const char *prefix, const struct s
         buf_addf(&key, "%s_delta_log/_sidecars/%.*s", prefix, SLICE_FMT(all->at[i].name));
         rc = buf_check(&key, err);
         if (rc == 0)
-            rc = delta_rows_read(store, key.data, all->at[i].size, DELTA_CHECKPOINT_FILES, &adds,
-                                 err);
+            rc = read_rows(store, key.data, all->at[i].size, DELTA_CHECKPOINT_FILES, &adds, err);
         /* the checkpoint is not whole: an older start may do */
         if (rc == -ENOENT)
             rc = err_set(err, EBADMSG, "%s is missing", key.data);
@@ -113,28 +121,52 @@ static int read_sidecars(struct store *store, const char *prefix, const struct s
     return rc;
 }
 
-int delta_checkpoint_read(struct store *store, const char *prefix,
-                          const struct delta_log_file *file, enum delta_checkpoint_part part,
+void delta_checkpoint_init(struct delta_checkpoint *c, struct store *store, const char *prefix,
+                           const struct delta_log_file *file)
+{
+    *c = (struct delta_checkpoint){.store = store, .prefix = prefix, .file = file};
+    buf_init(&c->key, KEY_BYTES_MAX);
+    delta_log_key(&c->key, prefix, &file->name);
+    delta_object_init(&c->first, store, c->key.data, file->size);
+}
+
+void delta_checkpoint_done(struct delta_checkpoint *c)
+{
+    delta_object_done(&c->first);
+    buf_done(&c->key);
+}
+
+/* The first file, or one of the parts behind it. */
+static int read_file(struct delta_checkpoint *c, uint32_t i, enum delta_checkpoint_part part,
+                     const struct delta_sink *sink, struct err *err)
+{
+    const struct delta_log_file *file = &c->file[i];
+    AUTO(buf) struct buf key = {0};
+    if (i == 0 && !delta_name_is_json(&file->name))
+        return delta_rows_read(&c->first, part, sink, err);
+    buf_init(&key, KEY_BYTES_MAX);
+    delta_log_key(&key, c->prefix, &file->name);
+    int rc = buf_check(&key, err);
+    if (rc < 0)
+        return rc;
+    return delta_name_is_json(&file->name)
+               ? read_json(c->store, key.data, file->size, sink, err)
+               : read_rows(c->store, key.data, file->size, part, sink, err);
+}
+
+int delta_checkpoint_read(struct delta_checkpoint *c, enum delta_checkpoint_part part,
                           const struct delta_sink *sink, struct err *err)
 {
-    AUTO(buf) struct buf key = {0};
     struct sidecars sidecars = {.max = SIDECARS_MAX};
     struct first_file first = {sink, &sidecars, part};
     struct delta_sink to = {take_first, &first};
-    uint32_t files = file->name.parts ? file->name.parts : 1;
-    int rc = 0;
-    buf_init(&key, KEY_BYTES_MAX);
+    uint32_t files = c->file->name.parts ? c->file->name.parts : 1;
+    int rc = buf_check(&c->key, err);
     arena_init(&sidecars.arena, SIDECARS_BYTES_MAX);
-    for (uint32_t i = 0; rc == 0 && i < files; i++) {
-        delta_log_key(&key, prefix, &file[i].name);
-        rc = buf_check(&key, err);
-        if (rc == 0)
-            rc = delta_name_is_json(&file[i].name)
-                     ? read_json(store, key.data, file[i].size, &to, err)
-                     : delta_rows_read(store, key.data, file[i].size, part, &to, err);
-    }
+    for (uint32_t i = 0; rc == 0 && i < files; i++)
+        rc = read_file(c, i, part, &to, err);
     if (rc == 0)
-        rc = read_sidecars(store, prefix, &sidecars, sink, err);
+        rc = read_sidecars(c->store, c->prefix, &sidecars, sink, err);
     vec_done(&sidecars);
     arena_done(&sidecars.arena);
     return rc;

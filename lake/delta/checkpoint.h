@@ -10,6 +10,7 @@
 
 #include "lake/delta/action.h"
 #include "lake/delta/log.h"
+#include "lake/delta/object.h"
 
 /* Who is given the actions. */
 struct delta_sink {
@@ -23,14 +24,31 @@ enum delta_checkpoint_part {
     DELTA_CHECKPOINT_FILES, /* adds, in whatever file */
 };
 
+/* What was read of the first file for one half is there for the other: mostly it is the only one.
+ */
+struct delta_checkpoint {
+    struct store *store;
+    const char *prefix;
+    const struct delta_log_file *file;
+    struct buf key; /* of the first file */
+    struct delta_object first;
+};
+
 /*
- * Reads one half of a checkpoint, whose first file (with its parts behind it) comes from
- * delta_log_checkpoint. What the protocol requires must be there, as a column and in each row.
+ * Of the checkpoint whose first file (with its parts behind it) comes from delta_log_checkpoint.
+ * All is borrowed while it lives.
+ */
+void delta_checkpoint_init(struct delta_checkpoint *c, struct store *store, const char *prefix,
+                           const struct delta_log_file *file);
+void delta_checkpoint_done(struct delta_checkpoint *c);
+DEFINE_AUTO_DONE(delta_checkpoint, struct delta_checkpoint, delta_checkpoint_done)
+
+/*
+ * Reads one half. What the protocol requires must be there, as a column and in each row.
  * -EBADMSG where a file is damaged or a sidecar missing: the same version may be had from an older
  * start. The store's and the sink's errors otherwise.
  */
-int delta_checkpoint_read(struct store *store, const char *prefix,
-                          const struct delta_log_file *file, enum delta_checkpoint_part part,
+int delta_checkpoint_read(struct delta_checkpoint *c, enum delta_checkpoint_part part,
                           const struct delta_sink *sink, struct err *err);
 
 #endif

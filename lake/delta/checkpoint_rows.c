@@ -379,18 +379,16 @@ int delta_rows_refuse(const char *key, bool tried, struct err *err)
     return err_wrap(err, "%s", key);
 }
 
-int delta_rows_read(struct store *store, const char *key, uint64_t size,
-                    enum delta_checkpoint_part part, const struct delta_sink *sink, struct err *err)
+int delta_rows_read(struct delta_object *object, enum delta_checkpoint_part part,
+                    const struct delta_sink *sink, struct err *err)
 {
-    AUTO(delta_object) struct delta_object object;
-    delta_object_init(&object, store, key, size);
-    struct parquet_source source = {size, delta_object_read, &object};
+    struct parquet_source source = {object->size, delta_object_read, object, object->window_bytes};
     AUTO(parquet) struct parquet *parquet = parquet_open(&source, err);
     if (!parquet)
-        return delta_rows_refuse(key, !object.failed, err);
+        return delta_rows_refuse(object->key, !object->failed, err);
     struct scan scan = {.parquet = parquet, .sink = sink};
     arena_init(&scan.arena, ROW_BYTES_MAX);
     int rc = scan_rows(&scan, part, err);
     arena_done(&scan.arena);
-    return rc < 0 ? delta_rows_refuse(key, !object.failed && !scan.stopped, err) : rc;
+    return rc < 0 ? delta_rows_refuse(object->key, !object->failed && !scan.stopped, err) : rc;
 }

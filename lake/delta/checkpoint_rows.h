@@ -6,9 +6,8 @@
 #include "lake/delta/checkpoint.h"
 
 /* Errors as delta_checkpoint_read. Blocks. */
-int delta_rows_read(struct store *store, const char *key, uint64_t size,
-                    enum delta_checkpoint_part part, const struct delta_sink *sink,
-                    struct err *err);
+int delta_rows_read(struct delta_object *object, enum delta_checkpoint_part part,
+                    const struct delta_sink *sink, struct err *err);
 
 /*
  * Names the file in err, and tells what is wrong with it (-EBADMSG) apart from what kept it from

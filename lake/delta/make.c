@@ -304,7 +304,9 @@ static int check_passed(struct delta_make *m, int64_t base, int64_t version, str
     struct delta_sink sink = {note_state, seen};
     if (!file || file->name.version <= base)
         return 0;
-    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
+    AUTO(delta_checkpoint) struct delta_checkpoint checkpoint;
+    delta_checkpoint_init(&checkpoint, t->store, t->prefix, file);
+    int rc = delta_checkpoint_read(&checkpoint, DELTA_CHECKPOINT_STATE, &sink, err);
     if (rc == -EOPNOTSUPP) /* is passed over by a load without the base as well */
         return 0;
     return rc == 0 && seen[0] && seen[1] ? 0 : -EAGAIN;

@@ -3,7 +3,11 @@
 
 void delta_object_init(struct delta_object *o, struct store *store, const char *key, uint64_t size)
 {
-    *o = (struct delta_object){.store = store, .key = key, .size = size};
+    *o = (struct delta_object){.store = store,
+                               .key = key,
+                               .size = size,
+                               .window_bytes = store->ops->open_in_place ? DELTA_LOCAL_WINDOW_BYTES
+                                                                         : DELTA_WINDOW_BYTES};
 }
 
 void delta_object_done(struct delta_object *o)
@@ -54,7 +58,21 @@ static struct delta_window *find_window(struct delta_object *o, uint64_t offset)
     return NULL;
 }
 
-/* Reads the window that begins at the byte, or ends with the object where that is near. */
+/* How far a window from there on may go until another one has the bytes. */
+static size_t room_at(const struct delta_object *o, uint64_t offset, const struct delta_window *but)
+{
+    uint64_t n = o->size - offset;
+    n = n < o->window_bytes ? n : o->window_bytes;
+    for (size_t i = 0; i < DELTA_WINDOWS; i++) {
+        const struct delta_window *w = &o->windows[i];
+        if (w != but && w->n && w->offset > offset && w->offset - offset < n)
+            n = w->offset - offset;
+    }
+    return (size_t)n;
+}
+
+/* Reads the window that begins at the byte, or, where there is none yet and it is near, ends with
+ * the object: its footer is read first. */
 static int load_window(struct delta_object *o, uint64_t offset, struct delta_window **out,
                        struct err *err)
 {
@@ -63,16 +81,18 @@ static int load_window(struct delta_object *o, uint64_t offset, struct delta_win
         if (o->windows[i].used < oldest->used)
             oldest = &o->windows[i];
     if (!oldest->data)
-        oldest->data = malloc(DELTA_WINDOW_BYTES);
+        oldest->data = malloc(o->window_bytes);
     if (!oldest->data)
         return err_set(err, ENOMEM, "%s: no room for a window", o->key);
-    uint64_t n = o->size < DELTA_WINDOW_BYTES ? o->size : DELTA_WINDOW_BYTES;
-    oldest->offset = offset > o->size - n ? o->size - n : offset;
+    if (o->uses == 0 && o->size - offset < o->window_bytes)
+        offset = o->size < o->window_bytes ? 0 : o->size - o->window_bytes;
     oldest->n = 0;
-    int rc = fetch(o, oldest->offset, oldest->data, (size_t)n, err);
+    size_t n = room_at(o, offset, oldest);
+    int rc = fetch(o, offset, oldest->data, n, err);
     if (rc < 0)
         return rc;
-    oldest->n = (size_t)n;
+    oldest->offset = offset;
+    oldest->n = n;
     *out = oldest;
     return 0;
 }
@@ -86,7 +106,7 @@ int delta_object_read(void *object, uint64_t offset, void *to, size_t n, struct 
                        (unsigned long long)offset, (unsigned long long)o->size);
     while (n) {
         struct delta_window *w = find_window(o, offset);
-        if (!w && n >= DELTA_WINDOW_BYTES)
+        if (!w && n >= o->window_bytes)
             return fetch(o, offset, at, n, err);
         int rc = w ? 0 : load_window(o, offset, &w, err);
         if (rc < 0)

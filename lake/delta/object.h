@@ -16,6 +16,8 @@
  * past them: a column chunk of many pages has a window of its own (lake/format/parquet_page.c). */
 #define DELTA_WINDOW_BYTES MIB
 #define DELTA_WINDOWS 4
+/* The same where the bytes are on the local disk: a request costs nothing, memory does. */
+#define DELTA_LOCAL_WINDOW_BYTES (128 * KIB)
 
 struct delta_window {
     char *data; /* NULL: not used yet */
@@ -27,6 +29,7 @@ struct delta_object {
     struct store *store;
     const char *key;
     uint64_t size;
+    size_t window_bytes; /* of a request for some part */
     char etag[ETAG_BYTES_MAX];
     struct delta_window windows[DELTA_WINDOWS];
     uint64_t uses; /* the clock of windows[].used */

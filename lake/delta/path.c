@@ -149,6 +149,25 @@ static bool add_absolute(struct buf *out, struct slice raw)
     return decode(&decoded, parts.path) && add_normal(out, buf_slice(&decoded));
 }
 
+/*
+ * Nearly all paths are relative and spelled as they are shown: nothing to decode, no component to
+ * leave out. False says no more than that the long way has to look.
+ */
+static bool is_plain(struct slice raw)
+{
+    if (raw.n == 0 || memchr(raw.p, '%', raw.n) || memchr(raw.p, 0, raw.n) || scheme_length(raw))
+        return false;
+    for (struct slice rest = raw;;) {
+        ptrdiff_t slash = slice_find(rest, '/');
+        struct slice name = {rest.p, slash < 0 ? rest.n : (size_t)slash};
+        if (name.n == 0 || slice_is(name, ".") || slice_is(name, ".."))
+            return false;
+        if (slash < 0)
+            return true;
+        rest = slice_from(rest, name.n + 1);
+    }
+}
+
 static int bad_path(struct err *err, struct slice raw)
 {
     return err_set(err, EIO, "a path that names no file: '%.*s'", (int)(raw.n < 200 ? raw.n : 200),
@@ -160,7 +179,9 @@ int delta_path_key(const struct delta_file *file, struct buf *out, struct err *e
     AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
     buf_reset(out);
-    if (is_absolute(file->path)) {
+    if (is_plain(file->path)) {
+        buf_add_slice(out, file->path);
+    } else if (is_absolute(file->path)) {
         if (!add_absolute(out, file->path))
             return bad_path(err, file->path);
     } else {
@@ -186,6 +207,10 @@ static bool inside(const struct delta_root *root, struct slice raw, struct buf *
     AUTO(buf) struct buf table = {0};
     buf_init(&full, ACTION_BYTES_MAX);
     buf_init(&table, ACTION_BYTES_MAX);
+    if (is_plain(raw)) {
+        buf_add_slice(out, raw);
+        return !out->failed;
+    }
     if (!is_absolute(raw))
         return decode(&full, raw) && add_normal(out, buf_slice(&full)) && out->len;
     if (root->home.n == 0 || !add_absolute(&full, raw))
@@ -208,24 +233,27 @@ static struct slice value_of(const struct delta_file *file, const struct delta_c
     return delta_map_find(&file->partition_values, name, &value) ? value : SLICE_NONE;
 }
 
+/* Is this the text, with or without escapes? */
+static bool spells(struct slice escaped, struct slice text)
+{
+    AUTO(buf) struct buf decoded = {0};
+    if (!escaped.n || !memchr(escaped.p, '%', escaped.n))
+        return slice_eq(escaped, text);
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    text_percent_decode(&decoded, escaped);
+    return !decoded.failed && slice_eq(buf_slice(&decoded), text);
+}
+
 /* Does a directory's name say the column's value? */
 static bool says(struct slice component, const struct delta_column *column, struct slice value)
 {
-    AUTO(buf) struct buf decoded = {0};
-    buf_init(&decoded, ACTION_BYTES_MAX);
     ptrdiff_t equals = slice_find(component, '=');
-    if (equals < 0)
+    if (equals < 0 || !spells(slice_make(component.p, (size_t)equals), column->name))
         return false;
-    text_percent_decode(&decoded, slice_make(component.p, (size_t)equals));
-    if (decoded.failed || !slice_eq(buf_slice(&decoded), column->name))
-        return false;
-    buf_reset(&decoded);
-    text_percent_decode(&decoded, slice_from(component, (size_t)equals + 1));
-    if (decoded.failed)
-        return false;
+    struct slice said = slice_from(component, (size_t)equals + 1);
     if (value.n == 0)
-        return slice_is(buf_slice(&decoded), HIVE_NULL);
-    return column->loose || slice_eq(buf_slice(&decoded), value);
+        return spells(said, SLICE_LIT(HIVE_NULL));
+    return column->loose || spells(said, value);
 }
 
 /* May the file keep its path? (1) is done: the path is inside the table. */

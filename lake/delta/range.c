@@ -11,7 +11,7 @@
 /* What a run of a range is made of: all commits of it. */
 static uint64_t fingerprint_of(const struct history *h, const struct version_range *range)
 {
-    uint64_t hash = range->changes;
+    uint64_t hash = range->changes ? 2 : 0; /* 1: of runs whose meta does not say what they are */
     for (size_t i = (size_t)(range->after + 1); i <= range->upto; i++)
         hash = hash64(hash, slice_make(&h->at[i].fingerprint, sizeof h->at[i].fingerprint));
     return hash;
@@ -141,6 +141,7 @@ static int make(const struct delta_table *table, const struct history *h,
         rc = state_at(table, h, (size_t)range->after, &state, err);
     if (rc == 0)
         rc = delta_replay_init(&r, table, &last.columns, &state, err);
+    last.changes = range->changes;
     r.history = h;
     r.takes = range->changes ? DELTA_REPLAY_CHANGES : DELTA_REPLAY_NEW;
     if (rc == 0)

@@ -26,10 +26,8 @@ static void judge(void *arg, struct entry *e)
     const struct delta_replay *r = arg;
     const struct delta_state *s = r->state;
     bool deletes = e->flags & ENTRY_DELETES;
-    if (r->takes == DELTA_REPLAY_CHANGES) { /* with the columns that tell of the changes */
+    if (r->takes == DELTA_REPLAY_CHANGES) /* whose writers know the table's columns */
         e->flags |= ENTRY_AS_STORED;
-        return;
-    }
     if (!deletes && s->mapping == DELTA_MAPPING_NONE && e->flags & ENTRY_AS_STORED &&
         e->version >= s->columns_since)
         return;
@@ -65,6 +63,14 @@ void delta_replay_done(struct delta_replay *r)
     key_set_done(&r->keys);
 }
 
+static bool is_one_of(struct slice text, const char *const *known, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_is(text, known[i]))
+            return true;
+    return false;
+}
+
 /*
  * Are the files that a commit of this operation adds new ones? Restoring, cloning and converting
  * name files that were written before, under whatever columns there were then.
@@ -84,10 +90,8 @@ static bool writes_files(const struct delta_commit_info *info)
         "\"REPLACE TABLE AS SELECT\"",
         "\"CREATE OR REPLACE TABLE AS SELECT\"",
     };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (slice_is(info->operation, known[i]))
-            return true;
-    return info->operation.n == 0; /* nobody says that it is anything else */
+    /* where it is not told, nobody says that it is anything else */
+    return info->operation.n == 0 || is_one_of(info->operation, known, ARRAY_SIZE(known));
 }
 
 /* The protocol asks writers for it. */
@@ -113,10 +117,46 @@ static bool stores_partitions(const struct delta_commit_info *info)
     return at && !old;
 }
 
-static void note_commit(struct delta_replay *r, const struct delta_commit_info *info)
+static bool begins(const struct delta_commit_info *info, const char *engine)
+{
+    return slice_starts(info->engine_info, slice_of(engine));
+}
+
+/*
+ * Does the file of an add have every column, whatever was to be written? With delta-rs since 1.0
+ * always. With Spark where rows of the table are written again, or what makes the table; but it
+ * appends frames without the nullable columns that they lack, and so may anybody else.
+ */
+static bool writes_all_columns(const struct delta_commit_info *info)
+{
+    static const char *const whole[] = {
+        "\"DELETE\"",
+        "\"UPDATE\"",
+        "\"MERGE\"",
+        "\"OPTIMIZE\"",
+        "\"REORG\"",
+        "\"CREATE TABLE AS SELECT\"",
+        "\"REPLACE TABLE AS SELECT\"",
+        "\"CREATE OR REPLACE TABLE AS SELECT\"",
+    };
+    static const char rs[] = "\"delta-rs:py-";
+    if (begins(info, rs)) {
+        struct slice version = slice_from(info->engine_info, sizeof rs - 1);
+        return version.n > 1 && version.p[0] >= '1' && version.p[0] <= '9';
+    }
+    return (begins(info, "\"Apache-Spark/") || begins(info, "\"Databricks-Runtime/")) &&
+           is_one_of(info->operation, whole, ARRAY_SIZE(whole));
+}
+
+/* Notes what follows for the adds of the commit, those before it included. */
+static void note_commit(struct delta_replay *r, const struct delta_state *s,
+                        const struct delta_commit_info *info, int64_t *since)
 {
     r->adds_old_files = !writes_files(info);
     r->stores_partitions = stores_partitions(info);
+    r->all_columns = writes_all_columns(info);
+    if (r->commit_adds && (r->adds_old_files || (r->stores_partitions && s->columns.n)))
+        *since = r->version + 1;
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
@@ -125,7 +165,7 @@ static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
 {
     return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
            !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
-           !delta_stats_lack(file->stats, &s->counted);
+           (r->all_columns || r->creates || delta_stats_prove(file->stats, &s->counted));
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -219,7 +259,7 @@ static uint64_t hash_columns(const struct delta_columns *columns)
 }
 
 /* Takes metaData or protocol, and notes since when the columns are what they are then. */
-static int change_state(const struct delta_replay *r, struct delta_state *s,
+static int change_state(struct delta_replay *r, struct delta_state *s,
                         const struct delta_action *action, int64_t *since, struct err *err)
 {
     bool had = s->has_metadata, own = s->own_columns;
@@ -232,6 +272,8 @@ static int change_state(const struct delta_replay *r, struct delta_state *s,
         return err_set(err, EIO, "compacted commits change the columns");
     if (!had || s->columns_hash != before)
         *since = r->version;
+    /* The table is made, by whoever writes the files that follow. */
+    r->creates = r->creates || (!had && r->version == 0 && !r->in_checkpoint && !r->in_compacted);
     if (s->own_columns && !own && r->commit_adds) /* those before it in its commit are no proof */
         *since = r->version + 1;
     return 0;
@@ -264,7 +306,7 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_CDC:
         return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
-        note_commit(r, &action->info);
+        note_commit(r, r->state, &action->info, &r->state->columns_since);
         break;
     case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
@@ -281,12 +323,14 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
     r->seq = 0; /* before every commit; a checkpoint names each file once */
     r->in_checkpoint = true;
     struct delta_sink sink = {apply, r};
-    int rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_STATE, &sink, err);
+    AUTO(delta_checkpoint) struct delta_checkpoint checkpoint;
+    delta_checkpoint_init(&checkpoint, t->store, t->prefix, file);
+    int rc = delta_checkpoint_read(&checkpoint, DELTA_CHECKPOINT_STATE, &sink, err);
     if (rc == 0 && !(r->state->has_metadata && r->state->has_protocol))
         rc = err_set(err, EIO, "the checkpoint of version %lld has no %s action",
                      (long long)r->version, r->state->has_protocol ? "metaData" : "protocol");
     if (rc == 0)
-        rc = delta_checkpoint_read(t->store, t->prefix, file, DELTA_CHECKPOINT_FILES, &sink, err);
+        rc = delta_checkpoint_read(&checkpoint, DELTA_CHECKPOINT_FILES, &sink, err);
     r->in_checkpoint = false;
     return rc;
 }
@@ -296,6 +340,7 @@ static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
     r->commit_adds = r->adds_old_files = r->stores_partitions = false;
+    r->all_columns = r->creates = false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */
@@ -371,10 +416,11 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
     case DELTA_METADATA:
     case DELTA_PROTOCOL:
         return change_state(e->replay, &e->past, action, &e->since, err);
-    case DELTA_CDC:
     case DELTA_COMMIT_INFO:
-        note_commit(e->replay, &action->info);
+        note_commit(e->replay, e->past.has_metadata ? &e->past : e->replay->state, &action->info,
+                    &e->since);
         break;
+    case DELTA_CDC:
     case DELTA_SIDECAR:
     case DELTA_OTHER:
         break;

@@ -8,7 +8,6 @@
 #include "base/limits.h"
 #include "base/vec.h"
 #include "lake/delta/schema_type.h"
-#include "lake/delta/stats.h"
 
 /* Names and nodes of one schema. */
 #define SCHEMA_MEMORY_MAX (4 * SCHEMA_BYTES_MAX)
@@ -17,9 +16,6 @@
 #define MAPPING_FEATURE "columnMapping"
 #define PHYSICAL_NAME "delta.columnMapping.physicalName"
 #define COLUMN_ID "delta.columnMapping.id"
-/* Of which columns statistics are kept. */
-#define COUNTED_NUMBER "delta.dataSkippingNumIndexedCols"
-#define COUNTED_NAMES "delta.dataSkippingStatsColumns"
 
 /* A field of a struct as the schema has it. */
 struct field {
@@ -34,7 +30,6 @@ struct node {
     struct shape_field field;
     size_t end; /* of its subtree */
     bool empty; /* void, or nothing but void columns in it */
-    bool top;   /* no part of another one */
 };
 
 struct parse {
@@ -141,7 +136,7 @@ static int add_type(struct parse *p, struct slice type, struct shape_field *fiel
 static int add_node(struct parse *p, const struct shape_field *field, size_t *at)
 {
     *at = p->nodes.n;
-    int rc = vec_push(&p->nodes, ((struct node){.field = *field, .top = p->depth == 0}));
+    int rc = vec_push(&p->nodes, ((struct node){.field = *field}));
     return rc < 0 ? err_set(p->err, -rc, "no room for another column beside %zu", p->nodes.n) : 0;
 }
 
@@ -307,6 +302,17 @@ static int add_type(struct parse *p, struct slice type, struct shape_field *fiel
     return 0;
 }
 
+/* What files of change data have beside the table's columns (PROTOCOL.md, "Change Data Files"). */
+static void add_change_type(struct shape_builder *b)
+{
+    struct shape_field field = {.name = SLICE_LIT("_change_type"),
+                                .id = SHAPE_NO_ID,
+                                .kind = SHAPE_LEAF,
+                                .type = SHAPE_STORED,
+                                .nullable = true};
+    shape_add(b, &field);
+}
+
 static void build_shape(const struct parse *p, struct shape_builder *b)
 {
     size_t ends[SHAPE_DEPTH_MAX + 1], open = 0;
@@ -327,8 +333,8 @@ static void build_shape(const struct parse *p, struct shape_builder *b)
     }
 }
 
-int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
-                       struct shape **out, struct err *err)
+static int make_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                      bool changes, struct shape **out, struct err *err)
 {
     struct err e = ERR_INIT;
     AUTO(parse) struct parse p = {.err = &e};
@@ -343,10 +349,24 @@ int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping
     AUTO(shape_builder) struct shape_builder b;
     shape_builder_init(&b, mapping == DELTA_MAPPING_ID);
     build_shape(&p, &b);
+    if (changes)
+        add_change_type(&b);
     rc = shape_finish(&b, out, &e);
     if (rc == -EINVAL) /* no columns beside partitions, a decimal of 0 digits, ... */
         e.code = EOPNOTSUPP;
     return rc < 0 ? err_copy(err, &e) : 0;
+}
+
+int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                       struct shape **out, struct err *err)
+{
+    return make_shape(metadata, mapping, false, out, err);
+}
+
+int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                                  struct shape **out, struct err *err)
+{
+    return make_shape(metadata, mapping, true, out, err);
 }
 
 /* Partition columns */
@@ -432,40 +452,6 @@ int delta_schema_mapping(const struct delta_metadata *metadata,
         }
     return err_set(err, EOPNOTSUPP, "the column mapping mode %.*s is not known",
                    (int)(mode.n < 100 ? mode.n : 100), mode.p);
-}
-
-/* Every writer counts nulls of these. */
-static bool is_counted(const struct shape_field *f)
-{
-    return f->kind == SHAPE_LEAF && f->type != SHAPE_BINARY && f->type != SHAPE_VARIANT &&
-           f->type != SHAPE_UNKNOWN;
-}
-
-void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
-                          struct delta_list *out)
-{
-    struct err ignored = ERR_INIT;
-    AUTO(parse) struct parse p = {.err = &ignored};
-    struct slice chosen;
-    size_t leaves = 0;
-    *out = (struct delta_list){0};
-    if (delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NUMBER), &chosen) ||
-        delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NAMES), &chosen))
-        return;
-    parse_init(&p, DELTA_MAPPING_NONE, &ignored);
-    out->at = arena_calloc(arena, DELTA_COUNTED_MAX, sizeof out->at[0]);
-    if (!out->at || add_fields(&p, metadata->schema, &metadata->partition_columns) < 0)
-        return;
-    for (size_t i = 0; i < p.nodes.n && leaves < DELTA_COUNTED_MAX; i++) {
-        const struct node *n = &p.nodes.at[i];
-        leaves += n->field.kind == SHAPE_LEAF;
-        if (n->top && is_counted(&n->field)) {
-            out->at[out->n] = arena_slice(arena, n->field.name);
-            if (!out->at[out->n].p)
-                return;
-            out->n++;
-        }
-    }
 }
 
 uint64_t delta_schema_hash(const struct delta_metadata *metadata, enum delta_mapping mapping)

@@ -58,13 +58,9 @@ int delta_schema_shape(const struct delta_metadata *metadata, enum delta_mapping
 int delta_schema_partitions(const struct delta_metadata *metadata, enum delta_mapping mapping,
                             struct shape **out, struct err *err);
 
-/*
- * Columns of which writers count nulls in every file that has them, in the arena: those of the
- * first DELTA_COUNTED_MAX leaves that are no part of another one. None where the table's properties
- * choose them, or the schema cannot be read.
- */
-void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
-                          struct delta_list *out);
+/* The same of files of change data, which have a column more that tells of the change. */
+int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum delta_mapping mapping,
+                                  struct shape **out, struct err *err);
 
 /*
  * Of all that says how files are presented and placed: two metaData with the same one have the same

@@ -32,6 +32,14 @@ static bool is_enabled(const struct delta_metadata *metadata, struct slice prope
            strncasecmp(value.p, "true", 4) == 0;
 }
 
+/* Of which columns statistics have to tell; a schema that makes no shape has none that would do. */
+static void settle_counted(struct delta_state *s)
+{
+    AUTO(shape) struct shape *shape = NULL;
+    (void)delta_schema_shape(&s->metadata, DELTA_MAPPING_NONE, &shape, NULL);
+    delta_counted_of(shape, &s->columns_arena, &s->counted);
+}
+
 /* What follows from metadata and protocol together. */
 static int settle(struct delta_state *s, struct err *err)
 {
@@ -42,7 +50,7 @@ static int settle(struct delta_state *s, struct err *err)
     (void)delta_schema_mapping(&s->metadata, protocol, &s->mapping, NULL); /* told by the gate */
     int rc = delta_schema_columns(&s->columns_arena, &s->metadata, s->mapping, &s->columns, err);
     s->columns_hash = delta_schema_hash(&s->metadata, s->mapping);
-    delta_schema_counted(&s->columns_arena, &s->metadata, &s->counted);
+    settle_counted(s);
     s->own_columns = is_enabled(&s->metadata, SLICE_LIT("delta.enableChangeDataFeed")) ||
                      is_enabled(&s->metadata, SLICE_LIT("delta.enableRowTracking"));
     return rc;
@@ -124,7 +132,8 @@ void delta_state_format(const struct delta_state *s, int64_t version, uint64_t f
         format_list(out, "readerFeatures", &p->reader_features);
     if (p->has_writer_features)
         format_list(out, "writerFeatures", &p->writer_features);
-    buf_addf(out, "},\"columnsSince\":%lld}", (long long)s->columns_since);
+    buf_addf(out, "},\"columnsSince\":%lld%s}", (long long)s->columns_since,
+             s->changes ? ",\"changes\":true" : "");
 }
 
 static bool parse_hex64(struct slice s, uint64_t *out)
@@ -145,6 +154,7 @@ struct identity {
     int64_t version, columns_since;
     uint64_t fingerprint;
     struct slice protocol;
+    bool changes;
 };
 
 static bool read_meta(struct slice meta, struct identity *out)
@@ -162,6 +172,8 @@ static bool read_meta(struct slice meta, struct identity *out)
                 has_version = json_int64(&j, &out->version);
             else if (slice_is(key, "columnsSince"))
                 has_since = json_int64(&j, &out->columns_since);
+            else if (slice_is(key, "changes"))
+                (void)json_bool(&j, &out->changes);
             else if (slice_is(key, "fingerprint"))
                 (void)json_string(&j, &scratch, &hex);
             else
@@ -199,5 +211,6 @@ int delta_state_parse(struct slice meta, struct delta_state *out, struct err *er
     if (rc == 0)
         rc = delta_state_metadata(out, &metadata, err);
     out->columns_since = id.columns_since;
+    out->changes = id.changes;
     return rc == -EIO ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : rc;
 }

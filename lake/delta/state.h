@@ -5,7 +5,7 @@
  *
  *   {"version":12,"fingerprint":"<16 hex>","id":..,"format":{"provider":..},
  *    "partitionColumns":[..],"schemaString":..,"configuration":{..},"protocol":{..},
- *    "columnsSince":7}
+ *    "columnsSince":7}, and "changes":true of change data
  *
  * Nothing in it depends on more than the log up to that version. Not thread-safe.
  */
@@ -14,6 +14,7 @@
 
 #include "lake/delta/action.h"
 #include "lake/delta/path.h"
+#include "lake/delta/stats.h"
 
 struct delta_state {
     bool has_metadata, has_protocol;
@@ -22,8 +23,9 @@ struct delta_state {
     /* Of both: settled after either has come. */
     enum delta_mapping mapping;
     struct delta_columns columns;
-    uint64_t columns_hash;     /* delta_schema_hash */
-    struct delta_list counted; /* delta_schema_counted */
+    uint64_t columns_hash; /* delta_schema_hash */
+    struct delta_counted counted;
+    bool changes; /* the files are change data of the versions; the range sets it */
     /* Writers may put columns of their own into files: change data feed, row tracking. */
     bool own_columns;
     /* No commit after this version has changed the columns: the last that did, or the first one of

@@ -28,12 +28,12 @@ struct parser {
     VEC(struct filter_column) columns;
 };
 
-#define PUSH(p, list, value, what)                                                                 \
-    do {                                                                                           \
-        int pushed_ = vec_push(&(p)->list, value);                                                 \
-        if (pushed_ < 0)                                                                           \
-            filter_no_room(&p->t, pushed_, what, (p)->list.max);                                   \
-    } while (0)
+/* rc: of vec_push. */
+static void pushed(struct parser *p, int rc, const char *what, size_t max)
+{
+    if (rc < 0)
+        filter_no_room(&p->t, rc, what, max);
+}
 
 static struct slice keep(struct parser *p, struct slice s)
 {
@@ -55,17 +55,16 @@ static void want_sign(struct parser *p, const char *sign, const char *what)
 
 static uint32_t put_node(struct parser *p, enum filter_kind kind, uint32_t first)
 {
-    PUSH(p, nodes,
-         ((struct filter_node){
-             .kind = (uint8_t)kind, .first = first, .next = FILTER_NONE_AT, .truth = FILTER_NULL}),
-         "parts");
+    struct filter_node node = {
+        .kind = (uint8_t)kind, .first = first, .next = FILTER_NONE_AT, .truth = FILTER_NULL};
+    pushed(p, vec_push(&p->nodes, node), "parts", p->nodes.max);
     return filter_failed(&p->t) ? 0 : (uint32_t)p->nodes.n - 1;
 }
 
 static uint32_t put_term(struct parser *p, const struct filter_term *term)
 {
     uint32_t at = put_node(p, FILTER_TERM, FILTER_NONE_AT);
-    PUSH(p, terms, *term, "terms");
+    pushed(p, vec_push(&p->terms, *term), "terms", p->terms.max);
     if (!filter_failed(&p->t))
         p->nodes.at[at].term = (uint32_t)p->terms.n - 1;
     return at;
@@ -102,10 +101,8 @@ static uint32_t put_column(struct parser *p, const struct slice *names, size_t n
     }
     if (!kept || buf_check(&dotted, NULL) < 0)
         filter_no_room(&p->t, -ENOMEM, "", 0);
-    else
-        PUSH(p, columns,
-             ((struct filter_column){.path = {kept, n}, .dotted = keep(p, buf_slice(&dotted))}),
-             "columns");
+    struct filter_column column = {.path = {kept, n}, .dotted = keep(p, buf_slice(&dotted))};
+    pushed(p, vec_push(&p->columns, column), "columns", p->columns.max);
     return filter_failed(&p->t) ? 0 : (uint32_t)p->columns.n - 1;
 }
 
@@ -217,7 +214,7 @@ static struct filter_literal take_literal(struct parser *p)
 static void put_literal(struct parser *p, struct filter_term *t)
 {
     struct filter_literal l = take_literal(p);
-    PUSH(p, literals, l, "values");
+    pushed(p, vec_push(&p->literals, l), "values", p->literals.max);
     if (t->n++ == 0)
         t->first = (uint32_t)p->literals.n - 1;
 }
@@ -338,8 +335,8 @@ static uint32_t take_tail(struct parser *p, uint32_t column)
         t.relation = FILTER_EQUAL; /* a boolean, alone */
         t.first = (uint32_t)p->literals.n;
         t.n = 1;
-        PUSH(p, literals, ((struct filter_literal){.kind = FILTER_LITERAL_TRUTH, .truth = true}),
-             "values");
+        struct filter_literal yes = {.kind = FILTER_LITERAL_TRUTH, .truth = true};
+        pushed(p, vec_push(&p->literals, yes), "values", p->literals.max);
         return put_term(p, &t);
     }
     return negated ? negate(p, node) : node;

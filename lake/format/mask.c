@@ -15,6 +15,8 @@
 /* Days from the epoch of INT96 (Julian day 0) to 1970-01-01. */
 #define JULIAN_EPOCH 2440588
 #define INT96_BYTES 12
+/* 1582-10-15, the first day of the Gregorian calendar. */
+#define GREGORIAN_DAY INT64_C(-141427)
 /* Days from the first of March to the first of January. */
 #define MARCH_TO_JANUARY 306
 /* 999999999 of every integer; the last day that ISO 8601 writes with four digits of a year, and the
@@ -187,15 +189,19 @@ static int64_t first_day(int64_t day, bool month)
     return era * 146097 + days + MARCH_TO_JANUARY - 719468;
 }
 
+static bool mask_day(const struct mask *m, int64_t day, int64_t *first)
+{
+    *first = first_day(day, m->rule.how == SHAPE_MASK_MONTH);
+    return !m->rule.hybrid || *first >= GREGORIAN_DAY;
+}
+
 static bool mask_number(const struct mask *m, int64_t *number)
 {
-    bool month = m->rule.how == SHAPE_MASK_MONTH;
-    if (m->rule.type == PARQUET_INT32) {
-        *number = first_day(*number, month);
-        return *number >= INT32_MIN;
-    }
-    int64_t units = day_units(m->rule.unit);
-    return !__builtin_mul_overflow(first_day(floor_div(*number, units), month), units, number);
+    if (m->rule.type == PARQUET_INT32)
+        return mask_day(m, *number, number) && *number >= INT32_MIN;
+    int64_t units = day_units(m->rule.unit), first;
+    return mask_day(m, floor_div(*number, units), &first) &&
+           !__builtin_mul_overflow(first, units, number);
 }
 
 /* INT96: nanoseconds of the day, and the Julian day. */
@@ -206,11 +212,13 @@ static bool mask_int96(const struct mask *m, struct slice from, char *to)
     memcpy(&nanoseconds, from.p, sizeof nanoseconds);
     memcpy(&julian, from.p + sizeof nanoseconds, sizeof julian);
     int64_t day = (int64_t)julian - JULIAN_EPOCH + floor_div(nanoseconds, DAY_NANOSECONDS);
-    int64_t first = first_day(day, m->rule.how == SHAPE_MASK_MONTH) + JULIAN_EPOCH;
+    int64_t first;
+    bool good = mask_day(m, day, &first);
+    first += JULIAN_EPOCH;
     memset(to, 0, sizeof nanoseconds);
     julian = (int32_t)first;
     memcpy(to + sizeof nanoseconds, &julian, sizeof julian);
-    return julian == first;
+    return good && julian == first;
 }
 
 static int mask_dates(struct mask *m, union parquet_value *values, size_t n, char *to,
@@ -226,7 +234,9 @@ static int mask_dates(struct mask *m, union parquet_value *values, size_t n, cha
             to += INT96_BYTES;
         }
     return fits ? 0
-                : err_set(err, EOPNOTSUPP, "the first instant of a value's %s is beyond its type",
+                : err_set(err, EOPNOTSUPP,
+                          "the first instant of a value's %s is beyond its type, or of the "
+                          "Julian calendar",
                           m->rule.how == SHAPE_MASK_MONTH ? "month" : "year");
 }
 

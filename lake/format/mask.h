@@ -5,7 +5,8 @@
  * of their type. Of a dictionary it is applied to the words, once.
  *
  *   text       code points; a byte that is none of well-formed UTF-8 becomes x, whatever the mask
- *   dates      the first instant of their year or month, proleptic Gregorian, UTC
+ *   dates      the first instant of their year or month, proleptic Gregorian, UTC; in files of
+ *              writers that count by the Julian calendar before 1582 those days are refused
  *   hashes     SHA-256 of UTF-8, of 4 or 8 bytes little-endian, of bytes; numbers are the first
  *              bytes of it, little-endian
  *
@@ -25,6 +26,7 @@ struct mask_rule {
     uint8_t of;          /* enum shape_type */
     uint8_t type;        /* enum parquet_type */
     uint8_t unit;        /* enum parquet_unit, of timestamps in INT64 */
+    bool hybrid;         /* days before 1582-10-15 are of the Julian calendar */
     const uint8_t *salt; /* SHAPE_SALT_BYTES; borrowed */
 };
 
@@ -41,7 +43,8 @@ DEFINE_AUTO_DONE(mask, struct mask, mask_done)
 
 /*
  * Masks n values in place; their bytes stay until the next batch. -EOPNOTSUPP: the first instant
- * of a period is beyond the type; -EOVERFLOW: more bytes than a page may have; -ENOMEM.
+ * of a period is beyond the type, or of the other calendar; -EOVERFLOW: more bytes than a page may
+ * have; -ENOMEM.
  */
 int mask_batch(struct mask *m, union parquet_value *values, size_t n, struct err *err);
 

@@ -27,6 +27,7 @@ struct parquet_source {
     uint64_t size_bytes;
     int (*read)(void *arg, uint64_t offset, void *to, size_t n, struct err *err);
     void *arg;
+    size_t window_bytes; /* that a column chunk's pages are read ahead; 0: 1 MiB */
 };
 
 /* parquet.thrift: enum Type. */

@@ -99,7 +99,8 @@ static int fill(struct parquet_pages *p, size_t want, struct err *err)
         memmove(p->window.at, p->window.at + p->start, have);
     p->start = 0;
     p->filled = have;
-    size_t size = want > WINDOW_BYTES ? want : WINDOW_BYTES;
+    size_t window = p->source->window_bytes ? p->source->window_bytes : WINDOW_BYTES;
+    size_t size = want > window ? want : window;
     if (size - have > left)
         size = have + (size_t)left;
     int rc = make_room(&p->window, size, have, err);

@@ -68,6 +68,23 @@ static int replace(struct present_build *b, const struct present_place *place, u
     return present_fill(b, place, field, &missing);
 }
 
+/*
+ * Spark counted days before 1582-10-15 by the Julian calendar until version 3.0 (INT96: 3.1), and
+ * says so where it still does.
+ */
+static bool is_hybrid(const struct parquet_meta *m, bool int96)
+{
+    const char *says = int96 ? "org.apache.spark.legacyINT96" : "org.apache.spark.legacyDateTime";
+    for (size_t i = 0; i < m->pairs_n; i++) {
+        const struct parquet_key_value *kv = &m->pairs[i];
+        bool old = slice_starts(kv->value, SLICE_LIT("2.")) ||
+                   (int96 && slice_starts(kv->value, SLICE_LIT("3.0.")));
+        if (slice_is(kv->key, says) || (old && slice_is(kv->key, "org.apache.spark.version")))
+            return true;
+    }
+    return false;
+}
+
 /* Text under a mask is no JSON any more, and hashes of bytes have another length. */
 static int mask_leaf(const struct present_build *b, const struct present_place *place,
                      const struct shape_field *f, struct present_type *type, struct mask_rule *rule)
@@ -85,6 +102,7 @@ static int mask_leaf(const struct present_build *b, const struct present_place *
     if (type->how == PRESENT_COPY)
         type->how = PRESENT_MASKED;
     *rule = present_mask_rule(b->p, f, type);
+    rule->hybrid = is_hybrid(b->meta, type->type == PARQUET_INT96);
     if (mask_init(&mask, rule, &err) < 0)
         return present_refuse(b, place, err.msg);
     mask_done(&mask);

@@ -259,7 +259,11 @@ static int reconcile(struct index_build *b, struct patch *patch, struct err *err
     struct seen seen = {.decided = false};
     bool any = false;
     b->live = calloc(b->count / 64 + 1, sizeof *b->live);
-    int rc = b->live ? sorter_finish(b->keys, err) : err_set(err, ENOMEM, "index: out of memory");
+    int rc = b->live ? 0 : err_set(err, ENOMEM, "index: out of memory");
+    if (rc == 0) {
+        sorter_end(b->files); /* beside the keys */
+        rc = sorter_finish(b->keys, err);
+    }
     while (rc == 0 && (rc = sorter_next(b->keys, &record, err)) == 1) {
         struct key_record k = key_of(record);
         rc = 0;

@@ -158,8 +158,10 @@ static int release(struct resolver *r, struct err *err)
     file_path_of_order(&r->path, f.order);
     struct slice path = buf_slice(&r->path);
     bool collided = r->shared || r->aliases.n;
-    struct alias path_key = {hash64(RUN_PATH_SEED, path),
-                             (uint32_t)hash64(RUN_PATH_CHECK_SEED, path)};
+    struct alias path_key = {0, 0};
+    if (collided)
+        path_key = (struct alias){hash64(RUN_PATH_SEED, path),
+                                  (uint32_t)hash64(RUN_PATH_CHECK_SEED, path)};
     AUTO(buf) struct buf raw = {0}; /* where it was the path that now changes */
     buf_init(&raw, RUN_PATH_BYTES_MAX);
     int rc = r->patch ? patch_check_path(r->patch, path, err) : 0;

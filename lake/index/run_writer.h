@@ -41,7 +41,7 @@ int run_writer_finish(struct run_writer *w, struct slice meta, const struct run_
                       struct err *err);
 /* The file that is being written: a name in dirfd, borrowed. */
 const char *run_writer_aside(const struct run_writer *w);
-/* Gives it its name, lastingly. */
+/* Gives it its name. After a crash it may be without one: then it is made again. */
 int run_writer_publish(struct run_writer *w, struct err *err);
 
 #endif

@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two areas of memory take turns: while one is filled, the other is sorted and written to the
+ * temporary file by a thread of its own, which is joined before anything else needs what it works
+ * on. So nothing here is shared, and where no thread is to be had the same happens in place.
+ */
 #include "lake/index/sort.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/vec.h"
+#include "lake/index/sort_area.h"
 
-/* In memory: records (le32 length, bytes) grow from the bottom, their slots from the top. */
-#define LENGTH_BYTES sizeof(uint32_t)
-#define SLOT_BYTES sizeof(struct slot)
-
-/* Slots whose records are fetched into the CPU's cache before they are looked at. */
-#define AHEAD 12
-/* So few are sorted by insertion. */
-#define FEW 12
-
-/* Parts of one merge; with the least window each they still fit in a sort's memory. */
-#define PARTS_MAX ((size_t)8 << 10)
+/* Parts of one merge; with the least window each they still fit in an area's memory. */
+#define PARTS_MAX ((size_t)4 << 10)
 #define WINDOW_BYTES_MIN (4 * KIB)
 #define WINDOW_BYTES_MAX MIB
 #define WRITE_BYTES MIB
 /* Where parts are no more than these, what is in memory at the end stays there beside their
- * windows: two thirds of a sort's memory more. */
+ * windows. */
 #define IN_MEMORY_PARTS_MAX 32
+/* Fewer records are sorted before a thread has been started. */
+#define THREAD_RECORDS_MIN 4096
 
 /* A sorted part of the temporary file, read through a window; or what is in memory. */
 struct part {
@@ -34,48 +35,52 @@ struct part {
     struct slice record; /* the next one, in the window */
 };
 
-/* A record in memory, and the bytes of its order that decide now (zeros without sorter_by_bytes).
- */
-struct slot {
-    uint64_t bytes;
-    uint32_t offset, zero;
+/* What is done with a full area, mostly on a thread of its own. */
+struct work {
+    pthread_t thread;
+    bool running; /* the thread is to be joined */
+    struct sort_area *area;
+    int fd;           /* -1: sort only */
+    uint64_t at, end; /* of the file: where the part begins, and, done, where it ends */
+    int rc;
+    struct err err;
 };
-_Static_assert(sizeof(struct slot) == 16, "slot has no holes");
 
 struct sorter {
     int dirfd;
     int fd; /* the temporary file, -1: none yet */
     size_t memory_bytes;
-    int (*compare)(struct slice a, struct slice b);
-    bool (*bytes)(struct slice record, size_t at, uint64_t *out); /* NULL: none are told */
-    char *memory; /* NULL once everything is in the file */
-    size_t used;  /* bytes of records */
-    uint32_t n;   /* records in memory */
-    uint32_t next;
-    uint64_t file_bytes;
+    struct sort_area areas[2];
+    struct sort_area *area; /* the one that is filled; in the end what is in memory */
+    struct work work;
+    uint32_t next; /* record of the area */
     VEC(struct part) parts;
     uint32_t *heap; /* parts that have a record; the least one first */
     size_t heap_n;
-    bool finished, started;
+    bool ended, finished, started;
 };
+
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, ENOMEM, "sort: out of memory");
+}
 
 struct sorter *sorter_new(int dirfd, size_t memory_bytes,
                           int (*compare)(struct slice a, struct slice b), struct err *err)
 {
-    assert(memory_bytes <= UINT32_MAX);
     struct sorter *s = calloc(1, sizeof *s);
-    if (s)
+    if (s) {
+        struct sort_area area = {.order.compare = compare};
         *s = (struct sorter){.dirfd = dirfd,
                              .fd = -1,
-                             .memory_bytes = memory_bytes & ~(size_t)7,
-                             .compare = compare,
+                             .memory_bytes = memory_bytes,
+                             .areas = {area, area},
                              .parts = VEC_MAX(PARTS_MAX)};
-    /* Pages that no record reaches cost nothing: the whole is only reserved. */
-    if (s)
-        s->memory = malloc(s->memory_bytes);
-    if (!s || !s->memory) {
+        s->area = &s->areas[0];
+    }
+    if (!s || !sort_area_reserve(s->area, memory_bytes)) {
         sorter_free(s);
-        (void)err_set(err, ENOMEM, "sort: out of memory");
+        (void)out_of_memory(err);
         return NULL;
     }
     return s;
@@ -83,207 +88,133 @@ struct sorter *sorter_new(int dirfd, size_t memory_bytes,
 
 void sorter_by_bytes(struct sorter *s, bool (*bytes)(struct slice record, size_t at, uint64_t *out))
 {
-    assert(s->n == 0 && s->parts.n == 0);
-    s->bytes = bytes;
+    assert(s->area->n == 0 && s->parts.n == 0);
+    s->areas[0].order.bytes = s->areas[1].order.bytes = bytes;
+}
+
+/* Work ---------------------------------------------------------------------------------------- */
+
+static int flush(struct work *w, struct buf *out)
+{
+    int rc = file_pwrite_full(w->fd, out->data, out->len, (off_t)w->end, &w->err);
+    if (rc < 0)
+        return err_wrap(&w->err, "sort");
+    w->end += out->len;
+    buf_reset(out);
+    return 0;
+}
+
+static int write_part(struct work *w)
+{
+    AUTO(buf) struct buf out = {0};
+    const struct sort_area *a = w->area;
+    int rc = 0;
+    buf_init(&out, WRITE_BYTES + a->memory_bytes);
+    for (uint32_t i = 0; rc == 0 && i < a->n; i++) {
+        struct slice record = sort_area_at(a, i);
+        buf_add(&out, record.p - SORT_LENGTH_BYTES, record.n + SORT_LENGTH_BYTES);
+        rc = buf_check(&out, &w->err);
+        if (rc == 0 && out.len >= WRITE_BYTES)
+            rc = flush(w, &out);
+    }
+    return rc < 0 ? rc : flush(w, &out);
+}
+
+static void *work_run(void *arg)
+{
+    struct work *w = arg;
+    sort_area_sort(w->area);
+    w->rc = w->fd < 0 ? 0 : write_part(w);
+    return NULL;
+}
+
+/* Sorts the area, and writes it where there is a file to; work_join has to follow. */
+static void work_start(struct sorter *s, struct sort_area *area, int fd)
+{
+    struct work *w = &s->work;
+    uint64_t at = w->end;
+    assert(!w->running);
+    *w = (struct work){.area = area, .fd = fd, .at = at, .end = at, .err = ERR_INIT};
+    if (area->n >= THREAD_RECORDS_MIN) {
+        sigset_t all, before;
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
+        w->running = pthread_create(&w->thread, NULL, work_run, w) == 0;
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (w->running)
+        (void)pthread_setname_np(w->thread, "tarn-sort"); /* only a help to debuggers */
+    else
+        (void)work_run(w);
+}
+
+/* Waits for what was started: a part that was written is one of the merge, its area is empty. */
+static int work_join(struct sorter *s, struct err *err)
+{
+    struct work *w = &s->work;
+    if (w->running)
+        (void)pthread_join(w->thread, NULL); /* our own, joined once */
+    w->running = false;
+    if (!w->area)
+        return 0;
+    struct sort_area *area = w->area;
+    w->area = NULL;
+    if (w->rc < 0)
+        return err_copy(err, &w->err);
+    if (w->fd < 0)
+        return 0;
+    sort_area_empty(area);
+    int rc = vec_push(&s->parts, ((struct part){.at = w->at, .end = w->end}));
+    return rc < 0 ? err_set(err, -rc, "sort: more than %zu parts", PARTS_MAX) : 0;
 }
 
 void sorter_free(struct sorter *s)
 {
     if (!s)
         return;
+    (void)work_join(s, NULL); /* whatever it came to */
     for (size_t i = 0; i < s->parts.n; i++)
         free(s->parts.at[i].window);
     vec_done(&s->parts);
     free(s->heap);
-    free(s->memory);
+    sort_area_done(&s->areas[0]);
+    sort_area_done(&s->areas[1]);
     if (s->fd >= 0)
         (void)close(s->fd); /* nothing in it is to last */
     free(s);
 }
 
-static struct slot *slots(const struct sorter *s)
-{
-    return (struct slot *)(void *)(s->memory + s->memory_bytes) - s->n;
-}
-
-static struct slice record_at(const struct sorter *s, uint32_t offset)
-{
-    uint32_t n;
-    memcpy(&n, s->memory + offset, sizeof n);
-    return slice_make(s->memory + offset + LENGTH_BYTES, n);
-}
-
-/* Records lie in the order they came, so each that is looked at in another one is far away. */
-static void fetch(const struct sorter *s, const struct slot *slot)
-{
-    __builtin_prefetch(s->memory + slot->offset);
-    __builtin_prefetch(s->memory + slot->offset + 64); /* nothing where that is not there */
-}
-
-static int compare_slots(const void *a, const void *b, void *arg)
-{
-    const struct sorter *s = arg;
-    const struct slot *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? -1 : 1;
-    int c = s->compare(record_at(s, x->offset), record_at(s, y->offset));
-    return c ? c : (x->offset > y->offset) - (x->offset < y->offset);
-}
-
-static void insert(const struct sorter *s, struct slot *at, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        struct slot one = at[i];
-        size_t to = i;
-        for (; to > 0 && compare_slots(&one, &at[to - 1], (void *)(uintptr_t)s) < 0; to--)
-            at[to] = at[to - 1];
-        at[to] = one;
-    }
-}
-
-static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
-{
-    if (a > b) {
-        uint64_t t = a;
-        a = b;
-        b = t;
-    }
-    return c < a ? a : c > b ? b : c;
-}
-
-/* Slots of equal bytes get their next ones; false where no record has more. */
-static bool next_bytes(const struct sorter *s, struct slot *at, size_t n, size_t from)
-{
-    bool more = false;
-    for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            fetch(s, &at[i + AHEAD]);
-        at[i].bytes = 0;
-        more |= s->bytes(record_at(s, at[i].offset), from, &at[i].bytes);
-    }
-    return more;
-}
-
-/*
- * Moves the slots of [from, n) whose bytes compare so with the pivot to the front; where the others
- * begin. Without a branch that depends on them: nothing could predict it.
- */
-enum comparison { LESS, SAME };
-static inline __attribute__((always_inline)) size_t split(struct slot *at, size_t from, size_t n,
-                                                          enum comparison how, uint64_t pivot)
-{
-    size_t end = from;
-    for (size_t i = from; i < n; i++) {
-        struct slot one = at[i];
-        at[i] = at[end];
-        at[end] = one;
-        end += how == LESS ? one.bytes < pivot : one.bytes == pivot;
-    }
-    return end;
-}
-
-/*
- * Quicksort by eight bytes of the order at a time: what has smaller ones, what has equal ones,
- * which is sorted by the bytes that follow, and what has greater ones. `budget` bounds the depth:
- * input that is made to be split badly is left to a sort that cannot be.
- */
-static void sort_slots(const struct sorter *s, struct slot *at, size_t n, size_t from,
-                       unsigned budget)
-{
-    while (n > FEW) {
-        if (budget == 0) {
-            qsort_r(at, n, sizeof *at, compare_slots, (void *)(uintptr_t)s);
-            return;
-        }
-        uint64_t pivot = median(at[0].bytes, at[n / 2].bytes, at[n - 1].bytes);
-        size_t less = split(at, 0, n, LESS, pivot);
-        size_t greater = split(at, less, n, SAME, pivot);
-        sort_slots(s, at, less, from, budget - 1);
-        sort_slots(s, at + greater, n - greater, from, budget - 1);
-        at += less;
-        n = greater - less;
-        from += sizeof pivot;
-        if (n > 1 && !(s->bytes && next_bytes(s, at, n, from))) {
-            qsort_r(at, n, sizeof *at, compare_slots, (void *)(uintptr_t)s);
-            return;
-        }
-    }
-    insert(s, at, n);
-}
-
-static void sort_memory(struct sorter *s)
-{
-    unsigned budget = 16;
-    for (uint32_t n = s->n; n; n /= 2)
-        budget += 2;
-    sort_slots(s, slots(s), s->n, 0, budget);
-}
-
-static int flush(struct sorter *s, struct buf *out, struct err *err)
-{
-    int rc = file_pwrite_full(s->fd, out->data, out->len, (off_t)s->file_bytes, err);
-    if (rc < 0)
-        return err_wrap(err, "sort");
-    s->file_bytes += out->len;
-    buf_reset(out);
-    return 0;
-}
-
-/* What is in memory becomes a sorted part of the file. */
+/* What is in memory becomes a sorted part of the file; the other area is the one to be filled. */
 static int spill(struct sorter *s, struct err *err)
 {
-    int rc = s->fd < 0 ? file_temporary(s->dirfd, &s->fd, err) : 0;
+    int rc = work_join(s, err);
+    if (rc == 0 && s->fd < 0)
+        rc = file_temporary(s->dirfd, &s->fd, err);
+    struct sort_area *other = s->area == &s->areas[0] ? &s->areas[1] : &s->areas[0];
+    if (rc == 0 && !other->memory && !sort_area_reserve(other, s->memory_bytes))
+        rc = out_of_memory(err);
     if (rc < 0)
         return rc;
-    sort_memory(s);
-    AUTO(buf) struct buf out = {0};
-    buf_init(&out, WRITE_BYTES + s->memory_bytes);
-    struct part part = {.at = s->file_bytes};
-    const struct slot *slot = slots(s);
-    for (uint32_t i = 0; rc == 0 && i < s->n; i++) {
-        if (i + AHEAD < s->n)
-            fetch(s, &slot[i + AHEAD]);
-        struct slice record = record_at(s, slot[i].offset);
-        buf_add(&out, record.p - LENGTH_BYTES, record.n + LENGTH_BYTES);
-        rc = buf_check(&out, err);
-        if (rc == 0 && out.len >= WRITE_BYTES)
-            rc = flush(s, &out, err);
-    }
-    if (rc == 0)
-        rc = flush(s, &out, err);
-    if (rc < 0)
-        return rc;
-    part.end = s->file_bytes;
-    s->used = 0;
-    s->n = 0;
-    rc = vec_push(&s->parts, part);
-    return rc < 0 ? err_set(err, -rc, "sort: more than %zu parts", PARTS_MAX) : 0;
+    work_start(s, s->area, s->fd);
+    s->area = other;
+    return 0;
 }
 
 int sorter_add(struct sorter *s, struct slice record, struct err *err)
 {
-    assert(!s->finished);
-    size_t need = LENGTH_BYTES + record.n + SLOT_BYTES;
-    if (record.n > s->memory_bytes || need > s->memory_bytes)
+    assert(!s->ended);
+    if (sort_area_add(s->area, record))
+        return 0;
+    if (!sort_area_fits(s->area, record.n))
         return err_set(err, EOVERFLOW, "sort: a record of %zu bytes in a memory of %zu", record.n,
                        s->memory_bytes);
-    if (need > s->memory_bytes - s->used - s->n * SLOT_BYTES) {
-        int rc = spill(s, err);
-        if (rc < 0)
-            return rc;
-    }
-    uint32_t n = (uint32_t)record.n;
-    memcpy(s->memory + s->used, &n, sizeof n);
-    if (n)
-        memcpy(s->memory + s->used + LENGTH_BYTES, record.p, n);
-    struct slot slot = {.offset = (uint32_t)s->used};
-    if (s->bytes)
-        (void)s->bytes(record, 0, &slot.bytes); /* none: zeros */
-    s->n++;
-    *slots(s) = slot;
-    s->used += LENGTH_BYTES + n;
-    return 0;
+    int rc = spill(s, err);
+    if (rc == 0)
+        (void)sort_area_add(s->area, record); /* an empty one: it fits */
+    return rc;
 }
+
+/* Merging ------------------------------------------------------------------------------------- */
 
 /* Makes `need` bytes stand in the window from `from` on. */
 static int part_fill(struct sorter *s, struct part *p, size_t need, struct err *err)
@@ -298,7 +229,7 @@ static int part_fill(struct sorter *s, struct part *p, size_t need, struct err *
     if (need > p->capacity) {
         char *more = realloc(p->window, need);
         if (!more)
-            return err_set(err, ENOMEM, "sort: out of memory");
+            return out_of_memory(err);
         p->window = more;
         p->capacity = need;
     }
@@ -316,12 +247,9 @@ static int part_fill(struct sorter *s, struct part *p, size_t need, struct err *
 /* The next record in memory: 1, or 0 at the end. */
 static int memory_next(struct sorter *s, struct slice *record)
 {
-    if (s->next == s->n)
+    if (s->next == s->area->n)
         return 0;
-    const struct slot *slot = slots(s) + s->next++;
-    if (s->n - s->next > AHEAD)
-        fetch(s, slot + AHEAD);
-    *record = record_at(s, slot->offset);
+    *record = sort_area_at(s->area, s->next++);
     return 1;
 }
 
@@ -337,17 +265,17 @@ static int part_next(struct sorter *s, struct part *p, struct err *err)
     if (rc < 0)
         return rc;
     memcpy(&n, p->window + p->from, sizeof n);
-    rc = part_fill(s, p, LENGTH_BYTES + n, err);
+    rc = part_fill(s, p, SORT_LENGTH_BYTES + n, err);
     if (rc < 0)
         return rc;
-    p->record = slice_make(p->window + p->from + LENGTH_BYTES, n);
-    p->from += LENGTH_BYTES + n;
+    p->record = slice_make(p->window + p->from + SORT_LENGTH_BYTES, n);
+    p->from += SORT_LENGTH_BYTES + n;
     return 1;
 }
 
 static bool part_less(const struct sorter *s, uint32_t a, uint32_t b)
 {
-    int c = s->compare(s->parts.at[a].record, s->parts.at[b].record);
+    int c = s->areas[0].order.compare(s->parts.at[a].record, s->parts.at[b].record);
     return c ? c < 0 : a < b;
 }
 
@@ -376,12 +304,12 @@ static int merge_init(struct sorter *s, struct err *err)
         window = WINDOW_BYTES_MIN;
     s->heap = calloc(s->parts.n, sizeof *s->heap);
     if (!s->heap)
-        return err_set(err, ENOMEM, "sort: out of memory");
+        return out_of_memory(err);
     for (uint32_t i = 0; i < s->parts.n; i++) {
         struct part *p = &s->parts.at[i];
         p->window = p->in_memory ? NULL : malloc(window);
         if (!p->in_memory && !p->window)
-            return err_set(err, ENOMEM, "sort: out of memory");
+            return out_of_memory(err);
         p->capacity = window;
         int rc = part_next(s, p, err);
         if (rc < 0)
@@ -394,25 +322,36 @@ static int merge_init(struct sorter *s, struct err *err)
     return 0;
 }
 
+void sorter_end(struct sorter *s)
+{
+    assert(!s->ended);
+    s->ended = true;
+    if (!s->work.area) /* else a part is being written; sorter_finish waits for it */
+        work_start(s, s->area, -1);
+}
+
 int sorter_finish(struct sorter *s, struct err *err)
 {
     assert(!s->finished);
-    s->finished = true;
-    if (s->n && s->parts.n >= IN_MEMORY_PARTS_MAX) {
-        int rc = spill(s, err);
-        if (rc < 0)
-            return rc;
+    bool sorted = s->ended && s->work.area == s->area;
+    s->ended = s->finished = true;
+    int rc = work_join(s, err);
+    if (rc == 0 && s->area->n && s->parts.n >= IN_MEMORY_PARTS_MAX) {
+        rc = spill(s, err);
+        if (rc == 0)
+            rc = work_join(s, err);
+    } else if (rc == 0 && !sorted) {
+        sort_area_sort(s->area);
     }
-    sort_memory(s);
-    if (s->parts.n == 0)
-        return 0;
-    if (s->n) {
-        int rc = vec_push(&s->parts, (struct part){.in_memory = true});
+    if (rc < 0 || s->parts.n == 0)
+        return rc;
+    for (size_t i = 0; i < ARRAY_SIZE(s->areas); i++) /* before the windows are made */
+        if (s->areas[i].n == 0)
+            sort_area_done(&s->areas[i]);
+    if (s->area->n) {
+        rc = vec_push(&s->parts, (struct part){.in_memory = true});
         if (rc < 0)
             return err_set(err, -rc, "sort: more than %zu parts", PARTS_MAX);
-    } else {
-        free(s->memory); /* before the windows are made */
-        s->memory = NULL;
     }
     return merge_init(s, err);
 }

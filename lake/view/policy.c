@@ -91,16 +91,33 @@ bool grant_whole(const struct grant *g)
 /* Columns */
 
 /* As hide and mask read a pattern. */
-static bool touches(const struct column_rule *rule, struct slice path, bool dotted)
+static bool touches(const struct glob *g, struct slice path, bool dotted)
 {
     char text[GLOB_BYTES_MAX];
-    if (glob_matches(&rule->column, path, COLUMN_SEPARATOR, true))
+    if (glob_matches(g, path, COLUMN_SEPARATOR, true))
         return true;
     if (!dotted || path.n > sizeof text)
         return false;
     for (size_t i = 0; i < path.n; i++)
         text[i] = path.p[i] == COLUMN_SEPARATOR ? '.' : path.p[i];
-    return glob_matches(&rule->column, slice_make(text, path.n), '.', true);
+    return glob_matches(g, slice_make(text, path.n), '.', true);
+}
+
+static bool touches_either(const struct glob *g, const struct column_name *column)
+{
+    return touches(g, column->full, column->dotted) ||
+           (column->shorter.p && touches(g, column->shorter, column->dotted));
+}
+
+/* The pattern names something in the column. */
+static bool leads_into(const struct glob *g, const struct column_name *column)
+{
+    for (size_t n = 1; n < g->n; n++) {
+        struct glob head = {g->parts, n};
+        if (g->parts[n - 1].kind != GLOB_DEEP && touches_either(&head, column))
+            return true;
+    }
+    return false;
 }
 
 static bool rule_names(const struct column_rule *rule, struct slice table,
@@ -112,8 +129,8 @@ static bool rule_names(const struct column_rule *rule, struct slice table,
         return false;
     if (narrow)
         return glob_matches(&rule->column, column->full, COLUMN_SEPARATOR, false);
-    return touches(rule, column->full, column->dotted) ||
-           (column->shorter.p && touches(rule, column->shorter, column->dotted));
+    return touches_either(&rule->column, column) ||
+           (column->opaque && leads_into(&rule->column, column));
 }
 
 const struct column_term *column_terms_find(const struct column_terms *terms, struct slice table,

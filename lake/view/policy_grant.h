@@ -74,12 +74,14 @@ struct column_name {
                              map */
     struct slice shorter; /* without these three; p NULL: it has none */
     bool dotted;          /* a name has a dot in it */
+    bool opaque;          /* a leaf that has fields of its own (variants), of which none is known */
 };
 
 /*
  * The first term that names the column, or NULL. narrow: as `only` reads patterns, by the full path
  * and letter by letter; else as hide and mask do, which take whatever may be meant: case does not
- * count, lists and maps may be passed over, dots within names are dots between names too.
+ * count, lists and maps may be passed over, dots within names are dots between names too, and a
+ * name in an opaque column is all of it.
  */
 const struct column_term *column_terms_find(const struct column_terms *terms, struct slice table,
                                             const struct column_name *column, bool narrow);

@@ -58,12 +58,7 @@ static int check_fields(const struct view_decision *d, struct err *err)
         const struct column_decision *c = &d->fields[i];
         const struct view_node *node = &d->at.fields[i];
         any = any || c->state != COLUMN_HIDDEN;
-        if (c->state != COLUMN_MASKED)
-            continue;
-        if (!shape_mask_fits(node->field, c->mask))
-            return refuse(err, EOPNOTSUPP, node->name.full,
-                          "has a type that its mask does not fit");
-        if (node->key)
+        if (c->state == COLUMN_MASKED && node->key)
             return refuse(err, EOPNOTSUPP, node->name.full,
                           "is the key of a map, which has no mask: name its values, or hide it");
     }

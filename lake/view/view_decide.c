@@ -51,7 +51,8 @@ static int rename_below(const struct decide *c, const struct view_node *node,
                         const struct column_name *above, struct column_name *out)
 {
     struct slice shorter = above->shorter.p ? above->shorter : above->full;
-    *out = (struct column_name){.dotted = node->name.dotted || above->dotted};
+    *out = (struct column_name){.dotted = node->name.dotted || above->dotted,
+                                .opaque = node->name.opaque};
     int rc = join(c, above->full, last_name(node->name.full), &out->full);
     if (node->word)
         out->shorter = shorter;

@@ -46,7 +46,10 @@ static int name_node(struct view_tree *t, const struct shape *shape, const struc
     struct slice word = stand_in(shape, node->parent, node->index);
     struct slice name = word.p ? word : node->field->name;
     struct slice above = up->name.shorter.p ? up->name.shorter : up->name.full;
+    const struct shape_field *f = node->field;
     node->word = word.p != NULL;
+    node->name.opaque =
+        f->kind == SHAPE_LEAF && (f->type == SHAPE_VARIANT || f->type == SHAPE_STORED);
     node->key = up->key || slice_is(word, "key");
     node->name.dotted = up->name.dotted || (!word.p && slice_find(name, '.') >= 0);
     int rc = join(t, up->name.full, name, &node->name.full, err);

@@ -65,7 +65,7 @@ static int run(struct store *store, char **argv, bool again, struct err *err)
     if (file_mkdirs(argv[2], 0700, err) < 0)
         return -err->code;
     AUTO_FD int fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct driver_config config = {store, prefix.data, fd, NULL};
+    struct driver_config config = {.store = store, .prefix = prefix.data, .index_dirfd = fd};
     if (fd < 0 || delta_ops.open(&config, &driver, err) < 0)
         return -1;
     int rc = load(err);

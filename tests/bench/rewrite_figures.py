@@ -3,14 +3,19 @@
 """
 What taking rows out of a Parquet file costs, beside pyarrow reading, filtering and writing it.
 
-usage: rewrite_figures.py [--rows N] [CODEC ...]
+usage: rewrite_figures.py [--rows N] [--only rows|masks] [CODEC ...]
 
 One table with columns of every common kind, written by pyarrow with each codec, without few rows
 (one in 1,000, in runs and scattered) and without half of them. Both read a file in the page cache and
 write one; the best of three. pyarrow has all CPUs, tarn uses one. The status is 1 where tarn takes
 longer. build/tests/present includes its start and reading the rows as text.
+
+Masks: one table under a view that hides a column, masks others and takes rows out, those of a list or
+those that a row filter decides against, beside pyarrow merely decoding the whole file; more than three times as long fails. What hashes of a value in every
+row cost besides is a line of its own.
 """
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +35,7 @@ SELECT range AS id, hash(range) >> 24 AS key, (hash(range + 1) % 100)::INT AS sm
        hash(range + 4) % 5 = 0 AS flag, 'word ' || (hash(range + 5) % 1000) AS word,
        'text ' || (hash(range + 6) % 1000000000) AS text,
        CASE WHEN hash(range + 7) % 3 > 0 THEN (hash(range + 8) % 10000019)::DOUBLE END AS sparse,
+       DATE '1950-01-01' + (hash(range + 10) % 20000)::INT AS day,
        CASE hash(range + 9) % 3 WHEN 0 THEN [] WHEN 1 THEN [range % 7] ELSE [range % 5, range % 3] END AS list
 FROM range({rows})'''
 
@@ -68,14 +74,49 @@ def measure(table, codec, where):
     return slower
 
 
+VIEW = [dict(name='id', type='int64'), dict(name='small', type='int32', mask='mask-to-fixed-value'),
+        dict(name='price', type='double'), dict(name='ratio', type='float', mask='replace-with-null'),
+        dict(name='flag', type='boolean'), dict(name='word', type='string', mask='show-first-4'),
+        dict(name='text', type='string', mask='mask-alphanum'), dict(name='sparse', type='double'),
+        dict(name='day', type='date', mask='truncate-to-month'),
+        dict(name='list', type='list', fields=[dict(name='e', type='int64')])]
+FILTER = "small < 60 and (flag or word like 'word 9%' or price > 5000) and sparse is not null"
+HASHES = [dict(f, mask='sha-256-global') if f['name'] in ('id', 'word', 'text') else f for f in VIEW]
+
+
+def measure_masks(table, codec, where):
+    source, presented, listed = (where / name for name in ('in.parquet', 'tarn.parquet', 'rows'))
+    pq.write_table(table, source, compression=codec)
+    decode = best(lambda: pq.read_table(source))
+    alone = best(lambda: pq.read_table(source, use_threads=False))
+    kept = duckdb.sql('SELECT count(*) FROM "table" WHERE ' + FILTER).fetchone()[0]
+    slower = False
+    for view, fields in (('masks', VIEW), ('hashes', HASHES)):
+        columns = where / 'view.json'
+        columns.write_text(json.dumps({'confined': True, 'fields': fields}))
+        for name, gone in [('all', []), ('filter', None), *patterns(table.num_rows)]:
+            rows = ['-f', FILTER] if gone is None else ['-d', listed] if gone else []
+            listed.write_text('\n'.join(map(str, gone or [])))
+            command = [PRESENT, '-m', '-c', columns, *rows, source, presented]
+            ours = best(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+            left = kept if gone is None else table.num_rows - len(gone)
+            assert pq.ParquetFile(presented).metadata.num_rows == left
+            slower |= view == 'masks' and ours > 3 * decode
+            print('%-8s %-6s %-6s tarn %6.3f s  pyarrow decodes in %6.3f s (one thread %6.3f s)  times %5.2f' % (
+                codec, view, name, ours, decode, alone, ours / decode), flush=True)
+    return slower
+
+
 def main():
     p = argparse.ArgumentParser(description='Taking rows out, beside pyarrow.')
     p.add_argument('--rows', type=int, default=2000000)
+    p.add_argument('--only', choices=['rows', 'masks'])
     p.add_argument('codecs', nargs='*', default=['snappy', 'zstd', 'none', 'gzip', 'lz4', 'brotli'])
     opt = p.parse_args()
     table = duckdb.sql(TABLE.format(rows=opt.rows)).to_arrow_table()
     with tempfile.TemporaryDirectory(prefix='tarn-bench') as where:
-        return any([measure(table, codec, Path(where)) for codec in opt.codecs])
+        runs = [run for name, run in (('rows', measure), ('masks', measure_masks)) if opt.only in (None, name)]
+        return any([run(table, codec, Path(where)) for run in runs for codec in opt.codecs])
 
 
 if __name__ == '__main__':

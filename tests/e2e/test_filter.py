@@ -6,7 +6,6 @@ import math
 import struct
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -246,6 +245,64 @@ def test_same_rows_as_duckdb(chance, tmp_path, duck):
             kept += 0 < len(got) < ROWS
         duck.unregister('truth')
     assert kept > FILES * EXPRESSIONS / 4
+
+
+def test_original_values_decide(tmp_path):
+    """Masks come after the filter: it sees what its reader does not, of columns that are hidden, too."""
+    source, out = tmp_path / 'in.parquet', tmp_path / 'out.parquet'
+    names = ['anna', 'bert', None, 'carl-gustav']
+    pq.write_table(pa.table({'id': [1, 2, 3, 4], 'name': names, 'year': [1990, 2001, 1987, 1970]}), source)
+    fields = [dict(name='id', type='int64'), dict(name='year', type='int64', mask='replace-with-null'),
+              dict(name='name', type='string', mask='mask-alphanum')]
+    present(source, out, fields, row_filter="name > 'b' or year < 1988", confined=True)
+    assert pq.read_table(out).to_pylist() == [
+        dict(id=2, year=None, name='xxxx'), dict(id=3, year=None, name=None),
+        dict(id=4, year=None, name='xxxx-xxxxxx')]
+
+
+def test_deleted_rows_stay_deleted(tmp_path, chance):
+    """The table's own deletions and the filter's take rows out together."""
+    source, out = tmp_path / 'in.parquet', tmp_path / 'out.parquet'
+    values = [chance.randrange(10) for _ in range(5000)]
+    gone = sorted(chance.sample(range(5000), 1700))
+    pq.write_table(pa.table({'id': range(5000), 'v': values}), source, row_group_size=777)
+    fields = [dict(name='id', type='int64'), dict(name='v', type='int64')]
+    present(source, out, fields, rows=gone, row_filter='v in (1, 2, 3)')
+    expected = [i for i in range(5000) if values[i] in (1, 2, 3) and i not in set(gone)]
+    assert pq.read_table(out).column('id').to_pylist() == expected
+
+
+REFUSED = [
+    ('EOPNOTSUPP', "x = 'a'", dict(type='string'), 'the table has string, the file has INT64'),
+    ('EINVAL', "x = 'a'", dict(type='int64'), 'is not the text a'),
+    ('EINVAL', 'x = ', dict(type='int64'), 'at character 5'),
+]
+
+
+@pytest.mark.parametrize('errno, row_filter, field, reason', REFUSED)
+def test_refused(errno, row_filter, field, reason, tmp_path):
+    """What cannot be decided exactly is refused with the reason."""
+    source = tmp_path / 'in.parquet'
+    pq.write_table(pa.table({'x': [1, 2]}), source)
+    with pytest.raises(Refused) as refusal:
+        present(source, tmp_path / 'out.parquet', [{'name': 'x', **field}], row_filter=row_filter)
+    assert str(refusal.value).startswith(errno) and reason in str(refusal.value)
+
+
+def test_damaged_columns(tmp_path, chance):
+    """Bytes of the filter's columns that are changed are an error, or rows as of other values; never a crash.
+    With checksums of pages they are always an error."""
+    source, damaged, out = (tmp_path / name for name in ('in.parquet', 'damaged.parquet', 'out.parquet'))
+    pq.write_table(pa.table({'x': pa.array(range(3000), pa.int32())}), source, write_page_checksum=True,
+                   use_dictionary=False, compression='snappy')
+    chunk = pq.ParquetFile(source).metadata.row_group(0).column(0)
+    start = chunk.data_page_offset + 40                             # behind the page's header
+    for _ in range(20):
+        bytes_ = bytearray(source.read_bytes())
+        bytes_[chance.randrange(start, start + chunk.total_compressed_size - 40)] ^= 1 << chance.randrange(8)
+        damaged.write_bytes(bytes_)
+        with pytest.raises(Refused, match='EIO: row filter: row group 0, column x'):
+            present(damaged, out, [dict(name='x', type='int32')], row_filter='x > 5')
 
 
 def types_last(field):

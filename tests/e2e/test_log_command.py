@@ -196,6 +196,45 @@ def test_opening_such_a_version_is_told_in_the_log_once(table, mount):
     assert text.count('VACUUM') == 1 and 'version 1, which is in use' in text
 
 
+def test_a_mount_as_of_a_time_tells_what_vacuum_may_remove(table, mount):
+    """What removes files is what was done after that time, though nothing of it is shown."""
+    age(table, 8)
+    for version in range(5):
+        at = time.time() - 8 * 86400 + 60 * version
+        os.utime(table / '_delta_log' / ('%020d.json' % version), (at, at))
+    as_of = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() - 8 * 86400 + 90))
+    m = mount(table.parents[1], as_of=as_of)
+    assert m.xattr('silver/orders', 'version') == '1'
+    text = wait_for(lambda: 'VACUUM' in (m.cache / 'tarn.log').read_text() and
+                    (m.cache / 'tarn.log').read_text(), 20, 'the warning')
+    assert 'version 1, which is in use' in text
+    told = json.loads(run_tarn('versions', '--json', m / 'silver/orders').stdout)
+    assert [v['removableAt'] is None for v in told] == [False, False]
+
+
+def test_who_tags_such_a_version_is_warned(table, mount):
+    age(table, 8)
+    m = mount(table.parents[1])
+    done = run_tarn('tag', m / 'silver/orders@1', 'kept')
+    assert done.returncode == 0 and 'version 1 holds files that VACUUM may remove' in done.stderr
+    done = run_tarn('tag', m / 'silver/orders@4', 'new')
+    assert done.returncode == 0 and not done.stderr
+
+
+def test_commands_tell_why_a_table_is_refused(table, mount):
+    """Not the errno of a system call."""
+    commit = table / '_delta_log' / ('%020d.json' % 5)
+    commit.write_text('{"protocol":{"minReaderVersion":99,"minWriterVersion":99}}\n')
+    m = mount(table.parents[1])
+    path = m / 'silver/orders'
+    for words in (['versions', path], ['log', path], ['diff', path, path], ['tag', path, 'x']):
+        done = run_tarn(*words)
+        assert done.returncode != 0 and 'reader version 99 is not known' in done.stderr, words
+    done = run_tarn('versions', m / 'silver/orders@5')
+    assert done.returncode != 0 and str(m.cache / 'tarn.log') in done.stderr
+    assert run_tarn('versions', m / 'silver/orders@4').returncode == 0
+
+
 def test_what_vacuum_has_removed_is_an_error_that_says_so(table, mount):
     age(table, 8)
     gone = (live(table, 1) - live(table, 4)).pop()

@@ -339,3 +339,21 @@ def test_what_is_masked_has_no_statistics(tmp_path):
         group = pq.ParquetFile(out).metadata.row_group(0)
         assert group.column(0).statistics is None and not group.column(0).has_column_index
         assert group.column(1).statistics.max == 'l' and not group.sorting_columns
+
+
+def test_julian_days_are_refused(tmp_path):
+    """Files that say that old days are of the Julian calendar: cut by the Gregorian one, those would
+    be other days."""
+    path, out = tmp_path / 'in.parquet', tmp_path / 'out.parquet'
+    fields = [dict(name='d', type='date', mask=masks.MONTH)]
+    for day, metadata, refused in ((datetime.date(1500, 3, 5), {'org.apache.spark.legacyDateTime': ''}, True),
+                                   (datetime.date(1500, 3, 5), {'org.apache.spark.version': '2.4.8'}, True),
+                                   (datetime.date(1500, 3, 5), {'org.apache.spark.version': '3.5.0'}, False),
+                                   (datetime.date(1900, 3, 5), {'org.apache.spark.legacyDateTime': ''}, False)):
+        pq.write_table(pa.table({'d': [day]}).replace_schema_metadata(metadata), path)
+        if refused:
+            with pytest.raises(Refused, match='EOPNOTSUPP: .*Julian'):
+                present(path, out, fields, confined=True)
+        else:
+            present(path, out, fields, confined=True)
+            assert read(out).column('d').to_pylist() == [day.replace(day=1)]

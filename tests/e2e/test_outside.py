@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -76,6 +76,25 @@ def test_what_is_allowed_is_read(clone, mount, prefix):
     one = next((m / 'silver/clone').rglob('*.parquet'))
     said = os.getxattr(one, 'user.tarn.object').decode()
     assert said.startswith('file://%s/' % there)
+
+
+def test_raw_names_are_those_of_the_files(clone, mount):
+    """Not as the log spells them: `a b.parquet`, not `a%20b.parquet`."""
+    lake, table, there = clone
+    renamed = {}
+
+    def change(file):
+        old = there / unquote(file['path'])
+        renamed[old] = renamed.get(old, old.with_name('50%% of %d.parquet' % len(renamed)))
+        file['path'] = 'file://' + quote(str(renamed[old]))
+    rewrite(table, change)
+    for old, new in renamed.items():
+        old.rename(new)
+    m = mount(lake, o='outside=%s' % there)
+    raw = m / 'silver/clone/.tarn/raw/outside'
+    assert sorted(os.listdir(raw)) == sorted(p.name for p in renamed.values())
+    for path in renamed.values():
+        assert (raw / path.name).read_bytes() == path.read_bytes()
 
 
 def test_several_prefixes_and_only_those(clone, mount):

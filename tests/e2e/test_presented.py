@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
+from support import delta_log
 from support import presented_tables as tables
-from support.mounts import detach, wait_for
+from support.mounts import detach, run_tarn, wait_for
 from support.places import TABLES
 from test_passthrough import Counted, needs_passthrough
 
@@ -226,6 +227,63 @@ def test_what_cannot_be_presented_is_refused_on_open(mount, source):
     m = mount(root, o='slack=2M+1/16')
     assert read(m / 'wide/part-0.parquet').num_columns == 2000
     check_all(m / 'mapped', shown['mapped'])
+
+
+@pytest.mark.parametrize('mode', ['name', 'id'])
+def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
+    """Renamed columns have their names, later ones are null, and each row tells its change."""
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'col-1': [1, 2]}))
+    configuration = {'delta.columnMapping.mode': mode, 'delta.columnMapping.maxColumnId': '2',
+                     'delta.enableChangeDataFeed': 'true'}
+    fields = [tables.field('number', 'long', 'col-1', 1), tables.field('later', 'double', 'col-2', 2)]
+    tables.write_log(table, fields, [part], ['columnMapping', 'changeDataFeed'], configuration)
+    ids = [pa.field('col-1', pa.int64(), metadata={'PARQUET:field_id': '1'} if mode == 'id' else {}),
+           pa.field('_change_type', pa.string())]
+    cdc = tables.store(table, '_change_data/cdc-0.parquet',
+                       pa.table({'col-1': [2], '_change_type': ['delete']}, schema=pa.schema(ids)))
+    (table / '_delta_log' / ('%020d.json' % 1)).write_text(json.dumps(
+        {'cdc': dict(cdc, partitionValues={}, dataChange=False)}))
+    m = mount(table.parent)
+    changes = m / 't@1/.tarn/changes'
+    (name,) = os.listdir(changes)
+    want = [{'number': 2, 'later': None, '_change_type': 'delete'}]
+    assert read(changes / name).to_pylist() == want
+    assert pa.table(duck(changes / name)).to_pylist() == want
+    assert read(m / 't@1/part-0.parquet').column_names == ['number', 'later']
+
+
+def test_a_type_that_is_not_known_hides_no_names(mount, tmp_path):
+    """What needs no look at the columns is read; other files are listed, and opening says why not."""
+    table = tmp_path / 'lake' / 't'
+    delta_log.write_log(table, {})
+    adds = {}
+    for i in range(2):
+        pq.write_table(pa.table({'a': [i]}), table / ('part-%d.parquet' % i))
+        adds[i] = {'add': {'path': 'part-%d.parquet' % i, 'partitionValues': {},
+                           'size': (table / ('part-%d.parquet' % i)).stat().st_size,
+                           'modificationTime': 1700000000000, 'dataChange': True}}
+    first = table / '_delta_log' / ('%020d.json' % 0)
+    first.write_text(first.read_text() + '\n' + json.dumps(adds[0]))
+    made = next(json.loads(x) for x in first.read_text().splitlines() if 'metaData' in x)
+    strange = {'name': 'b', 'type': 'geometry(4326)', 'nullable': True, 'metadata': {}}
+    made['metaData']['schemaString'] = json.dumps(
+        {'type': 'struct', 'fields': delta_log.SCHEMA['fields'] + [strange]})
+    info = {'commitInfo': {'operation': 'OPTIMIZE', 'engineInfo': 'Apache-Spark/3.5 Delta-Lake/3.2'}}
+    (table / '_delta_log' / ('%020d.json' % 1)).write_text(
+        '\n'.join(map(json.dumps, [info, made, adds[1]])))
+    m = mount(table.parent)
+    assert sorted(os.listdir(m / 't')) == ['part-0.parquet', 'part-1.parquet']
+    assert read(m / 't/part-1.parquet').to_pylist() == [{'a': 1}]
+    assert (m / 't/part-0.parquet').stat().st_size > 0
+    with pytest.raises(OSError) as refused:
+        (m / 't/part-0.parquet').read_bytes()
+    assert refused.value.errno == errno.EOPNOTSUPP
+    assert 'geometry' in (m.cache / 'tarn.log').read_text()
+    done = run_tarn('doctor', m / 't')
+    assert 'cannot be opened' in done.stdout and 'geometry' in done.stdout
+    assert read(m / 't@0/part-0.parquet').to_pylist() == [{'a': 0}]
+    assert 'cannot' not in run_tarn('doctor', m / 't@0').stdout
 
 
 def test_what_is_no_parquet_is_an_error_of_the_open(mount, source):

@@ -11,13 +11,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err = ERR_INIT;
-    AUTO(azure_page) struct azure_page page;
-    azure_page_init(&page);
+    AUTO(s3_page) struct s3_page page;
+    s3_page_init(&page);
     int rc = azure_page_parse(slice_make(data, size), &page, &err);
     assert(rc == -err.code);
     for (size_t i = 0; rc == 0 && i < page.lines.n; i++) {
-        const struct azure_line *line = &page.lines.at[i];
-        assert(line->name.n && !memchr(line->name.p, '\0', line->name.n));
+        const struct s3_line *line = &page.lines.at[i];
+        assert(line->key.n && !memchr(line->key.p, '\0', line->key.n));
         assert(line->etag.n < ETAG_BYTES_MAX);
     }
     struct azure_connection c;

@@ -12,8 +12,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void add(struct shape_builder *b, struct slice name, int kind, int type, int id)
+static void add(struct shape_builder *b, struct slice name, int kind, int type, int id,
+                uint8_t choice)
 {
+    struct shape_field field = {.kind = (uint8_t)kind, .type = (uint8_t)type};
+    uint8_t mask = (uint8_t)((unsigned)(choice + id) % (SHAPE_MASK_SHA256_LOCAL + 1));
+    if (!(choice & 32) || !shape_mask_fits(&field, mask))
+        mask = SHAPE_MASK_NONE;
     shape_add(b, &(struct shape_field){.name = name,
                                        .id = id,
                                        .kind = (uint8_t)kind,
@@ -21,6 +26,7 @@ static void add(struct shape_builder *b, struct slice name, int kind, int type, 
                                        .precision = 20,
                                        .scale = 3,
                                        .length = 3,
+                                       .mask = mask,
                                        .nullable = true});
 }
 
@@ -31,6 +37,8 @@ static struct shape *make_shape(const struct parquet_footer *f, uint8_t choice)
     struct shape_builder b;
     struct shape *shape = NULL;
     shape_builder_init(&b, choice & 1);
+    if (choice & 64)
+        shape_confine(&b, NULL);
     unsigned n = 0;
     for (uint32_t i = 1; i < f->nodes_n && n < 64; i = f->nodes[i].end, n++) {
         int type = (choice & 2) ? SHAPE_STORED : (int)((n + choice) % (SHAPE_STORED + 1));
@@ -38,16 +46,16 @@ static struct shape *make_shape(const struct parquet_footer *f, uint8_t choice)
             continue;
         bool leaf = f->nodes[i].leaf != PARQUET_NO_LEAF;
         int kind = (int)(SHAPE_STRUCT + (n + choice) % 3);
-        add(&b, f->nodes[i].name, leaf ? SHAPE_LEAF : kind, type, (int)n);
+        add(&b, f->nodes[i].name, leaf ? SHAPE_LEAF : kind, type, (int)n, choice);
         if (leaf)
             continue;
         if (kind == SHAPE_MAP)
-            add(&b, SLICE_LIT("k"), SHAPE_LEAF, SHAPE_STORED, 1000);
+            add(&b, SLICE_LIT("k"), SHAPE_LEAF, SHAPE_STORED, 1000, choice);
         add(&b, i + 1 < f->nodes_n ? f->nodes[i + 1].name : SLICE_LIT("x"), SHAPE_LEAF,
-            SHAPE_STORED, 1001);
+            SHAPE_STORED, 1001, choice);
         shape_end(&b);
     }
-    add(&b, SLICE_LIT("a column that no file has"), SHAPE_LEAF, SHAPE_STRING, 70000);
+    add(&b, SLICE_LIT("a column that no file has"), SHAPE_LEAF, SHAPE_STRING, 70000, choice);
     assert(shape_finish(&b, &shape, NULL) == 0);
     return shape;
 }
@@ -125,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_extents(p);
+    assert(p->kind == PRESENT_FOOTER || !shape || !shape->confined);
     if (p->kind == PRESENT_FOOTER)
         check_footer(p->own);
     return 0;

@@ -3,7 +3,7 @@
  * Property: whatever bitmap and file are, the rewriter ends in bounded memory; where it does not
  * refuse, it writes the presented size exactly, and the new footer has the rows that are left.
  *
- *   [how to widen: 1 byte][bytes of the bitmap: 2][bitmap][file]
+ *   [how to widen: 1 byte; from 128 on, how to mask][bytes of the bitmap: 2][bitmap][file]
  */
 #include <assert.h>
 
@@ -75,6 +75,37 @@ static int widen(const struct parquet_footer *f, unsigned how, struct shape **ou
     return shape_finish(&b, out, NULL);
 }
 
+/* Masks that fit some type, one after the other, of leaves as far as they can be of such types. */
+static int mask(const struct parquet_footer *f, unsigned how, struct shape **out)
+{
+    static const uint8_t types[][2] = {
+        [PARQUET_BOOLEAN] = {SHAPE_BOOLEAN, SHAPE_BOOLEAN},
+        [PARQUET_INT32] = {SHAPE_INT32, SHAPE_DATE},
+        [PARQUET_INT64] = {SHAPE_INT64, SHAPE_TIMESTAMP},
+        [PARQUET_INT96] = {SHAPE_TIMESTAMP, SHAPE_TIMESTAMP},
+        [PARQUET_FLOAT] = {SHAPE_FLOAT, SHAPE_DOUBLE},
+        [PARQUET_DOUBLE] = {SHAPE_DOUBLE, SHAPE_DOUBLE},
+        [PARQUET_BYTE_ARRAY] = {SHAPE_STRING, SHAPE_BINARY},
+        [PARQUET_FIXED_LEN_BYTE_ARRAY] = {SHAPE_BINARY, SHAPE_BINARY},
+    };
+    AUTO(shape_builder) struct shape_builder b;
+    shape_builder_init(&b, false);
+    shape_confine(&b, NULL);
+    for (size_t i = 1, n = how; i < f->nodes_n; i = f->nodes[i].end, n++) {
+        const struct parquet_node *node = &f->nodes[i];
+        bool leaf = node->leaf != PARQUET_NO_LEAF && node->type < ARRAY_SIZE(types);
+        struct shape_field field = {
+            .name = node->name, .id = SHAPE_NO_ID, .nullable = true, .kind = SHAPE_LEAF};
+        field.type = leaf ? types[node->type][how / 16 % 2] : SHAPE_STORED;
+        for (unsigned m = 0; m <= SHAPE_MASK_SHA256_LOCAL && !field.mask; m++) {
+            unsigned next = (unsigned)(n + m) % (SHAPE_MASK_SHA256_LOCAL + 1);
+            field.mask = shape_mask_fits(&field, next) ? (uint8_t)next : SHAPE_MASK_NONE;
+        }
+        shape_add(&b, &field);
+    }
+    return shape_finish(&b, out, NULL);
+}
+
 static uint64_t cells_of(const struct parquet_footer *f)
 {
     uint64_t n = f->rows * (f->leaves_n + 1);
@@ -122,9 +153,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!r.footer.p || parquet_footer_parse(&f, r.footer, NULL) < 0 || cells_of(&f) > CELLS_MAX)
         return 0;
     (void)roaring_parse(slice_make(rest.p, n), &deleted, NULL); /* or none are gone */
-    if (data[0] && widen(&f, data[0], &shape) < 0)
+    if (data[0] && (data[0] < 128 ? widen : mask)(&f, data[0], &shape) < 0)
         return 0;
     r.shape = shape;
+    r.deletes = data[0] < 128 || deleted;
     if (present_plan(&r, &plan, NULL) < 0 || plan->kind != PRESENT_REWRITE)
         return 0;
     buf_init(&out, WRITTEN_MAX);

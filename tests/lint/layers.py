@@ -17,6 +17,8 @@ OWNERS = [
     (r'fuse.*\.h', lambda p: p.parts[0] == 'fs', 'only fs/ speaks FUSE'),
     (r'curl/.*', lambda p: p.as_posix() == 'cache/store/http_private.h',
      "only the engine's files (cache/store/http_private.h) own libcurl"),
+    (r'yaml\.h', lambda p: p.as_posix() == 'lake/view/policy_yaml.c',
+     'only lake/view/policy_yaml.c reads YAML'),
     (r'lmdb\.h', lambda p: p.parts[0] == 'cache' or p.parts[0] == 'lake',
      'LMDB is for the cache and the indexes'),
     (r'(pthread|curl/.*|sys/socket|netdb|lmdb)\.h', lambda p: layer_of(p) != 'lake/format',

@@ -267,14 +267,19 @@ static inline void reading_done(struct object_read *r)
     }
 }
 
-static inline struct reading *reading_start(struct object *o, uint64_t offset, size_t length)
+/* `as`: in what it differs from a read at random. */
+static inline struct reading *reading_start_as(struct object *o, uint64_t offset, size_t length,
+                                               struct object_read as)
 {
     struct reading *g = calloc(1, sizeof *g);
     assert_non_null(g);
     lock_init(&g->lock);
     cond_init(&g->changed);
-    g->read = (struct object_read){
-        .offset = offset, .length = length, .to = malloc(length + 1), .done = reading_done};
+    g->read = as;
+    g->read.offset = offset;
+    g->read.length = length;
+    g->read.to = malloc(length + 1);
+    g->read.done = reading_done;
     memset(g->read.to, 0x55, length + 1);
     struct err err = ERR_INIT;
     int rc = object_read(o, &g->read, &err);
@@ -284,6 +289,11 @@ static inline struct reading *reading_start(struct object *o, uint64_t offset, s
         g->read.err = err;
     }
     return g;
+}
+
+static inline struct reading *reading_start(struct object *o, uint64_t offset, size_t length)
+{
+    return reading_start_as(o, offset, length, (struct object_read){0});
 }
 
 /* Waits, checks the bytes against the generation where the read was right, and frees. */

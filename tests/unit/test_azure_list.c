@@ -21,10 +21,10 @@
     "<Blob><Name>" name "</Name><Properties>" TIMES "<Etag>0x8D1</Etag>"                           \
     "<Content-Length>42</Content-Length><Content-Type>x</Content-Type>" more
 
-static int parse(const char *xml, struct azure_page *page)
+static int parse(const char *xml, struct s3_page *page)
 {
     struct err err = ERR_INIT;
-    azure_page_init(page);
+    s3_page_init(page);
     int rc = azure_page_parse(slice_of(xml), page, &err);
     assert_int_equal(rc < 0, err.code != 0);
     return rc;
@@ -34,7 +34,7 @@ static int parse(const char *xml, struct azure_page *page)
 static void test_page(void **state)
 {
     (void)state;
-    AUTO(azure_page) struct azure_page page;
+    AUTO(s3_page) struct s3_page page;
     assert_int_equal(parse(HEAD BLOB("d/one &amp; %41", "</Properties><OrMetadata /></Blob>")
                                BLOB("d/two", "</Properties><Metadata><Name>z</Name></Metadata></"
                                              "Blob>") "<BlobPrefix><Name>d/sub/</Name></BlobPrefix>"
@@ -42,23 +42,23 @@ static void test_page(void **state)
                                                       "EnumerationResults>",
                            &page),
                      0);
-    assert_string_equal(page.marker, "2!92!MDAw");
+    assert_string_equal(page.token, "2!92!MDAw");
     assert_int_equal(page.lines.n, 3);
-    assert_true(slice_is(page.lines.at[0].name, "d/one & %41"));
+    assert_true(slice_is(page.lines.at[0].key, "d/one & %41"));
     assert_int_equal(page.lines.at[0].size, 42);
     assert_int_equal(page.lines.at[0].mtime_ms, 1772357400000);
     assert_true(slice_is(page.lines.at[0].etag, "\"0x8D1\""));
-    assert_true(slice_is(page.lines.at[1].name, "d/two"));
+    assert_true(slice_is(page.lines.at[1].key, "d/two"));
     assert_false(page.lines.at[1].is_directory);
     assert_true(page.lines.at[2].is_prefix);
-    assert_true(slice_is(page.lines.at[2].name, "d/sub/"));
+    assert_true(slice_is(page.lines.at[2].key, "d/sub/"));
 }
 
 /* What stands for a directory is told: hdi_isfolder of Hadoop's, ResourceType of hierarchies. */
 static void test_directories(void **state)
 {
     (void)state;
-    AUTO(azure_page) struct azure_page page;
+    AUTO(s3_page) struct s3_page page;
     assert_int_equal(
         parse(HEAD BLOB("d/a", "</Properties><Metadata><hdi_isfolder>true</hdi_isfolder>"
                                "</Metadata></Blob>")
@@ -71,7 +71,7 @@ static void test_directories(void **state)
               &page),
         0);
     static const bool directories[] = {true, true, false, false, true};
-    assert_null(page.marker);
+    assert_null(page.token);
     assert_int_equal(page.lines.n, ARRAY_SIZE(directories));
     for (size_t i = 0; i < page.lines.n; i++)
         assert_int_equal(page.lines.at[i].is_directory, directories[i]);
@@ -82,15 +82,15 @@ static void test_directories(void **state)
 static void test_encoded_names(void **state)
 {
     (void)state;
-    AUTO(azure_page) struct azure_page page;
+    AUTO(s3_page) struct s3_page page;
     assert_int_equal(parse(HEAD "<Blob><Name Encoded=\"true\">a%EF%BF%BE%2520</Name><Properties>"
                                 "<Content-Length>0</Content-Length></Properties></Blob>"
                                 "<Blob><Name Encoded=\"false\">a%20</Name><Properties>"
                                 "<Content-Length>0</Content-Length></Properties></Blob>" TAIL,
                            &page),
                      0);
-    assert_true(slice_is(page.lines.at[0].name, "a\xef\xbf\xbe%20"));
-    assert_true(slice_is(page.lines.at[1].name, "a%20"));
+    assert_true(slice_is(page.lines.at[0].key, "a\xef\xbf\xbe%20"));
+    assert_true(slice_is(page.lines.at[1].key, "a%20"));
 }
 
 /* What is no such page is refused. */
@@ -117,7 +117,7 @@ static void test_refused(void **state)
         "<!DOCTYPE x [<!ENTITY a \"b\">]><EnumerationResults></EnumerationResults>",
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        AUTO(azure_page) struct azure_page page;
+        AUTO(s3_page) struct s3_page page;
         assert_int_equal(parse(bad[i], &page), -EIO);
     }
 }

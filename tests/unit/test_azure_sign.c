@@ -31,7 +31,7 @@ static void test_documented(void **state)
 {
     (void)state;
     const struct http_field fields[] = {{"x-ms-version", "2015-02-21"}, {"x-ms-date", DATE}};
-    const struct azure_parameter parameters[] = {
+    const struct http_parameter parameters[] = {
         {"restype", "container"}, {"comp", "metadata"}, {"timeout", "20"}};
     check(&(struct azure_signed){.method = "GET",
                                  .account = "myaccount",
@@ -68,7 +68,7 @@ static void test_list(void **state)
 {
     (void)state;
     const struct http_field fields[] = {{"x-ms-date", DATE}, {"x-ms-version", "2023-11-03"}};
-    const struct azure_parameter parameters[] = {
+    const struct http_parameter parameters[] = {
         {"restype", "container"},    {"comp", "list"},   {"include", "metadata"},
         {"prefix", "a b/\xc3\xa9%"}, {"delimiter", "/"}, {"marker", "2!92!MDAw"}};
     check(&(struct azure_signed){.method = "GET",

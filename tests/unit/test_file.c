@@ -2,6 +2,8 @@
 /* Files on the local disk: read within a maximum, replaced whole, made with their directories. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -121,6 +123,34 @@ static void test_positions(void **state)
     (void)close(fd);
 }
 
+/* Pieces stand in the file one behind the other, also where a limit of the kernel's cuts a write.
+ */
+static void test_pieces(void **state)
+{
+    struct temp_dir *f = *state;
+    struct err err = ERR_INIT;
+    char data[12] = "";
+    const struct iovec pieces[] = {{"one", 3}, {"and", 3}, {"two", 3}};
+    AUTO_FD int fd = -1;
+    assert_int_equal(file_temporary(f->dir, &fd, &err), 0);
+    assert_int_equal(file_pwritev_full(fd, pieces, 3, 70000, &err), 0);
+    assert_int_equal(file_pread_full(fd, data, 9, 70000, &err), 0);
+    assert_string_equal(data, "oneandtwo");
+    /* The limit on a file's size lets a part of it through, and no more. */
+    struct rlimit before, now;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    now = (struct rlimit){.rlim_cur = 80004, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+    assert_int_equal(file_pwritev_full(fd, pieces, 3, 80000, &err), -EFBIG);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    memset(data, 0, sizeof data);
+    assert_int_equal(file_pread_full(fd, data, 4, 80000, &err), 0);
+    assert_string_equal(data, "onea");
+    assert_int_equal(lseek(fd, 0, SEEK_END), 80004);
+}
+
 /* Directories are made with those above them; what is there already is no error, unless it is no
  * directory. */
 static void test_make_directories(void **state)
@@ -185,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_replace),
         cmocka_unit_test(test_replace_that_fails),
         cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_make_directories),
         cmocka_unit_test(test_quiet_directory),
     };

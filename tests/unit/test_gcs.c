@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store of Cloud Storage on the wire: what it sends, and which answers it takes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <pthread.h>
-#include <sys/socket.h>
-
 #include "base/file.h"
-#include "base/lock.h"
-#include "base/workers.h"
-#include "cache/store/http.h"
-#include "cache/store/store.h"
+#include "tests/unit/wire_fixture.h"
 
-#define REQUEST_BYTES_MAX 8192
 #define HEAD(status, fields)                                                                       \
     "HTTP/1.1 " status "\r\nConnection: close\r\n" fields "Content-Length: 5\r\n\r\nabcde"
 #define PART(generation)                                                                           \
@@ -26,119 +12,11 @@
 #define IDENTITY "\"1700000000000007\""
 #define REFUSED(status) "HTTP/1.1 " status "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-/* Answers connection after connection from a script, whose last line it repeats. */
-struct fixture {
-    int fd;
-    pthread_t thread;
-    const char *const *script;
-    size_t script_n;
-    struct lock lock;
-    size_t served;                /* lock */
-    char last[REQUEST_BYTES_MAX]; /* lock: the request that was answered last */
-    struct http *http;
-    struct workers *secrets;
-    struct store *store;
-    struct err err;
-};
-
-static void *serve(void *arg)
-{
-    struct fixture *f = arg;
-    for (;;) {
-        AUTO_FD int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-            return NULL; /* shut down */
-        char request[REQUEST_BYTES_MAX] = "";
-        size_t n = 0, i = 0;
-        do {
-            ssize_t got = recv(fd, request + n, sizeof request - 1 - n, 0);
-            if (got <= 0)
-                break;
-            n += (size_t)got;
-            request[n] = '\0';
-        } while (!strstr(request, "\r\n\r\n"));
-        WITH_LOCK (&f->lock) {
-            i = f->served < f->script_n ? f->served : f->script_n - 1;
-            f->served++;
-            memcpy(f->last, request, sizeof request);
-        }
-        (void)send(fd, f->script[i], strlen(f->script[i]), MSG_NOSIGNAL); /* it may have gone */
-    }
-}
-
-/* The last request had this in it. */
-static bool sent(struct fixture *f, const char *text)
-{
-    bool found = false;
-    WITH_LOCK (&f->lock)
-        found = strstr(f->last, text) != NULL;
-    return found;
-}
-
-static size_t served(struct fixture *f)
-{
-    size_t n = 0;
-    WITH_LOCK (&f->lock)
-        n = f->served;
-    return n;
-}
-
-static void begin(struct fixture *f, const char *const *script, size_t script_n, const char *token)
-{
-    *f = (struct fixture){.script = script, .script_n = script_n};
-    lock_init(&f->lock);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof address;
-    f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(f->fd, (struct sockaddr *)&address, n), 0);
-    assert_int_equal(listen(f->fd, 16), 0);
-    assert_int_equal(getsockname(f->fd, (struct sockaddr *)&address, &n), 0);
-    assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
-    char endpoint[64];
-    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", ntohs(address.sin_port));
-    f->http = http_new(&f->err);
-    f->secrets = workers_new("secret", 1, &f->err);
-    assert_non_null(f->http);
-    assert_non_null(f->secrets);
-    struct store_options options = {.endpoint_url = endpoint,
-                                    .no_sign_request = !token,
-                                    .gcs_access_token = token,
-                                    .deadline_ms = 3000};
-    struct store_runtime runtime = {.http = f->http, .secrets = f->secrets};
-    f->store = store_open("gs://bucket/lake", &options, &runtime, &f->err);
-    assert_non_null(f->store);
-}
-
 #define BEGIN(f, token, ...)                                                                       \
     static const char *const script_[] = {__VA_ARGS__};                                            \
-    begin((f), script_, ARRAY_SIZE(script_), (token))
-
-static void end(struct fixture *f)
-{
-    assert_null(strstr(f->err.msg, "hunter2"));
-    store_free(f->store);
-    http_free(f->http);
-    workers_free(f->secrets);
-    (void)shutdown(f->fd, SHUT_RDWR); /* wakes accept */
-    assert_int_equal(pthread_join(f->thread, NULL), 0);
-    (void)close(f->fd);
-    lock_done(&f->lock);
-}
-
-/* Bytes [10, 15) of an object. */
-static int get(struct fixture *f, const char *if_match, struct store_info *info)
-{
-    char to[6] = "";
-    struct store_get req = {
-        .key = "a/../k +", .offset = 10, .length = 5, .if_match = if_match, .to = to};
-    int rc = store_get_wait(f->store, &req, &f->err);
-    assert_int_equal(rc, req.rc);
-    if (rc == 0) {
-        assert_string_equal(to, "abcde");
-        *info = req.info;
-    }
-    return rc;
-}
+    begin((f), "gs://bucket/lake",                                                                 \
+          (struct store_options){.no_sign_request = !(token), .gcs_access_token = (token)},        \
+          script_, ARRAY_SIZE(script_))
 
 static void test_the_generation_is_the_identity(void **state)
 {
@@ -146,14 +24,14 @@ static void test_the_generation_is_the_identity(void **state)
     struct fixture f;
     struct store_info info;
     BEGIN(&f, NULL, PART(GENERATION));
-    assert_int_equal(get(&f, NULL, &info), 0);
+    assert_int_equal(get(&f, "a/../k +", NULL, &info), 0);
     assert_string_equal(info.etag, IDENTITY);
     assert_int_equal(info.size, 90);
     assert_true(sent(&f, "GET /bucket/lake/a/../k%20%2B HTTP/1.1\r\n"));
     assert_true(sent(&f, "\r\naccept-encoding: gzip\r\n"));
     assert_false(sent(&f, "x-goog-if-generation-match"));
     assert_false(sent(&f, "authorization"));
-    assert_int_equal(get(&f, IDENTITY, &info), 0);
+    assert_int_equal(get(&f, "a/../k +", IDENTITY, &info), 0);
     assert_true(sent(&f, "\r\nx-goog-if-generation-match: 1700000000000007\r\n"));
     assert_false(sent(&f, "if-match:"));
     end(&f);
@@ -166,10 +44,10 @@ static void test_another_generation_is_stale(void **state)
     struct store_info info;
     BEGIN(&f, NULL, PART(GENERATION), REFUSED("412 Precondition Failed"));
     /* a server that does not know the precondition */
-    assert_int_equal(get(&f, "\"1700000000000008\"", &info), -ESTALE);
-    assert_int_equal(get(&f, IDENTITY, &info), -ESTALE);
+    assert_int_equal(get(&f, "a/../k +", "\"1700000000000008\"", &info), -ESTALE);
+    assert_int_equal(get(&f, "a/../k +", IDENTITY, &info), -ESTALE);
     size_t before = served(&f);
-    assert_int_equal(get(&f, "\"d41d8cd98f00b204e9800998ecf8427e\"", &info), -ESTALE);
+    assert_int_equal(get(&f, "a/../k +", "\"d41d8cd98f00b204e9800998ecf8427e\"", &info), -ESTALE);
     assert_int_equal(served(&f), before);
     end(&f);
 }
@@ -180,7 +58,7 @@ static void test_bytes_of_no_generation_are_not_taken(void **state)
     struct fixture f;
     struct store_info info;
     BEGIN(&f, NULL, PART(""), PART("x-goog-generation: 12ab\r\n"));
-    assert_int_equal(get(&f, NULL, &info), -EIO);
+    assert_int_equal(get(&f, "a/../k +", NULL, &info), -EIO);
     assert_non_null(strstr(f.err.msg, "generation"));
     end(&f);
 }
@@ -224,7 +102,7 @@ static void test_a_refused_token(void **state)
     struct fixture f;
     struct store_info info;
     BEGIN(&f, "hunter2", REFUSED("401 Unauthorized"));
-    assert_int_equal(get(&f, NULL, &info), -EACCES);
+    assert_int_equal(get(&f, "a/../k +", NULL, &info), -EACCES);
     assert_int_equal(served(&f), 2);
     assert_true(sent(&f, "\r\nauthorization: Bearer hunter2\r\n"));
     assert_int_equal(f.store->ops->head(f.store, "k", &info, &f.err), -EACCES);

@@ -44,6 +44,26 @@ static void test_crc32c_continues(void **state)
         assert_int_equal(crc32c(crc32c(0, text, cut), text + cut, sizeof text - cut), whole);
 }
 
+/* A checksum of many bytes is the one that they have byte by byte, at any length and alignment. */
+static void test_crc32c_of_much(void **state)
+{
+    (void)state;
+    static uint8_t bytes[40000];
+    static uint32_t upto[sizeof bytes + 1]; /* of what stands before each place */
+    uint64_t word = 1;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        word = word * 6364136223846793005ULL + 1442695040888963407ULL;
+        bytes[i] = (uint8_t)(word >> 56);
+    }
+    for (unsigned from = 0; from < 9; from++) {
+        upto[from] = 0;
+        for (size_t i = from; i < sizeof bytes; i++)
+            upto[i + 1] = crc32c(upto[i], bytes + i, 1);
+        for (size_t to = from; to <= sizeof bytes; to += to < 13000 ? 1 : 97)
+            assert_int_equal(crc32c(0, bytes + from, to - from), upto[to]);
+    }
+}
+
 /* SHA-256 of the strings of FIPS 180's examples has their digests. */
 static void test_sha256_vectors(void **state)
 {
@@ -114,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32c_vectors),
         cmocka_unit_test(test_crc32c_continues),
+        cmocka_unit_test(test_crc32c_of_much),
         cmocka_unit_test(test_sha256_vectors),
         cmocka_unit_test(test_hash64_is_pinned),
         cmocka_unit_test(test_hash64_tells_neighbours_apart),

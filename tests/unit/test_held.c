@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was fetched ahead of a reader stays in memory until he comes for it, and no longer. */
+#include <sys/mman.h>
+
 #include "cache/prefetch.h"
 #include "tests/unit/cache_fixture.h"
 
@@ -170,12 +172,88 @@ static void test_nothing_kept(void **state)
     ahead_end(&a);
 }
 
+/* One read of who is in sequence, and misses. */
+static void read_in_sequence(struct object *o, uint64_t offset, size_t length)
+{
+    struct object_read whole = {.fetch_bytes = GRANULE_BYTES};
+    assert_int_equal(reading_end(reading_start_as(o, offset, length, whole), 1, "a", NULL), 0);
+}
+
+static size_t pages_in_memory;
+static bool takes_direct;
+
+static int count_pages(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)ftw;
+    if (type != FTW_F || !strstr(path, "/objects/"))
+        return 0;
+    static unsigned char resident[SIZE / 4096];
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_FD int direct = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    assert_int_equal(st->st_size, SIZE);
+    void *map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(map != MAP_FAILED);
+    assert_int_equal(mincore(map, SIZE, resident), 0);
+    for (size_t i = 0; i < sizeof resident; i++)
+        pages_in_memory += resident[i] & 1;
+    assert_int_equal(munmap(map, SIZE), 0);
+    takes_direct = direct >= 0;
+    return 0;
+}
+
+/*
+ * Aim: what a reader in sequence had to wait for goes past the page cache as what was fetched ahead
+ * of him does; what he will come back for stays in it.
+ */
+static void test_past_the_page_cache(void **state)
+{
+    (void)state;
+    struct ahead a = ahead_new(SIZE, 100 * MIB);
+    read_in_sequence(a.object, 0, SIZE / 2);
+    wait_kept(&a, SIZE / 2);
+    pages_in_memory = 0;
+    (void)nftw(a.place->path, count_pages, 16, FTW_PHYS);
+    if (takes_direct)
+        assert_int_equal(pages_in_memory, 0);
+    read_in_sequence(a.object, SIZE / 2, 4 * KIB);
+    wait_kept(&a, SIZE / 2 + GRANULE_BYTES);
+    pages_in_memory = 0;
+    (void)nftw(a.place->path, count_pages, 16, FTW_PHYS);
+    assert_true(pages_in_memory >= GRANULE_BYTES / 4096);
+    object_reader_end(a.object);
+    wait_buffers(a.place, 0);
+    ahead_end(&a);
+}
+
+/* Aim: of what one request brought, the cache keeps as many blocks as its budget has room for. */
+static void test_budget_ends_in_a_train(void **state)
+{
+    (void)state;
+    struct ahead a = ahead_new(SIZE, SIZE / 4 * 3);
+    assert_true(prefetch_range(a.prefetch, a.object, 0, SIZE));
+    wait_kept(&a, SIZE / 4 * 3);
+    for (uint64_t at = 0; at < SIZE; at += BLOCK_BYTES)
+        assert_int_equal(read_range(a.object, "a", at, BLOCK_BYTES), 0);
+    assert_int_equal(stat_of(a.place).requests, SIZE / TRAIN_BYTES);
+    assert_int_equal(stat_of(a.place).fetched_bytes, SIZE);
+    object_reader_end(a.object);
+    wait_buffers(a.place, 0);
+    assert_int_equal(stat_of(a.place).bytes, SIZE / 4 * 3);
+    assert_int_equal(disk_use_of(a.place).bytes, SIZE / 4 * 3);
+    ahead_end(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read_from_memory), cmocka_unit_test(test_closed),
-        cmocka_unit_test(test_demand_first),     cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_sealed),           cmocka_unit_test(test_nothing_kept),
+        cmocka_unit_test(test_read_from_memory),
+        cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_demand_first),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_nothing_kept),
+        cmocka_unit_test(test_past_the_page_cache),
+        cmocka_unit_test(test_budget_ends_in_a_train),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,6 +159,23 @@ static void put_int96(char *to, int64_t nanoseconds, int32_t julian)
     memcpy(to + 8, &julian, 4);
 }
 
+/* Aim: days of the Julian calendar, by which old writers counted, are refused, not cut wrongly. */
+static void test_julian_days(void **state)
+{
+    (void)state;
+    AUTO(mask) struct mask m = mask_of(SHAPE_MASK_MONTH, SHAPE_DATE, PARQUET_INT32, 0);
+    m.rule.hybrid = true;
+    union parquet_value v = {.number = -141427 + 17}; /* 1582-11-01 */
+    assert_int_equal(mask_batch(&m, &v, 1, NULL), 0);
+    assert_int_equal(v.number, -141427 + 17);
+    v.number = -141427 + 16;
+    assert_int_equal(mask_batch(&m, &v, 1, NULL), -EOPNOTSUPP);
+    m.rule.hybrid = false;
+    v.number = -141427 + 16;
+    assert_int_equal(mask_batch(&m, &v, 1, NULL), 0);
+    assert_int_equal(v.number, -141427 - 14);
+}
+
 /* Aim: INT96 is nanoseconds of a Julian day; also where these are a day or more, or negative. */
 static void test_int96(void **state)
 {
@@ -212,13 +229,13 @@ static void test_refused(void **state)
 {
     (void)state;
     static const struct mask_rule rules[] = {
-        {SHAPE_MASK_NULL, SHAPE_STRING, PARQUET_BYTE_ARRAY, 0, salt},
-        {SHAPE_MASK_FIRST_4, SHAPE_STRING, PARQUET_INT32, 0, salt},
-        {SHAPE_MASK_YEAR, SHAPE_TIMESTAMP, PARQUET_INT64, 0, salt},
-        {SHAPE_MASK_YEAR, SHAPE_DATE, PARQUET_INT64, PARQUET_MICROS, salt},
-        {SHAPE_MASK_SHA256, SHAPE_INT32, PARQUET_INT64, 0, salt},
-        {SHAPE_MASK_SHA256_LOCAL, SHAPE_STRING, PARQUET_BYTE_ARRAY, 0, NULL},
-        {77, SHAPE_STRING, PARQUET_BYTE_ARRAY, 0, salt},
+        {SHAPE_MASK_NULL, SHAPE_STRING, PARQUET_BYTE_ARRAY, 0, false, salt},
+        {SHAPE_MASK_FIRST_4, SHAPE_STRING, PARQUET_INT32, 0, false, salt},
+        {SHAPE_MASK_YEAR, SHAPE_TIMESTAMP, PARQUET_INT64, 0, false, salt},
+        {SHAPE_MASK_YEAR, SHAPE_DATE, PARQUET_INT64, PARQUET_MICROS, false, salt},
+        {SHAPE_MASK_SHA256, SHAPE_INT32, PARQUET_INT64, 0, false, salt},
+        {SHAPE_MASK_SHA256_LOCAL, SHAPE_STRING, PARQUET_BYTE_ARRAY, 0, false, NULL},
+        {77, SHAPE_STRING, PARQUET_BYTE_ARRAY, 0, false, salt},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
         struct mask m;
@@ -259,10 +276,11 @@ static void test_fixed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),    cmocka_unit_test(test_bytes_that_are_no_text),
-        cmocka_unit_test(test_dates),   cmocka_unit_test(test_timestamps),
-        cmocka_unit_test(test_int96),   cmocka_unit_test(test_hashes),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_text),        cmocka_unit_test(test_bytes_that_are_no_text),
+        cmocka_unit_test(test_dates),       cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_julian_days), cmocka_unit_test(test_int96),
+        cmocka_unit_test(test_hashes),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_fixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static void memory_load(struct memory *m, const char *name)
     buf_init(&m->file, MIB);
     buf_init(&m->out, MIB);
     assert_int_equal(file_read(AT_FDCWD, path, &m->file, &err), 0);
-    m->source = (struct parquet_source){m->file.len, read_memory, m};
+    m->source = (struct parquet_source){.size_bytes = m->file.len, .read = read_memory, .arg = m};
     m->sink = (struct parquet_sink){write_memory, rewind_memory, m};
 }
 
@@ -161,7 +161,8 @@ static void check_rows(struct memory *m, const bool gone[ROWS])
     size_t n;
     buf_init(&copy.file, MIB);
     buf_add_slice(&copy.file, buf_slice(&m->out));
-    copy.source = (struct parquet_source){copy.file.len, read_memory, &copy};
+    copy.source =
+        (struct parquet_source){.size_bytes = copy.file.len, .read = read_memory, .arg = &copy};
     m->reads_left = UINT32_MAX;
     AUTO(parquet) struct parquet *stored = open_all(&m->source, handles, &n);
     AUTO(parquet) struct parquet *presented = open_all(&copy.source, handles, &n);

@@ -83,9 +83,9 @@ static void test_move(void **state)
 
 static const char *field_of(const struct s3_request *q, const char *name)
 {
-    for (size_t i = 0; i < q->http.fields_count; i++)
-        if (strcmp(q->fields[i].name, name) == 0)
-            return q->fields[i].value;
+    for (size_t i = 0; i < q->remote.http.fields_count; i++)
+        if (strcmp(q->remote.fields[i].name, name) == 0)
+            return q->remote.fields[i].value;
     return "";
 }
 
@@ -93,7 +93,7 @@ static const char *field_of(const struct s3_request *q, const char *name)
 
 static void address(struct s3_request *q, struct s3_bucket *b, const char *method, const char *key)
 {
-    struct s3_parts parts = {.method = method, .key = key, .text_max = 1024};
+    struct remote_parts parts = {.method = method, .key = key, .text_max = 1024};
     assert_int_equal(s3_request_init(q, b, &parts, NULL), 0);
     assert_int_equal(s3_request_address(q, NULL), 0);
 }
@@ -137,13 +137,13 @@ static void test_addressed_again(void **state)
     struct s3_bucket b = bucket_of("my-bucket", NULL, false);
     AUTO(s3_request) struct s3_request q = {0};
     address(&q, &b, "GET", "a b/../c");
-    assert_string_equal(q.http.url, "https://my-bucket.s3.us-east-1.amazonaws.com/a%20b/../c");
-    size_t fields = q.http.fields_count;
+    assert_string_equal(q.remote.http.url, "https://my-bucket.s3.us-east-1.amazonaws.com/a%20b/../c");
+    size_t fields = q.remote.http.fields_count;
     assert_true(s3_bucket_move(&b, "ap-south-1"));
     assert_int_equal(s3_request_address(&q, NULL), 0);
-    assert_string_equal(q.http.url, "https://my-bucket.s3.ap-south-1.amazonaws.com/a%20b/../c");
+    assert_string_equal(q.remote.http.url, "https://my-bucket.s3.ap-south-1.amazonaws.com/a%20b/../c");
     assert_string_equal(field_of(&q, "host"), "my-bucket.s3.ap-south-1.amazonaws.com");
-    assert_int_equal(q.http.fields_count, fields);
+    assert_int_equal(q.remote.http.fields_count, fields);
     s3_bucket_done(&b);
 }
 

@@ -73,7 +73,7 @@ static void test_suite_vanilla(void **state)
 #define FORM "application/x-www-form-urlencoded"
 static const struct {
     const char *method, *path;
-    struct sigv4_parameter parameters[2];
+    struct http_parameter parameters[2];
     struct http_field field; /* besides host and x-amz-date */
     const char *body, *signature;
 } suite[] = {
@@ -194,7 +194,7 @@ static void test_suite_query_order(void **state)
     (void)state;
     AUTO(buf) struct buf query = {0};
     buf_init(&query, 1024);
-    const struct sigv4_parameter parameters[] = {{"Param2", "value2"}, {"Param1", "value1"}};
+    const struct http_parameter parameters[] = {{"Param2", "value2"}, {"Param1", "value1"}};
     sigv4_query(&query, parameters, ARRAY_SIZE(parameters));
     assert_string_equal(query.data, "Param1=value1&Param2=value2");
     check_suite("GET", "/", query.data,

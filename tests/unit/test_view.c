@@ -20,12 +20,17 @@
 
 static enum shape_type type_of(char c)
 {
-    return c == 's' ? SHAPE_STRING : c == 'i' ? SHAPE_INT32 : c == 'd' ? SHAPE_DATE : SHAPE_INT64;
+    return c == 's'   ? SHAPE_STRING
+           : c == 'i' ? SHAPE_INT32
+           : c == 'd' ? SHAPE_DATE
+           : c == 'v' ? SHAPE_VARIANT
+                      : SHAPE_INT64;
 }
 
 /*
- * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date), `name{` a
- * struct, `name[` a list, `name<` a map, and what ends them. Id and stored name may be left out.
+ * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant),
+ * `name{` a struct, `name[` a list, `name<` a map, and what ends them. Id and stored name may be
+ * left out.
  */
 static struct shape *shape_of(const char *text)
 {
@@ -334,6 +339,22 @@ static void test_dots(void **state)
     CHECK(cases, "a.b:s c:l");
 }
 
+/* Aim: what a pattern names in a variant cannot be taken out alone, so all of it is. */
+static void test_variants(void **state)
+{
+    (void)state;
+    static const struct example cases[] = {
+        {"hide: [doc.phone]", "id s{x}"},
+        {"hide: [DOC.a.b]", "id s{x}"},
+        {"hide: [id.phone, s.doc.phone, s.x.y]", "id doc s{x}"},
+        {"hide: [doc]", "id s{x}"},
+        {"only: [id, doc.phone]", "id"},
+        {"mask: {doc.phone: replace-with-null}", "id doc=replace-with-null s{x}"},
+        {"hide: ['**.phone']", "id doc s{x}"},
+    };
+    CHECK(cases, "id:l doc:v s{ x:s }");
+}
+
 /* Aim: without columns to look at, only a whole grant gives anything. */
 static void test_no_schema(void **state)
 {
@@ -391,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_lost_ids),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_dots),
+        cmocka_unit_test(test_variants),
         cmocka_unit_test(test_no_schema),
         cmocka_unit_test(test_hashes),
     };

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -17,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "fs/watch.h"
 
@@ -31,6 +33,7 @@ struct party {
     unsigned served; /* lock */
     bool hold;       /* lock: who serves a request with unique 1 does not come back */
     unsigned held;   /* lock */
+    int64_t work_us; /* that a request takes; set before the first one */
 };
 
 static void *serve(void *arg)
@@ -38,6 +41,9 @@ static void *serve(void *arg)
     struct party *p = arg;
     struct fuse_in_header head;
     while (watch_read(&p->watch, p->device, &head, sizeof head) == sizeof head) {
+        int64_t until_us = clock_mono_us() + p->work_us;
+        while (p->work_us && clock_mono_us() < until_us)
+            continue;
         WITH_LOCK (&p->lock) {
             p->held += head.unique == 1;
             cond_broadcast(&p->changed);
@@ -85,10 +91,16 @@ static void party_end(struct party *p)
     free(p);
 }
 
+static void ask_as(struct party *p, uint32_t asker, uint32_t opcode, uint64_t unique)
+{
+    struct fuse_in_header head = {
+        .len = sizeof head, .opcode = opcode, .unique = unique, .pid = asker};
+    assert_int_equal(write(p->kernel, &head, sizeof head), sizeof head);
+}
+
 static void ask(struct party *p, uint32_t opcode, uint64_t unique)
 {
-    struct fuse_in_header head = {.len = sizeof head, .opcode = opcode, .unique = unique};
-    assert_int_equal(write(p->kernel, &head, sizeof head), sizeof head);
+    ask_as(p, 0, opcode, unique);
 }
 
 static void wait_served(struct party *p, unsigned count)
@@ -164,11 +176,54 @@ static void test_end(void **state)
     }
 }
 
+#define OUTSTANDING 50 /* there is always more than one thread can have */
+#define PATIENCE_MS 20000
+
+/* Asks as one program or two, each for file after file, until somebody helps, or `most` times. */
+static unsigned ask_files(struct party *p, unsigned programs, unsigned most)
+{
+    unsigned asked = 0;
+    while (asked < most && !p->watch.helpers) {
+        ask_as(p, 0, FUSE_RELEASE, 2);
+        ask_as(p, 1 + asked / 2 % programs, FUSE_OPEN, 2);
+        asked += 2;
+        if (asked > OUTSTANDING)
+            wait_served(p, asked - OUTSTANDING);
+    }
+    wait_served(p, asked);
+    return asked;
+}
+
+/* Aim: where several programs ask for more than one thread can serve, another one helps, until they
+ * do not any more. */
+static void test_crowd(void **state)
+{
+    (void)state;
+    struct party *p = party_new();
+    p->work_us = 20;
+    assert_in_range(ask_files(p, 2, 1000000), 1, 999999);
+    int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
+    while (p->watch.helpers && clock_mono_ms() < until_ms)
+        (void)sched_yield();
+    assert_int_equal(p->watch.helpers, 0);
+    party_end(p);
+}
+
+/* Aim: a program that opens file after file has one thread, though its requests come in twos. */
+static void test_alone(void **state)
+{
+    (void)state;
+    struct party *p = party_new();
+    p->work_us = 20;
+    assert_int_equal(ask_files(p, 1, 20000), 20000);
+    party_end(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_once),
-        cmocka_unit_test(test_one_is_stuck),
+        cmocka_unit_test(test_each_once), cmocka_unit_test(test_one_is_stuck),
+        cmocka_unit_test(test_crowd),     cmocka_unit_test(test_alone),
         cmocka_unit_test(test_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
