@@ -298,7 +298,7 @@ static bool has_room_locked(const struct follow_list *l)
 /* Wants the next file. -EINPROGRESS: parked. What cannot be had is for who opens it to see. */
 static int issue(struct follow *f, struct follow_list *l)
 {
-    struct op_file found;
+    struct op_file found = {.whom = OP_FILE_AHEAD};
     uint64_t e;
     size_t i;
     WITH_LOCK (&f->lock) {
@@ -306,7 +306,7 @@ static int issue(struct follow *f, struct follow_list *l)
         e = l->entries.at[i];
     }
     struct node node = node_of(e);
-    int rc = op_file_open_ahead(l->session, &node, OP_FILE_AHEAD, &l->task, &found, NULL);
+    int rc = op_file_open_ahead(l->session, &node, &l->task, &found, NULL);
     if (rc == -EINPROGRESS)
         return rc;
     AUTO(object) struct object *o = rc == 0 ? found.object : NULL;

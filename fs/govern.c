@@ -116,14 +116,23 @@ static void tell_why(const struct asker *a, const struct table *table, const str
              SLICE_FMT(table_path(table)), grant_line(g), why->msg);
 }
 
+/* Who asks by which grant. */
+struct claim {
+    const struct asker *asker;
+    const struct grant *grant;
+    struct task *task;
+};
+
 /* What a grant that keeps something back leaves of a version. Parks. */
-static int make_view(const struct asker *a, const struct grant *g, const struct where *w,
-                     struct ruling_run at, struct task *task, struct shown *out, struct err *err)
+static int make_view(const struct claim *c, const struct where *w, struct ruling_run at,
+                     struct shown *out, struct err *err)
 {
+    const struct asker *a = c->asker;
+    const struct grant *g = c->grant;
     AUTO(table_version) struct table_version *live = NULL;
     struct err why = ERR_INIT;
     bool first;
-    int rc = table_live(w->table, task, &live, err);
+    int rc = table_live(w->table, c->task, &live, err);
     if (rc < 0)
         return rc;
     struct ruling_run today = run_of(live);
@@ -152,32 +161,31 @@ static bool is_bare(const struct run *run)
     return raw_is(run) || table_is_changes(run);
 }
 
-static int view_of_file(const struct asker *a, const struct grant *g, struct where *w,
-                        struct task *task, struct shown *out, struct err *err)
+static int view_of_file(const struct claim *c, struct where *w, struct shown *out, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     struct table *table;
-    int rc = lake_run_find(table_lake(w->table), w->run_number, task, &table, &run, err);
+    int rc = lake_run_find(table_lake(w->table), w->run_number, c->task, &table, &run, err);
     if (rc == 0)
-        rc = make_view(a, g, w, (struct ruling_run){run, w->run_number}, task, out, err);
+        rc = make_view(c, w, (struct ruling_run){run, w->run_number}, out, err);
     if (rc < 0 || !out->view)
         return rc;
     if (is_bare(run) || !shown_has_file(out, buf_slice(&w->shown_path), w->built))
-        return deny_where(a, w, out->line, NULL, err);
+        return deny_where(c->asker, w, out->line, NULL, err);
     shown_narrow(out, w);
     return 0;
 }
 
-static int view_of_dir(const struct asker *a, const struct grant *g, const struct where *w,
-                       struct task *task, struct shown *out, struct err *err)
+static int view_of_dir(const struct claim *c, const struct where *w, struct shown *out,
+                       struct err *err)
 {
     AUTO(buf) struct buf path = {0};
     struct ruling_run at = run_of(w->version);
-    int rc = make_view(a, g, w, at, task, out, err);
+    int rc = make_view(c, w, at, out, err);
     if (rc < 0 || !out->view)
         return rc;
     if (at.run && is_bare(at.run))
-        return deny_where(a, w, out->line, NULL, err);
+        return deny_where(c->asker, w, out->line, NULL, err);
     if ((w->kind != WHERE_LIVE && w->kind != WHERE_PINNED) || w->dir == SNAPSHOT_ROOT)
         return 0;
     buf_init(&path, KEY_BYTES_MAX);
@@ -185,8 +193,9 @@ static int view_of_dir(const struct asker *a, const struct grant *g, const struc
     buf_add_char(&path, '/');
     if (rc == 0)
         rc = buf_check(&path, err);
-    return rc == 0 && !shown_has_dir(out, buf_slice(&path)) ? deny_where(a, w, out->line, NULL, err)
-                                                            : rc;
+    return rc == 0 && !shown_has_dir(out, buf_slice(&path))
+               ? deny_where(c->asker, w, out->line, NULL, err)
+               : rc;
 }
 
 /* Places */
@@ -244,8 +253,9 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
         return 0;
     if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
         return deny_where(a, w, out->line, "a format of which no columns are known", err);
-    return w->kind == WHERE_FILE ? view_of_file(a, g, w, task, out, err)
-                                 : view_of_dir(a, g, w, task, out, err);
+    const struct claim claim = {a, g, task};
+    return w->kind == WHERE_FILE ? view_of_file(&claim, w, out, err)
+                                 : view_of_dir(&claim, w, out, err);
 }
 
 /* What stands behind a directory's name is known only when it is looked into. */

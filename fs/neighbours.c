@@ -33,12 +33,12 @@ void neighbours_done(struct neighbours *n)
  */
 static int want(struct stream *t, uint32_t ordinal, uint64_t *size, bool *missing)
 {
-    struct op_file found;
+    struct op_file found = {.whom = OP_FILE_AHEAD_SMALL};
     struct node file = {
         .kind = NODE_FILE, .view = t->view, .number = t->number, .ordinal = ordinal};
     *size = 0;
     *missing = false;
-    int rc = op_file_open_ahead(t->session, &file, OP_FILE_AHEAD_SMALL, &t->task, &found, NULL);
+    int rc = op_file_open_ahead(t->session, &file, &t->task, &found, NULL);
     AUTO(object) struct object *o = rc == 0 ? found.object : NULL;
     if (rc == 0 && object_size(o) <= BLOCK_BYTES) {
         *size = object_size(o);

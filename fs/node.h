@@ -36,7 +36,7 @@ enum node_kind { NODE_NONE, NODE_PLACE, NODE_PINNED, NODE_FILE };
 struct node {
     enum node_kind kind;
     bool filling;  /* of files only */
-    unsigned view; /* which principal's; 0 until policies come */
+    unsigned view; /* of files and documents (fs/slots.h); 0: the whole table */
     uint32_t number, ordinal;
 };
 

@@ -65,10 +65,11 @@ static int open_object(struct session *s, struct task *task, struct object_name 
 }
 
 /* What is made of an object, where it may not be shown as it is stored. */
-static int open_presented(struct session *s, const struct where_file *f, const struct shown *shown,
+static int open_presented(struct session *s, const struct where_file *f,
                           const struct object_location *at, struct task *task, struct op_file *out,
                           struct err *err)
 {
+    const struct shown *shown = out->shown;
     AUTO(shape) struct shape *shape = NULL;
     AUTO(partition_values) struct partition_values values;
     enum op_file_for whom = out->whom;
@@ -103,9 +104,10 @@ static int open_presented(struct session *s, const struct where_file *f, const s
 }
 
 /* The driver says where the object is. */
-static int open_entry(struct session *s, const struct where_file *f, const struct shown *shown,
-                      struct task *task, struct op_file *out, struct err *err)
+static int open_entry(struct session *s, const struct where_file *f, struct task *task,
+                      struct op_file *out, struct err *err)
 {
+    const struct shown *shown = out->shown;
     AUTO(object_location) struct object_location at;
     object_location_init(&at);
     if (!shown_has_file(shown, f->entry->path, f->entry->flags & ENTRY_BUILT))
@@ -113,7 +115,7 @@ static int open_entry(struct session *s, const struct where_file *f, const struc
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
     out->store = at.store ? at.store : s->lake->store;
     if (rc == 0 && (shown->view || !where_is_as_stored(f->table, f->entry)))
-        return open_presented(s, f, shown, &at, task, out, err);
+        return open_presented(s, f, &at, task, out, err);
     struct object_name name = {.store = out->store,
                                .key = buf_slice(&at.key),
                                .size = f->entry->size,
@@ -122,13 +124,13 @@ static int open_entry(struct session *s, const struct where_file *f, const struc
     return rc < 0 ? rc : open_object(s, task, &name, &out->object, err);
 }
 
-int op_file_open(struct session *s, const struct node *node, const struct shown *shown,
-                 enum op_file_for whom, struct task *task, struct op_file *out, struct err *err)
+int op_file_open(struct session *s, const struct node *node, struct task *task, struct op_file *out,
+                 struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(buf) struct buf scratch = {0};
     struct entry entry = {.path = SLICE_NONE};
-    *out = (struct op_file){.whom = whom};
+    *out = (struct op_file){.whom = out->whom, .shown = out->shown};
     int rc = lake_run_find(s->lake, node->number, task, &out->table, &run, err);
     if (rc < 0)
         return rc;
@@ -140,15 +142,15 @@ int op_file_open(struct session *s, const struct node *node, const struct shown 
                            run_file(run, node->ordinal, &scratch, &entry, NULL, err), err);
     struct where_file file = {out->table, run, node->number, node->ordinal, &entry};
     if (rc == 0)
-        rc = open_entry(s, &file, shown, task, out, err);
+        rc = open_entry(s, &file, task, out, err);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_wrap(err, "table %.*s, file %.*s", SLICE_FMT(table_path(out->table)),
                        SLICE_FMT(entry.path));
     return rc;
 }
 
-int op_file_open_ahead(struct session *s, const struct node *node, enum op_file_for whom,
-                       struct task *task, struct op_file *out, struct err *err)
+int op_file_open_ahead(struct session *s, const struct node *node, struct task *task,
+                       struct op_file *out, struct err *err)
 {
     AUTO(run) struct run *run = NULL;
     AUTO(shown) struct shown shown = {.view = NULL};
@@ -156,7 +158,12 @@ int op_file_open_ahead(struct session *s, const struct node *node, enum op_file_
     int rc = node->view ? lake_run_find(s->lake, node->number, task, &table, &run, err) : 0;
     if (rc == 0)
         rc = govern_node(s->governor, table, node->view, &shown, err);
-    return rc < 0 ? rc : op_file_open(s, node, &shown, whom, task, out, err);
+    if (rc < 0)
+        return rc;
+    out->shown = &shown;
+    rc = op_file_open(s, node, task, out, err);
+    out->shown = NULL;
+    return rc;
 }
 
 /* Who opens it is shown what the node is of, at this moment. Before anything else is done for it.
@@ -178,7 +185,7 @@ static int hold(struct request *r, const struct where *w, struct opened *h, stru
 static int open_file(struct request *r, const struct node *node, struct opened *h, struct err *err)
 {
     AUTO(where) struct where w = {0};
-    struct op_file found;
+    struct op_file found = {.whom = OP_FILE_READER, .shown = &h->shown};
     int rc = 0;
     if (h->asker.governor) {
         where_init(&w);
@@ -187,7 +194,7 @@ static int open_file(struct request *r, const struct node *node, struct opened *
             rc = hold(r, &w, h, err);
     }
     if (rc == 0)
-        rc = op_file_open(r->session, node, &h->shown, OP_FILE_READER, &r->task, &found, err);
+        rc = op_file_open(r->session, node, &r->task, &found, err);
     if (rc < 0)
         return rc;
     h->table = found.table;

@@ -35,18 +35,19 @@ enum op_file_for {
 
 /* The object that a file of a snapshot shows. */
 struct op_file {
-    enum op_file_for whom;
-    struct table *table;   /* borrowed from the lake */
-    struct object *object; /* these are for the caller to give back */
-    struct store *store;   /* in which the object is; borrowed from the lake */
-    struct recipe *recipe; /* NULL: it is presented as it is stored; or nobody waits for it */
+    enum op_file_for whom;     /* the caller's, as the next line */
+    const struct shown *shown; /* to whom it is opened for; not looked at by op_file_open_ahead */
+    struct table *table;       /* borrowed from the lake */
+    struct object *object;     /* these are for the caller to give back */
+    struct store *store;       /* in which the object is; borrowed from the lake */
+    struct recipe *recipe;     /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 
 /* As it is shown. Parks. */
-int op_file_open(struct session *s, const struct node *node, const struct shown *shown,
-                 enum op_file_for whom, struct task *task, struct op_file *out, struct err *err);
+int op_file_open(struct session *s, const struct node *node, struct task *task, struct op_file *out,
+                 struct err *err);
 /* As the node's view bits say, for what is fetched ahead. */
-int op_file_open_ahead(struct session *s, const struct node *node, enum op_file_for whom,
-                       struct task *task, struct op_file *out, struct err *err);
+int op_file_open_ahead(struct session *s, const struct node *node, struct task *task,
+                       struct op_file *out, struct err *err);
 
 #endif

@@ -66,7 +66,7 @@ static size_t column_of(const struct shape *partitions, size_t n, struct slice c
 int partition_path_values(const struct shape *partitions, struct slice path, bool built,
                           struct partition_values *out, struct err *err)
 {
-    size_t from[PARTITION_COLUMNS_MAX], length[PARTITION_COLUMNS_MAX];
+    size_t from[PARTITION_COLUMNS_MAX] = {0}, length[PARTITION_COLUMNS_MAX] = {0};
     out->n = partitions ? partitions->fields_n - 1 : 0;
     buf_reset(&out->text);
     if (out->n > PARTITION_COLUMNS_MAX)
