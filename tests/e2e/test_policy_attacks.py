@@ -125,3 +125,17 @@ def test_a_store_that_does_not_answer_holds_up_no_change_of_the_policy(mount, la
         finally:
             os.kill(s3.process.pid, signal.SIGCONT)
         assert first.result() == -errno.ESTALE
+
+
+def test_who_was_revoked_reads_no_page_that_another_reader_brings(mount, lake, policy):
+    """Both have the same view, so the kernel has one set of pages for them."""
+    m = mount(lake, policy=policy, o='per-uid,revocable')
+    with people(m, FIRST, SECOND) as (first, second):
+        path = '%s/%s' % (CUSTOMERS, first(names, CUSTOMERS)[0])
+        size = first(open_kept, path)
+        assert size == second(open_kept, path) == second(read_all_kept) == first(read_all_kept)
+        write_policy(policy, policy_for(SECOND))
+        wait_for(lambda: denied(first), REVOKED_S, 'the revocation')
+        wait_for(lambda: first(read_kept) < 0, REVOKED_S, 'of what is open')
+        assert second(read_all_kept) == size
+        assert first(read_kept) == first(read_all_kept) == -errno.ESTALE
