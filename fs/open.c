@@ -174,6 +174,9 @@ static int hold(struct request *r, const struct where *w, struct opened *h, stru
     int rc = govern_hold(&h->asker, w, &h->shown, r->ino, &h->handle.held, err);
     if (rc < 0 || !h->asker.governor)
         return rc;
+    rc = govern_hold_object(&h->asker, w, &r->task, h->handle.held, err);
+    if (rc < 0)
+        return rc;
     buf_init(&version, 64);
     if (w->version)
         table_version_name(w->version, &version);
