@@ -32,7 +32,7 @@ struct ruling *ruling_new(struct policy *policy, uint64_t generation, const stru
 {
     struct ruling *r = calloc(1, sizeof *r);
     if (!r) {
-        policy_unref(policy);
+        policy_free(policy);
         return NULL;
     }
     r->refs = 1;
@@ -67,7 +67,7 @@ void ruling_unref(struct ruling *r)
         forget_views_locked(r);
     map_done(&r->views);
     lock_done(&r->lock);
-    policy_unref(r->policy);
+    policy_free(r->policy);
     free(r);
 }
 

@@ -39,7 +39,8 @@ static void add_outside(struct making *m, const struct entry *e)
     text_percent_decode(&decoded, e->raw); /* what tables name are URI references */
     buf_reset(&m->path);
     buf_add_str(&m->path, RAW_OUTSIDE);
-    (void)key_name_add(&m->path, text_basename(buf_slice(&decoded)), false); /* what has no name is not to be read either */
+    (void)key_name_add(&m->path, text_basename(buf_slice(&decoded)),
+                       false); /* what has no name is not to be read either */
 }
 
 /* True: its object is below the table's root, and has a path there. */

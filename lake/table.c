@@ -178,14 +178,33 @@ void table_touch(struct table *t)
 
 /* the live path */
 
+/* Where --hold is shorter: versions that are asked for by number cost no more listings than this.
+ */
+#define HEAR_MS_MIN 1000
+
+/* The background job looks for what is wanted. */
+static void start_work(struct table *t) REQUIRES(&t->lock)
+{
+    if (t->working)
+        return;
+    t->working = true;
+    workers_submit(t->lake->config.workers, &t->job);
+}
+
 int table_park(struct table *t, struct task *task) REQUIRES(&t->lock)
 {
     waitlist_add(&t->waiting, &task->job);
-    if (!t->working) {
-        t->working = true;
-        workers_submit(t->lake->config.workers, &t->job);
-    }
+    start_work(t);
     return -EINPROGRESS;
+}
+
+void table_hear_aside(struct table *t) REQUIRES(&t->lock)
+{
+    int64_t hold_ms = t->lake->config.hold_ms;
+    if (clock_mono_ms() - t->heard_ms <= (hold_ms > HEAR_MS_MIN ? hold_ms : HEAR_MS_MIN))
+        return;
+    t->want_history = true;
+    start_work(t);
 }
 
 /* Nobody has touched the table for --refresh: who comes now begins a walk of its own. */

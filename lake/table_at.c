@@ -99,8 +99,10 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
         return 0;
     }
     out->position = history_find(t->history, ref->version);
-    if (out->position >= 0)
+    if (out->position >= 0) {
+        table_hear_aside(t);
         return 0;
+    }
     rc = table_known_history(t, task, PAUSE_MS, err); /* it may have been committed since */
     return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }

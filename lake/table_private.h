@@ -98,6 +98,12 @@ int table_known_history(struct table *t, struct task *task, int64_t max_age_ms, 
 /* Parks the task until the background job has done something. */
 int table_park(struct table *t, struct task *task) REQUIRES(&t->lock);
 
+/*
+ * A version is shown as it was heard long ago (--hold): that the table was dropped and made anew is
+ * heard meanwhile, for those who come later.
+ */
+void table_hear_aside(struct table *t) REQUIRES(&t->lock);
+
 /* The tags, heard at most that long ago, or after the task came. Parks. */
 int table_known_tags(struct table *t, struct task *task, int64_t max_age_ms, struct err *err)
     REQUIRES(&t->lock);

@@ -365,6 +365,8 @@ static void load_wanted(struct table *t, const struct wanted *what)
     if (what->kind != TABLE_VERSION && !table_range_version(h, what, &l.version))
         return;
     AUTO(table_version) struct table_version *v = load(t, &l, &err); /* likewise */
+    if (!v && err.code == ESTALE) /* the table was made anew: who waits finds the version there */
+        refresh(t, false);
     if (v && what->kind == TABLE_VERSION)
         table_ask_removable(t, heard, (size_t)position);
 }

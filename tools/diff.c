@@ -346,16 +346,19 @@ int cmd_diff(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct diff d = {.json = false};
+    bool ended = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+        if (options_end(argv[i], &ended))
+            continue;
+        if (!ended && strcmp(argv[i], "--help") == 0) {
             help();
             return EXIT_OK;
         }
-        if (strcmp(argv[i], "--json") == 0)
+        if (!ended && strcmp(argv[i], "--json") == 0)
             d.json = true;
-        else if (strcmp(argv[i], "--summary") == 0)
+        else if (!ended && strcmp(argv[i], "--summary") == 0)
             d.summary = true;
-        else if (argv[i][0] == '-' || d.b.path)
+        else if ((!ended && argv[i][0] == '-') || d.b.path)
             return usage_error("diff", "two PATHs of one table are needed");
         else if (d.a.path)
             d.b.path = argv[i];

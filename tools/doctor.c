@@ -110,7 +110,12 @@ int cmd_doctor(int argc, char **argv)
                "Exit status 1 where one of them is refused.\n");
         return EXIT_OK;
     }
-    if (argc != 2 || argv[1][0] == '-')
+    bool ended = false;
+    if (argc > 1 && options_end(argv[1], &ended)) {
+        argc--;
+        argv++;
+    }
+    if (argc != 2 || (!ended && argv[1][0] == '-'))
         return usage_error("doctor", "one PATH in a mount is needed");
     if (stat(argv[1], &st) < 0 && (errno == EIO || errno == EOPNOTSUPP)) {
         struct err err = ERR_INIT;

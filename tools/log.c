@@ -73,14 +73,17 @@ static void print_version(const struct table_log_line *l, int64_t now_ms)
 static int parse(struct log_command *c, int argc, char **argv)
 {
     uint64_t count;
+    bool ended = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
+        if (options_end(argv[i], &ended))
+            continue;
+        if (!ended && strcmp(argv[i], "--json") == 0) {
             c->json = true;
-        } else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc) {
+        } else if (!ended && strcmp(argv[i], "-n") == 0 && i + 1 < argc) {
             if (!text_parse_u64(slice_of(argv[++i]), SIZE_MAX, &count))
                 return usage_error("log", "-n: %s is no number", argv[i]);
             c->count = (size_t)count;
-        } else if (c->path || argv[i][0] == '-') {
+        } else if (c->path || (!ended && argv[i][0] == '-')) {
             return usage_error("log", "one PATH of a table in a mount is needed");
         } else {
             c->path = argv[i];

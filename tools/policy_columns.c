@@ -56,7 +56,8 @@ static int member(struct slice document, const char *name, struct slice *out, st
  * are asked for. */
 static int make_meta(struct slice schema, struct slice properties, struct buf *out, struct err *err)
 {
-    struct slice partitions, fields, id, protocol, configuration;
+    struct slice partitions = SLICE_NONE, fields = SLICE_NONE, id = SLICE_NONE,
+                 protocol = SLICE_NONE, configuration = SLICE_NONE;
     int rc = member(schema, "partitionColumns", &partitions, err);
     if (rc == 0)
         rc = member(schema, "schema", &fields, err);

@@ -31,7 +31,7 @@ struct test {
 static void test_done(struct test *t)
 {
     vec_done(&t->groups);
-    policy_unref(STEAL(t->policy));
+    policy_free(STEAL(t->policy));
     principal_unref(STEAL(t->who));
     buf_done(&t->name);
     buf_done(&t->table);

@@ -38,22 +38,32 @@ static void help(void)
         "--force. Where both are of one name, the one of this machine counts.\n");
 }
 
+static bool take_option(struct tag_command *c, const char *arg)
+{
+    if (strcmp(arg, "--shared") == 0)
+        c->shared = true;
+    else if (strcmp(arg, "--force") == 0)
+        c->replace = true;
+    else if (strcmp(arg, "--json") == 0)
+        c->json = true;
+    else if (strcmp(arg, "--delete") == 0 || strcmp(arg, "--list") == 0)
+        c->action = arg + 2;
+    else
+        return false;
+    return true;
+}
+
 static int parse(struct tag_command *c, int argc, char **argv)
 {
+    bool ended = false;
     c->action = "set";
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
-        if (strcmp(arg, "--shared") == 0)
-            c->shared = true;
-        else if (strcmp(arg, "--force") == 0)
-            c->replace = true;
-        else if (strcmp(arg, "--json") == 0)
-            c->json = true;
-        else if (strcmp(arg, "--delete") == 0 || strcmp(arg, "--list") == 0)
-            c->action = arg + 2;
-        else if (arg[0] == '-' || c->name)
+        if (options_end(arg, &ended) || (!ended && take_option(c, arg)))
+            continue;
+        if ((!ended && arg[0] == '-') || c->name)
             return usage_error("tag", "unexpected argument %s", arg);
-        else if (c->path)
+        if (c->path)
             c->name = arg;
         else
             c->path = arg;

@@ -3,6 +3,8 @@
 #ifndef TOOLS_TOOLS_H
 #define TOOLS_TOOLS_H
 
+#include <stdbool.h>
+
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int cmd_mount(int argc, char **argv);
@@ -19,5 +21,11 @@ int cmd_audit(int argc, char **argv);
 
 /* Prints "tarn COMMAND: message" and how to get help; returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *fmt, ...);
+
+/*
+ * `--`, which ends the options: true once, where `ended` is false yet. What follows are operands,
+ * whatever they begin with.
+ */
+bool options_end(const char *arg, bool *ended);
 
 #endif

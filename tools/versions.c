@@ -49,15 +49,17 @@ int cmd_versions(int argc, char **argv)
     struct err err = ERR_INIT;
     AUTO(table_log) struct table_log log = {0};
     const char *path = NULL;
-    bool json = false;
+    bool json = false, ended = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+        if (options_end(argv[i], &ended))
+            continue;
+        if (!ended && strcmp(argv[i], "--help") == 0) {
             help();
             return EXIT_OK;
         }
-        if (strcmp(argv[i], "--json") == 0)
+        if (!ended && strcmp(argv[i], "--json") == 0)
             json = true;
-        else if (path || argv[i][0] == '-')
+        else if (path || (!ended && argv[i][0] == '-'))
             return usage_error("versions", "one PATH of a table in a mount is needed");
         else
             path = argv[i];

@@ -292,7 +292,7 @@ void attempt_release(struct http *h, struct attempt *a, enum host_verdict verdic
 {
     struct http_request *r = a->request;
     curl_off_t received = 0, connect_us = 0;
-    (void)curl_easy_getinfo(a->easy, CURLINFO_SIZE_DOWNLOAD_T, &received); /* cannot fail */
+    (void)curl_easy_getinfo(a->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);  /* cannot fail */
     (void)curl_easy_getinfo(a->easy, CURLINFO_CONNECT_TIME_T, &connect_us); /* likewise */
     r->origin->reached = r->origin->reached || connect_us > 0 || received > 0;
     atomic_fetch_add(&h->bytes_received, (uint64_t)received);

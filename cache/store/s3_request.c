@@ -161,7 +161,7 @@ int s3_request_init(struct s3_request *q, struct s3_bucket *bucket,
     text_percent_encode(&q->path, slice_of(parts->key), "/");
     if (parts->version)
         sigv4_query(&q->query, &version, 1);
-    else
+    else if (parts->parameters_count)
         sigv4_query(&q->query, parts->parameters, parts->parameters_count);
     sha256_hex(parts->upload, q->payload_sha256);
     q->remote.http.ca_bundle = bucket->ca_bundle;

@@ -453,6 +453,8 @@ int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t lea
         if (rc < 0)
             return rc;
     }
+    if (is_hashed(w)) /* digits are as small as they get */
+        w->out.effort = CODEC_QUICK;
     parquet_page_write_chunk(&w->out, w->to, codec, chunk);
     bool fill = w->leaf->how == PRESENT_NULLS || w->leaf->how == PRESENT_CONSTANT;
     return fill ? parquet_fill(w, group, err) : write_pages(w, group, err);

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/view/policy.h"
 
-#include <stdatomic.h>
-
 #include "lake/view/policy_grant.h"
 #include "lake/view/principal.h"
 
-struct policy *policy_ref(struct policy *p)
+void policy_free(struct policy *p)
 {
-    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-    return p;
-}
-
-void policy_unref(struct policy *p)
-{
-    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+    if (!p)
         return;
     for (size_t i = 0; i < p->grants_n; i++)
         filter_unref(p->grants[i].rows);

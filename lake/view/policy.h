@@ -10,8 +10,8 @@
  *   policy.c         deciding         policy_parse.c   YAML to grants (policy_yaml.h: the reader)
  *   policy_glob.h    paths            policy_pattern.h what names columns
  *
- * A policy is immutable, lies in one arena and is shared by reference; any thread. Grants live as
- * long as their policy. Pure: nothing here reads the file or asks who a user is.
+ * A policy is immutable and lies in one arena; any thread. Grants live as long as their policy,
+ * which belongs to who parsed it. Pure: nothing here reads the file or asks who a user is.
  */
 #ifndef LAKE_VIEW_POLICY_H
 #define LAKE_VIEW_POLICY_H
@@ -25,15 +25,14 @@ struct policy;
 struct grant;
 
 /*
- * Reads a policy: one reference in *out. Every message begins with `name:line:column: ` (name: of
- * the file; both counted from 1). -EINVAL for what is no policy; -EOVERFLOW over POLICY_BYTES_MAX
- * or POLICY_MEMORY_MAX; -ENOMEM.
+ * Reads a policy into *out, for policy_free. Every message begins with `name:line:column: ` (name:
+ * of the file; both counted from 1). -EINVAL for what is no policy; -EOVERFLOW over
+ * POLICY_BYTES_MAX or POLICY_MEMORY_MAX; -ENOMEM.
  */
 int policy_parse(struct slice text, const char *name, struct policy **out, struct err *err);
 
-struct policy *policy_ref(struct policy *p);
-void policy_unref(struct policy *p);
-DEFINE_AUTO(policy, struct policy *, policy_unref)
+void policy_free(struct policy *p);
+DEFINE_AUTO(policy, struct policy *, policy_free)
 
 /*
  * The first grant that matches who asks and the path of a table (of a loose object, of a `files`

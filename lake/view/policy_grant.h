@@ -59,7 +59,6 @@ struct grant {
 };
 
 struct policy {
-    _Atomic unsigned refs;
     struct arena arena;
     struct grant *grants;
     size_t grants_n;

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdatomic.h>
-
 #include "base/limits.h"
 #include "base/map.h"
 #include "lake/view/policy_grant.h"
@@ -29,7 +27,7 @@ struct class
 static void parse_done(struct parse *p)
 {
     map_done(&p->classes);
-    policy_unref(STEAL(p->policy));
+    policy_free(STEAL(p->policy));
 }
 DEFINE_AUTO_DONE(parse, struct parse, parse_done)
 
@@ -362,7 +360,6 @@ int policy_parse(struct slice text, const char *name, struct policy **out, struc
     p.policy = calloc(1, sizeof *p.policy);
     if (!p.policy)
         return err_set(err, ENOMEM, "%s: out of memory", name);
-    atomic_init(&p.policy->refs, 1);
     arena_init(&p.policy->arena, POLICY_MEMORY_MAX);
     p.arena = &p.policy->arena;
     int rc = yaml_parse(p.arena, text, name, &root, &e);

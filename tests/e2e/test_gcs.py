@@ -275,6 +275,21 @@ def test_bytes_of_one_content_and_another_generation_differ(mount, fake):
     assert (m / 'raw/x').read_bytes() == b'same'
 
 
+def test_sequence_in_few_requests(mount, fake):
+    """A cold file that is read from its start comes in requests of several blocks, each byte once."""
+    data = random.Random(3).randbytes(32 << 20)
+    fake.put('bucket', 'lake/raw/large.bin', data)
+    m = mount_fake(mount, fake, {})
+    with open(m / 'raw/large.bin', 'rb', 0) as f:
+        read = b''.join(iter(lambda: f.read(1 << 20), b''))
+    assert read == data
+    spans = [s.headers['range'].partition('=')[2].split('-')
+             for s in fake.requests('GET', '/bucket/lake/raw/large.bin')]
+    lengths = [int(last) + 1 - int(first) for first, last in spans]
+    assert sum(lengths) == len(data)
+    assert max(lengths) == 4 << 20 and len(lengths) < 20
+
+
 def test_listing_in_pages(mount, fake):
     """Directories of many pages are listed whole, with names of any character."""
     fake.page = 7

@@ -235,6 +235,16 @@ def test_commands_tell_why_a_table_is_refused(table, mount):
     assert run_tarn('versions', m / 'silver/orders@4').returncode == 0
 
 
+def test_what_follows_two_dashes_is_a_path(table, mount):
+    table.rename(table.with_name('-orders'))
+    m = mount(table.parents[1])
+    for words in (['versions', '--json'], ['log'], ['diff', '--summary'], ['tag', '--list'], ['doctor']):
+        paths = ['-orders'] * (2 if words[0] == 'diff' else 1)
+        done = run_tarn(*words, '--', *paths, cwd=m / 'silver')
+        assert done.returncode == 0, (words, done.stderr)
+        assert run_tarn(*words, *paths, cwd=m / 'silver').returncode == 2, words
+
+
 def test_what_vacuum_has_removed_is_an_error_that_says_so(table, mount):
     age(table, 8)
     gone = (live(table, 1) - live(table, 4)).pop()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tags of tarn's own: set, moved, removed, listed; of this machine and shared in the lake."""
+import itertools
 import json
 import os
 import shutil
@@ -173,6 +174,19 @@ def test_a_tag_of_a_table_that_was_made_anew_is_gone(m, own_lake):
     assert shown(m / (TABLE + '@3')) == '3'
     with pytest.raises(FileNotFoundError):
         os.stat(m / (TABLE + '@release'))
+
+
+def test_refs_alone_notice_a_table_that_was_made_anew(own_lake, mount):
+    """Nobody looks at the live path: versions are those of the new table within --hold."""
+    m = mount(own_lake.root, refresh='0.2', hold='1')
+    before = lakes.tree(m / (TABLE + '@3'))
+    shutil.rmtree(own_lake / TABLE)
+    for n in range(5):
+        write_deltalake(own_lake / TABLE, lakes.rows(n * 10, 3), mode='append')
+    names = {os.path.basename(f) for f in DeltaTable(own_lake / TABLE, version=2).file_uris()}
+    spelled = ('@%s%d' % ('v' * (i % 2), 2) for i in itertools.count())
+    wait_for(lambda: set(os.listdir(m / (TABLE + next(spelled)))) == names, 20, 'the new table')
+    assert lakes.tree(m / (TABLE + '@1')) != before
 
 
 def test_what_cannot_be_tagged(m):
