@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 
 from support import audit_log
 from support.mounts import detach, is_mounted, run_tarn, wait_for
-from support.users import as_user
+from support.people import as_user
 
 ALICE, BOB, STRANGER = 60001, 60002, 60003
 TABLE, SECRET = 'silver/customers', 'silver/secret'

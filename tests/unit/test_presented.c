@@ -329,10 +329,10 @@ static void test_slack_rule(void **state)
         int rc = slack_parse(slice_of(cases[i].text), &s, &err);
         assert_int_equal(rc, cases[i].ok ? 0 : -EINVAL);
         if (cases[i].ok)
-            assert_int_equal(transform_size(&s, MIB), MIB + cases[i].of_a_mebibyte);
+            assert_int_equal(transform_size(&s, MIB, NULL), MIB + cases[i].of_a_mebibyte);
     }
     struct slack huge = {UINT64_MAX, 1};
-    assert_int_equal(transform_size(&huge, 5), OBJECT_BYTES_MAX);
+    assert_int_equal(transform_size(&huge, 5, NULL), OBJECT_BYTES_MAX);
 }
 
 int main(void)
