@@ -12,9 +12,9 @@ from deltalake import write_deltalake
 
 from support import audit_log
 from support.mounts import wait_for
-from support.users import as_user
-from test_policy_mount import (ANALYST, CUSTOMERS, POLICY, REVOKED_S, SALES, SECRET, STRANGER, TOKEN,
-                               TRAINER, columns, give_descriptor, make_lake, parquets, read,
+from support.people import as_user
+from test_policy_mount import (ANALYST, CUSTOMERS, POLICY, REVOKED_S, SALES, SECRET, STRANGER,
+                               TOKEN, TRAINER, columns, give_descriptor, make_lake, parquets, read,
                                replace, rows)
 
 CLONE, ALL = 'gold/clone', 60009
@@ -147,7 +147,8 @@ def test_what_the_mount_allows_outside_of_the_lake_is_read(mount, own_lake, poli
 
 def test_allowing_what_is_around_the_lake_allows_nothing_in_it(mount, own_lake, policy, tmp_path):
     secret = secret_of(own_lake)
-    named = name_in_clone(own_lake, secret, 'file:/%s/.//silver/secret/%s' % (own_lake, secret.name))
+    path = 'file:/%s/.//silver/secret/%s' % (own_lake, secret.name)
+    named = name_in_clone(own_lake, secret, path)
     m = mount(own_lake, policy=policy, o='per-uid,outside=%s' % tmp_path)
     assert as_user(STRANGER, m, read, named) == 'EACCES'
 
