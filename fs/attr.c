@@ -198,16 +198,15 @@ int session_presented(const struct session *s, const struct where *w, const stru
     int rc = filter ? shown_partitions(shown, buf_slice(&w->shown_path), w->built, values, err) : 0;
     if (rc < 0)
         return rc;
-    *out =
-        (struct presented_file){.key = buf_slice(&w->key),
-                                .etag = buf_slice(&w->etag),
-                                .object_bytes = w->size,
-                                .size = transform_shape_size(&s->config.slack, w->size, w->shape),
-                                .shape = w->shape,
-                                .deletes = w->deletes,
-                                .extra = buf_slice(&w->extra),
-                                .filter = filter,
-                                .values = values->at};
+    *out = (struct presented_file){.key = buf_slice(&w->key),
+                                   .etag = buf_slice(&w->etag),
+                                   .object_bytes = w->size,
+                                   .size = transform_size(&s->config.slack, w->size, w->shape),
+                                   .shape = w->shape,
+                                   .deletes = w->deletes,
+                                   .extra = buf_slice(&w->extra),
+                                   .filter = filter,
+                                   .values = values->at};
     return 0;
 }
 
@@ -243,8 +242,7 @@ static uint64_t file_node(struct session *s, const struct where *w, const struct
 static int file_entry(struct session *s, const struct where *w, const struct shown *shown,
                       struct fuse_entry_param *out)
 {
-    uint64_t size =
-        w->presented ? transform_shape_size(&s->config.slack, w->size, w->shape) : w->size;
+    uint64_t size = w->presented ? transform_size(&s->config.slack, w->size, w->shape) : w->size;
     out->ino = file_node(s, w, shown,
                          (struct node){.kind = NODE_FILE,
                                        .view = shown->slot,

@@ -228,6 +228,8 @@ static int find_file(struct follow_list *l, struct slice line, uint64_t *out)
         rc = where_child(l->session->lake, &l->parent, name, &l->task, &w, &err);
     if (rc == 0)
         rc = govern_where(&asker, &w, &l->task, &shown, &err);
+    if (rc == 0)
+        rc = govern_object(&asker, &w, &l->task, NULL, &err);
     if (rc < 0)
         return rc;
     *out = node_id((struct node){

@@ -83,8 +83,8 @@ void govern_add_place(const struct where *w, struct buf *out)
     buf_addf(out, "/%.*s", SLICE_FMT(buf_slice(&w->shown_path)));
 }
 
-static int deny_where(const struct asker *a, const struct where *w, unsigned line,
-                      const char *reason, struct err *err)
+int govern_deny(const struct asker *a, const struct where *w, unsigned line, const char *reason,
+                struct err *err)
 {
     AUTO(buf) struct buf path = {0};
     buf_init(&path, (size_t)2 * KEY_BYTES_MAX);
@@ -145,7 +145,7 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
     if (rc < 0 && first)
         tell_why(a, w->table, g, &why);
     if (rc == -ENOENT)
-        return deny_where(a, w, grant_line(g), why.msg, err);
+        return govern_deny(a, w, grant_line(g), why.msg, err);
     if (rc < 0)
         return err_copy(err, &why);
     if (out->view->hash) /* else nothing is kept back of this one; its basis stays for later */
@@ -171,7 +171,7 @@ static int view_of_file(const struct claim *c, struct where *w, struct shown *ou
     if (rc < 0 || !out->view)
         return rc;
     if (is_bare(run) || !shown_has_file(out, buf_slice(&w->shown_path), w->built))
-        return deny_where(c->asker, w, out->line, NULL, err);
+        return govern_deny(c->asker, w, out->line, NULL, err);
     shown_narrow(out, w);
     return 0;
 }
@@ -185,7 +185,7 @@ static int view_of_dir(const struct claim *c, const struct where *w, struct show
     if (rc < 0 || !out->view)
         return rc;
     if (at.run && is_bare(at.run))
-        return deny_where(c->asker, w, out->line, NULL, err);
+        return govern_deny(c->asker, w, out->line, NULL, err);
     if ((w->kind != WHERE_LIVE && w->kind != WHERE_PINNED) || w->dir == SNAPSHOT_ROOT)
         return 0;
     buf_init(&path, KEY_BYTES_MAX);
@@ -194,7 +194,7 @@ static int view_of_dir(const struct claim *c, const struct where *w, struct show
     if (rc == 0)
         rc = buf_check(&path, err);
     return rc == 0 && !shown_has_dir(out, buf_slice(&path))
-               ? deny_where(c->asker, w, out->line, NULL, err)
+               ? govern_deny(c->asker, w, out->line, NULL, err)
                : rc;
 }
 
@@ -226,11 +226,11 @@ static int where_is_plain(const struct asker *a, const struct where *w, struct s
                           struct err *err)
 {
     if (w->kind == WHERE_DIR)
-        return ruling_reaches(a->ruling, a->principal, real) ? 0 : deny_where(a, w, 0, NULL, err);
+        return ruling_reaches(a->ruling, a->principal, real) ? 0 : govern_deny(a, w, 0, NULL, err);
     if (w->kind != WHERE_OBJECT)
         return 0; /* the root's .tarn */
     const struct grant *g = decide(a, real);
-    return g && grant_whole(g) ? 0 : deny_where(a, w, g ? grant_line(g) : 0, NULL, err);
+    return g && grant_whole(g) ? 0 : govern_deny(a, w, g ? grant_line(g) : 0, NULL, err);
 }
 
 int govern_where(const struct asker *a, struct where *w, struct task *task, struct shown *out,
@@ -247,12 +247,12 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
     }
     const struct grant *g = decide(a, table_path(w->table));
     if (!g)
-        return deny_where(a, w, 0, NULL, err);
+        return govern_deny(a, w, 0, NULL, err);
     out->line = grant_line(g);
     if (grant_whole(g))
         return 0;
     if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
-        return deny_where(a, w, out->line, "a format of which no columns are known", err);
+        return govern_deny(a, w, out->line, "a format of which no columns are known", err);
     const struct claim claim = {a, g, task};
     return w->kind == WHERE_FILE ? view_of_file(&claim, w, out, err)
                                  : view_of_dir(&claim, w, out, err);
@@ -295,7 +295,7 @@ int govern_name(const struct asker *a, const struct where *w, struct task *task,
         return rc;
     struct slice real = buf_slice(&path);
     return ruling_reaches(a->ruling, a->principal, real) ? look_into(a, w, real, task, err)
-                                                         : deny_where(a, w, 0, NULL, err);
+                                                         : govern_deny(a, w, 0, NULL, err);
 }
 
 bool govern_sees_all(const struct asker *a, struct slice table)

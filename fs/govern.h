@@ -147,6 +147,15 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
 /* The whole table at that path is granted. Asks nobody. */
 bool govern_sees_all(const struct asker *a, struct slice table);
 
+/*
+ * The object of a file lies below its table's own root, outside of the lake where the mount allows
+ * it, or in what is granted as a whole: of that *place, for free, is the path (place may be NULL;
+ * it is NULL of the others). Else -EACCES. The log of a table may name any object of the lake.
+ * Parks.
+ */
+int govern_object(const struct asker *a, const struct where *w, struct task *task, char **place,
+                  struct err *err);
+
 /* An entry of a plain directory's listing is shown. Asks nobody. */
 bool govern_lists(const struct asker *a, struct slice place, bool is_dir);
 /* The same after the directory behind an uncertain name has been looked at. Parks. */
@@ -173,6 +182,7 @@ struct held {
     struct principal *principal;
     struct table *table; /* NULL: a loose object or plain directory, by its path: */
     char *path;
+    char *object; /* govern_object's place of a file's object; NULL: its table's own */
     bool is_dir;
     struct shown shown;
     unsigned slot;               /* that it holds; 0: none */
@@ -188,6 +198,9 @@ struct held {
  */
 int govern_hold(const struct asker *a, const struct where *w, const struct shown *shown,
                 uint64_t node, struct held **out, struct err *err);
+/* After it, of a file: -EACCES where its object is not his to read (told to the audit). Parks. */
+int govern_hold_object(const struct asker *a, const struct where *w, struct task *task,
+                       struct held *held, struct err *err);
 void held_free(struct held *h);
 DEFINE_AUTO(held, struct held *, held_free)
 

@@ -13,6 +13,7 @@ void held_free(struct held *h)
     shown_done(&h->shown);
     principal_unref(h->principal);
     free(h->path);
+    free(h->object);
     free(h);
 }
 
@@ -59,6 +60,18 @@ int govern_hold(const struct asker *a, const struct where *w, const struct shown
     return 0;
 }
 
+int govern_hold_object(const struct asker *a, const struct where *w, struct task *task,
+                       struct held *held, struct err *err)
+{
+    struct err why = ERR_INIT;
+    int rc = govern_object(a, w, task, &held->object, &why);
+    if (rc < 0 && rc != -EINPROGRESS)
+        (void)err_copy(err, &why);
+    if (rc == -EACCES)
+        (void)govern_deny(a, w, 0, why.msg, NULL);
+    return rc;
+}
+
 static bool table_is_shown(const struct held *h, const struct ruling *ruling)
 {
     AUTO(view) struct view *now = NULL;
@@ -70,14 +83,21 @@ static bool table_is_shown(const struct held *h, const struct ruling *ruling)
            now->hash == shown_hash(&h->shown);
 }
 
+static bool is_whole(const struct held *h, const struct ruling *ruling, const char *path)
+{
+    const struct grant *g = ruling_decide(ruling, h->principal, slice_of(path));
+    return g && grant_whole(g);
+}
+
 static bool is_shown(const struct held *h, const struct ruling *ruling)
 {
+    if (h->object && !is_whole(h, ruling, h->object))
+        return false;
     if (h->table)
         return table_is_shown(h, ruling);
     if (h->is_dir)
         return ruling_reaches(ruling, h->principal, slice_of(h->path));
-    const struct grant *g = ruling_decide(ruling, h->principal, slice_of(h->path));
-    return g && grant_whole(g);
+    return is_whole(h, ruling, h->path);
 }
 
 void held_look_again(struct held *h, const struct ruling *ruling)

@@ -43,6 +43,10 @@ void held_look_again(struct held *h, const struct ruling *ruling);
 /* Where it is, below the mount; appended. */
 void govern_add_place(const struct where *w, struct buf *out);
 
+/* -ENOENT, told to the audit: the line of the policy that decided, 0: none; reason may be NULL. */
+int govern_deny(const struct asker *a, const struct where *w, unsigned line, const char *reason,
+                struct err *err);
+
 /* The grant that decides; NULL: denied. */
 static inline const struct grant *ruling_decide(const struct ruling *r, const struct principal *who,
                                                 struct slice path)

@@ -87,8 +87,7 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .etag = buf_slice(&at->etag),
                                .version = buf_slice(&at->version),
                                .object_bytes = f->entry->size,
-                               .size =
-                                   transform_shape_size(&s->config.slack, f->entry->size, shape),
+                               .size = transform_size(&s->config.slack, f->entry->size, shape),
                                .shape = shape,
                                .deletes = f->entry->flags & ENTRY_DELETES,
                                .extra = f->entry->extra,
@@ -173,6 +172,9 @@ static int hold(struct request *r, const struct where *w, struct opened *h, stru
     AUTO(buf) struct buf version = {0};
     int rc = govern_hold(&h->asker, w, &h->shown, r->ino, &h->handle.held, err);
     if (rc < 0 || !h->asker.governor)
+        return rc;
+    rc = govern_hold_object(&h->asker, w, &r->task, h->handle.held, err);
+    if (rc < 0)
         return rc;
     buf_init(&version, 64);
     if (w->version)

@@ -65,10 +65,15 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
         rc = govern_where(&s->asker, &s->where, &s->r->task, &s->part, err);
     if (rc < 0)
         return rc;
+    rc = govern_object(&s->asker, &s->where, &s->r->task, NULL, NULL);
+    if (rc == -EINPROGRESS)
+        return rc;
+    bool mine = rc == 0;
     s->is_object = true;
     s->size = s->entry.size;
     /* A file that must not be read has attributes all the same, without its object. */
-    if (table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, NULL) < 0)
+    if (!mine ||
+        table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, NULL) < 0)
         buf_reset(&s->object.key);
     return 0;
 }

@@ -42,7 +42,7 @@ struct lake_config {
     struct workers *workers;
     struct local_tags *tags; /* likewise; NULL: there are none */
     int indexes_dirfd;       /* DIR/indexes, for the tables' runs */
-    bool narrows;            /* views may show less of files: where_set_file tells what that takes */
+    bool narrows; /* views may show less of files: where_set_file tells what that takes */
     /* Told once of each version that somebody opens and that holds files which the table's own
      * clean-up may remove since then. On a worker; may be NULL. */
     void (*removable)(void *arg, const struct table *table, const struct version *version,

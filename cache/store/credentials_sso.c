@@ -159,7 +159,7 @@ static int ask_portal(const struct credentials_finder *f, const struct credentia
 {
     const struct http_field fields[] = {{"x-amz-sso_bearer_token", s->access_token}};
     const struct http_parameter parameters[] = {{"account_id", p->sso_account_id},
-                                                 {"role_name", p->sso_role_name}};
+                                                {"role_name", p->sso_role_name}};
     AUTO(buf) struct buf url = {0};
     AUTO(wiped_buf) struct buf text = {0};
     unsigned status = 0;

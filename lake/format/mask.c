@@ -200,7 +200,7 @@ static bool mask_number(const struct mask *m, int64_t *number)
     if (m->rule.type == PARQUET_INT32)
         return mask_day(m, *number, number) && *number >= INT32_MIN;
     int64_t units = day_units(m->rule.unit), first;
-    return mask_day(m, floor_div(*number, units), &first) &&
+    return units && mask_day(m, floor_div(*number, units), &first) &&
            !__builtin_mul_overflow(first, units, number);
 }
 

@@ -177,11 +177,13 @@ static void become_idle_locked(struct presented_store *s, struct recipe *r) REQU
     s->idle_bytes += memory_of(r);
 }
 
-/* The one that was not used for longest, out of everything; NULL: they are few enough. */
+/* The one that was not used for longest, out of everything; NULL: they are few enough. Never the
+ * last: who waited for its plan, however large, is about to look for it. */
 static struct recipe *drop_one_locked(struct presented_store *s) REQUIRES(s->lock)
 {
     struct recipe *r = s->oldest;
-    if (!r || (s->idle_n <= RECIPES_IDLE_MAX && s->idle_bytes <= RECIPES_IDLE_BYTES_MAX))
+    if (!r || r == s->newest ||
+        (s->idle_n <= RECIPES_IDLE_MAX && s->idle_bytes <= RECIPES_IDLE_BYTES_MAX))
         return NULL;
     leave_idle_locked(s, r);
     (void)map_remove(&s->recipes, key_of(r)); /* it is r */

@@ -34,7 +34,8 @@
 
 struct row_filter; /* lake/format/filter.h */
 
-/* Recipes that nobody has open: some hundred bytes each, and what their plans take. */
+/* Recipes that nobody has open: some hundred bytes each, and what their plans take. The last one
+ * stays, whatever it takes. */
 #define RECIPES_IDLE_MAX 4096
 #define RECIPES_IDLE_BYTES_MAX (64 * MIB)
 /* An open waits until the whole file is rewritten unless its object is larger; reads do then. */

@@ -22,7 +22,7 @@ int slack_parse(struct slice text, struct slack *out, struct err *err)
     return 0;
 }
 
-uint64_t transform_size(const struct slack *s, uint64_t object_bytes)
+static uint64_t slack_size(const struct slack *s, uint64_t object_bytes)
 {
     uint64_t room = object_bytes < OBJECT_BYTES_MAX ? OBJECT_BYTES_MAX - object_bytes : 0;
     uint64_t part = s->part ? object_bytes / s->part : 0;
@@ -31,10 +31,9 @@ uint64_t transform_size(const struct slack *s, uint64_t object_bytes)
     return object_bytes + (slack < room ? slack : room);
 }
 
-uint64_t transform_shape_size(const struct slack *s, uint64_t object_bytes,
-                              const struct shape *shape)
+uint64_t transform_size(const struct slack *s, uint64_t object_bytes, const struct shape *shape)
 {
-    uint64_t size = transform_size(s, object_bytes);
+    uint64_t size = slack_size(s, object_bytes);
     uint64_t masks = shape ? shape_mask_room(shape, object_bytes) : 0;
     uint64_t room = size < OBJECT_BYTES_MAX ? OBJECT_BYTES_MAX - size : 0;
     return size + (masks < room ? masks : room);

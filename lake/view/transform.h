@@ -30,11 +30,10 @@ struct slack {
 /* `64K+1/16`, `1M`, `0+1/8`. -EINVAL says what is understood; out is untouched then. */
 int slack_parse(struct slice text, struct slack *out, struct err *err);
 
-/* Size of the presented file; never over OBJECT_BYTES_MAX unless the object is. */
-uint64_t transform_size(const struct slack *s, uint64_t object_bytes);
-
-/* The same with the room that masks take; shape NULL: there are none. */
-uint64_t transform_shape_size(const struct slack *s, uint64_t object_bytes,
-                              const struct shape *shape);
+/*
+ * Size of the presented file, with the room that the masks of its shape take (NULL: there are
+ * none); never over OBJECT_BYTES_MAX unless the object is.
+ */
+uint64_t transform_size(const struct slack *s, uint64_t object_bytes, const struct shape *shape);
 
 #endif

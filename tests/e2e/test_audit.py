@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 
 from support import audit_log
 from support.mounts import detach, is_mounted, run_tarn, wait_for
-from support.users import as_user
+from support.people import as_user
 
 ALICE, BOB, STRANGER = 60001, 60002, 60003
 TABLE, SECRET = 'silver/customers', 'silver/secret'
@@ -270,9 +270,10 @@ def test_full_disk(mount, lake, policy, small_disk, strict):
     assert as_user(ALICE, m, first_byte, TABLE) == ('ok', 1)    # told before
     (small_disk / 'filler').unlink()
     wait_for(lambda: as_user(BOB, m, first_byte, SECRET) == ('ok', 1), WRITTEN_S, 'an open')
+    wait_for(lambda: as_user(ALICE, m, denied, SECRET) == ('ok', True) and
+             any('lost' in e for e in events(log)), WRITTEN_S, 'a line that counts what was lost')
     m.unmount()
     assert len([e for e in events(log, 'open') if e['uid'] == ALICE]) == 1
-    assert any('lost' in e for e in events(log))
     verify(log)
 
 

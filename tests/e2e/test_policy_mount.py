@@ -15,7 +15,7 @@ import pytest
 from deltalake import write_deltalake
 
 from support.mounts import run_tarn, wait_for
-from support.users import as_user
+from support.people import as_user
 
 TRAINER, ANALYST, STRANGER = 60001, 60002, 60003
 CUSTOMERS, PARTS, SECRET, SALES = 'silver/customers', 'silver/parts', 'silver/secret', 'gold/sales'

@@ -9,22 +9,11 @@
 
 #include "base/limits.h"
 #include "lake/format/parquet_rewrite.h"
+#include "tests/fuzz/parquet_memory.h"
 
-/* Cells take time that the bytes of a file do not tell: a run of them has a few. */
-#define CELLS_MAX 200000
 #define WRITTEN_MAX (16 * MIB)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static int read_memory(void *arg, uint64_t offset, void *to, size_t n, struct err *err)
-{
-    const struct slice *file = arg;
-    if (offset > file->n || n > file->n - offset)
-        return err_set(err, EIO, "outside the file");
-    if (n)
-        memcpy(to, file->p + offset, n);
-    return 0;
-}
 
 static int write_memory(void *arg, struct slice bytes, struct err *err)
 {
@@ -38,15 +27,6 @@ static int rewind_memory(void *arg, struct err *err)
     (void)err;
     buf_reset(arg);
     return 0;
-}
-
-static struct slice footer_of(struct slice file)
-{
-    uint32_t n;
-    if (file.n < 12)
-        return SLICE_NONE;
-    memcpy(&n, file.p + file.n - 8, sizeof n);
-    return n > file.n - 12 ? SLICE_NONE : slice_make(file.p + file.n - 8 - n, n);
 }
 
 /* Top-level leaves become wider, as the input says; everything else stays. */
@@ -104,16 +84,6 @@ static int mask(const struct parquet_footer *f, unsigned how, struct shape **out
         shape_add(&b, &field);
     }
     return shape_finish(&b, out, NULL);
-}
-
-static uint64_t cells_of(const struct parquet_footer *f)
-{
-    uint64_t n = f->rows * (f->leaves_n + 1);
-    for (size_t g = 0; g < f->groups_n; g++)
-        for (size_t i = 0; i < f->leaves_n; i++)
-            if (__builtin_add_overflow(n, f->chunks[g][i].cells, &n))
-                return UINT64_MAX;
-    return f->rows > CELLS_MAX ? UINT64_MAX : n;
 }
 
 static void check(const struct buf *out, const struct present_plan *plan, uint64_t rows)

@@ -185,7 +185,7 @@ static inline struct presented_file file_of(struct world *w)
     static const struct slack slack = SLACK_DEFAULT;
     return (struct presented_file){.key = SLICE_LIT("dir/part-0.parquet"),
                                    .object_bytes = w->far.size,
-                                   .size = transform_size(&slack, w->far.size),
+                                   .size = transform_size(&slack, w->far.size, NULL),
                                    .driver = &w->driver};
 }
 

@@ -224,6 +224,40 @@ static void test_slack(void **state)
     world_free(w);
 }
 
+/* The footer becomes the longest that is read: zeros follow what it says. */
+static void lengthen_footer(struct far *f)
+{
+    struct buf longer = {0};
+    size_t had = f->end.len - 8;
+    buf_init(&longer, FOOTER_BYTES_MAX + 8);
+    char *to = buf_reserve(&longer, FOOTER_BYTES_MAX + 8);
+    assert_non_null(to);
+    memset(to, 0, FOOTER_BYTES_MAX);
+    memcpy(to, f->end.data, had);
+    for (unsigned i = 0; i < 4; i++)
+        to[FOOTER_BYTES_MAX + i] = (char)(FOOTER_BYTES_MAX >> (8 * i));
+    memcpy(to + FOOTER_BYTES_MAX + 4, "PAR1", 4);
+    longer.len = FOOTER_BYTES_MAX + 8;
+    f->before -= FOOTER_BYTES_MAX - had;
+    buf_done(&f->end);
+    f->end = longer;
+}
+
+/* The plan of a file is there for who looks for it next, however large it is. */
+static void test_longest_footer(void **state)
+{
+    (void)state;
+    struct world *w = world_new(WIDE, BUDGET);
+    lengthen_footer(&w->far);
+    struct presented_file f = file_of(w);
+    for (int i = 0; i < 2; i++) {
+        struct shown s = open_shown(w, &f);
+        close_shown(&s);
+        assert_int_equal(w->place->fake.requests, 2); /* the object's end, the footer */
+    }
+    world_free(w);
+}
+
 /* A key that nobody has opened does not exist: what the cache has of it is a leftover. */
 static void test_unknown_key(void **state)
 {
@@ -295,10 +329,10 @@ static void test_slack_rule(void **state)
         int rc = slack_parse(slice_of(cases[i].text), &s, &err);
         assert_int_equal(rc, cases[i].ok ? 0 : -EINVAL);
         if (cases[i].ok)
-            assert_int_equal(transform_size(&s, MIB), MIB + cases[i].of_a_mebibyte);
+            assert_int_equal(transform_size(&s, MIB, NULL), MIB + cases[i].of_a_mebibyte);
     }
     struct slack huge = {UINT64_MAX, 1};
-    assert_int_equal(transform_size(&huge, 5), OBJECT_BYTES_MAX);
+    assert_int_equal(transform_size(&huge, 5, NULL), OBJECT_BYTES_MAX);
 }
 
 int main(void)
@@ -314,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_store_fails),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_slack),
+        cmocka_unit_test(test_longest_footer),
         cmocka_unit_test(test_unknown_key),
         cmocka_unit_test(test_keys_differ),
         cmocka_unit_test(test_slack_rule),

@@ -137,11 +137,13 @@ static void test_addressed_again(void **state)
     struct s3_bucket b = bucket_of("my-bucket", NULL, false);
     AUTO(s3_request) struct s3_request q = {0};
     address(&q, &b, "GET", "a b/../c");
-    assert_string_equal(q.remote.http.url, "https://my-bucket.s3.us-east-1.amazonaws.com/a%20b/../c");
+    assert_string_equal(q.remote.http.url,
+                        "https://my-bucket.s3.us-east-1.amazonaws.com/a%20b/../c");
     size_t fields = q.remote.http.fields_count;
     assert_true(s3_bucket_move(&b, "ap-south-1"));
     assert_int_equal(s3_request_address(&q, NULL), 0);
-    assert_string_equal(q.remote.http.url, "https://my-bucket.s3.ap-south-1.amazonaws.com/a%20b/../c");
+    assert_string_equal(q.remote.http.url,
+                        "https://my-bucket.s3.ap-south-1.amazonaws.com/a%20b/../c");
     assert_string_equal(field_of(&q, "host"), "my-bucket.s3.ap-south-1.amazonaws.com");
     assert_int_equal(q.remote.http.fields_count, fields);
     s3_bucket_done(&b);
