@@ -231,7 +231,8 @@ static bool names_any(const struct test *t, const struct view_node *nodes, size_
 {
     struct column_terms one = {term, 1};
     for (size_t i = 1; i < n; i++)
-        if (column_terms_find(&one, buf_slice(&t->table), &nodes[i].name, narrow))
+        if (column_terms_find(&one, buf_slice(&t->table), &nodes[i].name, narrow) ||
+            (!narrow && column_terms_find(&one, buf_slice(&t->table), &nodes[i].stored, false)))
             return true;
     return false;
 }

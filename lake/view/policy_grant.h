@@ -65,7 +65,7 @@ struct policy {
 };
 
 /* What separates the names of a column's path in column_name: no byte of UTF-8. */
-#define COLUMN_SEPARATOR '\xff'
+#define COLUMN_SEPARATOR GLOB_OR_SEPARATOR
 
 /* A column as patterns see it. */
 struct column_name {
