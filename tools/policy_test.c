@@ -22,7 +22,7 @@ struct test {
     struct policy *policy;
     struct principal *who;
     struct buf name, table; /* of who; as policies write it */
-    bool in_mount;
+    enum policy_place place;
     struct policy_columns at, today;
     const struct grant *grant; /* NULL: denied */
     struct err denied;         /* by what the table has: code 0 is not */
@@ -135,12 +135,12 @@ static int bare_table(const char *path, struct buf *out, struct err *err)
 
 static int find_table(struct test *t, struct err *err)
 {
-    if (policy_table_path(t->path, &t->table, NULL) < 0) {
-        buf_done(&t->table);
+    int rc = policy_find(t->path, &t->place, &t->table, err);
+    if (rc == 0 && t->place == PLACE_OUTSIDE)
         return bare_table(t->path, &t->table, err);
-    }
-    t->in_mount = true;
-    int rc = policy_columns_at(t->path, &t->at, err);
+    if (rc < 0 || t->place == PLACE_OBJECT)
+        return rc;
+    rc = policy_columns_at(t->path, &t->at, err);
     return rc < 0 ? rc : policy_columns_today(t->path, buf_slice(&t->table), &t->today, err);
 }
 
@@ -317,7 +317,7 @@ static void print_text(const struct test *t, const struct view_decision *d)
     if (d) {
         print_columns(t, d);
         print_all_idle(t, d);
-    } else if (!grant_whole(t->grant) && !t->in_mount) {
+    } else if (!grant_whole(t->grant) && t->place == PLACE_OUTSIDE) {
         printf("columns: give a path in a mount to see them\n");
     }
 }
@@ -330,7 +330,9 @@ static int decide(struct test *t, struct err *err)
     struct view_columns at = columns_of(t, &t->at), today = columns_of(t, &t->today);
     bool columns = t->at.shape != NULL;
     t->grant = policy_decide(t->policy, t->who, buf_slice(&t->table));
-    if (t->grant && t->in_mount)
+    if (t->grant && t->place == PLACE_OBJECT && !grant_whole(t->grant))
+        (void)err_set(&t->denied, ENOENT, "it is in no table, and only whole grants give such");
+    if (t->grant && t->place == PLACE_TABLE)
         (void)view_make(t->grant, &at, &today, salt, &view, &t->denied);
     if (t->grant && columns) {
         int rc = view_decide(&d, t->grant, &at, &today, err);

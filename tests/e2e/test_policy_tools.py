@@ -184,6 +184,43 @@ def test_a_grant_that_denies_says_why(tmp_path, customers, more, reason):
     assert reason in answer['reason']
 
 
+def refused(tmp_path, *args):
+    done = run_tarn('policy', 'test', '--policy', tmp_path / 'policy.yaml', *args)
+    assert done.returncode == 1 and done.stdout == ''
+    return done.stderr
+
+
+def test_in_a_mount_what_is_no_table_is_an_error(tmp_path, customers):
+    silver = customers.parent
+    (tmp_path / 'policy.yaml').write_text('grants: [{to: [everyone], tables: ["**"]}]')
+    for path in [silver / 'nosuch', silver / 'nosuch/deeper', '%s@99' % customers]:
+        assert 'no such table or version' in refused(tmp_path, '--as', 'r', path)
+    assert 'is no table' in refused(tmp_path, '--as', 'r', silver)
+    assert 'is no table' in refused(tmp_path, '--as', 'r', silver.parent)
+
+
+def test_an_object_outside_tables_is_told_by_its_path_in_the_mount(tmp_path, customers):
+    (tmp_path / 'lake/docs').mkdir()
+    (tmp_path / 'lake/docs/a@b.txt').write_text('x')
+    path = customers.parents[1] / 'docs/a@b.txt'
+    (tmp_path / 'policy.yaml').write_text(
+        'grants:\n- {to: [role:a], tables: ["docs/*.txt"]}\n'
+        '- {to: [role:b], tables: ["docs/*"], hide: [x]}\n')
+    whole = told(tmp_path, '--as', 'a', path)
+    assert (whole['table'], whole['granted'], whole['whole']) == ('docs/a@b.txt', True, True)
+    part = told(tmp_path, '--as', 'b', path)
+    assert not part['granted'] and 'whole grants' in part['reason']
+    assert 'line' not in told(tmp_path, '--as', 'c', path)
+
+
+def test_a_mount_that_shows_a_part_of_the_table_is_refused(tmp_path, customers, mount):
+    narrowed = mount(tmp_path / 'lake', policy=tmp_path / 'policy.yaml', **{'as': 'trainer'})
+    said = refused(tmp_path, '--as', 'trainer', narrowed / 'silver/customers')
+    assert 'shows a part of the table' in said and 'line 7' in said
+    whole = mount(tmp_path / 'lake', policy=tmp_path / 'policy.yaml', **{'as': 'governance'})
+    assert told(tmp_path, '--as', 'trainer', whole / 'silver/customers')['line'] == 7
+
+
 def test_outside_a_mount_only_the_decision_is_told(tmp_path):
     (tmp_path / 'policy.yaml').write_text(EXAMPLE)
     assert told(tmp_path, '--user', 'carol', '--group', 'ml', 'silver/customers')['line'] == 5
