@@ -178,10 +178,18 @@ static const char *how(const struct column_decision *d)
                                       : shape_mask_name(d->mask);
 }
 
+/* What decides, and its line; 0: nothing does. What `only` does not name is hidden by the grant. */
+static unsigned decided_by(const struct test *t, const struct column_decision *d, struct slice *by)
+{
+    *by = d->term ? d->term->text : t->grant->only.at ? SLICE_LIT("only") : SLICE_LIT("");
+    return d->term ? d->term->place.line : d->state == COLUMN_HIDDEN ? grant_line(t->grant) : 0;
+}
+
 static void print_column(const struct test *t, const struct line *l, bool *first)
 {
     AUTO(buf) struct buf path = {0}, type = {0}, out = {0};
-    const struct column_term *term = l->decision->term;
+    struct slice by;
+    unsigned line = decided_by(t, l->decision, &by);
     buf_init(&path, MIB);
     buf_init(&type, KIB);
     buf_init(&out, 4 * MIB);
@@ -195,16 +203,16 @@ static void print_column(const struct test *t, const struct line *l, bool *first
         buf_add_json(&out, buf_slice(&type));
         buf_addf(&out, ",\"partition\":%s,\"shown\":\"%s\"", l->node->partition ? "true" : "false",
                  how(l->decision));
-        if (term) {
-            buf_addf(&out, ",\"line\":%u,\"by\":", term->place.line);
-            buf_add_json(&out, term->text);
+        if (line) {
+            buf_addf(&out, ",\"line\":%u,\"by\":", line);
+            buf_add_json(&out, by);
         }
         buf_add_char(&out, '}');
     } else {
         buf_addf(&out, "  %-32.*s  %-16.*s  %-20s", SLICE_FMT(buf_slice(&path)),
                  SLICE_FMT(buf_slice(&type)), how(l->decision));
-        if (term)
-            buf_addf(&out, "  line %u: %.*s", term->place.line, SLICE_FMT(term->text));
+        if (line)
+            buf_addf(&out, "  line %u%s%.*s", line, by.n ? ": " : "", SLICE_FMT(by));
         else if (l->node->partition)
             buf_add_str(&out, "  partition");
         while (out.len && out.data[out.len - 1] == ' ')

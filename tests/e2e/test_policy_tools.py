@@ -159,6 +159,19 @@ def test_each_column_is_told_with_what_decides(tmp_path, customers):
     assert 'line 9: class:pii' in text
 
 
+def test_a_column_that_only_leaves_out_is_told_with_the_line_of_the_grant(tmp_path, customers):
+    (tmp_path / 'policy.yaml').write_text(
+        'grants:\n- to: [role:r]\n  tables: ["**"]\n  only: [id, region, address.city]\n')
+    answer = {c['name']: c for c in told(tmp_path, '--as', 'r', customers)['columns']}
+    for name in ['email', 'address.street', 'people.element.phone']:
+        assert (answer[name]['shown'], answer[name]['line'], answer[name]['by']) == (
+            'hidden', 2, 'only')
+    assert 'line' not in answer['id']
+    text = run_tarn('policy', 'test', '--policy', tmp_path / 'policy.yaml', '--as', 'r',
+                    customers).stdout
+    assert 'line 2: only\n' in text
+
+
 def test_a_version_is_told_with_its_own_columns(tmp_path, customers):
     before = shown(told(tmp_path, '--user', 'dave', '--group', 'ml', '%s@0' % customers))
     assert 'home.phone' not in before and before['email'] == 'hidden'
