@@ -112,6 +112,17 @@ def test_check_names_file_line_and_column(tmp_path):
     assert run_tarn('policy', 'check', tmp_path / 'none').returncode == 1
 
 
+def test_check_warns_of_a_ref_in_the_pattern_of_a_table(tmp_path):
+    file = tmp_path / 'policy.yaml'
+    done = check(tmp_path, 'classes:\n  c: ["s/t.a@b", "s/t@0.a"]\ngrants:\n- to: [everyone]\n'
+                 '  tables: ["s/t", "silver/types@0", "`a@b`/t", "s@1/t"]\n  hide: ["x@y"]\n')
+    assert done.returncode == 0
+    assert [line.split(' is no version')[0] for line in done.stderr.splitlines()] == [
+        '%s:2:18: warning: "s/t@0.a"' % file,
+        '%s:5:19: warning: "silver/types@0"' % file,
+        '%s:5:48: warning: "s@1/t"' % file]
+
+
 # tarn policy test
 
 
