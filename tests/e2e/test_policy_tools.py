@@ -492,6 +492,40 @@ def test_unity_catalog_tables_below_a_policy_by_tags_are_left_out(tmp_path):
     assert grants == [] and 'policies by tags' in text
 
 
+@pytest.mark.parametrize('catalog,answer', [
+    ('lake-formation', {'tables': []}), ('lake-formation', {'Permissions': []}),
+    ('lake-formation', {}), ('unity-catalog', {'PrincipalResourcePermissions': []}),
+])
+def test_an_answer_of_another_api_is_refused(tmp_path, catalog, answer):
+    (tmp_path / 'a.json').write_text(json.dumps(answer))
+    done = run_tarn('policy', 'import', catalog, tmp_path / 'a.json')
+    assert done.returncode == 1 and done.stdout == ''
+    assert 'a.json: no answer of' in done.stderr
+
+
+def test_unity_catalog_tells_a_list_of_nothing_as_an_empty_object(tmp_path):
+    grants, _, _ = unity_catalog(tmp_path, [unity_table('orders')],
+                                 more=[READERS, ('main.sales.orders', {}), ('', {})])
+    assert len(grants) == 1
+
+
+def test_what_is_left_out_names_the_table_and_the_expression(tmp_path):
+    _, text, _ = lake_formation(
+        tmp_path, [permission(cells('t', 'f'))],
+        [cells_filter('t', 'f', {'FilterExpression': 'upper(a) = 1'}, ColumnWildcard={})])
+    assert 'on silver.t: its row filter cannot be expressed: upper(a) = 1' in text
+    orders = unity_table('orders', [{'name': 'n', 'type_name': 'STRING',
+                                     'mask': {'function_name': 'main.f.m'}}],
+                         row_filter={'function_name': 'main.f.f', 'input_column_names': ['land']})
+    _, text, _ = unity_catalog(tmp_path, [orders], [function('f', "lower(r) = 'eu'", 'r')],
+                               more=[READERS])
+    assert "main.sales.orders: its row filter cannot be expressed: main.f.f: lower(r) = 'eu'" in text
+    del orders['row_filter']
+    _, text, _ = unity_catalog(tmp_path, [orders], [function('m', 'reverse(v)', 'v')],
+                               more=[READERS])
+    assert 'of n cannot be expressed: it is hidden: reverse(v)' in text
+
+
 def test_what_is_no_answer_is_refused(tmp_path):
     (tmp_path / 'a.json').write_text('{"tables": [')
     assert run_tarn('policy', 'import', 'unity-catalog', tmp_path / 'a.json').returncode == 1
