@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "lake/view/policy_grant.h"
 #include "tools/tools.h"
 
 static void help(void)
@@ -30,6 +31,16 @@ int policy_read(const char *path, struct policy **out, struct err *err)
     return rc < 0 ? rc : policy_parse(buf_slice(&text), path, out, err);
 }
 
+static void warn(const char *path, const struct policy *p)
+{
+    for (const struct policy_warning *w = p->warnings; w; w = w->next)
+        (void)fprintf(stderr,
+                      "%s:%u:%u: warning: \"%.*s\" is no version of a table, but what is really "
+                      "called so: policies govern all versions, and a real name stands in "
+                      "backticks\n",
+                      path, w->place.line, w->place.column, SLICE_FMT(w->text));
+}
+
 static int check(int argc, char **argv)
 {
     int status = EXIT_OK;
@@ -42,6 +53,7 @@ static int check(int argc, char **argv)
             (void)fprintf(stderr, "%s\n", err.msg);
             status = EXIT_FAILED;
         } else {
+            warn(argv[i], p);
             printf("%s: good\n", argv[i]);
         }
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/policy_columns.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -8,6 +9,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "lake/delta/delta.h"
+#include "tools/reason.h"
 #include "tools/table_log.h"
 
 #define META_BYTES_MAX (4 * SCHEMA_BYTES_MAX)
@@ -32,9 +34,46 @@ static int attribute(const char *path, const char *name, struct buf *out, struct
     return 0;
 }
 
-int policy_table_path(const char *path, struct buf *table, struct err *err)
+static bool has_attribute(const char *path, const char *name)
 {
-    return attribute(path, "user.tarn.table", table, err);
+    return getxattr(path, name, NULL, 0) >= 0;
+}
+
+/* It is in a mount; of one that is not there, what it would be in. */
+static bool is_in_mount(const char *path)
+{
+    char at[PATH_MAX];
+    size_t n = strlen(path);
+    struct stat st;
+    if (n == 0 || n >= sizeof at)
+        return false;
+    memcpy(at, path, n + 1);
+    while (stat(at, &st) < 0) {
+        struct slice above = text_dirname(slice_of(at));
+        if (above.n == 0) {
+            (void)memcpy(at, at[0] == '/' ? "/" : ".", 2);
+            break;
+        }
+        at[above.n] = '\0';
+    }
+    return has_attribute(at, "user.tarn.mount");
+}
+
+/* A decision about columns that a policy has narrowed already would tell nothing. */
+static int check_whole(const char *path, struct err *err)
+{
+    AUTO(buf) struct buf view = {0};
+    if (has_attribute(path, "user.tarn.error"))
+        return reason_set(err, EIO, path);
+    int rc = attribute(path, "user.tarn.view", &view, err);
+    if (rc < 0)
+        return rc;
+    if (slice_is(buf_slice(&view), "all"))
+        return 0;
+    return err_set(err, EPERM,
+                   "%s: this mount shows a part of the table (by its policy's %s): take a mount "
+                   "without a policy, or of a principal that has a whole grant",
+                   path, view.data);
 }
 
 /* A member of a document that is an object, as JSON. */
@@ -117,6 +156,43 @@ static int mount_root(const char *path, struct buf *out, struct err *err)
     buf_reset(out);
     buf_add_str(out, real);
     return buf_check(out, err);
+}
+
+/* The path of what is there from the mount's root. */
+static int path_in_mount(const char *path, struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf root = {0};
+    AUTO_FREE char *real = realpath(path, NULL);
+    buf_init(&root, 2 * KEY_BYTES_MAX);
+    buf_init(out, KEY_BYTES_MAX);
+    int rc =
+        real ? mount_root(real, &root, err) : err_set(err, errno, "%s: %s", path, strerror(errno));
+    if (rc < 0)
+        return rc;
+    struct slice below = slice_from(slice_of(real), root.len);
+    buf_add_slice(out, slice_starts(below, SLICE_LIT("/")) ? slice_from(below, 1) : below);
+    return buf_check(out, err);
+}
+
+int policy_find(const char *path, enum policy_place *place, struct buf *name, struct err *err)
+{
+    struct stat st;
+    *place = PLACE_OUTSIDE;
+    if (!is_in_mount(path))
+        return 0;
+    if (stat(path, &st) < 0)
+        return errno == ENOENT
+                   ? err_set(err, ENOENT, "%s: the mount has no such table or version", path)
+                   : reason_set(err, errno, path);
+    if (has_attribute(path, "user.tarn.table")) {
+        *place = PLACE_TABLE;
+        int rc = attribute(path, "user.tarn.table", name, err);
+        return rc < 0 ? rc : check_whole(path, err);
+    }
+    if (!has_attribute(path, "user.tarn.object"))
+        return err_set(err, ENOENT, "%s is in the mount, but is no table", path);
+    *place = PLACE_OBJECT;
+    return path_in_mount(path, name, err);
 }
 
 int policy_columns_today(const char *path, struct slice table, struct policy_columns *out,

@@ -13,11 +13,18 @@ struct policy_columns {
 void policy_columns_done(struct policy_columns *c);
 DEFINE_AUTO_DONE(policy_columns, struct policy_columns, policy_columns_done)
 
+enum policy_place {
+    PLACE_OUTSIDE, /* it, or what of it exists, is in no mount of tarn */
+    PLACE_TABLE,
+    PLACE_OBJECT, /* outside of tables */
+};
+
 /*
- * The table that a path shows: its own path from the mount's root, as policies write it. -ENOENT
- * where the path is none of a mount.
+ * What a path shows, and into `name` (of a table, of an object) its path from the mount's root, as
+ * policies write it; of PLACE_OUTSIDE nothing. -ENOENT where it is in a mount and neither is there;
+ * -EPERM where the mount does not show the whole table; what refused the table.
  */
-int policy_table_path(const char *path, struct buf *table, struct err *err);
+int policy_find(const char *path, enum policy_place *place, struct buf *name, struct err *err);
 
 /* The columns of the version that the path shows. */
 int policy_columns_at(const char *path, struct policy_columns *out, struct err *err);

@@ -62,6 +62,23 @@ bool import_next(struct slice *rest, struct slice *element)
     return true;
 }
 
+/* A file of another API would give a policy that denies all, without a word. */
+int import_require(struct import *im, const char *const *names, bool empty, const char *what)
+{
+    for (size_t i = 0; i < im->files.n; i++) {
+        struct slice key;
+        struct json j;
+        json_init(&j, im->files.at[i].text);
+        bool known = empty && json_enter_object(&j) && !json_next_key(&j, &key);
+        for (size_t n = 0; names[n] && !known; n++)
+            known = import_member(im->files.at[i].text, names[n]).n > 0;
+        if (!known)
+            return err_set(im->err, EINVAL, "%.*s: no answer of %s", SLICE_FMT(im->files.at[i].arg),
+                           what);
+    }
+    return 0;
+}
+
 int import_list_add(struct import *im, struct import_list *list, struct slice text)
 {
     list->max = IMPORT_ITEMS_MAX;
@@ -268,7 +285,7 @@ static int read_file(struct import *im, const char *arg)
     json_init(&j, buf_slice(&text));
     if (json_peek(&j) != JSON_OBJECT || !json_skip(&j, &whole) || !json_at_end(&j))
         return err_set(im->err, EINVAL, "%s: no JSON object", arg);
-    struct import_file file = {slice_make(arg, equals ? (size_t)(equals - arg) : 0),
+    struct import_file file = {slice_of(arg), slice_make(arg, equals ? (size_t)(equals - arg) : 0),
                                arena_slice(&im->arena, whole)};
     rc = file.text.p ? vec_push(&im->files, file) : -ENOMEM;
     return rc < 0 ? err_set(im->err, -rc, "%s: too large", arg) : 0;

@@ -17,6 +17,7 @@
 
 /* An answer, as it was read. */
 struct import_file {
+    struct slice arg;  /* as the command line has it */
     struct slice name; /* what it tells of, where the command line says it; else empty */
     struct slice text;
 };
@@ -49,6 +50,10 @@ struct slice import_text(struct import *im, struct slice value);
 struct slice import_text_of(struct import *im, struct slice object, const char *name);
 /* The next element of an array; begin with *rest the array. False at the end. */
 bool import_next(struct slice *rest, struct slice *element);
+
+/* Every file has a member that is called so; else -EINVAL: it is no answer of `what`.
+ * empty: a list of nothing has no member at all there. */
+int import_require(struct import *im, const char *const *names, bool empty, const char *what);
 
 /* A list of texts. */
 struct import_list {

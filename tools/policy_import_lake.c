@@ -20,6 +20,7 @@ struct cell {
     enum cell_columns columns;
     struct import_list names; /* of CELL_ONLY and CELL_BUT, as patterns */
     struct slice rows;        /* empty: all */
+    struct slice unknown;     /* a condition that cannot be expressed */
 };
 
 struct lake {
@@ -151,7 +152,9 @@ static const char *take_filter(struct import *im, struct slice resource, struct 
         (text.n == 4 && strncasecmp(text.p, "true", 4) == 0))
         return NULL;
     c->rows = import_condition(text);
-    return c->rows.n ? NULL : "its row filter";
+    if (!c->rows.n)
+        c->unknown = text;
+    return c->rows.n ? NULL : "its row filter cannot be expressed";
 }
 
 static const char *take_resource(struct import *im, struct slice resource, struct cell *c)
@@ -204,8 +207,9 @@ static int add_permission(struct lake *l, struct slice permission)
                       : !c.principal.n ? "its principal is no role, user or group"
                                        : take_resource(im, resource, &c);
     if (why) {
-        import_left_out(im, "left out: a permission of %.*s on %.*s.%.*s: %s",
-                        SLICE_FMT(c.identifier), SLICE_FMT(c.database), SLICE_FMT(c.table), why);
+        import_left_out(im, "left out: a permission of %.*s on %.*s.%.*s: %s%s%.*s",
+                        SLICE_FMT(c.identifier), SLICE_FMT(c.database), SLICE_FMT(c.table), why,
+                        c.unknown.n ? ": " : "", SLICE_FMT(c.unknown));
         vec_done(&c.names);
         return 0;
     }
@@ -372,8 +376,11 @@ static int emit_place(struct lake *l, size_t first, size_t *n)
 
 int import_lake_formation(struct import *im)
 {
+    static const char *const answers[] = {"PrincipalResourcePermissions", "DataCellsFilters", NULL};
     AUTO(lake) struct lake l = {.im = im, .cells.max = IMPORT_ITEMS_MAX};
-    int rc = 0;
+    int rc = import_require(im, answers, false, "ListPermissions or ListDataCellsFilter");
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < im->files.n; i++) {
         struct slice list = import_member(im->files.at[i].text, "PrincipalResourcePermissions");
         struct slice permission;
@@ -385,8 +392,11 @@ int import_lake_formation(struct import *im)
     for (size_t i = 0, n = 0; rc == 0 && i < l.cells.n; i += n) {
         if (is_shared_name(&l, &l.cells.at[i])) {
             n = 1;
-            import_left_out(im, "left out: a permission of %.*s: another principal has its name",
-                            SLICE_FMT(l.cells.at[i].identifier));
+            const struct cell *c = &l.cells.at[i];
+            import_left_out(im,
+                            "left out: a permission of %.*s on %.*s.%.*s: another principal has "
+                            "its name",
+                            SLICE_FMT(c->identifier), SLICE_FMT(c->database), SLICE_FMT(c->table));
         } else {
             rc = emit_place(&l, i, &n);
         }

@@ -253,6 +253,15 @@ static bool row_filter(struct import *im, const struct table *t, struct slice *o
     return good;
 }
 
+static void leave_out_filter(struct import *im, const struct table *t)
+{
+    struct slice name = import_text_of(im, import_member(t->json, "row_filter"), "function_name");
+    struct slice body = body_of(im, find_function(im, name));
+    import_left_out(im, "left out: %.*s: its row filter cannot be expressed: %.*s: %.*s",
+                    SLICE_FMT(t->full), SLICE_FMT(name),
+                    SLICE_FMT(body.n ? body : SLICE_LIT("no expression of it is told")));
+}
+
 /* Masks */
 
 /* Without spaces, in lower case: `sha2(val,256)`. */
@@ -301,8 +310,10 @@ static int add_masks(struct import *im, const struct table *t, struct import_lis
         const char *ours =
             mask_of(im, find_function(im, function), import_text_of(im, column, "type_name"));
         if (!ours)
-            import_left_out(im, "%.*s: the mask %.*s of %.*s cannot be expressed: it is hidden",
-                            SLICE_FMT(t->full), SLICE_FMT(function), SLICE_FMT(name));
+            import_left_out(im,
+                            "%.*s: the mask %.*s of %.*s cannot be expressed: it is hidden: %.*s",
+                            SLICE_FMT(t->full), SLICE_FMT(function), SLICE_FMT(name),
+                            SLICE_FMT(body_of(im, find_function(im, function))));
         rc = import_list_add(im, ours ? masks : hide, import_literal(im, name));
         if (rc == 0 && ours)
             rc = import_list_add(im, masks, slice_of(ours));
@@ -368,8 +379,7 @@ static int add_table(struct import *im, struct slice json)
     } else if (has_policy(im, &t)) {
         import_left_out(im, "left out: %.*s: it has policies by tags", SLICE_FMT(t.full));
     } else if (!row_filter(im, &t, &rows)) {
-        import_left_out(im, "left out: %.*s: its row filter cannot be expressed",
-                        SLICE_FMT(t.full));
+        leave_out_filter(im, &t);
     } else {
         rc = write_grant(im, &t, &to, rows);
     }
@@ -379,7 +389,15 @@ static int add_table(struct import *im, struct slice json)
 
 int import_unity_catalog(struct import *im)
 {
-    int rc = 0;
+    static const char *const answers[] = {"tables",
+                                          "table_type",
+                                          "functions",
+                                          "routine_body",
+                                          "routine_definition",
+                                          "privilege_assignments",
+                                          "policies",
+                                          NULL};
+    int rc = import_require(im, answers, true, "tables, functions, permissions or policies");
     for (size_t i = 0; rc == 0 && i < im->files.n; i++) {
         struct slice file = im->files.at[i].text, table;
         struct slice list = import_member(file, "tables");

@@ -22,7 +22,7 @@ struct test {
     struct policy *policy;
     struct principal *who;
     struct buf name, table; /* of who; as policies write it */
-    bool in_mount;
+    enum policy_place place;
     struct policy_columns at, today;
     const struct grant *grant; /* NULL: denied */
     struct err denied;         /* by what the table has: code 0 is not */
@@ -135,12 +135,12 @@ static int bare_table(const char *path, struct buf *out, struct err *err)
 
 static int find_table(struct test *t, struct err *err)
 {
-    if (policy_table_path(t->path, &t->table, NULL) < 0) {
-        buf_done(&t->table);
+    int rc = policy_find(t->path, &t->place, &t->table, err);
+    if (rc == 0 && t->place == PLACE_OUTSIDE)
         return bare_table(t->path, &t->table, err);
-    }
-    t->in_mount = true;
-    int rc = policy_columns_at(t->path, &t->at, err);
+    if (rc < 0 || t->place == PLACE_OBJECT)
+        return rc;
+    rc = policy_columns_at(t->path, &t->at, err);
     return rc < 0 ? rc : policy_columns_today(t->path, buf_slice(&t->table), &t->today, err);
 }
 
@@ -178,10 +178,18 @@ static const char *how(const struct column_decision *d)
                                       : shape_mask_name(d->mask);
 }
 
+/* What decides, and its line; 0: nothing does. What `only` does not name is hidden by the grant. */
+static unsigned decided_by(const struct test *t, const struct column_decision *d, struct slice *by)
+{
+    *by = d->term ? d->term->text : t->grant->only.at ? SLICE_LIT("only") : SLICE_LIT("");
+    return d->term ? d->term->place.line : d->state == COLUMN_HIDDEN ? grant_line(t->grant) : 0;
+}
+
 static void print_column(const struct test *t, const struct line *l, bool *first)
 {
     AUTO(buf) struct buf path = {0}, type = {0}, out = {0};
-    const struct column_term *term = l->decision->term;
+    struct slice by;
+    unsigned line = decided_by(t, l->decision, &by);
     buf_init(&path, MIB);
     buf_init(&type, KIB);
     buf_init(&out, 4 * MIB);
@@ -195,16 +203,16 @@ static void print_column(const struct test *t, const struct line *l, bool *first
         buf_add_json(&out, buf_slice(&type));
         buf_addf(&out, ",\"partition\":%s,\"shown\":\"%s\"", l->node->partition ? "true" : "false",
                  how(l->decision));
-        if (term) {
-            buf_addf(&out, ",\"line\":%u,\"by\":", term->place.line);
-            buf_add_json(&out, term->text);
+        if (line) {
+            buf_addf(&out, ",\"line\":%u,\"by\":", line);
+            buf_add_json(&out, by);
         }
         buf_add_char(&out, '}');
     } else {
         buf_addf(&out, "  %-32.*s  %-16.*s  %-20s", SLICE_FMT(buf_slice(&path)),
                  SLICE_FMT(buf_slice(&type)), how(l->decision));
-        if (term)
-            buf_addf(&out, "  line %u: %.*s", term->place.line, SLICE_FMT(term->text));
+        if (line)
+            buf_addf(&out, "  line %u%s%.*s", line, by.n ? ": " : "", SLICE_FMT(by));
         else if (l->node->partition)
             buf_add_str(&out, "  partition");
         while (out.len && out.data[out.len - 1] == ' ')
@@ -231,7 +239,8 @@ static bool names_any(const struct test *t, const struct view_node *nodes, size_
 {
     struct column_terms one = {term, 1};
     for (size_t i = 1; i < n; i++)
-        if (column_terms_find(&one, buf_slice(&t->table), &nodes[i].name, narrow))
+        if (column_terms_find(&one, buf_slice(&t->table), &nodes[i].name, narrow) ||
+            (!narrow && column_terms_find(&one, buf_slice(&t->table), &nodes[i].stored, false)))
             return true;
     return false;
 }
@@ -316,7 +325,7 @@ static void print_text(const struct test *t, const struct view_decision *d)
     if (d) {
         print_columns(t, d);
         print_all_idle(t, d);
-    } else if (!grant_whole(t->grant) && !t->in_mount) {
+    } else if (!grant_whole(t->grant) && t->place == PLACE_OUTSIDE) {
         printf("columns: give a path in a mount to see them\n");
     }
 }
@@ -329,7 +338,9 @@ static int decide(struct test *t, struct err *err)
     struct view_columns at = columns_of(t, &t->at), today = columns_of(t, &t->today);
     bool columns = t->at.shape != NULL;
     t->grant = policy_decide(t->policy, t->who, buf_slice(&t->table));
-    if (t->grant && t->in_mount)
+    if (t->grant && t->place == PLACE_OBJECT && !grant_whole(t->grant))
+        (void)err_set(&t->denied, ENOENT, "it is in no table, and only whole grants give such");
+    if (t->grant && t->place == PLACE_TABLE)
         (void)view_make(t->grant, &at, &today, salt, &view, &t->denied);
     if (t->grant && columns) {
         int rc = view_decide(&d, t->grant, &at, &today, err);

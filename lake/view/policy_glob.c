@@ -151,6 +151,16 @@ static bool part_matches(const struct glob_part *part, struct slice name, bool f
     return folded ? policy_fold_equal(part->text, name) : slice_eq(part->text, name);
 }
 
+/* Any of the names of a component. */
+static bool any_matches(const struct glob_part *part, struct slice names, bool folded)
+{
+    for (ptrdiff_t end; (end = slice_find(names, GLOB_OR)) >= 0;
+         names = slice_from(names, (size_t)end + 1))
+        if (part_matches(part, slice_make(names.p, (size_t)end), folded))
+            return true;
+    return part_matches(part, names, folded);
+}
+
 /* What is left of a path; an empty component is one as well. */
 struct rest {
     struct slice text;
@@ -184,7 +194,9 @@ bool glob_matches(const struct glob *g, struct slice path, char separator, bool 
             continue;
         }
         name = take_component(&next, separator);
-        if (i < g->n && part_matches(&g->parts[i], name, folded)) {
+        if (i < g->n &&
+            (separator == GLOB_OR_SEPARATOR ? any_matches(&g->parts[i], name, folded)
+                                            : part_matches(&g->parts[i], name, folded))) {
             at = next;
             i++;
         } else if (deep != SIZE_MAX) {

@@ -16,6 +16,11 @@
 
 #include "base/arena.h"
 
+/* Between the names that one component has, in a path that COLUMN_SEPARATOR (policy_grant.h)
+ * divides: any of them matches. No byte of UTF-8 either. */
+#define GLOB_OR '\xfe'
+#define GLOB_OR_SEPARATOR '\xff'
+
 /* Components of one pattern; and its bytes. */
 #define GLOB_PARTS_MAX 128
 #define GLOB_BYTES_MAX 4096

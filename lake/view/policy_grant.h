@@ -58,14 +58,22 @@ struct grant {
     struct yaml_place rows_place;
 };
 
+/* What is no error, and hardly meant. */
+struct policy_warning {
+    struct yaml_place place;
+    struct slice text; /* the pattern of a table, with an `@` outside of backticks */
+    const struct policy_warning *next;
+};
+
 struct policy {
     struct arena arena;
+    struct policy_warning *warnings; /* in the file's order; NULL: none */
     struct grant *grants;
     size_t grants_n;
 };
 
 /* What separates the names of a column's path in column_name: no byte of UTF-8. */
-#define COLUMN_SEPARATOR '\xff'
+#define COLUMN_SEPARATOR GLOB_OR_SEPARATOR
 
 /* A column as patterns see it. */
 struct column_name {

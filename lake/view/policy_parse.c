@@ -13,6 +13,7 @@ struct parse {
     struct arena *arena;
     const char *name;
     struct map classes; /* of struct class, by name */
+    struct policy_warning *last_warning;
     struct err *err;
 };
 
@@ -63,6 +64,33 @@ static int parse_glob(struct parse *p, struct yaml_place place, struct slice tex
 {
     int rc = glob_parse(p->arena, text, separators, out, p->err);
     return rc < 0 ? yaml_wrap(p->err, p->name, place) : 0;
+}
+
+/* Policies govern all versions, so a ref matches nothing; but names may have an `@`. column: one
+ * follows behind the table's first dot. */
+static int warn_of_ref(struct parse *p, const struct yaml_node *node, bool column)
+{
+    struct slice text = node->text;
+    bool quoted = false, ref = false, behind = false; /* behind: the dot, since the last slash */
+    for (size_t i = 0; i < text.n; i++) {
+        quoted = quoted != (text.p[i] == '`');
+        if (quoted)
+            continue;
+        behind = text.p[i] != '/' && (behind || (column && text.p[i] == '.'));
+        ref = ref || (text.p[i] == '@' && !behind);
+    }
+    if (!ref)
+        return 0;
+    struct policy_warning *w = allocate(p, 1, sizeof *w);
+    if (!w)
+        return -p->err->code;
+    *w = (struct policy_warning){.place = node->place, .text = text};
+    if (p->last_warning)
+        p->last_warning->next = w;
+    else
+        p->policy->warnings = w;
+    p->last_warning = w;
+    return 0;
 }
 
 /* The table whose last names, of which the first is at `first` and the last before `end`, have dots
@@ -148,9 +176,11 @@ static int parse_class(struct parse *p, const struct yaml_node *node)
         return -p->err->code;
     for (const struct yaml_node *i = node->first; rc == 0 && i; i = i->next)
         rc = parse_class_pattern(p, i, rules, &filled);
+    *c = (struct class){node->key, rules, n};
+    for (const struct yaml_node *i = node->first; rc == 0 && i; i = i->next)
+        rc = warn_of_ref(p, i, true);
     if (rc < 0)
         return rc;
-    *c = (struct class){node->key, rules, n};
     rc = map_put(&p->classes, c->name, c);
     return rc < 0 ? yaml_error(p->err, -rc, p->name, node->key_place, "too many classes") : 0;
 }
@@ -263,9 +293,12 @@ static int parse_tables(struct parse *p, const struct yaml_node *node, struct gr
     struct glob *tables =
         allocate_list(p, node, YAML_LIST, "a list of tables is needed", sizeof *tables);
     int rc = tables ? 0 : -p->err->code;
-    for (const struct yaml_node *i = tables ? node->first : NULL; rc == 0 && i; i = i->next)
+    for (const struct yaml_node *i = tables ? node->first : NULL; rc == 0 && i; i = i->next) {
         rc = i->kind == YAML_STRING ? parse_glob(p, i->place, i->text, "/", &tables[g->tables_n++])
                                     : wrong(p, i->place, "a table is a string");
+        if (rc == 0)
+            rc = warn_of_ref(p, i, false);
+    }
     g->tables = tables;
     return rc;
 }

@@ -10,7 +10,8 @@
  * into other versions, into those from before the table had ids by the name that its files have
  * (which renaming keeps), and in a table without ids by its name:
  *
- *   hide, mask   touch a column that is called so today, or was called so then
+ *   hide, mask   touch a column that is called so today, was called so then, or is called so in the
+ *                table's files, which is what one was called before it was renamed
  *   only         shows a column that is called so today; where it is gone today and nothing else
  *                has its name, one that was called so
  *   rows         looks at the column that is called so today; absent then, it is null. Where

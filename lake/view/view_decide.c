@@ -6,6 +6,7 @@
 /* A column of the version as a grant looks at it, from the top down. */
 struct look {
     struct column_name today; /* what it is called today, as far as is known */
+    struct column_name any;   /* with all names of each component, where one has several; or none */
     size_t mask;              /* the first term of `mask` that names it or what it is part of */
     bool named;               /* `only` names it, or what it is part of */
     bool taken;               /* something else is called so today */
@@ -45,19 +46,18 @@ static int join(const struct decide *c, struct slice above, struct slice name, s
     return out->p ? 0 : out_of_memory(c);
 }
 
-/* Below something that was renamed: its new path, and the name that is not known to have changed.
- */
-static int rename_below(const struct decide *c, const struct view_node *node,
-                        const struct column_name *above, struct column_name *out)
+/* What is called so in something that has another path than in its version. */
+static int name_below(const struct decide *c, const struct view_node *node, struct slice name,
+                      const struct column_name *above, struct column_name *out)
 {
     struct slice shorter = above->shorter.p ? above->shorter : above->full;
     *out = (struct column_name){.dotted = node->name.dotted || above->dotted,
                                 .opaque = node->name.opaque};
-    int rc = join(c, above->full, last_name(node->name.full), &out->full);
+    int rc = join(c, above->full, name, &out->full);
     if (node->word)
         out->shorter = shorter;
     else if (rc == 0 && above->shorter.p)
-        rc = join(c, shorter, last_name(node->name.full), &out->shorter);
+        rc = join(c, shorter, name, &out->shorter);
     return rc;
 }
 
@@ -72,7 +72,7 @@ static int name_today(const struct decide *c, const struct view_node *up,
     int rc = 0;
     l->today = node->name;
     if (!slice_eq(above->today.full, up->name.full))
-        rc = rename_below(c, node, &above->today, &l->today);
+        rc = name_below(c, node, last_name(node->name.full), &above->today, &l->today);
     bool there = !node->word && view_tree_exact(&c->d->today, l->today.full);
     l->taken = above->taken || there;
     l->lost = !node->word && !there && view_tree_has_ids(&c->d->at) &&
@@ -80,16 +80,45 @@ static int name_today(const struct decide *c, const struct view_node *up,
     return rc;
 }
 
-/* What keeps back: a name of today or of then. */
-static const struct column_term *find_either(const struct decide *c,
-                                             const struct column_terms *terms,
-                                             const struct view_node *node, const struct look *l)
+/* Each name that it and what it is in had may have stood beside each of the others' once. */
+static int name_any(const struct decide *c, const struct view_node *node, const struct look *above,
+                    struct look *l)
 {
-    const struct column_term *now = column_terms_find(terms, c->table, &l->today, false);
-    const struct column_term *then = slice_eq(l->today.full, node->name.full)
-                                         ? now
-                                         : column_terms_find(terms, c->table, &node->name, false);
-    return !now || (then && then < now) ? then : now;
+    AUTO(buf) struct buf names = {0};
+    struct slice now = last_name(l->today.full), then = last_name(node->name.full),
+                 stored = last_name(node->stored.full);
+    buf_init(&names, now.n + then.n + stored.n + 2);
+    buf_add_slice(&names, now);
+    if (!slice_eq(then, now)) {
+        buf_add_char(&names, GLOB_OR);
+        buf_add_slice(&names, then);
+    }
+    if (!slice_eq(stored, now) && !slice_eq(stored, then)) {
+        buf_add_char(&names, GLOB_OR);
+        buf_add_slice(&names, stored);
+    }
+    int rc = buf_check(&names, c->err);
+    if (rc < 0 || (!above->any.full.p && names.len == now.n))
+        return rc;
+    return name_below(c, node, buf_slice(&names), above->any.full.p ? &above->any : &above->today,
+                      &l->any);
+}
+
+/* What keeps back: a name of today, of then, or that files have, which one renamed had before. */
+static const struct column_term *find_loosely(const struct decide *c,
+                                              const struct column_terms *terms,
+                                              const struct view_node *node, const struct look *l)
+{
+    const struct column_name *names[] = {&l->today, &node->name, &node->stored, &l->any};
+    const struct column_term *first = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!names[i]->full.p || (i && slice_eq(names[i]->full, l->today.full)))
+            continue;
+        const struct column_term *term = column_terms_find(terms, c->table, names[i], false);
+        if (term && (!first || term < first))
+            first = term;
+    }
+    return first;
 }
 
 static void look_at(const struct decide *c, const struct view_node *node, struct look *looks,
@@ -97,9 +126,9 @@ static void look_at(const struct decide *c, const struct view_node *node, struct
 {
     struct look *l = &looks[node->index];
     const struct look *up = &looks[node->parent];
-    const struct column_term *masks = find_either(c, &c->g->mask, node, l);
+    const struct column_term *masks = find_loosely(c, &c->g->mask, node, l);
     const struct column_term *named = column_terms_find(&c->g->only, c->table, &l->today, true);
-    *out = (struct column_decision){.term = find_either(c, &c->g->hide, node, l)};
+    *out = (struct column_decision){.term = find_loosely(c, &c->g->hide, node, l)};
     out->state = out->term || l->lost ? COLUMN_HIDDEN : COLUMN_SHOWN;
     l->named = up->named || (named && !l->taken);
     if (c->g->only.at && !l->named && node->field->kind == SHAPE_LEAF)
@@ -169,6 +198,8 @@ static int decide_columns(const struct decide *c, const struct view_node *nodes,
     looks[0] = (struct look){.today = nodes[0].name, .mask = SIZE_MAX};
     for (size_t i = 1; rc == 0 && i < n; i++) {
         rc = name_today(c, &nodes[nodes[i].parent], &nodes[i], &looks[nodes[i].parent], &looks[i]);
+        if (rc == 0)
+            rc = name_any(c, &nodes[i], &looks[nodes[i].parent], &looks[i]);
         if (rc == 0)
             look_at(c, &nodes[i], looks, &(*out)[i]);
     }

@@ -40,26 +40,31 @@ static int join(struct view_tree *t, struct slice parent, struct slice name, str
     return out->p ? 0 : out_of_memory(t, err);
 }
 
+/* The path of what is called so in `up`. word: what stands for a name, or none. */
+static int name_below(struct view_tree *t, const struct column_name *up, struct slice word,
+                      struct slice name, struct column_name *out, struct err *err)
+{
+    struct slice above = up->shorter.p ? up->shorter : up->full;
+    out->dotted = up->dotted || (!word.p && slice_find(name, '.') >= 0);
+    int rc = join(t, up->full, word.p ? word : name, &out->full, err);
+    if (word.p)
+        out->shorter = above;
+    else if (rc == 0 && up->shorter.p)
+        rc = join(t, above, name, &out->shorter, err);
+    return rc;
+}
+
 static int name_node(struct view_tree *t, const struct shape *shape, const struct view_node *up,
                      struct view_node *node, struct err *err)
 {
     struct slice word = stand_in(shape, node->parent, node->index);
-    struct slice name = word.p ? word : node->field->name;
-    struct slice above = up->name.shorter.p ? up->name.shorter : up->name.full;
     const struct shape_field *f = node->field;
     node->word = word.p != NULL;
-    node->name.opaque =
+    node->name.opaque = node->stored.opaque =
         f->kind == SHAPE_LEAF && (f->type == SHAPE_VARIANT || f->type == SHAPE_STORED);
     node->key = up->key || slice_is(word, "key");
-    node->name.dotted = up->name.dotted || (!word.p && slice_find(name, '.') >= 0);
-    int rc = join(t, up->name.full, name, &node->name.full, err);
-    if (rc == 0)
-        rc = join(t, up->stored, word.p ? word : node->field->stored, &node->stored, err);
-    if (word.p)
-        node->name.shorter = above;
-    else if (rc == 0 && up->name.shorter.p)
-        rc = join(t, above, name, &node->name.shorter, err);
-    return rc;
+    int rc = name_below(t, &up->name, word, f->name, &node->name, err);
+    return rc < 0 ? rc : name_below(t, &up->stored, word, f->stored, &node->stored, err);
 }
 
 static int put_first(struct map *map, struct slice key, struct view_node *node)
@@ -74,7 +79,7 @@ static int add_node(struct view_tree *t, struct view_node *node, struct err *err
     if (rc == 0)
         rc = put_first(&t->by_path, node->name.full, node);
     if (rc == 0)
-        rc = put_first(&t->by_stored, node->stored, node);
+        rc = put_first(&t->by_stored, node->stored.full, node);
     return rc < 0 ? err_set(err, -rc, "no room for a table's columns") : 0;
 }
 
@@ -87,7 +92,7 @@ static int add_shape(struct view_tree *t, const struct shape *shape, bool partit
     if (!nodes)
         return out_of_memory(t, err);
     nodes[0] = (struct view_node){.field = &shape->fields[0], .partition = partition};
-    nodes[0].name.full = nodes[0].stored = SLICE_LIT("");
+    nodes[0].name.full = nodes[0].stored.full = SLICE_LIT("");
     for (uint32_t i = 1; rc == 0 && i < shape->fields_n; i++) {
         while (shape->fields[open].end <= i)
             open = nodes[open].parent;
@@ -164,14 +169,14 @@ const struct view_node *view_tree_today(const struct view_tree *today, const str
 {
     if (!view_tree_has_ids(today))
         return view_tree_exact(today, of->name.full);
-    return of->field->id == SHAPE_NO_ID ? map_find(&today->by_stored, of->stored)
+    return of->field->id == SHAPE_NO_ID ? map_find(&today->by_stored, of->stored.full)
                                         : find_id(today, of->field->id);
 }
 
 const struct view_node *view_tree_then(const struct view_tree *then, const struct view_node *of)
 {
     if (!view_tree_has_ids(then))
-        return view_tree_exact(then, of->stored);
+        return view_tree_exact(then, of->stored.full);
     return of->field->id == SHAPE_NO_ID ? view_tree_exact(then, of->name.full)
                                         : find_id(then, of->field->id);
 }

@@ -18,7 +18,7 @@ struct view_node {
     bool word;               /* it is an element, a key or a value, which has no name of its own */
     bool key;                /* it is the key of a map, or in one */
     struct column_name name; /* as the version calls it */
-    struct slice stored;     /* the path in its files, as column_name.full */
+    struct column_name stored; /* as its files call it */
 };
 
 struct view_tree {

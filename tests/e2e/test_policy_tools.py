@@ -112,6 +112,17 @@ def test_check_names_file_line_and_column(tmp_path):
     assert run_tarn('policy', 'check', tmp_path / 'none').returncode == 1
 
 
+def test_check_warns_of_a_ref_in_the_pattern_of_a_table(tmp_path):
+    file = tmp_path / 'policy.yaml'
+    done = check(tmp_path, 'classes:\n  c: ["s/t.a@b", "s/t@0.a"]\ngrants:\n- to: [everyone]\n'
+                 '  tables: ["s/t", "silver/types@0", "`a@b`/t", "s@1/t"]\n  hide: ["x@y"]\n')
+    assert done.returncode == 0
+    assert [line.split(' is no version')[0] for line in done.stderr.splitlines()] == [
+        '%s:2:18: warning: "s/t@0.a"' % file,
+        '%s:5:19: warning: "silver/types@0"' % file,
+        '%s:5:48: warning: "s@1/t"' % file]
+
+
 # tarn policy test
 
 
@@ -159,6 +170,19 @@ def test_each_column_is_told_with_what_decides(tmp_path, customers):
     assert 'line 9: class:pii' in text
 
 
+def test_a_column_that_only_leaves_out_is_told_with_the_line_of_the_grant(tmp_path, customers):
+    (tmp_path / 'policy.yaml').write_text(
+        'grants:\n- to: [role:r]\n  tables: ["**"]\n  only: [id, region, address.city]\n')
+    answer = {c['name']: c for c in told(tmp_path, '--as', 'r', customers)['columns']}
+    for name in ['email', 'address.street', 'people.element.phone']:
+        assert (answer[name]['shown'], answer[name]['line'], answer[name]['by']) == (
+            'hidden', 2, 'only')
+    assert 'line' not in answer['id']
+    text = run_tarn('policy', 'test', '--policy', tmp_path / 'policy.yaml', '--as', 'r',
+                    customers).stdout
+    assert 'line 2: only\n' in text
+
+
 def test_a_version_is_told_with_its_own_columns(tmp_path, customers):
     before = shown(told(tmp_path, '--user', 'dave', '--group', 'ml', '%s@0' % customers))
     assert 'home.phone' not in before and before['email'] == 'hidden'
@@ -182,6 +206,43 @@ def test_a_grant_that_denies_says_why(tmp_path, customers, more, reason):
     answer = told(tmp_path, '--as', 'r', customers)
     assert not answer['granted'] and answer['line'] == 2
     assert reason in answer['reason']
+
+
+def refused(tmp_path, *args):
+    done = run_tarn('policy', 'test', '--policy', tmp_path / 'policy.yaml', *args)
+    assert done.returncode == 1 and done.stdout == ''
+    return done.stderr
+
+
+def test_in_a_mount_what_is_no_table_is_an_error(tmp_path, customers):
+    silver = customers.parent
+    (tmp_path / 'policy.yaml').write_text('grants: [{to: [everyone], tables: ["**"]}]')
+    for path in [silver / 'nosuch', silver / 'nosuch/deeper', '%s@99' % customers]:
+        assert 'no such table or version' in refused(tmp_path, '--as', 'r', path)
+    assert 'is no table' in refused(tmp_path, '--as', 'r', silver)
+    assert 'is no table' in refused(tmp_path, '--as', 'r', silver.parent)
+
+
+def test_an_object_outside_tables_is_told_by_its_path_in_the_mount(tmp_path, customers):
+    (tmp_path / 'lake/docs').mkdir()
+    (tmp_path / 'lake/docs/a@b.txt').write_text('x')
+    path = customers.parents[1] / 'docs/a@b.txt'
+    (tmp_path / 'policy.yaml').write_text(
+        'grants:\n- {to: [role:a], tables: ["docs/*.txt"]}\n'
+        '- {to: [role:b], tables: ["docs/*"], hide: [x]}\n')
+    whole = told(tmp_path, '--as', 'a', path)
+    assert (whole['table'], whole['granted'], whole['whole']) == ('docs/a@b.txt', True, True)
+    part = told(tmp_path, '--as', 'b', path)
+    assert not part['granted'] and 'whole grants' in part['reason']
+    assert 'line' not in told(tmp_path, '--as', 'c', path)
+
+
+def test_a_mount_that_shows_a_part_of_the_table_is_refused(tmp_path, customers, mount):
+    narrowed = mount(tmp_path / 'lake', policy=tmp_path / 'policy.yaml', **{'as': 'trainer'})
+    said = refused(tmp_path, '--as', 'trainer', narrowed / 'silver/customers')
+    assert 'shows a part of the table' in said and 'line 7' in said
+    whole = mount(tmp_path / 'lake', policy=tmp_path / 'policy.yaml', **{'as': 'governance'})
+    assert told(tmp_path, '--as', 'trainer', whole / 'silver/customers')['line'] == 7
 
 
 def test_outside_a_mount_only_the_decision_is_told(tmp_path):
@@ -429,6 +490,40 @@ def test_unity_catalog_tables_below_a_policy_by_tags_are_left_out(tmp_path):
                                    'on_securable_fullname': 'main.sales'}]})
     grants, text, _ = unity_catalog(tmp_path, [unity_table('orders')], more=[READERS, policies])
     assert grants == [] and 'policies by tags' in text
+
+
+@pytest.mark.parametrize('catalog,answer', [
+    ('lake-formation', {'tables': []}), ('lake-formation', {'Permissions': []}),
+    ('lake-formation', {}), ('unity-catalog', {'PrincipalResourcePermissions': []}),
+])
+def test_an_answer_of_another_api_is_refused(tmp_path, catalog, answer):
+    (tmp_path / 'a.json').write_text(json.dumps(answer))
+    done = run_tarn('policy', 'import', catalog, tmp_path / 'a.json')
+    assert done.returncode == 1 and done.stdout == ''
+    assert 'a.json: no answer of' in done.stderr
+
+
+def test_unity_catalog_tells_a_list_of_nothing_as_an_empty_object(tmp_path):
+    grants, _, _ = unity_catalog(tmp_path, [unity_table('orders')],
+                                 more=[READERS, ('main.sales.orders', {}), ('', {})])
+    assert len(grants) == 1
+
+
+def test_what_is_left_out_names_the_table_and_the_expression(tmp_path):
+    _, text, _ = lake_formation(
+        tmp_path, [permission(cells('t', 'f'))],
+        [cells_filter('t', 'f', {'FilterExpression': 'upper(a) = 1'}, ColumnWildcard={})])
+    assert 'on silver.t: its row filter cannot be expressed: upper(a) = 1' in text
+    orders = unity_table('orders', [{'name': 'n', 'type_name': 'STRING',
+                                     'mask': {'function_name': 'main.f.m'}}],
+                         row_filter={'function_name': 'main.f.f', 'input_column_names': ['land']})
+    _, text, _ = unity_catalog(tmp_path, [orders], [function('f', "lower(r) = 'eu'", 'r')],
+                               more=[READERS])
+    assert "main.sales.orders: its row filter cannot be expressed: main.f.f: lower(r) = 'eu'" in text
+    del orders['row_filter']
+    _, text, _ = unity_catalog(tmp_path, [orders], [function('m', 'reverse(v)', 'v')],
+                               more=[READERS])
+    assert 'of n cannot be expressed: it is hidden: reverse(v)' in text
 
 
 def test_what_is_no_answer_is_refused(tmp_path):

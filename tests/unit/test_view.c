@@ -279,6 +279,45 @@ static void test_renames(void **state)
     CHECK(renamed, "id:l email:s home{ town:s }", .today = today);
 }
 
+/* Aim: hide and mask go on after a column was renamed, in every version, by the name that its files
+ * have; so do those for what is in it. `only` shows nothing for such a name. */
+static void test_renamed_since(void **state)
+{
+    (void)state;
+    static const struct example cases[] = {
+        {"hide: [name]", "id home{town doc} tags[{label}]"},
+        {"hide: [fullname]", "id home{town doc} tags[{label}]"},
+        {"hide: [NAME]", "id home{town doc} tags[{label}]"},
+        {"hide: ['na*']", "id home{town doc} tags[{label}]"},
+        {"hide: ['class:pii']", "id fullname home{town doc} tags[{label}]"},
+        {"mask: {name: mask-alphanum}", "id fullname=mask-alphanum home{town doc} tags[{label}]"},
+        {"mask: {fullname: show-last-4, name: mask-alphanum}",
+         "id fullname=show-last-4 home{town doc} tags[{label}]"},
+        {"mask: {name: mask-alphanum, fullname: show-last-4}",
+         "id fullname=mask-alphanum home{town doc} tags[{label}]"},
+        {"hide: [address.city]", "id fullname home{doc} tags[{label}]"},
+        {"hide: [home.city]", "id fullname home{doc} tags[{label}]"},
+        {"hide: [address.town]", "id fullname home{doc} tags[{label}]"},
+        {"hide: ['**.city', name]", "id home{doc} tags[{label}]"},
+        {"hide: [address.body.phone]", "id fullname home{town} tags[{label}]"},
+        {"hide: [marks.label, name]", "id home{town doc}"},
+        {"hide: [marks.element.text, name]", "id home{town doc}"},
+        {"hide: [tags.text, name]", "id home{town doc}"},
+        {"hide: [address]", "id fullname tags[{label}]"},
+        {"hide: [city]", "id fullname home{town doc} tags[{label}]"},
+        {"only: [name, id]", "id"},
+        {"only: [fullname]", "fullname"},
+    };
+    CHECK(cases, "id#1=id:l fullname#2=name:s home#3=address{ town#4=city:s doc#5=body:v } "
+                 "tags#6=marks[ { label#7=text:s } ]");
+    static const struct example dotted[] = {{"hide: [a.b]", "id"}, {"hide: [c]", "id"}};
+    CHECK(dotted, "id#1=id:l c#2=a.b:s");
+    static const struct example partition[] = {{"hide: [region]", "ENOENT: ~"}};
+    CHECK(partition, "id#1=id:l", .partitions = "area#2=region:s");
+    static const struct example then[] = {{"hide: [name]", "id"}, {"hide: [middle]", "id"}};
+    CHECK(then, "id#1=id:l middle#2=name:s", .today = "id#1=id:l fullname#2=name:s");
+}
+
 /* Aim: a column that is gone today is not shown for the sake of one that has its name now. */
 static void test_names_used_again(void **state)
 {
@@ -402,19 +441,13 @@ static void test_hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hide),
-        cmocka_unit_test(test_only),
-        cmocka_unit_test(test_mask),
-        cmocka_unit_test(test_partitions),
-        cmocka_unit_test(test_new_columns),
-        cmocka_unit_test(test_renames),
-        cmocka_unit_test(test_names_used_again),
-        cmocka_unit_test(test_lost_ids),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_dots),
-        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_no_schema),
-        cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_hide),          cmocka_unit_test(test_only),
+        cmocka_unit_test(test_mask),          cmocka_unit_test(test_partitions),
+        cmocka_unit_test(test_new_columns),   cmocka_unit_test(test_renames),
+        cmocka_unit_test(test_renamed_since), cmocka_unit_test(test_names_used_again),
+        cmocka_unit_test(test_lost_ids),      cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_dots),          cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_no_schema),     cmocka_unit_test(test_hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
