@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit log of a mount: opens, denials and policies are lines, whatever happens to the file."""
+import errno
 import hashlib
 import os
 import signal
@@ -332,3 +333,40 @@ def test_strict_waits_for_the_disk(mount, lake, policy, freezable, tmp_path):
     os.waitpid(child, 0)
     assert answer.read_text() == repr(('ok', 1))
     assert [e['uid'] for e in events(log, 'open')] == [ALICE, BOB]
+
+
+UNFIT = '''grants:
+  - to: [user:60001]
+    tables: [silver/customers]
+    %s
+  - to: [user:60002]
+    tables: ["**"]
+'''
+
+
+def looks_into(below):
+    """What each of three tries to look into a table is answered; 0: it could be."""
+    answers = []
+    for _ in range(3):
+        try:
+            os.scandir(below).close()
+            answers.append(0)
+        except OSError as e:
+            answers.append(e.errno)
+    return answers
+
+
+@pytest.mark.parametrize('what,reason', [
+    ('mask: {id: mask-alphanum}', 'the mask mask-alphanum does not fit the type int64'),
+    ('rows: email > 5', 'email')], ids=['mask', 'rows'])
+def test_denials_of_what_does_not_fit(mount, lake, policy, log, what, reason):
+    """A mask or comparison that does not fit its column denies the table: each time a line."""
+    policy.write_text(UNFIT % what)
+    m = mount(lake, policy=policy, o='per-uid', audit=log)
+    assert as_user(ALICE, m, looks_into, TABLE) == ('ok', [errno.EOPNOTSUPP] * 3)
+    m.unmount()
+    found = events(log, 'denied')
+    assert len(found) == 3
+    for e in found:
+        assert (e['principal'], e['table'], e['policyLine']) == ('user:60001', TABLE, 2)
+        assert e['path'] == TABLE and reason in e['reason']
