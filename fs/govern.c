@@ -226,14 +226,15 @@ int govern_path(const struct asker *a, struct slice place, struct err *err)
 }
 
 static int where_is_plain(const struct asker *a, const struct where *w, struct slice real,
-                          struct err *err)
+                          struct shown *out, struct err *err)
 {
     if (w->kind == WHERE_DIR)
         return ruling_reaches(a->ruling, a->principal, real) ? 0 : govern_deny(a, w, 0, NULL, err);
     if (w->kind != WHERE_OBJECT)
         return 0; /* the root's .tarn */
     const struct grant *g = decide(a, real);
-    return g && grant_whole(g) ? 0 : govern_deny(a, w, g ? grant_line(g) : 0, NULL, err);
+    out->line = g ? grant_line(g) : 0;
+    return g && grant_whole(g) ? 0 : govern_deny(a, w, out->line, NULL, err);
 }
 
 static int where_of_table(struct claim *c, struct where *w, struct shown *out, struct err *err)
@@ -263,7 +264,7 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
     buf_init(&path, REGISTRY_NAME_MAX);
     where_real_path(buf_slice(&w->path), &path);
     int rc = buf_check(&path, err);
-    return rc < 0 ? rc : where_is_plain(a, w, buf_slice(&path), err);
+    return rc < 0 ? rc : where_is_plain(a, w, buf_slice(&path), out, err);
 }
 
 /* What stands behind a directory's name is known only when it is looked into. */

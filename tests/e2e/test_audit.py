@@ -370,3 +370,13 @@ def test_denials_of_what_does_not_fit(mount, lake, policy, log, what, reason):
     for e in found:
         assert (e['principal'], e['table'], e['policyLine']) == ('user:60001', TABLE, 2)
         assert e['path'] == TABLE and reason in e['reason']
+
+
+def test_objects_outside_of_tables(mount, tmp_path, policy, log):
+    """Of what lies in no table, an open tells the line of the policy that allowed it, too."""
+    (tmp_path / 'plain/loose').mkdir(parents=True)
+    (tmp_path / 'plain/loose/notes.txt').write_text('notes')
+    m = mount(tmp_path / 'plain', policy=policy, o='per-uid', audit=log)
+    assert as_user(BOB, m, lambda: Path('loose/notes.txt').read_text()) == ('ok', 'notes')
+    m.unmount()
+    assert [(e['path'], e['policyLine']) for e in events(log, 'open')] == [('loose/notes.txt', 5)]
