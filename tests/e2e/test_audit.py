@@ -380,3 +380,21 @@ def test_objects_outside_of_tables(mount, tmp_path, policy, log):
     assert as_user(BOB, m, lambda: Path('loose/notes.txt').read_text()) == ('ok', 'notes')
     m.unmount()
     assert [(e['path'], e['policyLine']) for e in events(log, 'open')] == [('loose/notes.txt', 5)]
+
+
+@pytest.mark.parametrize('name', ['schema.json', 'files.jsonl', 'history.json', 'properties.json'])
+def test_documents(mount, lake, policy, log, name):
+    """Who opens no file of a table but a document of it is told of, once for each version."""
+    m = mount(lake, policy=policy, o='per-uid', audit=log)
+    for uid in (ALICE, BOB):
+        for version in ('', '', '@0'):
+            document = TABLE + version + '/.tarn/' + name
+            assert as_user(uid, m, lambda path=document: len(Path(path).read_bytes()) > 0) == (
+                'ok', True)
+    m.unmount()
+    opens = events(log, 'open')
+    assert [(e['uid'], e['version'], e['path']) for e in opens] == [
+        (uid, version, TABLE + '/.tarn/' + name) for uid in (ALICE, BOB) for version in ('1', '0')]
+    for e in opens:
+        assert e['table'] == TABLE and e['policyLine'] == (2 if e['uid'] == ALICE else 5)
+        assert (e['view'] == 'whole') == (e['uid'] == BOB)
