@@ -17,6 +17,11 @@ static void read_done(struct object_read *read)
         request_fail(r, read->rc, &read->err);
         return;
     }
+    int held = govern_held(opened_of(r)->handle.held); /* as it is now, not when it was asked */
+    if (held < 0) {
+        request_fail(r, held, &read->err);
+        return;
+    }
     reader_was_read(opened_of(r), read->offset, r->buffer, read->length);
     (void)request_reply_buf(r, r->buffer, read->length); /* always 0 */
     request_end(r);

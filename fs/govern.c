@@ -121,6 +121,7 @@ struct claim {
     const struct asker *asker;
     const struct grant *grant;
     struct task *task;
+    bool only_name; /* a refusal is no matter: whoever looks into it is told of that */
 };
 
 /* What a grant that keeps something back leaves of a version. Parks. */
@@ -146,6 +147,8 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
         tell_why(a, w->table, g, &why);
     if (rc == -ENOENT)
         return govern_deny(a, w, grant_line(g), why.msg, err);
+    if (ruling_refuses(rc) && !c->only_name)
+        (void)govern_deny(a, w, grant_line(g), why.msg, NULL); /* it answers what is wrong */
     if (rc < 0)
         return err_copy(err, &why);
     if (out->view->hash) /* else nothing is kept back of this one; its basis stays for later */
@@ -223,28 +226,20 @@ int govern_path(const struct asker *a, struct slice place, struct err *err)
 }
 
 static int where_is_plain(const struct asker *a, const struct where *w, struct slice real,
-                          struct err *err)
+                          struct shown *out, struct err *err)
 {
     if (w->kind == WHERE_DIR)
         return ruling_reaches(a->ruling, a->principal, real) ? 0 : govern_deny(a, w, 0, NULL, err);
     if (w->kind != WHERE_OBJECT)
         return 0; /* the root's .tarn */
     const struct grant *g = decide(a, real);
-    return g && grant_whole(g) ? 0 : govern_deny(a, w, g ? grant_line(g) : 0, NULL, err);
+    out->line = g ? grant_line(g) : 0;
+    return g && grant_whole(g) ? 0 : govern_deny(a, w, out->line, NULL, err);
 }
 
-int govern_where(const struct asker *a, struct where *w, struct task *task, struct shown *out,
-                 struct err *err)
+static int where_of_table(struct claim *c, struct where *w, struct shown *out, struct err *err)
 {
-    AUTO(buf) struct buf path = {0};
-    if (!a->governor)
-        return 0;
-    if (!w->table) {
-        buf_init(&path, REGISTRY_NAME_MAX);
-        where_real_path(buf_slice(&w->path), &path);
-        int rc = buf_check(&path, err);
-        return rc < 0 ? rc : where_is_plain(a, w, buf_slice(&path), err);
-    }
+    const struct asker *a = c->asker;
     const struct grant *g = decide(a, table_path(w->table));
     if (!g)
         return govern_deny(a, w, 0, NULL, err);
@@ -253,9 +248,23 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
         return 0;
     if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
         return govern_deny(a, w, out->line, "a format of which no columns are known", err);
-    const struct claim claim = {a, g, task};
-    return w->kind == WHERE_FILE ? view_of_file(&claim, w, out, err)
-                                 : view_of_dir(&claim, w, out, err);
+    c->grant = g;
+    return w->kind == WHERE_FILE ? view_of_file(c, w, out, err) : view_of_dir(c, w, out, err);
+}
+
+int govern_where(const struct asker *a, struct where *w, struct task *task, struct shown *out,
+                 struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    struct claim claim = {.asker = a, .task = task};
+    if (!a->governor)
+        return 0;
+    if (w->table)
+        return where_of_table(&claim, w, out, err);
+    buf_init(&path, REGISTRY_NAME_MAX);
+    where_real_path(buf_slice(&w->path), &path);
+    int rc = buf_check(&path, err);
+    return rc < 0 ? rc : where_is_plain(a, w, buf_slice(&path), out, err);
 }
 
 /* What stands behind a directory's name is known only when it is looked into. */
@@ -278,7 +287,8 @@ static int look_into(const struct asker *a, const struct where *w, struct slice 
     inside.kind = WHERE_VERSIONS; /* no version of it is meant */
     inside.table = table;
     buf_add_slice(&inside.path, buf_slice(&w->path));
-    rc = govern_where(a, &inside, task, &shown, err);
+    struct claim claim = {.asker = a, .task = task, .only_name = true};
+    rc = where_of_table(&claim, &inside, &shown, err);
     /* That it is refused is for whoever looks into it to be told. */
     return rc == -ENOENT || rc == -EINPROGRESS ? rc : 0;
 }

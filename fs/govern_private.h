@@ -20,8 +20,9 @@ struct governor {
     uint8_t salt[VIEW_SALT_BYTES];
     struct slots slots;
     struct session *session;
-    pthread_t thread;
-    bool started;
+    pthread_t thread;  /* watches the policy */
+    pthread_t dropper; /* drops pages of what is revoked */
+    bool started, drops_started;
 
     struct policy_file file; /* the thread's, once it runs */
 
@@ -29,6 +30,7 @@ struct governor {
     struct cond changed;   /* lock's, as the next lines */
     struct ruling *ruling; /* in force */
     bool kicked, ended;
+    bool drops;                  /* something may have been revoked */
     _Atomic uint64_t generation; /* of the ruling in force; set under the lock */
 };
 

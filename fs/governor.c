@@ -73,8 +73,10 @@ static bool load(struct governor *g, bool *news)
     if (!*news)
         return true;
     struct ruling *ruling = ruling_new(policy, atomic_load(&g->generation) + 1, &err);
-    if (!ruling)
+    if (!ruling) {
+        policy_file_forget(&g->file); /* it is read again */
         return false;
+    }
     put_in_force(g, ruling);
     if (rc == 0)
         policy_file_keep(&g->file, &text);
@@ -105,19 +107,51 @@ static void drop_pages(struct governor *g, const struct held *h)
         log_warn("%s: pages of a revoked file stay: %s", g->mountpoint, strerror(-rc));
 }
 
+/* Looks at all that is open; whose pages have to go is another thread's matter: the kernel waits
+ * there for reads that are under way, and they for the store. */
 static void revoke_open(struct governor *g)
 {
     struct handles open = {.at = VEC_MAX(HANDLES_MAX)};
     AUTO(ruling) struct ruling *ruling = governor_ruling(g);
     collect(g->session, &open);
     for (size_t i = 0; i < open.at.n; i++) {
+        held_look_again(open.at.at[i]->held, ruling);
+        handle_unref(open.at.at[i]);
+    }
+    vec_done(&open.at);
+    WITH_LOCK (&g->lock) {
+        g->drops = true;
+        cond_broadcast(&g->changed);
+    }
+}
+
+static void drop_revoked(struct governor *g)
+{
+    struct handles open = {.at = VEC_MAX(HANDLES_MAX)};
+    collect(g->session, &open);
+    for (size_t i = 0; i < open.at.n; i++) {
         struct held *h = open.at.at[i]->held;
-        held_look_again(h, ruling);
         if (atomic_load(&h->revoked) && !atomic_exchange(&h->dropped, true))
             drop_pages(g, h);
         handle_unref(open.at.at[i]);
     }
     vec_done(&open.at);
+}
+
+static void *drop_pages_run(void *arg)
+{
+    struct governor *g = arg;
+    for (bool goes_on = true; goes_on;) {
+        WITH_LOCK (&g->lock) {
+            while (!g->ended && !g->drops)
+                cond_wait(&g->changed, &g->lock);
+            goes_on = !g->ended;
+            g->drops = false;
+        }
+        if (goes_on)
+            drop_revoked(g);
+    }
+    return NULL;
 }
 
 /* Sleeps until the next look. False: it is over. */
@@ -154,14 +188,24 @@ static void *watch_policy(void *arg)
     return NULL;
 }
 
-int governor_start(struct governor *g, struct err *err)
+static int start(struct governor *g, pthread_t *thread, void *(*run)(void *), const char *name,
+                 struct err *err)
 {
-    int rc = pthread_create(&g->thread, NULL, watch_policy, g);
+    int rc = pthread_create(thread, NULL, run, g);
     if (rc)
         return err_set(err, rc, "thread: %s", strerror(rc));
-    (void)pthread_setname_np(g->thread, "tarn-policy"); /* a help to debuggers */
-    g->started = true;
+    (void)pthread_setname_np(*thread, name); /* a help to debuggers */
     return 0;
+}
+
+int governor_start(struct governor *g, struct err *err)
+{
+    int rc = start(g, &g->thread, watch_policy, "tarn-policy", err);
+    g->started = rc == 0;
+    if (rc == 0)
+        rc = start(g, &g->dropper, drop_pages_run, "tarn-revoke", err);
+    g->drops_started = rc == 0;
+    return rc;
 }
 
 void governor_end(struct governor *g)
@@ -172,8 +216,10 @@ void governor_end(struct governor *g)
         g->ended = true;
         cond_broadcast(&g->changed);
     }
-    (void)pthread_join(g->thread, NULL); /* our own, joined once */
-    g->started = false;
+    (void)pthread_join(g->thread, NULL); /* our own, joined once, as the next one */
+    if (g->drops_started)
+        (void)pthread_join(g->dropper, NULL);
+    g->started = g->drops_started = false;
 }
 
 void governor_reload(struct governor *g)

@@ -341,6 +341,8 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
                 .now_ms = clock_mono_ms(),
                 .found = {.filling = node.filling,
                           .passes = session_passes(s, is_in_place(s, h)),
+                          /* Pages that another reader brings would be read by who is revoked. */
+                          .direct = h->handle.held && !governor_passes(s->governor),
                           .sealed = object_is_sealed(h->object),
                           .small = object_size(h->object) <= BLOCK_BYTES,
                           .kept = true},

@@ -146,7 +146,7 @@ enum open_step {
  *          else                       DIRECT
  * pass     open as another object     AGAIN    (once; then ESTALE is the user's: what he has
  *                                               names a file that was replaced)
- *          cannot pass                CACHED
+ *          cannot pass                CACHED   (DIRECT where that is asked for)
  *          sealed                     PASS
  *          small and kept             FILL
  *          small                      DIRECT
@@ -160,7 +160,7 @@ static enum open_step next_step(const struct open_found *found)
     if (found->other)
         return STEP_AGAIN;
     if (!found->passes)
-        return STEP_CACHED;
+        return found->direct ? STEP_DIRECT : STEP_CACHED;
     if (found->sealed)
         return STEP_PASS;
     if (found->small)

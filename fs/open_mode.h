@@ -86,6 +86,7 @@ bool open_mode_other(struct open_modes *m, uint64_t node, uint64_t identity) EXC
 struct open_found {
     bool filling; /* the node's kind */
     bool passes;  /* files of this session and cache may pass */
+    bool direct;  /* else the kernel keeps no pages of them for reads: each asks the daemon */
     bool other;   /* the pass node is open as an object that was replaced */
     bool sealed;  /* all of the object is there; it may be read in place */
     bool small;   /* worth to be completed while the open waits */

@@ -248,6 +248,12 @@ int request_reply_open(struct request *r, int32_t backing, struct handle *h,
                        void (*free)(struct handle *h))
 {
     handle_open(h, r->session, free);
+    /* A change of the policy since it was asked may have missed what was not open yet. */
+    int held = govern_held(h->held);
+    if (held < 0) {
+        handle_close(h);
+        return held;
+    }
     r->file.fh = (uintptr_t)h;
     if (reply_open(r, backing) == -ENOENT)
         handle_close(h); /* interrupted: the kernel will not release it */

@@ -151,8 +151,7 @@ static int keep(struct ruling *r, struct kept_view *made, struct view **view, st
     return rc;
 }
 
-/* What a policy cannot be made to say of these columns will be so for the next one who asks. */
-static bool is_lasting(int rc)
+bool ruling_refuses(int rc)
 {
     return rc == -ENOENT || rc == -EOPNOTSUPP || rc == -EINVAL || rc == -EOVERFLOW;
 }
@@ -181,7 +180,7 @@ int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **vi
         rc = ruling_view_of(ask->grant, k->basis, ask->salt, &k->view, &k->err);
     else
         return rc;
-    if (rc < 0 && !is_lasting(rc))
+    if (rc < 0 && !ruling_refuses(rc))
         return err_copy(err, &k->err);
     return keep(r, STEAL(k), view, basis, err);
 }

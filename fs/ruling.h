@@ -71,4 +71,8 @@ int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **vi
 int ruling_view_of(const struct grant *g, const struct basis *b, const uint8_t *salt,
                    struct view **view, struct err *err);
 
+/* An error of these that is the policy's: what it cannot be made to say of these columns will be so
+ * for the next one who asks. */
+bool ruling_refuses(int rc);
+
 #endif

@@ -2,6 +2,7 @@
 #include "fs/slots.h"
 
 #include "fs/govern.h"
+#include "lake/table.h"
 
 #define TABLES_MAX ((size_t)1 << 20)
 
@@ -12,16 +13,12 @@ struct slot {
 };
 
 struct table_slots {
-    struct table *table; /* the map's key */
+    struct slice path; /* the map's key; its bytes are at the end */
     uint64_t clock;
     unsigned n;
     struct slot at[SLOTS_MAX]; /* slot i + 1 */
+    char text[];
 };
-
-static struct slice key_of(struct table *const *table)
-{
-    return slice_make(table, sizeof *table);
-}
 
 void slots_init(struct slots *s)
 {
@@ -44,20 +41,22 @@ void slots_done(struct slots *s)
 
 static struct table_slots *find_locked(struct slots *s, const struct table *table) REQUIRES(s->lock)
 {
-    struct table *key = (struct table *)(uintptr_t)table; /* only compared */
-    return map_find(&s->tables, key_of(&key));
+    return map_find(&s->tables, table_path(table));
 }
 
-static struct table_slots *make_locked(struct slots *s, struct table *table) REQUIRES(s->lock)
+static struct table_slots *make_locked(struct slots *s, const struct table *table) REQUIRES(s->lock)
 {
     AUTO_FREE struct table_slots *t = find_locked(s, table);
+    struct slice path = table_path(table);
     if (t)
         return STEAL(t);
-    t = calloc(1, sizeof *t);
+    t = calloc(1, sizeof *t + path.n);
     if (!t)
         return NULL;
-    t->table = table;
-    return map_put(&s->tables, key_of(&t->table), t) == 0 ? STEAL(t) : NULL;
+    if (path.n)
+        memcpy(t->text, path.p, path.n);
+    t->path = slice_make(t->text, path.n);
+    return map_put(&s->tables, t->path, t) == 0 ? STEAL(t) : NULL;
 }
 
 /* A slot that nobody has, else that which was not asked for longest; NULL: all are open. */
@@ -88,7 +87,7 @@ static struct slot *slot_for(struct table_slots *t, const struct shown *shown)
     return slot;
 }
 
-int slots_find(struct slots *s, struct table *table, struct shown *shown, struct err *err)
+int slots_find(struct slots *s, const struct table *table, struct shown *shown, struct err *err)
 {
     int rc = 0;
     WITH_LOCK (&s->lock) {

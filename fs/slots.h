@@ -5,6 +5,7 @@
  *
  *   table ─► 1..255, each a view by its hash; 0 is the whole table
  *
+ * A table is its path: one that was away for a while and is back has the node ids that it had.
  * A slot belongs to its view while something is open under it, and until all others are used and it
  * was not asked for longest; then another view takes it with another *generation*, upon which the
  * kernel makes a new inode and lets nobody do more with the old one.
@@ -28,7 +29,7 @@ struct table;
 
 struct slots {
     struct lock lock;
-    struct map tables; /* lock; the table's address -> struct table_slots */
+    struct map tables; /* lock; the table's path -> struct table_slots */
 };
 
 void slots_init(struct slots *s);
@@ -38,7 +39,7 @@ void slots_done(struct slots *s);
  * The slot of what is shown of a table (not all of it), with its generation, into *shown; a new one
  * keeps references of its view and basis. -ENFILE where all are open; -ENOMEM.
  */
-int slots_find(struct slots *s, struct table *table, struct shown *shown, struct err *err)
+int slots_find(struct slots *s, const struct table *table, struct shown *shown, struct err *err)
     EXCLUDES(s->lock);
 
 /* What a slot stands for now, as references: false where nobody has it. */

@@ -11,6 +11,11 @@
 #define FILES_MAX_HERE 10000
 #define READ_BYTES (2 * AUDIT_LINE_BYTES_MAX)
 
+struct options {
+    const char *chain; /* NULL: FILE.chain */
+    bool from_middle;
+};
+
 struct input {
     const char *path;
     FILE *file;
@@ -25,12 +30,14 @@ struct input {
 
 static void help(void)
 {
-    printf("usage: tarn audit verify [--chain CHAIN] FILE...\n\n"
+    printf("usage: tarn audit verify [--chain CHAIN] [--from-middle] FILE...\n\n"
            "Tells whether an audit log is whole: of all its FILEs, the rotated ones too, in any\n"
            "order. Prints the first line that is missing or was altered. The end of the newest\n"
            "FILE is known from FILE.chain beside it; for lines from syslog or journald\n"
            "(`journalctl -t tarn-audit -o cat | tarn audit verify -`) from CHAIN in the cache\n"
-           "directory: audit-syslog.chain, audit-journald.chain.\n");
+           "directory: audit-syslog.chain, audit-journald.chain.\n\n"
+           "  --from-middle  lines before the first one were dropped on purpose: they may be "
+           "missing\n");
 }
 
 static void read_chain(struct input *in, const char *path)
@@ -157,7 +164,21 @@ static int check_fragment(const struct input *in)
     return bad(in, in->line + 1, &why);
 }
 
-static int verify(struct input *all, size_t n, const char *chain_path, struct err *err)
+/* All lines are good, but what came before the first one nobody can know here. */
+static int check_beginning(const struct audit_verify *v, const struct input *oldest,
+                           const struct options *o)
+{
+    struct err why = ERR_INIT;
+    if (v->first <= 1 || o->from_middle)
+        return 0;
+    (void)err_set(&why, EIO,
+                  "the log begins with line %llu, in the middle of a chain: what came before is "
+                  "not there (--from-middle, if older files were dropped on purpose)",
+                  (unsigned long long)v->first);
+    return bad(oldest, 1, &why);
+}
+
+static int verify(struct input *all, size_t n, const struct options *o, struct err *err)
 {
     struct audit_verify v;
     struct err why = ERR_INIT;
@@ -172,20 +193,20 @@ static int verify(struct input *all, size_t n, const char *chain_path, struct er
         if (rc < 0)
             return rc;
     }
-    if (chain_path)
-        read_chain(last, chain_path);
-    if (chain_path && !last->has_chain)
-        return err_set(err, EIO, "%s cannot be read", chain_path);
+    if (o->chain)
+        read_chain(last, o->chain);
+    if (o->chain && !last->has_chain)
+        return err_set(err, EIO, "%s cannot be read", o->chain);
     end.chain = last->has_chain ? &last->chain : NULL;
     if (audit_verify_end(&v, &end, &before, &why) < 0)
         return bad(last, before ? last->line : last->line + 1, &why);
-    printf("lines %llu to %llu are as they were written%s\n", (unsigned long long)v.first,
-           (unsigned long long)v.at.line,
+    printf("lines %llu to %llu are as they were written%s%s\n", (unsigned long long)v.first,
+           (unsigned long long)v.at.line, v.first > 1 ? "; what came before is not there" : "",
            end.open && !end.chain && !v.ended ? "; whether lines follow is not known" : "");
-    return 0;
+    return check_beginning(&v, &all[0], o);
 }
 
-static int run(char **paths, size_t n, const char *chain, struct err *err)
+static int run(char **paths, size_t n, const struct options *o, struct err *err)
 {
     struct input *all = calloc(n, sizeof *all);
     if (!all)
@@ -195,7 +216,7 @@ static int run(char **paths, size_t n, const char *chain, struct err *err)
         rc = open_input(&all[i], paths[i], err);
     if (rc == 0) {
         qsort(all, n, sizeof *all, compare);
-        rc = verify(all, n, chain, err);
+        rc = verify(all, n, o, err);
     }
     close_inputs(all, n);
     return rc;
@@ -204,7 +225,7 @@ static int run(char **paths, size_t n, const char *chain, struct err *err)
 int cmd_audit(int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    const char *chain = NULL;
+    struct options o = {.chain = NULL};
     int i = 1;
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         help();
@@ -217,13 +238,16 @@ int cmd_audit(int argc, char **argv)
             help();
             return EXIT_OK;
         }
-        if (strcmp(argv[i], "--chain") != 0 || i + 1 == argc)
+        if (strcmp(argv[i], "--from-middle") == 0)
+            o.from_middle = true;
+        else if (strcmp(argv[i], "--chain") == 0 && i + 1 < argc)
+            o.chain = argv[++i];
+        else
             return usage_error("audit", "verify: unknown option %s", argv[i]);
-        chain = argv[++i];
     }
     if (i == argc || argc - i > FILES_MAX_HERE)
         return usage_error("audit", "verify: the FILEs of a log are needed");
-    if (run(argv + i, (size_t)(argc - i), chain, &err) == 0)
+    if (run(argv + i, (size_t)(argc - i), &o, &err) == 0)
         return EXIT_OK;
     if (err.code)
         (void)fprintf(stderr, "tarn audit: %s\n", err.msg);

@@ -63,14 +63,6 @@ void delta_replay_done(struct delta_replay *r)
     key_set_done(&r->keys);
 }
 
-static bool is_one_of(struct slice text, const char *const *known, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (slice_is(text, known[i]))
-            return true;
-    return false;
-}
-
 /*
  * Are the files that a commit of this operation adds new ones? Restoring, cloning and converting
  * name files that were written before, under whatever columns there were then.
@@ -90,8 +82,10 @@ static bool writes_files(const struct delta_commit_info *info)
         "\"REPLACE TABLE AS SELECT\"",
         "\"CREATE OR REPLACE TABLE AS SELECT\"",
     };
-    /* where it is not told, nobody says that it is anything else */
-    return info->operation.n == 0 || is_one_of(info->operation, known, ARRAY_SIZE(known));
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (slice_is(info->operation, known[i]))
+            return true;
+    return info->operation.n == 0; /* nobody says that it is anything else */
 }
 
 /* The protocol asks writers for it. */
@@ -117,46 +111,10 @@ static bool stores_partitions(const struct delta_commit_info *info)
     return at && !old;
 }
 
-static bool begins(const struct delta_commit_info *info, const char *engine)
-{
-    return slice_starts(info->engine_info, slice_of(engine));
-}
-
-/*
- * Does the file of an add have every column, whatever was to be written? With delta-rs since 1.0
- * always. With Spark where rows of the table are written again, or what makes the table; but it
- * appends frames without the nullable columns that they lack, and so may anybody else.
- */
-static bool writes_all_columns(const struct delta_commit_info *info)
-{
-    static const char *const whole[] = {
-        "\"DELETE\"",
-        "\"UPDATE\"",
-        "\"MERGE\"",
-        "\"OPTIMIZE\"",
-        "\"REORG\"",
-        "\"CREATE TABLE AS SELECT\"",
-        "\"REPLACE TABLE AS SELECT\"",
-        "\"CREATE OR REPLACE TABLE AS SELECT\"",
-    };
-    static const char rs[] = "\"delta-rs:py-";
-    if (begins(info, rs)) {
-        struct slice version = slice_from(info->engine_info, sizeof rs - 1);
-        return version.n > 1 && version.p[0] >= '1' && version.p[0] <= '9';
-    }
-    return (begins(info, "\"Apache-Spark/") || begins(info, "\"Databricks-Runtime/")) &&
-           is_one_of(info->operation, whole, ARRAY_SIZE(whole));
-}
-
-/* Notes what follows for the adds of the commit, those before it included. */
-static void note_commit(struct delta_replay *r, const struct delta_state *s,
-                        const struct delta_commit_info *info, int64_t *since)
+static void note_commit(struct delta_replay *r, const struct delta_commit_info *info)
 {
     r->adds_old_files = !writes_files(info);
     r->stores_partitions = stores_partitions(info);
-    r->all_columns = writes_all_columns(info);
-    if (r->commit_adds && (r->adds_old_files || (r->stores_partitions && s->columns.n)))
-        *since = r->version + 1;
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
@@ -165,7 +123,7 @@ static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
 {
     return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
            !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
-           (r->all_columns || r->creates || delta_stats_prove(file->stats, &s->counted));
+           !delta_stats_lack(file->stats, &s->counted);
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -259,7 +217,7 @@ static uint64_t hash_columns(const struct delta_columns *columns)
 }
 
 /* Takes metaData or protocol, and notes since when the columns are what they are then. */
-static int change_state(struct delta_replay *r, struct delta_state *s,
+static int change_state(const struct delta_replay *r, struct delta_state *s,
                         const struct delta_action *action, int64_t *since, struct err *err)
 {
     bool had = s->has_metadata, own = s->own_columns;
@@ -272,8 +230,6 @@ static int change_state(struct delta_replay *r, struct delta_state *s,
         return err_set(err, EIO, "compacted commits change the columns");
     if (!had || s->columns_hash != before)
         *since = r->version;
-    /* The table is made, by whoever writes the files that follow. */
-    r->creates = r->creates || (!had && r->version == 0 && !r->in_checkpoint && !r->in_compacted);
     if (s->own_columns && !own && r->commit_adds) /* those before it in its commit are no proof */
         *since = r->version + 1;
     return 0;
@@ -306,7 +262,7 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_CDC:
         return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
-        note_commit(r, r->state, &action->info, &r->state->columns_since);
+        note_commit(r, &action->info);
         break;
     case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
@@ -340,7 +296,6 @@ static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
     r->commit_adds = r->adds_old_files = r->stores_partitions = false;
-    r->all_columns = r->creates = false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */
@@ -417,8 +372,7 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
     case DELTA_PROTOCOL:
         return change_state(e->replay, &e->past, action, &e->since, err);
     case DELTA_COMMIT_INFO:
-        note_commit(e->replay, e->past.has_metadata ? &e->past : e->replay->state, &action->info,
-                    &e->since);
+        note_commit(e->replay, &action->info);
         break;
     case DELTA_CDC:
     case DELTA_SIDECAR:

@@ -66,8 +66,6 @@ struct delta_replay {
     bool commit_adds;       /* the commit whose actions come now has added a file already */
     bool adds_old_files;    /* ... says that it may name files that were written before */
     bool stores_partitions; /* ... may have put partition columns into files */
-    bool all_columns;       /* ... is of a writer that leaves no column out */
-    bool creates;           /* ... has told the table's first columns */
     bool in_compacted;      /* its actions come now */
     struct key_set keys;    /* of these */
     uint64_t placing;       /* hash of the columns by which files were placed */

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/vec.h"
 #include "lake/delta/schema_type.h"
+#include "lake/delta/stats.h"
 
 /* Names and nodes of one schema. */
 #define SCHEMA_MEMORY_MAX (4 * SCHEMA_BYTES_MAX)
@@ -16,6 +17,9 @@
 #define MAPPING_FEATURE "columnMapping"
 #define PHYSICAL_NAME "delta.columnMapping.physicalName"
 #define COLUMN_ID "delta.columnMapping.id"
+/* Of which columns statistics are kept. */
+#define COUNTED_NUMBER "delta.dataSkippingNumIndexedCols"
+#define COUNTED_NAMES "delta.dataSkippingStatsColumns"
 
 /* A field of a struct as the schema has it. */
 struct field {
@@ -30,6 +34,7 @@ struct node {
     struct shape_field field;
     size_t end; /* of its subtree */
     bool empty; /* void, or nothing but void columns in it */
+    bool top;   /* no part of another one */
 };
 
 struct parse {
@@ -136,7 +141,7 @@ static int add_type(struct parse *p, struct slice type, struct shape_field *fiel
 static int add_node(struct parse *p, const struct shape_field *field, size_t *at)
 {
     *at = p->nodes.n;
-    int rc = vec_push(&p->nodes, ((struct node){.field = *field}));
+    int rc = vec_push(&p->nodes, ((struct node){.field = *field, .top = p->depth == 0}));
     return rc < 0 ? err_set(p->err, -rc, "no room for another column beside %zu", p->nodes.n) : 0;
 }
 
@@ -452,6 +457,40 @@ int delta_schema_mapping(const struct delta_metadata *metadata,
         }
     return err_set(err, EOPNOTSUPP, "the column mapping mode %.*s is not known",
                    (int)(mode.n < 100 ? mode.n : 100), mode.p);
+}
+
+/* Every writer counts nulls of these. */
+static bool is_counted(const struct shape_field *f)
+{
+    return f->kind == SHAPE_LEAF && f->type != SHAPE_BINARY && f->type != SHAPE_VARIANT &&
+           f->type != SHAPE_UNKNOWN;
+}
+
+void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
+                          struct delta_list *out)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(parse) struct parse p = {.err = &ignored};
+    struct slice chosen;
+    size_t leaves = 0;
+    *out = (struct delta_list){0};
+    if (delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NUMBER), &chosen) ||
+        delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NAMES), &chosen))
+        return;
+    parse_init(&p, DELTA_MAPPING_NONE, &ignored);
+    out->at = arena_calloc(arena, DELTA_COUNTED_MAX, sizeof out->at[0]);
+    if (!out->at || add_fields(&p, metadata->schema, &metadata->partition_columns) < 0)
+        return;
+    for (size_t i = 0; i < p.nodes.n && leaves < DELTA_COUNTED_MAX; i++) {
+        const struct node *n = &p.nodes.at[i];
+        leaves += n->field.kind == SHAPE_LEAF;
+        if (n->top && is_counted(&n->field)) {
+            out->at[out->n] = arena_slice(arena, n->field.name);
+            if (!out->at[out->n].p)
+                return;
+            out->n++;
+        }
+    }
 }
 
 uint64_t delta_schema_hash(const struct delta_metadata *metadata, enum delta_mapping mapping)

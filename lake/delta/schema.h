@@ -63,6 +63,14 @@ int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum de
                                   struct shape **out, struct err *err);
 
 /*
+ * Columns of which writers count nulls in every file that has them, in the arena: those of the
+ * first DELTA_COUNTED_MAX leaves that are no part of another one. None where the table's properties
+ * choose them, or the schema cannot be read.
+ */
+void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
+                          struct delta_list *out);
+
+/*
  * Of all that says how files are presented and placed: two metaData with the same one have the same
  * columns. Texts that are no columns (comments, defaults, properties) are not in it.
  */

@@ -32,14 +32,6 @@ static bool is_enabled(const struct delta_metadata *metadata, struct slice prope
            strncasecmp(value.p, "true", 4) == 0;
 }
 
-/* Of which columns statistics have to tell; a schema that makes no shape has none that would do. */
-static void settle_counted(struct delta_state *s)
-{
-    AUTO(shape) struct shape *shape = NULL;
-    (void)delta_schema_shape(&s->metadata, DELTA_MAPPING_NONE, &shape, NULL);
-    delta_counted_of(shape, &s->columns_arena, &s->counted);
-}
-
 /* What follows from metadata and protocol together. */
 static int settle(struct delta_state *s, struct err *err)
 {
@@ -50,7 +42,7 @@ static int settle(struct delta_state *s, struct err *err)
     (void)delta_schema_mapping(&s->metadata, protocol, &s->mapping, NULL); /* told by the gate */
     int rc = delta_schema_columns(&s->columns_arena, &s->metadata, s->mapping, &s->columns, err);
     s->columns_hash = delta_schema_hash(&s->metadata, s->mapping);
-    settle_counted(s);
+    delta_schema_counted(&s->columns_arena, &s->metadata, &s->counted);
     s->own_columns = is_enabled(&s->metadata, SLICE_LIT("delta.enableChangeDataFeed")) ||
                      is_enabled(&s->metadata, SLICE_LIT("delta.enableRowTracking"));
     return rc;

@@ -14,7 +14,6 @@
 
 #include "lake/delta/action.h"
 #include "lake/delta/path.h"
-#include "lake/delta/stats.h"
 
 struct delta_state {
     bool has_metadata, has_protocol;
@@ -23,8 +22,8 @@ struct delta_state {
     /* Of both: settled after either has come. */
     enum delta_mapping mapping;
     struct delta_columns columns;
-    uint64_t columns_hash; /* delta_schema_hash */
-    struct delta_counted counted;
+    uint64_t columns_hash;     /* delta_schema_hash */
+    struct delta_list counted; /* delta_schema_counted */
     bool changes; /* the files are change data of the versions; the range sets it */
     /* Writers may put columns of their own into files: change data feed, row tracking. */
     bool own_columns;

@@ -7,8 +7,9 @@
  *   rc = audit_verify_end(&v, &end, ...);
  *
  * It finds any line that was altered, left out, put in or put elsewhere; also at the end, where
- * that is known: from FILE.chain, or from the line `end` of a rotated file. It cannot find that
- * lines before the first were left out, nor that somebody wrote all hashes anew.
+ * that is known: from FILE.chain, or from the line `end` of a rotated file. Where `first` is not 1,
+ * lines before it are not there: whether on purpose it cannot tell, nor that somebody wrote all
+ * hashes anew.
  */
 #ifndef LAKE_VIEW_AUDIT_VERIFY_H
 #define LAKE_VIEW_AUDIT_VERIFY_H

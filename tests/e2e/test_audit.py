@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit log of a mount: opens, denials and policies are lines, whatever happens to the file."""
+import errno
 import hashlib
 import os
 import signal
@@ -332,3 +333,68 @@ def test_strict_waits_for_the_disk(mount, lake, policy, freezable, tmp_path):
     os.waitpid(child, 0)
     assert answer.read_text() == repr(('ok', 1))
     assert [e['uid'] for e in events(log, 'open')] == [ALICE, BOB]
+
+
+UNFIT = '''grants:
+  - to: [user:60001]
+    tables: [silver/customers]
+    %s
+  - to: [user:60002]
+    tables: ["**"]
+'''
+
+
+def looks_into(below):
+    """What each of three tries to look into a table is answered; 0: it could be."""
+    answers = []
+    for _ in range(3):
+        try:
+            os.scandir(below).close()
+            answers.append(0)
+        except OSError as e:
+            answers.append(e.errno)
+    return answers
+
+
+@pytest.mark.parametrize('what,reason', [
+    ('mask: {id: mask-alphanum}', 'the mask mask-alphanum does not fit the type int64'),
+    ('rows: email > 5', 'email')], ids=['mask', 'rows'])
+def test_denials_of_what_does_not_fit(mount, lake, policy, log, what, reason):
+    """A mask or comparison that does not fit its column denies the table: each time a line."""
+    policy.write_text(UNFIT % what)
+    m = mount(lake, policy=policy, o='per-uid', audit=log)
+    assert as_user(ALICE, m, looks_into, TABLE) == ('ok', [errno.EOPNOTSUPP] * 3)
+    m.unmount()
+    found = events(log, 'denied')
+    assert len(found) == 3
+    for e in found:
+        assert (e['principal'], e['table'], e['policyLine']) == ('user:60001', TABLE, 2)
+        assert e['path'] == TABLE and reason in e['reason']
+
+
+def test_objects_outside_of_tables(mount, tmp_path, policy, log):
+    """Of what lies in no table, an open tells the line of the policy that allowed it, too."""
+    (tmp_path / 'plain/loose').mkdir(parents=True)
+    (tmp_path / 'plain/loose/notes.txt').write_text('notes')
+    m = mount(tmp_path / 'plain', policy=policy, o='per-uid', audit=log)
+    assert as_user(BOB, m, lambda: Path('loose/notes.txt').read_text()) == ('ok', 'notes')
+    m.unmount()
+    assert [(e['path'], e['policyLine']) for e in events(log, 'open')] == [('loose/notes.txt', 5)]
+
+
+@pytest.mark.parametrize('name', ['schema.json', 'files.jsonl', 'history.json', 'properties.json'])
+def test_documents(mount, lake, policy, log, name):
+    """Who opens no file of a table but a document of it is told of, once for each version."""
+    m = mount(lake, policy=policy, o='per-uid', audit=log)
+    for uid in (ALICE, BOB):
+        for version in ('', '', '@0'):
+            document = TABLE + version + '/.tarn/' + name
+            assert as_user(uid, m, lambda path=document: len(Path(path).read_bytes()) > 0) == (
+                'ok', True)
+    m.unmount()
+    opens = events(log, 'open')
+    assert [(e['uid'], e['version'], e['path']) for e in opens] == [
+        (uid, version, TABLE + '/.tarn/' + name) for uid in (ALICE, BOB) for version in ('1', '0')]
+    for e in opens:
+        assert e['table'] == TABLE and e['policyLine'] == (2 if e['uid'] == ALICE else 5)
+        assert (e['view'] == 'whole') == (e['uid'] == BOB)

@@ -31,12 +31,47 @@ def log(tmp_path):
 
 
 def test_whole(tarn, log):
-    """All files, in any order, are as they were written; so is each one that is whole by itself."""
+    """All files, in any order, are as they were written; so is each one, but for what is before."""
     done = verify(log[2], log[0], log[1])
     assert done.returncode == 0 and 'lines 1 to 13 ' in done.stdout and not done.stderr
     for path, lines in zip(log, ('1 to 5', '6 to 10', '11 to 13')):
-        done = verify(path)
-        assert done.returncode == 0 and lines in done.stdout
+        done = verify('--from-middle', path)
+        assert done.returncode == 0 and lines in done.stdout and not done.stderr
+        assert ('what came before is not there' in done.stdout) == (path != log[0])
+
+
+@pytest.mark.parametrize('cut', [1, 4, 5, 7, 12])
+def test_the_beginning_was_cut_off(tarn, log, cut):
+    """A log that begins in the middle is not whole, unless older files were dropped on purpose."""
+    lines = ''.join(path.read_text() for path in log).splitlines(True)
+    log[2].write_text(''.join(lines[cut:]))
+    done = verify(log[2])
+    assert done.returncode == 1 and 'lines %d to 13 ' % (cut + 1) in done.stdout
+    assert done.stderr.startswith('%s:1: the log begins with line %d, in the middle of a chain' % (
+        log[2], cut + 1))
+    done = verify('--from-middle', log[2])
+    assert done.returncode == 0 and 'what came before is not there' in done.stdout
+    log[2].write_text(''.join(lines[cut:-1]))
+    assert verify('--from-middle', log[2]).returncode == 1
+
+
+def test_older_files_were_dropped(tarn, log):
+    """Of files of which the oldest one is not given, the first of the others is named."""
+    done = verify(log[2], log[1])
+    assert done.returncode == 1
+    assert done.stderr.startswith('%s:1: the log begins with line 6' % log[1])
+    assert verify('--from-middle', log[2], log[1]).returncode == 0
+
+
+def test_lines_that_were_dropped_from_standard_input(tarn):
+    """A journal that has forgotten its oldest lines is told of as well."""
+    w = Writer()
+    w.lines(3)
+    text = w.lines(4)
+    done = verify_text(tarn, text)
+    assert done.returncode == 1 and '-:1: the log begins with line 4' in done.stderr
+    done = verify_text(tarn, text, '--from-middle')
+    assert done.returncode == 0 and 'before' in done.stdout and 'follow' in done.stdout
 
 
 def test_just_rotated(tarn, log):
@@ -50,7 +85,7 @@ def test_just_rotated(tarn, log):
 
 @pytest.mark.parametrize('which', range(13))
 def test_a_line_is_missing(tarn, log, which):
-    """A line that was taken out is found wherever it was; the first one's absence is not known."""
+    """A line that was taken out is found wherever it was."""
     number = which
     for path in log:
         lines = path.read_text().splitlines(True)
@@ -60,11 +95,10 @@ def test_a_line_is_missing(tarn, log, which):
             break
         number -= len(lines)
     done = verify(*log)
+    assert done.returncode == 1 and (which == 0 or not done.stdout)
     if which == 0:
-        assert done.returncode == 0 and 'lines 2 to 13 ' in done.stdout
-        return
-    assert done.returncode == 1 and not done.stdout
-    if which == 12:
+        assert 'audit.log.2:1: the log begins with line 2' in done.stderr
+    elif which == 12:
         assert 'audit.log:3: the log ends with line 12, and 13 were written' in done.stderr
     else:
         assert 'line %d is missing' % (which + 1) in done.stderr

@@ -296,7 +296,10 @@ def test_what_a_narrowed_table_tells_of_itself(shared):
         assert answer[0] == 'ok'
         assert b'email' not in b''.join(answer[1].values())
         assert not {'user.tarn.object', 'user.tarn.etag'} & set(answer[1])
-        assert answer[1]['user.tarn.view'].startswith(b'line ')
+        assert answer[1]['user.tarn.view'] == b'line 5'
+    assert answer[1]['user.tarn.transform'] == b'narrowed'
+    whole = as_user(60009, shared, told, parquet_of(60009, shared))[1]
+    assert whole['user.tarn.view'] == b'all' and whole['user.tarn.transform'] != b'narrowed'
     for name in ('schema.json', 'files.jsonl', 'history.json', 'properties.json'):
         answer = as_user(TRAINER, shared, read, '%s/.tarn/%s' % (CUSTOMERS, name))
         assert answer == 'ENOENT' or (b'email' not in answer[1] and TOKEN not in answer[1]), name

@@ -100,6 +100,8 @@ static void test_steps(void **state)
         {{.filling = true, .sealed = true}, DIRECT},
         {{.sealed = true}, CACHED},
         {{.small = true, .kept = true}, CACHED},
+        {{.sealed = true, .direct = true}, DIRECT},
+        {{.passes = true, .sealed = true, .direct = true}, PASS},
         {{.passes = true, .sealed = true}, PASS},
         {{.passes = true, .small = true, .kept = true}, FILL},
         {{.passes = true, .small = true}, DIRECT},
