@@ -16,6 +16,7 @@ struct level {
     struct map keys;               /* of a mapping */
     struct slice key;              /* that was read, and its value was not; p NULL: none */
     struct yaml_place key_place;
+    bool flow; /* a map between braces */
 };
 
 struct reader {
@@ -109,12 +110,21 @@ static bool is_other_type(struct slice text)
     return digit && strchr("0123456789+-.", text.p[0]);
 }
 
+/* Between braces a comma ends a plain word, so what stands behind it is a key without a value. */
+static int lacks_value(struct reader *r, struct yaml_place at)
+{
+    struct level *l = r->depth ? &r->levels[r->depth - 1] : NULL;
+    return yaml_error(r->err, EINVAL, r->name, at, "a value is missing%s",
+                      l && l->flow ? " (between braces, text with a comma stands in quotes)" : "");
+}
+
 static int check_string(struct reader *r, struct slice text, bool plain, struct yaml_place at)
 {
+    if (plain && !text.n)
+        return lacks_value(r, at);
     if (plain && is_other_type(text))
         return yaml_error(r->err, EINVAL, r->name, at,
-                          text.n ? "\"%.*s\" is no string in YAML: write it in quotes"
-                                 : "a value is missing%.*s",
+                          "\"%.*s\" is no string in YAML: write it in quotes",
                           (int)(text.n < 100 ? text.n : 100), text.p);
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
@@ -202,7 +212,9 @@ static int on_start(struct reader *r, enum yaml_kind kind, const yaml_event_t *e
         return rc;
     struct level *l = &r->levels[r->depth++];
     map_done(&l->keys);
-    *l = (struct level){.node = node};
+    *l = (struct level){.node = node,
+                        .flow = kind == YAML_MAP &&
+                                e->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE};
     map_init(&l->keys, MEMBERS_MAX);
     return 0;
 }

@@ -112,6 +112,15 @@ def test_check_names_file_line_and_column(tmp_path):
     assert run_tarn('policy', 'check', tmp_path / 'none').returncode == 1
 
 
+def test_check_hints_at_quotes_for_a_condition_with_a_comma_between_braces(tmp_path):
+    done = check(tmp_path, 'grants:\n- {to: [everyone], tables: [t], rows: a in (1, 2)}\n')
+    assert done.returncode == 1
+    assert 'policy.yaml:2:' in done.stderr and 'between braces' in done.stderr
+    assert 'between braces' not in check(tmp_path, 'grants:\n- to:\n').stderr
+    assert check(tmp_path, 'grants:\n- {to: [everyone], tables: [t], rows: "a in (1, 2)"}\n'
+                 ).returncode == 0
+
+
 def test_check_warns_of_a_ref_in_the_pattern_of_a_table(tmp_path):
     file = tmp_path / 'policy.yaml'
     done = check(tmp_path, 'classes:\n  c: ["s/t.a@b", "s/t@0.a"]\ngrants:\n- to: [everyone]\n'
