@@ -68,7 +68,7 @@ static inline struct slice slice_from(struct slice a, size_t n)
 /* Position of the first byte c, or -1. */
 static inline ptrdiff_t slice_find(struct slice a, char c)
 {
-    const char *hit = a.n ? memchr(a.p, c, a.n) : NULL;
+    const char *hit = a.n ? memchr(a.p, (unsigned char)c, a.n) : NULL;
     return hit ? hit - a.p : -1;
 }
 

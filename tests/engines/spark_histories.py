@@ -58,6 +58,12 @@ PARTITIONS = {
 }
 
 
+def local_path(url):
+    """Of a file that Spark has read; the names of some it gives as they are, of others as URLs have them."""
+    path = urllib.parse.urlparse(url).path
+    return path if Path(path).exists() else urllib.parse.unquote(path)
+
+
 class Column:
     def __init__(self, name, kind, made):
         self.name, self.kind, self.made = name, kind, made      # `made` gives values of the first kind
@@ -313,7 +319,7 @@ class History:
         for number in range(first, last + 1):
             data = self.spark.read.format('delta').option('versionAsOf', number).load(self.path)
             data.coalesce(1).write.parquet('%s/truth/%s/%d' % (self.base, self.name, number))
-            files = [urllib.parse.unquote(urllib.parse.urlparse(f).path) for f in data.inputFiles()]
+            files = [local_path(f) for f in data.inputFiles()]
             self.partitioned_by = self.partition_columns(number)
             self.versions.append({'number': number, 'operation': step, 'files': files, 'state': state,
                                   'partitions': self.partitioned_by})
