@@ -10,22 +10,24 @@
  *
  * Every door of the mount, and who asks there:
  *
- *   LOOKUP          the caller, whoever looked the directory up or opened it. Names are kept by the
- *                   kernel for nothing under `-o per-uid` (each use comes here as a LOOKUP of its
- *                   user), else for a second. What is not there is not told apart from what is
- * denied OPEN            the caller again: the node's view must be his own at this moment, else
- * ESTALE, upon which the kernel looks the name up; so a node that came by /proc, O_PATH, a file
- * handle or another user's lookup opens for whom it is, and for nobody else READ            nobody:
- * a descriptor is a capability wherever it is passed, until it is revoked GETATTR         nobody:
- * who has the node was given it; it tells what the node's view shows OPENDIR         the caller;
- * READDIR, READDIRPLUS: nobody, as READ, but only what the opener sees READLINK, GETXATTR,
- * LISTXATTR   the caller; of a narrowed table neither the object, nor its ETag, nor reasons, which
- * may name what is hidden ACCESS, STATFS  tell nothing .tarn/          LOOKUP, OPEN as above;
- * documents are written for the view (another node each); raw/ and changes/ are there for the whole
- * table only .tarn/prefetch  its writer: files that he is not shown are lines that name nothing
- *   refs            a version, range, tag, moment of a table is that table
- *   fetching ahead  for the view of the node that was opened
- *   ctl.sock        the daemon's user and root
+ *   LOOKUP         the caller, whoever looked the directory up or opened it. The kernel keeps no
+ *                  name under `-o per-uid` (each use comes here as a LOOKUP of its user), else
+ *                  for a second. What is not there is not told apart from what is denied.
+ *   OPEN           the caller again: the node's view must be his own at this moment, else ESTALE,
+ *                  upon which the kernel looks the name up. So a node that came by /proc, O_PATH,
+ *                  a file handle or another user's lookup opens for whom it is, and nobody else.
+ *   READ           nobody: a descriptor is a capability wherever it is passed, until revoked
+ *   GETATTR        nobody: who has the node was given it; it tells what the node's view shows
+ *   OPENDIR        the caller; READDIR, READDIRPLUS: nobody, but only what the opener sees
+ *   READLINK       the caller; so GETXATTR, LISTXATTR: of a narrowed table neither the object,
+ *                  nor its ETag, nor reasons, which may name what is hidden
+ *   ACCESS, STATFS tell nothing
+ *   .tarn/         LOOKUP, OPEN as above; documents are written for the view (another node each);
+ *                  raw/ and changes/ are there for the whole table only
+ *   prefetch       its writer: files that he is not shown are lines that name nothing
+ *   refs           a version, range, tag, moment of a table is that table
+ *   fetching ahead for the view of the node that was opened
+ *   ctl.sock       the daemon's user and root
  *
  * A narrowed file is another node with another inode number for each view, so that no page of the
  * kernel, no backing file and no attribute is shared by two views.
