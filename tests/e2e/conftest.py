@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end tests. TESTING.md says how to run one of them."""
+import fcntl
 import os
 import random
 import re
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -99,6 +101,26 @@ def module_mount(tarn, tmp_path_factory):
     yield mounter
     forced = mounter.end()
     assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
+
+
+@pytest.fixture
+def public(tarn, request):
+    """
+    Mounts that other users can reach, and a lake and a cache that they cannot. Not below tmp_path,
+    which pytest shuts to others each time that it starts.
+    """
+    with tempfile.TemporaryDirectory(prefix='tarn-public') as base:
+        os.chmod(base, 0o755)
+        lake = Path(base) / 'private' / 'lake'
+        lake.parent.mkdir(mode=0o700)
+        mounter = Mounter(Path(base) / 'mounts', seconds_of(request))
+        mounter.lake = lake
+        yield mounter
+        forced = mounter.end()
+        for lock in mounter.below.glob('*/lock'):       # what a daemon still writes cannot be removed
+            with open(lock) as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+        assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
 
 
 @pytest.fixture(scope='session')

@@ -3,19 +3,15 @@
 No byte that a principal may not see is anywhere where it can look: every string of the lake is a
 token that exists once, so whatever leaks is found and says from which cell it came.
 """
-import fcntl
 import json
 import os
 import stat
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from support import governed, pages
-from support.mounts import Mounter, daemon_pid
+from support.mounts import daemon_pid
 from support.people import error_of, person
-from conftest import seconds_of
 
 MASKED = {'ssn': 'mask-alphanum', 'note': 'sha-256-global'}
 # Of each principal: its grant on silver/customers, as the policy and as the reference have it.
@@ -92,26 +88,6 @@ def allowed(customers, grant):
     told = {k: v for k, v in grant.items() if k in ('hide', 'only', 'mask')}
     return set().union(*(governed.strings_of(governed.view(customers.rows(v), where=grant.get('rows'), **told))
                          for v in range(len(customers.versions))))
-
-
-@pytest.fixture
-def public(tarn, request):
-    """
-    Mounts that other users can reach, and a lake and a cache that they cannot. Not below tmp_path,
-    which pytest shuts to others each time that it starts.
-    """
-    with tempfile.TemporaryDirectory(prefix='tarn-public') as base:
-        os.chmod(base, 0o755)
-        lake = Path(base) / 'private' / 'lake'
-        lake.parent.mkdir(mode=0o700)
-        mounter = Mounter(Path(base) / 'mounts', seconds_of(request))
-        mounter.lake = lake
-        yield mounter
-        forced = mounter.end()
-        for lock in mounter.below.glob('*/lock'):       # what a daemon still writes cannot be removed
-            with open(lock) as held:
-                fcntl.flock(held, fcntl.LOCK_EX)
-        assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
 
 
 def check(customers, found, grant, who):

@@ -15,7 +15,6 @@ import pytest
 
 from support import governed
 from support.people import Descriptors, Person, read_tree
-from test_canaries import public                                    # noqa: F401
 
 VIEWS = 10
 FIRST_UID = 60101
@@ -168,7 +167,7 @@ def as_people(uids, function):
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize('operations', OPERATIONS)
-def test_ten_users_of_one_mount(public, chance, operations):          # noqa: F811
+def test_ten_users_of_one_mount(public, chance, operations):
     customers = governed.make(public.lake, 31)
     uids = range(FIRST_UID, FIRST_UID + VIEWS)
     policy = public.below / 'policy.yaml'
@@ -180,7 +179,7 @@ def test_ten_users_of_one_mount(public, chance, operations):          # noqa: F8
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize('operations', OPERATIONS)
-def test_ten_roles_of_one_cache(public, s3, bucket, chance, operations):    # noqa: F811
+def test_ten_roles_of_one_cache(public, s3, bucket, chance, operations):
     """A mount each, of a bucket; their cache is one."""
     customers = governed.make(public.lake, 32)
     s3.copy_tree(public.lake, bucket)
