@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from support.governed import write_policy
-from support.mounts import wait_for
+from support.mounts import paused, state_of, wait_for
 from support.people import person
 
 FIRST, SECOND, ALL = 60001, 60002, 60009
@@ -94,7 +93,7 @@ def policies(m):
 
 
 def waits_for_a_page(who):
-    return Path('/proc/%d/stat' % who.pid).read_text().rsplit(')', 1)[1].split()[0] == 'D'
+    return state_of(Path('/proc/%d' % who.pid)) == 'D'
 
 
 def denied(who):
@@ -112,18 +111,15 @@ def test_a_store_that_does_not_answer_holds_up_no_change_of_the_policy(mount, la
     with people(m, FIRST, SECOND) as (first, second):
         path = '%s/%s' % (CUSTOMERS, first(names, CUSTOMERS)[0])
         assert first(open_kept, path) > 1 << 20
-        os.kill(s3.process.pid, signal.SIGSTOP)
-        try:
+        with paused(s3.process):
             first.begin(read_kept, 1 << 20)
-            wait_for(lambda: waits_for_a_page(first), 10, 'the read')
+            wait_for(lambda: waits_for_a_page(first), 60, 'the read')
             write_policy(policy, policy_for(SECOND))
             wait_for(lambda: policies(m) == 2, REVOKED_S,
                      'the first change')
             write_policy(policy, policy_for())
             wait_for(lambda: policies(m) == 3, REVOKED_S,
                      'the second change')
-        finally:
-            os.kill(s3.process.pid, signal.SIGCONT)
         assert first.result() == -errno.ESTALE
 
 

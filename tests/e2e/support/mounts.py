@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts made by a test, and their certain end: whatever hangs is aborted."""
 import array
+import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -113,6 +115,22 @@ def wait_for(condition, seconds, what):
         if time.monotonic() > deadline:
             raise TimeoutError('not within %g s: %s' % (seconds, what))
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def paused(process):
+    """A server that does not answer. The signal alone is not enough: it stops a process's threads some time later."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: all(state_of(task) == 'T' for task in Path('/proc/%d/task' % process.pid).iterdir()), 60,
+                 'the server stops')
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def state_of(task):
+    return (task / 'stat').read_text().rsplit(')', 1)[1].split()[0]
 
 
 class Mount:
