@@ -68,6 +68,10 @@
 #define POLICY_BYTES_MAX (4 * MIB)
 #define POLICY_MEMORY_MAX (64 * MIB)
 
+/* A lake file: 1,000 rules of 1 KiB; and what is kept of it. */
+#define LAKEFILE_BYTES_MAX MIB
+#define LAKEFILE_MEMORY_MAX (16 * MIB)
+
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)
 /* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */
