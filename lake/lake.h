@@ -13,6 +13,7 @@
 #ifndef LAKE_LAKE_H
 #define LAKE_LAKE_H
 
+#include "base/limits.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/vec.h"
@@ -24,8 +25,6 @@
 
 struct shape;
 struct table;
-
-#define LAKE_OUTSIDE_MAX 16 /* prefixes outside of the root, one connection pool each */
 
 /* How the live path moves (design.md section 2), and where everything is. Borrowed for the call. */
 struct lake_config {
