@@ -24,6 +24,7 @@
 #include "base/limits.h"
 
 struct store;
+struct store_writer; /* cache/store/write.h */
 
 /* What a store says of one object. */
 struct store_info {
@@ -91,6 +92,13 @@ struct store_file {
     uint64_t size;
 };
 
+/* What shall be written: store_put_begin in cache/store/write.h. */
+struct store_put {
+    uint64_t size;  /* exact */
+    bool if_absent; /* -EEXIST where the key is there, now or when it ends; else it is replaced */
+    const char *class; /* storage class as the store names it; NULL: the store's default */
+};
+
 struct store_ops {
     const char *scheme; /* "s3", "gs", "abfss", "file" */
     /* So much is worth asking for at once into several rooms; 0: the store knows none. */
@@ -118,6 +126,11 @@ struct store_ops {
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
+
+    /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
+    int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
+                     struct store_writer **out, struct err *err);
+    int (*remove)(struct store *s, const char *key, struct err *err);
 
     /*
      * Opens the object in place, for stores whose objects are files of this machine: out->fd is the
