@@ -24,6 +24,8 @@
 #include "base/limits.h"
 
 struct store;
+struct store_tag;  /* cache/store/class.h */
+struct store_tags; /* the same */
 
 /* What a store says of one object. */
 struct store_info {
@@ -118,6 +120,15 @@ struct store_ops {
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
+
+    /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
+     * none.
+     */
+    int (*set_class)(struct store *s, const char *key, const char *class,
+                     const struct store_info *if_is, struct store_info *now, struct err *err);
+    int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
+    int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
+                   const struct store_info *if_is, struct err *err);
 
     /*
      * Opens the object in place, for stores whose objects are files of this machine: out->fd is the
