@@ -26,8 +26,6 @@
 #define STORE_TAGS_MAX 10
 #define STORE_TAG_NAME_BYTES 513
 #define STORE_TAG_VALUE_BYTES 1025
-/* A storage class or tier as stores name them ("INTELLIGENT_TIERING"). */
-#define STORE_CLASS_BYTES_MAX 32
 
 struct store_tag {
     char name[STORE_TAG_NAME_BYTES];
