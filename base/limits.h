@@ -22,6 +22,8 @@
 #define ETAG_BYTES_MAX 128
 /* A store's id of an object's version; S3's have 32 bytes, others' up to 36. */
 #define VERSION_ID_BYTES_MAX 128
+/* A storage class as its store names it; S3's longest, INTELLIGENT_TIERING, has 19. */
+#define STORE_CLASS_BYTES_MAX 32
 
 /* More than any store holds (S3: 50 TiB). */
 #define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
