@@ -12,7 +12,8 @@
  * tools only. Deadlines bound every call.
  *
  * Errors, everywhere: -ENOENT the store says that there is no such key; -EACCES 401, 403;
- * -ESTALE the object is not the one asked for by if_match; -EIO the rest, after retries (deadline,
+ * -ESTALE the object is not the one asked for by if_match; -EREMOTE its bytes are archived, and
+ * have to be restored before a get; -EIO the rest, after retries (deadline,
  * 5xx, a broken answer); never -ENOENT for a store that cannot be reached.
  */
 #ifndef CACHE_STORE_STORE_H
@@ -24,13 +25,28 @@
 #include "base/limits.h"
 
 struct store;
+struct store_tag;    /* cache/store/class.h */
+struct store_tags;   /* the same */
 struct store_writer; /* cache/store/write.h */
+
+/* Whether an object's bytes can be had now. */
+enum store_access {
+    STORE_READABLE,
+    STORE_ARCHIVED,  /* a get is -EREMOTE until it is restored */
+    STORE_RESTORING, /* likewise; that is under way */
+};
 
 /* What a store says of one object. */
 struct store_info {
     uint64_t size;             /* of the whole object */
     int64_t mtime_ms;          /* 0: not told */
     char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told; of GCS the generation */
+    /* As the store names it: "STANDARD", "GLACIER", "Hot", "Archive"; of a local file "local".
+     * Empty: not told. */
+    char class[STORE_CLASS_BYTES_MAX];
+    enum store_access access;
+    int64_t
+        restored_until_ms; /* of a copy that was restored for a while: its end; 0: there is none */
 };
 
 /* One ranged read. The caller owns it and everything in it until done has run. */
@@ -77,6 +93,7 @@ struct store_entry {
     int64_t mtime_ms;
     struct slice etag;    /* with its quotes; empty: not told */
     struct slice version; /* of list_at: its id */
+    struct slice class;   /* as store_info.class; empty: not told */
 };
 
 struct store_list {
@@ -87,6 +104,18 @@ struct store_list {
      */
     int (*emit)(void *arg, const struct store_entry *entry);
     void *arg;
+};
+
+/* How soon archived bytes shall be back; what is quicker costs more. */
+enum store_speed {
+    STORE_SPEED_STANDARD,
+    STORE_SPEED_BULK, /* Azure has none, and takes it for standard */
+    STORE_SPEED_EXPEDITED,
+};
+
+struct store_restore {
+    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    enum store_speed speed;
 };
 
 /* A regular file that is an object, and its size when it was opened. */
@@ -136,10 +165,26 @@ struct store_ops {
      */
     void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size, const char *etag);
 
+    /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
+     * none.
+     */
+    int (*set_class)(struct store *s, const char *key, const char *class,
+                     const struct store_info *if_is, struct store_info *now, struct err *err);
+    int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
+    int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
+                   const struct store_info *if_is, struct err *err);
     /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
     int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
                      struct store_writer **out, struct err *err);
     int (*remove)(struct store *s, const char *key, struct err *err);
+
+    /*
+     * Asks for an archived object's bytes: 0 where the store has begun to bring them, or has them
+     * already; -EALREADY where that is under way. Only what is archived may be named. NULL: every
+     * object of such a store can be read at once, whatever its class.
+     */
+    int (*restore)(struct store *s, const char *key, const struct store_restore *how,
+                   struct err *err);
 
     /*
      * Opens the object in place, for stores whose objects are files of this machine: out->fd is the
