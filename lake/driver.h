@@ -131,6 +131,19 @@ struct driver_ops {
     int (*locate)(struct driver *d, const struct entry *entry, struct object_location *out,
                   struct err *err);
 
+    /*
+     * The objects of the table's own store that load() makes the version of, beside those of its
+     * files: calls emit with the key of each until that returns other than 0 (returned). NULL: the
+     * format has none, a version is a listing.
+     */
+    int (*log_objects)(struct driver *d, const struct history *h, size_t position,
+                       int (*emit)(void *arg, const char *key), void *arg, struct err *err);
+
+    /* Where the deletes of an entry with ENTRY_DELETES are written; an empty key: in the log. NULL:
+     * the format deletes no rows. */
+    int (*locate_deletes)(struct driver *d, const struct entry *entry, struct object_location *out,
+                          struct err *err);
+
     /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;
      * tarn(1) names the fields. part: for who is shown a part of the table; nothing in it tells of
      * rows, files or columns then. */

@@ -85,12 +85,22 @@ struct heard {
     struct err *err;
 };
 
+static bool parse_place(struct slice key, struct slice *table, int64_t *version)
+{
+    ptrdiff_t slash = slice_rfind(key, '/');
+    if (slash < 0 || !slice_is(slice_from(key, (size_t)slash + 1), ARCHIVE_OUTSIDE))
+        return archive_version_parse(key, table, version);
+    *table = slice_make(key.p, (size_t)slash + 1);
+    *version = -1;
+    return true;
+}
+
 static int add_place(void *arg, const struct store_entry *e)
 {
     struct heard *h = arg;
     struct slice table;
     int64_t version;
-    if (e->is_prefix || !archive_version_parse(e->key, &table, &version))
+    if (e->is_prefix || !parse_place(e->key, &table, &version))
         return 0; /* nothing of ours */
     struct archive_place place = {strndup(table.p, table.n), version};
     int rc = place.table ? vec_push(h->listing, place) : -ENOMEM;
@@ -116,11 +126,10 @@ static int hear(struct archive *a, struct archive_listing **out, struct err *err
     l->max = PLACES_MAX;
     l->heard_ms = clock_mono_ms();
     struct heard h = {l, err};
-    struct store_list req = {
-        .prefix = "tables/", .recursive = true, .emit = add_place, .arg = &h};
+    struct store_list req = {.prefix = "tables/", .recursive = true, .emit = add_place, .arg = &h};
     int rc = a->store->ops->list(a->store, &req, err);
     if (rc < 0)
-        return rc;
+        return err_wrap(err, "archive %s", a->store->url);
     if (l->n)
         qsort(l->at, l->n, sizeof l->at[0], compare_places);
     *out = STEAL(l);
@@ -131,15 +140,26 @@ int archive_listing_get(struct archive *a, int64_t max_age_ms, struct archive_li
                         struct err *err)
 {
     struct archive_listing *l = NULL;
-    WITH_LOCK (&a->lock)
-        if (a->listing && clock_mono_ms() - a->listing->heard_ms <= max_age_ms) {
+    struct err failed = ERR_INIT;
+    WITH_LOCK (&a->lock) {
+        int64_t now_ms = clock_mono_ms();
+        if (a->listing && now_ms - a->listing->heard_ms <= max_age_ms) {
             l = a->listing;
             l->refs++;
+        } else if (a->listing_err.code && now_ms - a->failed_ms < LISTING_ERROR_MS) {
+            failed = a->listing_err;
         }
+    }
+    if (failed.code)
+        return err_copy(err, &failed);
     if (!l) {
-        int rc = hear(a, &l, err);
+        int rc = hear(a, &l, &failed);
+        WITH_LOCK (&a->lock) {
+            a->listing_err = failed;
+            a->failed_ms = clock_mono_ms();
+        }
         if (rc < 0)
-            return rc;
+            return err_copy(err, &failed);
         WITH_LOCK (&a->lock) {
             archive_listing_unref(a->listing);
             a->listing = l;
@@ -148,6 +168,19 @@ int archive_listing_get(struct archive *a, int64_t max_age_ms, struct archive_li
     }
     *out = l;
     return 0;
+}
+
+bool archive_listing_known(struct archive *a, struct archive_listing **out)
+{
+    bool known;
+    WITH_LOCK (&a->lock) {
+        known = a->listing != NULL;
+        if (known) {
+            a->listing->refs++;
+            *out = a->listing;
+        }
+    }
+    return known;
 }
 
 bool archive_listing_find(const struct archive_listing *l, struct slice table, size_t *first,
@@ -201,8 +234,7 @@ static void keep_manifest(struct archive *a, const char *key, struct archive_ver
 }
 
 /* What a manifest says must be of the place that it stands at. */
-static int check_place(const struct manifest *m, const struct archive_place *place,
-                       struct err *err)
+static int check_place(const struct manifest *m, const struct archive_place *place, struct err *err)
 {
     AUTO(buf) struct buf key = {0};
     buf_init(&key, KIB);

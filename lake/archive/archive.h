@@ -27,7 +27,8 @@ DEFINE_AUTO(archive, struct archive *, archive_free)
 
 struct store *archive_store(const struct archive *a); /* borrowed */
 
-/* A version by its table's directory in the store; of one directory in order. */
+/* A version by its table's directory in the store; of one directory in order. Version -1: some
+ * version of it names objects outside of the table's own directory. */
 struct archive_place {
     char *table; /* `tables/orders-0123../` */
     int64_t version;
@@ -46,6 +47,8 @@ DEFINE_AUTO(archive_listing, struct archive_listing *, archive_listing_unref)
 /* As it was heard at most so long ago; a new reference. */
 int archive_listing_get(struct archive *a, int64_t max_age_ms, struct archive_listing **out,
                         struct err *err);
+/* As it was heard last, whenever, asking nobody: a new reference; false where it never was. */
+bool archive_listing_known(struct archive *a, struct archive_listing **out);
 /* The versions of a table's directory: [*first, *end). False where there are none. */
 bool archive_listing_find(const struct archive_listing *l, struct slice table, size_t *first,
                           size_t *end);
@@ -77,6 +80,8 @@ void archive_list_done(struct archive_list *l);
 DEFINE_AUTO_DONE(archive_list, struct archive_list, archive_list_done)
 /* The next object, borrowed until the next call: 1, 0 at the end, or -errno. */
 int archive_list_next(struct archive_list *l, struct archive_object *out, struct err *err);
+/* archive_list_next comes to the first name that is not before this one. */
+int archive_list_seek(struct archive_list *l, struct slice name, struct err *err);
 /* The object of that name, likewise: 1, 0 there is none, or -errno. */
 int archive_list_find(struct archive_list *l, struct slice name, struct archive_object *out,
                       struct err *err);
@@ -90,11 +95,14 @@ int archive_read(struct archive *a, const struct archive_content *c, uint64_t of
 int archive_file(struct archive *a, const struct archive_content *c, int *fd, struct err *err);
 
 /*
- * Reads all of it and compares: 0, -EIO where it is damaged, -ENOENT where it is not there. emit
- * (may be NULL) is given the bytes in order. Nothing is kept.
+ * Reads all of it and compares: 0, -EBADMSG where it is damaged, -ENOENT where it is not there.
+ * emit (may be NULL) is given the bytes in order. Nothing is kept.
  */
 int archive_verify(struct archive *a, const struct archive_content *c,
                    int (*emit)(void *arg, struct slice bytes, struct err *err), void *arg,
                    struct err *err);
+
+/* The storage class of what was read last, as its store names it; empty: not told. */
+void archive_class(struct archive *a, char out[STORE_CLASS_BYTES_MAX]);
 
 #endif

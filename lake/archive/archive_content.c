@@ -40,8 +40,16 @@ static struct kept_content *oldest(struct kept_content *kept, size_t n)
 
 /* requests */
 
-static int damaged(const struct archive *a, const struct archive_content *c, struct err *err)
+/* What went wrong, with the object's name; what was kept of it may have been the reason. */
+static int damaged(struct archive *a, const struct archive_content *c, struct err *err)
 {
+    WITH_LOCK (&a->lock) {
+        struct kept_content *k = find(a, a->tables, TABLES_KEPT, c->sha256);
+        if (k) {
+            free(k->frames);
+            *k = (struct kept_content){.fd = -1};
+        }
+    }
     AUTO(buf) struct buf key = {0};
     buf_init(&key, KIB);
     archive_content_key(c->sha256, &key);
@@ -66,10 +74,18 @@ static int fetch(struct archive *a, const struct archive_content *c, uint64_t of
     rc = store_get_wait(a->store, &get, err);
     if (rc < 0)
         return rc;
+    WITH_LOCK (&a->lock)
+        memcpy(a->class, get.info.class, sizeof a->class);
     if (get.info.size != c->stored || get.got != n)
-        return err_set(err, EBADMSG, "%llu bytes, expected %llu",
-                       (unsigned long long)get.info.size, (unsigned long long)c->stored);
+        return err_set(err, EBADMSG, "%llu bytes, expected %llu", (unsigned long long)get.info.size,
+                       (unsigned long long)c->stored);
     return 0;
+}
+
+void archive_class(struct archive *a, char out[STORE_CLASS_BYTES_MAX])
+{
+    WITH_LOCK (&a->lock)
+        memcpy(out, a->class, sizeof a->class);
 }
 
 /* A copy, for free(). */
@@ -102,7 +118,8 @@ static int get_frames(struct archive *a, const struct archive_content *c, struct
     struct frames *f = NULL;
     WITH_LOCK (&a->lock) {
         const struct kept_content *k = find(a, a->tables, TABLES_KEPT, c->sha256);
-        if (k && k->frames->size == c->size)
+        if (k && k->frames->size == c->size &&
+            k->frames->at[k->frames->count] + frames_table_bytes(k->frames->count) == c->stored)
             f = copy_frames(k->frames);
     }
     if (!f) {
@@ -169,8 +186,7 @@ static int read_range(struct archive *a, const struct archive_content *c, uint64
             stored = malloc(n);
             room = stored ? n : 0;
         }
-        rc = stored ? fetch(a, c, f->at[i], n, stored, err)
-                    : err_set(err, ENOMEM, "out of memory");
+        rc = stored ? fetch(a, c, f->at[i], n, stored, err) : err_set(err, ENOMEM, "out of memory");
         if (rc == 0)
             rc = emit_frames(f, i, end, stored, from, to, t, err);
     }
@@ -192,8 +208,8 @@ int archive_read(struct archive *a, const struct archive_content *c, uint64_t of
     struct err e = ERR_INIT;
     struct target t = {copy_out, &to};
     if (offset > c->size || length > c->size - offset)
-        return err_set(err, EINVAL, "%zu bytes at %llu of %llu", length,
-                       (unsigned long long)offset, (unsigned long long)c->size);
+        return err_set(err, EINVAL, "%zu bytes at %llu of %llu", length, (unsigned long long)offset,
+                       (unsigned long long)c->size);
     int rc = read_range(a, c, offset, offset + length, &t, &e);
     if (rc == 0)
         return 0;
@@ -242,7 +258,9 @@ int archive_verify(struct archive *a, const struct archive_content *c,
     int rc = read_whole(a, c, emit ? &t : NULL, &e);
     if (rc == 0)
         return 0;
+    int code = e.code;
     (void)damaged(a, c, &e);
+    e.code = code;
     return err_copy(err, &e);
 }
 
@@ -259,8 +277,7 @@ static int fill(void *arg, struct slice bytes, struct err *err)
     return rc;
 }
 
-static void drop_file(struct archive *a, struct kept_content *k, uint64_t *bytes)
-    REQUIRES(&a->lock)
+static void drop_file(struct kept_content *k, uint64_t *bytes)
 {
     *bytes -= k->size;
     (void)close(k->fd); /* a copy */
@@ -289,10 +306,10 @@ static void keep_file(struct archive *a, const struct archive_content *c, int fd
         for (size_t i = 0; i < FILES_MAX_OPEN; i++)
             bytes += a->files[i].size;
         while (bytes > FILES_BYTES_MAX && (k = oldest_file(a)))
-            drop_file(a, k, &bytes);
+            drop_file(k, &bytes);
         k = oldest(a->files, FILES_MAX_OPEN); /* a free place, where there is one */
         if (k->used)
-            drop_file(a, k, &bytes);
+            drop_file(k, &bytes);
         *k = (struct kept_content){.used = ++a->clock, .size = c->size, .fd = copy};
         memcpy(k->sha256, c->sha256, SHA256_BYTES);
     }

@@ -82,27 +82,34 @@ static int line_start(struct archive_list *l, uint64_t at, uint64_t *start, stru
     return 0;
 }
 
-int archive_list_find(struct archive_list *l, struct slice name, struct archive_object *out,
-                      struct err *err)
+int archive_list_seek(struct archive_list *l, struct slice name, struct err *err)
 {
     uint64_t low = 0, high = l->size; /* both begin a line, or are the end */
     while (low < high) {
         uint64_t start;
         struct slice line;
+        struct archive_object o;
         int rc = line_start(l, low + (high - low) / 2, &start, err);
         if (rc == 0)
             rc = read_line(l, start, &line, err);
         if (rc == 0)
-            rc = archive_object_parse(line, &l->scratch, out, err);
+            rc = archive_object_parse(line, &l->scratch, &o, err);
         if (rc < 0)
             return rc;
-        int c = slice_cmp(out->name, name);
-        if (c == 0)
-            return 1;
-        if (c < 0)
+        if (slice_cmp(o.name, name) < 0)
             low = start + line.n + 1;
         else
             high = start;
     }
+    l->at = low;
     return 0;
+}
+
+int archive_list_find(struct archive_list *l, struct slice name, struct archive_object *out,
+                      struct err *err)
+{
+    int rc = archive_list_seek(l, name, err);
+    if (rc == 0)
+        rc = archive_list_next(l, out, err);
+    return rc <= 0 ? rc : slice_eq(out->name, name);
 }

@@ -10,7 +10,9 @@
 #define MANIFESTS_MAX 4096 /* kept at once, of 6 KiB each; then begun anew */
 #define FILES_MAX_OPEN 32
 #define FILES_BYTES_MAX ((uint64_t)4 << 30) /* of those files; the last one may be larger */
-#define TABLES_KEPT 64                      /* seek tables; of objects of 1 GiB 8 KiB each */
+/* A store that does not answer is not asked by everybody who misses something. */
+#define LISTING_ERROR_MS 5000
+#define TABLES_KEPT 64 /* seek tables; of objects of 1 GiB 8 KiB each */
 
 struct kept_manifest {
     char *key;
@@ -30,6 +32,9 @@ struct archive {
     int scratch_dirfd;
     struct lock lock;                /* all below; never held over a request */
     struct archive_listing *listing; /* NULL: not heard yet */
+    struct err listing_err;          /* of the last attempt; code 0: it was good */
+    int64_t failed_ms;               /* when that was */
+    char class[STORE_CLASS_BYTES_MAX];
     struct kept_manifest *manifests;
     size_t manifests_n;
     uint64_t clock;

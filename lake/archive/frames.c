@@ -137,8 +137,8 @@ static bool ends_hold(struct slice table, uint64_t count)
 struct frames *frames_parse(struct slice table, uint64_t size, uint64_t stored, struct err *err)
 {
     uint64_t count = frames_count(size), at = 0;
-    if (size > FRAMES_PLAIN_BYTES_MAX || table.n != frames_table_bytes(count) ||
-        stored < table.n || !ends_hold(table, count)) {
+    if (size > FRAMES_PLAIN_BYTES_MAX || table.n != frames_table_bytes(count) || stored < table.n ||
+        !ends_hold(table, count)) {
         (void)damaged(err, "there is no seek table of this object at its end");
         return NULL;
     }

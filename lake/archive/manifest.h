@@ -7,6 +7,7 @@
  *      "list":{"sha256":"..","size":..,"stored":..}}
  *     {"sha256":"<of the line before>"}
  *
+ *   tables/<name>-<32 hex>/outside            an empty mark (ARCHIVE_OUTSIDE)
  *   objects/ab/<sha256>.zst                   content, in the form of lake/archive/frames.h
  *
  * The list is such content too: a line of JSON an object, in byte order of the names, no name
@@ -22,6 +23,9 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/limits.h"
+
+/* Beside the versions of a table: some of them name objects outside of the table's directory. */
+#define ARCHIVE_OUTSIDE "outside"
 
 #define MANIFEST_BYTES_MAX (64 * KIB)
 /* A line of a list: a name of KEY_BYTES_MAX, each byte of which is encoded by three. */
@@ -39,10 +43,10 @@ struct manifest {
     char format[ARCHIVE_FORMAT_BYTES];         /* of the driver */
     int64_t version;                           /* of `files` the moment in ms */
     int64_t timestamp_ms, archived_ms;
-    uint64_t files, bytes;     /* of the version */
-    uint64_t objects, plain;   /* that it needs, log and deletes included; their bytes */
-    uint64_t identity;         /* of its files and their order (lake/index/run.h); 0: not told */
-    bool outside;              /* some object lies outside of the table's directory */
+    uint64_t files, bytes;   /* of the version */
+    uint64_t objects, plain; /* that it needs, log and deletes included; their bytes */
+    uint64_t identity;       /* of its files and their order (lake/index/run.h); 0: not told */
+    bool outside;            /* some object lies outside of the table's directory */
     struct archive_content list;
 };
 

@@ -225,6 +225,21 @@ static int read_file(struct store *store, const char *key, const struct delta_dv
     return rc < 0 ? err_wrap(err, "%s", key) : 0;
 }
 
+int delta_dv_locate(const struct delta_root *root, const struct delta_dv *dv,
+                    struct store **elsewhere, struct buf *out, struct err *err)
+{
+    buf_reset(out);
+    *elsewhere = NULL;
+    if (slice_is(dv->storage, "i"))
+        return 0;
+    if (slice_is(dv->storage, "u"))
+        return uuid_key(root, dv->path, out, err);
+    if (slice_is(dv->storage, "p"))
+        return delta_path_locate(root, dv->path, elsewhere, out, err);
+    return err_set(err, EOPNOTSUPP, "deletion vectors of the storage type %.*s",
+                   SLICE_FMT(dv->storage));
+}
+
 /* The bitmap's bytes, in `bytes`. */
 static int read_bytes(struct store *store, const struct delta_root *root, const struct delta_dv *dv,
                       struct buf *bytes, struct slice *out, struct err *err)
@@ -244,13 +259,7 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
         *out = slice_make(bytes->data, (size_t)dv->size);
         return 0;
     }
-    if (slice_is(dv->storage, "u"))
-        rc = uuid_key(root, dv->path, &key, err);
-    else if (slice_is(dv->storage, "p"))
-        rc = delta_path_locate(root, dv->path, &elsewhere, &key, err);
-    else
-        return err_set(err, EOPNOTSUPP, "deletion vectors of the storage type %.*s",
-                       SLICE_FMT(dv->storage));
+    rc = delta_dv_locate(root, dv, &elsewhere, &key, err);
     return rc < 0 ? rc : read_file(elsewhere ? elsewhere : store, key.data, dv, bytes, out, err);
 }
 

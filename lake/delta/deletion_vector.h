@@ -40,6 +40,11 @@ int delta_dv_parse(struct slice extra, struct delta_dv *out, struct err *err);
 int delta_dv_read(struct store *store, const struct delta_root *root, const struct delta_dv *dv,
                   struct roaring **out, struct err *err);
 
+/* The key of the file that it is in, into out (reset first), in the table's own store (*elsewhere
+ * NULL) or another; empty where it stands in the log itself. Errors as above. Pure. */
+int delta_dv_locate(const struct delta_root *root, const struct delta_dv *dv,
+                    struct store **elsewhere, struct buf *out, struct err *err);
+
 /* z85 (ZeroMQ RFC 32) appended, also with a last block of 1 to 3 bytes as delta-kernel-rs writes
  * it: after as many `#` as are missing. False for text that is none. */
 bool delta_z85_decode(struct slice text, struct buf *out);
