@@ -35,12 +35,12 @@ void manifest_format(const struct manifest *m, struct buf *out)
     buf_add_json(out, slice_of(m->format));
     buf_addf(out,
              ",\"version\":%lld,\"timestampMs\":%lld,\"archivedMs\":%lld,\"files\":%llu,"
-             "\"bytes\":%llu,\"objects\":%llu,\"plainBytes\":%llu,\"identity\":\"%016llx\","
+             "\"bytes\":%llu,\"objects\":%llu,\"plainBytes\":%llu,"
              "\"outside\":%s,\"list\":{",
              (long long)m->version, (long long)m->timestamp_ms, (long long)m->archived_ms,
              (unsigned long long)m->files, (unsigned long long)m->bytes,
              (unsigned long long)m->objects, (unsigned long long)m->plain,
-             (unsigned long long)m->identity, m->outside ? "true" : "false");
+             m->outside ? "true" : "false");
     format_content(&m->list, out);
     buf_add_str(out, "}}\n");
     if (out->failed)
@@ -129,17 +129,6 @@ static bool read_list(struct json *j, struct buf *scratch, struct archive_conten
     return found == CONTENT_ALL && content_holds(list);
 }
 
-static bool read_identity(struct json *j, struct buf *scratch, uint64_t *out)
-{
-    uint8_t bytes[sizeof *out];
-    if (!read_hex(j, scratch, bytes, sizeof bytes))
-        return false;
-    *out = 0;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        *out = *out << 8 | bytes[i];
-    return true;
-}
-
 /* One member; false where it is wrong. */
 static bool read_member(struct json *j, struct slice key, struct buf *scratch, struct manifest *m,
                         int64_t *made)
@@ -164,8 +153,6 @@ static bool read_member(struct json *j, struct slice key, struct buf *scratch, s
         return read_count(j, &m->objects);
     if (slice_is(key, "plainBytes"))
         return read_count(j, &m->plain);
-    if (slice_is(key, "identity"))
-        return read_identity(j, scratch, &m->identity);
     if (slice_is(key, "outside"))
         return json_bool(j, &m->outside);
     if (slice_is(key, "list"))

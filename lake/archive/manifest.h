@@ -45,7 +45,6 @@ struct manifest {
     int64_t timestamp_ms, archived_ms;
     uint64_t files, bytes;   /* of the version */
     uint64_t objects, plain; /* that it needs, log and deletes included; their bytes */
-    uint64_t identity;       /* of its files and their order (lake/index/run.h); 0: not told */
     bool outside;            /* some object lies outside of the table's directory */
     struct archive_content list;
 };
