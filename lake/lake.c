@@ -106,7 +106,7 @@ static void run_drop(struct lake *lake, struct lake_run *r)
 
 static void close_store(struct lake *lake, struct store *store)
 {
-    if (store_leave(store))
+    if (store_leave(store) && lake->config.cache)
         cache_drain_store(lake->config.cache, store);
     store_free(store);
 }
