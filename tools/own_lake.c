@@ -198,6 +198,7 @@ static int open_lake(struct own_lake *o, const char *source, const struct option
 {
     const struct lake_config config = {.url = source,
                                        .outside = options->outside,
+                                       .file = o->file,
                                        .store_options = &o->store,
                                        .runtime = &o->runtime,
                                        .refresh_ms = REFRESH_MS,

@@ -2,7 +2,6 @@
 #include "lake/tier/tables.h"
 
 #include "lake/dir.h"
-#include "lake/key_name.h"
 #include "lake/wait.h"
 
 #define TABLES_BYTES_MAX (256 * MIB)
@@ -31,18 +30,12 @@ struct finding {
 
 static int add_table(struct tier_tables *t, struct table *table, struct err *err)
 {
-    AUTO(buf) struct buf prefix = {0};
-    buf_init(&prefix, KEY_BYTES_MAX);
-    key_name_add_key(&prefix, table_path(table));
-    if (prefix.len)
-        buf_add_char(&prefix, '/');
     struct tier_table new = {.path = table_path(table),
+                             .layer = (size_t)(table_layer(table) - t->lake->layers.at.at),
                              .table = table,
-                             .prefix = arena_slice(&t->arena, buf_slice(&prefix)),
+                             .prefix = table_prefix(table),
                              .selected = true,
                              .holds_all = table_ops(table)->holds_all};
-    if (!new.prefix.p)
-        return arena_failed(&t->arena, "tables", err);
     return vec_push(&t->at, new) < 0
                ? err_set(err, EOVERFLOW, "more than %zu tables", TIER_TABLES_MAX)
                : 0;
@@ -89,11 +82,19 @@ static int by_path(const void *a, const void *b)
     return slice_cmp(x->path, y->path);
 }
 
+/* The layers of the lake, in its order; a table's number of its layer is that here. */
 static int find_layers(struct tier_tables *t, const struct lakefile *file, struct err *err)
 {
-    (void)file;
-    struct tier_layer all = {.store = t->lake->store};
-    return vec_push(&t->layers, all) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
+    const struct layers *layers = &t->lake->layers;
+    for (size_t i = 0; i < layers->at.n; i++) {
+        const struct layer *l = &layers->at.at[i];
+        struct tier_layer new = {.name = slice_of(l->name),
+                                 .store = l->store,
+                                 .file = file ? lakefile_layer(file, slice_of(l->name)) : NULL};
+        if (vec_push(&t->layers, new) < 0)
+            return err_set(err, EINVAL, "more than %d layers", NEED_PLACES_MAX);
+    }
+    return 0;
 }
 
 int tier_tables_find(struct tier_tables *t, struct lake *lake, const struct lakefile *file,
