@@ -245,7 +245,11 @@ int local_unlink(int root, const char *key, struct err *err)
     AUTO_FD int parent = local_open(root, slash ? dir : ".", O_RDONLY | O_DIRECTORY, err);
     if (parent < 0)
         return parent == -ENOENT ? 0 : STEAL_FD(parent);
-    if (unlinkat(parent, name, 0) < 0)
-        return errno == ENOENT || errno == EISDIR ? 0 : write_error(errno, key, err);
+    struct stat st;
+    int error = unlinkat(parent, name, 0) < 0 ? errno : 0;
+    if (error == EROFS && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        error = errno; /* which is asked before whether it is there */
+    if (error)
+        return error == ENOENT || error == EISDIR ? 0 : write_error(error, key, err);
     return file_sync_dir(parent, err) < 0 ? local_error(EIO, key, err) : 0;
 }

@@ -162,6 +162,9 @@ char *remote_whole_key(const struct remote *r, const char *key);
  */
 int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote_request **out,
                struct err *err);
+/* Makes one only. */
+int remote_request_new(struct remote *r, const struct remote_parts *parts,
+                       struct remote_request **out, struct err *err);
 void remote_request_free(struct remote_request *q);
 DEFINE_AUTO(remote_request, struct remote_request *, remote_request_free)
 
