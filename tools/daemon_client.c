@@ -13,6 +13,7 @@
 #include "lake/lakefile.h"
 #include "lake/unread/unread.h"
 #include "tools/daemon_tag.h"
+#include "tools/dress.h"
 #include "tools/maintain.h"
 #include "tools/metadata_warning.h"
 #include "tools/options.h"
@@ -215,6 +216,11 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
+    struct store_runtime dressed = runtime;
+    struct dress dress;
+    dress_init(&dress, file, o->archive_store, &store, &runtime, d->directory.dirfd);
+    if (!file)
+        dress_runtime(&dress, &dressed);
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
@@ -236,7 +242,9 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
                  .outside = o->outside,
                  .file = file,
                  .store_options = &store,
-                 .runtime = &runtime,
+                 .runtime = &dressed,
+                 .dress = dress_layer,
+                 .dress_arg = &dress,
                  .refresh_ms = o->refresh_ms,
                  .hold_ms = o->hold_ms,
                  .keep_ms = o->keep_ms,

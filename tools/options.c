@@ -46,6 +46,8 @@ static const struct option_row {
     VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
     VALUE("as-of", as_of, "TIME   bare paths show this time; later refs do not exist"),
     VALUE("outside", outside, "URL   files of tables may lie below it too; as often as wanted"),
+    VALUE("archive-store", archive_store,
+          "URL   what the source has lost is read there (tarn archive)"),
     VALUE("endpoint-url", endpoint_url, "URL   another server than the store's own"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
@@ -290,6 +292,15 @@ static int check_outside(const struct options *o, struct err *err)
     return 0;
 }
 
+static int check_archive_store(const struct options *o, struct err *err)
+{
+    const char *url = o->archive_store;
+    return !url || *url == '/' || strstr(url, "://")
+               ? 0
+               : err_set(err, EINVAL, "option archive-store: %s is no URL and no absolute path",
+                         url);
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;
@@ -318,6 +329,8 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->sse_c_key_file, err);
     if (rc == 0)
         rc = check_outside(o, err);
+    if (rc == 0)
+        rc = check_archive_store(o, err);
     if (rc == 0)
         rc = check_policy(o, err);
     if (rc == 0)

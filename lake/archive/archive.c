@@ -29,6 +29,7 @@ struct archive *archive_new(struct store *store, int scratch_dirfd, struct err *
 {
     struct archive *a = calloc(1, sizeof *a);
     if (!a) {
+        (void)store_leave(store);
         store_free(store);
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
@@ -59,6 +60,7 @@ void archive_free(struct archive *a)
     drop_manifests(a);
     archive_listing_unref(a->listing);
     archive_contents_done(a);
+    (void)store_leave(a->store); /* nothing of ours is under way */
     store_free(a->store);
     lock_done(&a->lock);
     free(a);
@@ -155,7 +157,7 @@ int archive_listing_get(struct archive *a, int64_t max_age_ms, struct archive_li
     if (!l) {
         int rc = hear(a, &l, &failed);
         WITH_LOCK (&a->lock) {
-            a->listing_err = failed;
+            a->listing_err = rc < 0 ? failed : (struct err)ERR_INIT;
             a->failed_ms = clock_mono_ms();
         }
         if (rc < 0)
