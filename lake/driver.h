@@ -33,6 +33,8 @@ struct history {
     _Atomic unsigned refs;
     /* Versions have numbers; else (`files`) there is one, "latest", and moments (driver_ops). */
     bool numbered;
+    /* Each number follows the one before: where there is a gap, versions are lost. */
+    bool consecutive;
     size_t n; /* 0: a table without any version */
     struct version at[];
 };
@@ -44,7 +46,8 @@ DEFINE_AUTO(history, struct history *, history_unref)
 struct history *history_cut(struct history *h, size_t n, struct err *err);
 /* Position of a number, or -1. */
 ptrdiff_t history_find(const struct history *h, int64_t number);
-/* Position of the greatest version whose time is not after t, or -1. */
+/* Position of the greatest version whose time is not after t; -1 also where one that is lost may have
+ * been the version of then. */
 ptrdiff_t history_at(const struct history *h, int64_t time_ms);
 
 /* Where a driver finds its table. */
