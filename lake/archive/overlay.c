@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "cache/store/class.h"
 #include "cache/store/local_path.h"
 #include "cache/store/write.h"
@@ -13,6 +14,9 @@
 #define WORKERS 8
 #define LOCAL_WORKERS 4
 #define LOST_MS 60000
+#define LISTING_MS 10000
+/* Of a request to the archive store: what home has waits no longer for one that is dead. */
+#define DEADLINE_MS 20000
 #define STORE_NAME "archive"
 
 /* What home has lost */
@@ -157,6 +161,35 @@ static struct workers *threads(struct overlay *o, struct err *err)
         w = o->workers;
     }
     return w;
+}
+
+static void hear_anew(struct job *job)
+{
+    struct overlay *o = CONTAINER_OF(job, struct overlay, refresh);
+    AUTO(archive_listing) struct archive_listing *l = NULL;
+    struct err err = ERR_INIT;
+    if (archive_listing_get(o->archive, LISTING_MS, &l, &err) < 0)
+        log_debug("%s", err.msg);
+    WITH_LOCK (&o->lock)
+        o->refreshing = false;
+}
+
+int overlay_listing(struct overlay *o, struct archive_listing **out, struct err *err)
+{
+    struct archive_listing *l;
+    if (!archive_listing_known(o->archive, &l))
+        return archive_listing_get(o->archive, LISTING_MS, out, err);
+    bool old = clock_mono_ms() - l->heard_ms > LISTING_MS, refresh = false;
+    struct workers *w = old ? threads(o, NULL) : NULL;
+    if (w)
+        WITH_LOCK (&o->lock) {
+            refresh = !o->refreshing;
+            o->refreshing = true;
+        }
+    if (refresh)
+        workers_submit(w, &o->refresh);
+    *out = l;
+    return 0;
 }
 
 static void ask_archive(struct overlay_get *g)
@@ -389,6 +422,7 @@ static struct overlay *overlay_new(const struct store *like, struct err *err)
         o->store.home = like->home ? strdup(like->home) : NULL;
         if (o->store.url && (o->store.home || !like->home)) {
             lock_init(&o->lock);
+            o->refresh.run = hear_anew;
             return o;
         }
         free(o->store.url);
@@ -424,6 +458,9 @@ struct store *archive_alone(struct archive *a, const struct store *like, struct 
 static int open_archive(struct overlay *o, const struct archive_wrap_config *c, struct err *err)
 {
     struct store_runtime runtime = *c->runtime;
+    struct store_options options = *c->options;
+    if (options.deadline_ms == 0 || options.deadline_ms > DEADLINE_MS)
+        options.deadline_ms = DEADLINE_MS;
     runtime.shares = NULL;
     runtime.wrap = NULL;
     bool here = !strstr(c->url, "://") || strncmp(c->url, "file:", 5) == 0;
@@ -433,7 +470,7 @@ static int open_archive(struct overlay *o, const struct archive_wrap_config *c, 
             return -err->code;
         runtime.workers = o->local;
     }
-    struct store *store = store_open(c->url, c->options, &runtime, err);
+    struct store *store = store_open(c->url, &options, &runtime, err);
     if (store)
         o->archive = archive_new(store, c->scratch_dirfd, err);
     o->owns_archive = true;

@@ -152,7 +152,7 @@ static int read_parts(struct merge *m)
     archive_table_url(&m->overlay->store, slice_of(m->req->prefix), &url);
     int rc = buf_check(&url, m->err);
     if (rc == 0)
-        rc = archive_find_listing(m->overlay->archive, &listing, m->err);
+        rc = overlay_listing(m->overlay, &listing, m->err);
     struct slice dir = buf_slice(&url);
     while (rc == 0 && m->parts.n == 0 && (dir = text_dirname(dir)).n) {
         size_t first, end;

@@ -23,8 +23,10 @@ struct overlay {
     struct archive *archive;
     bool owns_archive;
     struct workers *local;   /* the archive store's own, of a directory; NULL: it needs none */
-    struct lock lock;        /* the next two */
+    struct lock lock;        /* the rest */
     struct workers *workers; /* NULL: nothing was looked for yet */
+    struct job refresh;      /* hears anew what is archived */
+    bool refreshing;
     struct lost lost[LOST_SLOTS];
 };
 
@@ -38,6 +40,12 @@ static inline struct overlay *overlay_of(struct store *s)
  * borrowed. For who wants to know whether a version can be had from there alone.
  */
 struct store *archive_alone(struct archive *a, const struct store *like, struct err *err);
+
+/*
+ * What is archived, for listings: as it was heard last, and heard anew aside where that is old, so
+ * that nobody who lists what home has waits for the archive but the first one.
+ */
+int overlay_listing(struct overlay *o, struct archive_listing **out, struct err *err);
 
 /* Listings of overlays, as the store's ops. */
 int overlay_list(struct store *s, const struct store_list *req, struct err *err);
