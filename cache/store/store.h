@@ -25,8 +25,8 @@
 #include "base/limits.h"
 
 struct store;
-struct store_tag;  /* cache/store/class.h */
-struct store_tags; /* the same */
+struct store_tag;    /* cache/store/class.h */
+struct store_tags;   /* the same */
 struct store_writer; /* cache/store/write.h */
 
 /* Whether an object's bytes can be had now. */
@@ -45,7 +45,8 @@ struct store_info {
      * Empty: not told. */
     char class[STORE_CLASS_BYTES_MAX];
     enum store_access access;
-    int64_t restored_until_ms; /* of a copy that was restored for a while: its end; 0: there is none */
+    int64_t
+        restored_until_ms; /* of a copy that was restored for a while: its end; 0: there is none */
 };
 
 /* One ranged read. The caller owns it and everything in it until done has run. */
@@ -162,7 +163,7 @@ struct store_ops {
                      const struct store_info *if_is, struct store_info *now, struct err *err);
     int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
     int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
-                   const struct store_info *if_is, struct err *err);
+                   const struct store_info *if_is, bool *changed, struct err *err);
     /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
     int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
                      struct store_writer **out, struct err *err);
