@@ -84,7 +84,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libtarn.a
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
 
 # Programs of which end-to-end tests make use, beside the unit tests.
-TEST_TOOLS := $(BUILD)/tests/present
+TEST_TOOLS := $(BUILD)/tests/present $(BUILD)/tests/store_put
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
 	$(SAY) "  $@"

@@ -44,8 +44,8 @@ struct lakefile_prices {
 };
 
 struct lakefile_layer {
-    const char *name; /* of the directory in the lake's root */
     struct lakefile_store store;
+    const char *name; /* of the directory in the lake's root */
     struct lakefile_store near;
     uint64_t near_bytes;                  /* budget of the near store; 0: not told */
     const struct lakefile_store *outside; /* prefixes, without options of their own */

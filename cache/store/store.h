@@ -57,7 +57,10 @@ struct store_get {
     const char *if_match; /* ETag that the object must have, or NULL */
     const char *version; /* the id of the version to read, as a listing told it; NULL: the newest */
     bool ahead;          /* nobody waits for it: behind the others of its host */
-    char *to;            /* room for length bytes */
+    /* By which the cache names the object, SHA256_BYTES, and its size; NULL: it does not. */
+    const uint8_t *identity;
+    uint64_t object_size;
+    char *to; /* room for length bytes */
     /*
      * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
      * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
@@ -155,6 +158,12 @@ struct store_ops {
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
+
+    /*
+     * Of a wrapper: the cache has all of an object that was opened with it, by this identity.
+     * Any thread; must not block. NULL: nobody wants to know.
+     */
+    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size, const char *etag);
 
     /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
      * none.
@@ -256,6 +265,14 @@ struct store_runtime {
     struct store_shares *shares; /* NULL: every store is its opener's own */
     /* Fetch credentials (cache/store/renewed.h). Nothing that waits for one may run on them. */
     struct workers *secrets;
+    /*
+     * What is put around each store that is opened, before it is shared: takes the store, also
+     * where it fails (NULL and err). `wrapped` tells what it is apart: who opens the same URL with
+     * another one is refused. NULL: nothing.
+     */
+    struct store *(*wrap)(void *arg, struct store *opened, struct err *err);
+    void *wrap_arg;
+    const char *wrapped;
 };
 
 /*
