@@ -26,7 +26,7 @@
 
 /* "account NAME, container NAME": names have 63 characters at most. */
 #define REMOTE_WHERE_BYTES 160
-#define REMOTE_FIELDS_MAX 20
+#define REMOTE_FIELDS_MAX 24
 /* Of an answer that should have none but an error's sentence. */
 #define REMOTE_ERROR_BYTES_MAX (64 * KIB)
 /* A key, a token of a listing and the rest, thrice as long percent-encoded. */
@@ -45,6 +45,14 @@ struct remote_parts {
     const char *identity;    /* that the object must have, as store_info.etag; NULL: any */
     const char *version;     /* of the object; NULL: the newest */
     bool if_absent;
+    /*
+     * No object is written that was not there: a PUT tells neither a type nor an encryption of its
+     * own.
+     */
+    bool keeps;
+    /* More fields, with names in lower case. */
+    const struct http_field *fields;
+    size_t fields_count;
     struct slice upload;
     size_t text_max; /* of the answer's body */
 };
@@ -68,6 +76,8 @@ struct remote_ops {
     /* What tells the contents of a key apart, as an answer tells it; empty where it does not. */
     void (*identity)(const struct http_answer *a, char out[ETAG_BYTES_MAX]);
     const char *identity_name;
+    /* Class, access and end of a restored copy, of an answer that is a success. */
+    void (*tell_class)(const struct http_answer *a, struct store_info *info);
     bool identity_always; /* an answer without one cannot be right */
 };
 
@@ -101,6 +111,8 @@ void remote_request_init(struct remote_request *q, const struct remote_ops *ops,
                          const struct remote_parts *parts);
 void remote_request_done(struct remote_request *q);
 void remote_add_field(struct remote_request *q, const char *name, const char *value);
+/* Those that the parts have more of. */
+void remote_add_fields(struct remote_request *q, const struct remote_parts *parts);
 
 /*
  * Returns at once. q->done runs once, on the engine's thread, a worker's or the caller's, under no
