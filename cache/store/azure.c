@@ -4,6 +4,7 @@
 #include "cache/store/azure_class.h"
 #include "cache/store/azure_list.h"
 #include "cache/store/azure_request.h"
+#include "cache/store/azure_restore.h"
 #include "cache/store/azure_url.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
@@ -76,6 +77,7 @@ static const struct store_ops azure_ops = {
     .set_class = azure_set_class,
     .tags = remote_tags,
     .set_tag = remote_set_tag,
+    .restore = azure_restore,
     .free = azure_free,
 };
 

@@ -18,6 +18,9 @@ struct http_answer {
     char generation[24];    /* x-goog-generation */
     char bucket_region[48]; /* x-amz-bucket-region */
     char error_code[64];    /* x-ms-error-code */
+    char storage_class[STORE_CLASS_BYTES_MAX]; /* x-{amz,goog}-storage-class, x-ms-access-tier */
+    char archive_status[40];                   /* x-{amz,ms}-archive-status */
+    char restore[96];                          /* x-amz-restore */
     char version_id[VERSION_ID_BYTES_MAX]; /* x-{amz,ms}-version-id */
     char encryption[24];                   /* x-amz-server-side-encryption */
     char blob_type[16];                    /* x-ms-blob-type */

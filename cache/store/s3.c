@@ -11,6 +11,7 @@
 #include "cache/store/remote_tags.h"
 #include "cache/store/s3_class.h"
 #include "cache/store/s3_request.h"
+#include "cache/store/s3_restore.h"
 #include "cache/store/s3_versions.h"
 #include "cache/store/s3_walk.h"
 #include "cache/store/s3_write.h"
@@ -153,6 +154,7 @@ static const struct store_ops s3_ops = {
     .set_class = s3_set_class,
     .tags = remote_tags,
     .set_tag = remote_set_tag,
+    .restore = s3_restore,
     .free = s3_free,
 };
 
