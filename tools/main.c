@@ -20,6 +20,7 @@ static const struct {
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
+    {"tier", cmd_tier, "plan|report LAKE ...   plan storage classes, and tell what they cost"},
     {"policy", cmd_policy, "check|test|import ...   look at a policy of access"},
     {"audit", cmd_audit, "verify FILE...   tell whether an audit log is whole"},
 };
