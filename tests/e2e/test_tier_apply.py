@@ -55,7 +55,7 @@ def test_only_the_class_changes(lake, mount):
     put_all(lake, Metadata={'owner': 'ü&<>'.encode('ascii', 'xmlcharrefreplace').decode(), 'n': '1'},
             ContentType='application/x-parquet', CacheControl='max-age=9', ContentEncoding='identity',
             ContentDisposition='attachment; filename="a b"', ContentLanguage='de',
-            Tagging='project=lake%20seaTagging='project=lake%20%26%20sea&n=2'n=2')
+            Tagging='project=lake%20sea&n=2')
     before = lake.look()
     counts, _ = lake.apply()
     assert counts['moved'] == OLD and counts['tagged'] == counts['failed'] == counts['refused'] == 0
