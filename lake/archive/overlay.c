@@ -362,9 +362,9 @@ static int overlay_tags(struct store *s, const char *key, struct store_tags *out
 }
 
 static int overlay_set_tag(struct store *s, const char *key, const struct store_tag *tag,
-                           const struct store_info *if_is, struct err *err)
+                           const struct store_info *if_is, bool *changed, struct err *err)
 {
-    return store_set_tag(overlay_of(s)->home, key, tag, if_is, err);
+    return store_set_tag(overlay_of(s)->home, key, tag, if_is, changed, err);
 }
 
 static void overlay_sealed(struct store *s, const uint8_t *identity, uint64_t size,

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,9 +15,11 @@ from deltalake import DeltaTable, write_deltalake
 
 from fake.faults import FaultProxy
 from support import lakes, presented_tables
-from support.mounts import run_tarn
+from support.mounts import clean_env, run_tarn
+from support.places import TARN
 
 TABLE = 'silver/orders'
+FAKE = Path(__file__).parents[1] / 'fake'
 
 
 def contents(path):
@@ -308,3 +311,164 @@ def test_what_home_never_had_is_not_archived(own_lake, store):
     vacuum(own_lake / TABLE)
     archive('--quiet', '--lake', own_lake.root, TABLE + '@3', '--to', store, ok=False)
     assert listed(store) == []
+
+
+# killed, and side by side
+
+
+def start(words, env=None):
+    return subprocess.Popen([str(TARN), 'archive', *map(str, words)], env=clean_env(env), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def nothing_is_half(store, *words, env=None):
+    """Whatever is listed reads back as it was archived."""
+    versions = listed(store, *words, env=env)
+    if versions:
+        archive('verify', '--quiet', store, *words, env=env)
+    return [v['version'] for v in versions]
+
+
+def kill_at_random(lake, store, chance, times):
+    """How many were killed before their end."""
+    words = ['--quiet', '--lake', lake.root, '--to', store]
+    begun = time.monotonic()
+    archive(*words, TABLE + '@3')
+    whole_s = time.monotonic() - begun
+    archive('drop', store, 'orders@3')
+    killed = 0
+    for _ in range(times):
+        version = chance.randrange(12)
+        run = start([*words, '%s@%d' % (TABLE, version)])
+        try:
+            run.communicate(timeout=chance.random() * whole_s)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.communicate()
+            killed += 1
+        there = nothing_is_half(store)
+        if version in there:
+            if chance.random() < 0.5:
+                archive('drop', store, 'orders@%d' % version)
+        elif run.returncode == 0:
+            raise AssertionError('version %d was archived and is not there' % version)
+    for version in range(12):
+        archive(*words, '%s@%d' % (TABLE, version))
+    assert nothing_is_half(store) == list(range(12))
+    return killed
+
+
+def forget_leases(store):
+    """What a killed archiver holds goes stale; a test does not wait for that."""
+    shutil.rmtree(Path(store) / 'leases', ignore_errors=True)
+
+
+def nothing_is_left(store):
+    """Without versions nothing stays, whatever killed archivers have left."""
+    forget_leases(store)
+    for version in listed(store):
+        archive('drop', store, 'orders@%d' % version['version'])
+    archive('drop', store)
+    left = [f for f in Path(store).rglob('*') if f.is_file()]
+    assert left == []
+
+
+def test_killed_at_random(own_lake, store, chance):
+    assert kill_at_random(own_lake, store, chance, 8) > 0
+    nothing_is_left(store)
+
+
+@pytest.mark.long
+def test_killed_at_500_random_moments(own_lake, store, chance):
+    assert kill_at_random(own_lake, store, chance, 500) > 100
+    nothing_is_left(store)
+
+
+@pytest.fixture(scope='module')
+def kill_at(tmp_path_factory):
+    program = tmp_path_factory.mktemp('kill_at') / 'kill_at'
+    subprocess.run(['gcc', '-O1', '-D_GNU_SOURCE', str(FAKE / 'kill_at.c'), '-o', str(program)], check=True)
+    return program
+
+
+def kill_at_calls(s3, bucket, tmp_path, kill_at, calls_of):
+    """A table of one file into a bucket, killed at each of these system calls of it."""
+    lake, store = tmp_path / 'lake', 's3://%s/keep' % bucket
+    write_deltalake(lake / 'one', pa.table({'id': list(range(10))}))
+    # the server's credentials come with the environment, its address with the store
+    words = ['archive', '--quiet', '--lake', str(lake), 'one@0', '--to', store, '--threads', '1', '--to-option',
+             'endpoint-url=' + s3.url]
+    look = ['--endpoint-url', s3.url]
+
+    def run(n):
+        return subprocess.run([str(kill_at), str(n), str(TARN), *words], env=clean_env(s3.env), capture_output=True,
+                              text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+    whole = run(0)
+    assert whole.returncode == 0, whole.stderr
+    calls = int(whole.stderr.splitlines()[-1])
+    for n in calls_of(calls):
+        shutil.rmtree(s3.root / bucket / 'keep', ignore_errors=True)
+        run(n)
+        assert nothing_is_half(store, *look, env=s3.env) in ([], [0])
+        again = run(0)
+        assert again.returncode == 0, again.stderr
+        assert nothing_is_half(store, *look, env=s3.env) == [0]
+    return calls
+
+
+def test_killed_at_system_calls_of_one_object(s3, bucket, tmp_path, kill_at, chance):
+    assert kill_at_calls(s3, bucket, tmp_path, kill_at, lambda n: chance.sample(range(1, n), 5)) > 50
+
+
+@pytest.mark.long
+def test_killed_at_every_system_call_of_one_object(s3, bucket, tmp_path, kill_at):
+    assert kill_at_calls(s3, bucket, tmp_path, kill_at, lambda n: range(1, n + 1)) > 50
+
+
+def test_two_archivers_at_once(own_lake, store):
+    words = ['--quiet', '--lake', own_lake.root, '--to', store]
+    runs = [start([*words, '%s@%d' % (TABLE, version)]) for version in (2, 3, 3, 2)]
+    for run in runs:
+        out, err = run.communicate(timeout=120)
+        assert run.returncode == 0, out + err
+    assert nothing_is_half(store) == [2, 3]
+    nothing_is_left(store)
+
+
+def drop_beside(lake, store, chance, rounds):
+    """One archives and one drops, the same versions, of one store: whatever is listed in the end is whole."""
+    words = ['--quiet', '--lake', lake.root, '--to', store]
+    archive(*words, TABLE + '@1')
+    for _ in range(rounds):
+        a, b = chance.sample(range(12), 2)
+        runs = [start([*words, '%s@%d' % (TABLE, a)]), start(['drop', store, 'orders@%d' % chance.choice((1, a, b))]),
+                start([*words, '%s@%d' % (TABLE, b)]), start(['drop', store])]
+        done = [(run, *run.communicate(timeout=120)) for run in runs]
+        for archiver in (done[0], done[2]):
+            assert archiver[0].returncode == 0, archiver
+        nothing_is_half(store)
+
+
+def test_drop_beside_archive(own_lake, store, chance):
+    drop_beside(own_lake, store, chance, 4)
+    nothing_is_left(store)
+
+
+@pytest.mark.long
+def test_drop_beside_archive_for_long(own_lake, store, chance):
+    drop_beside(own_lake, store, chance, 150)
+    nothing_is_left(store)
+
+
+def test_an_archive_store_that_is_dead_disturbs_nobody(own_lake, mount, s3, bucket):
+    """What home has is read; what it has lost is EIO, as nobody can tell whether it is archived."""
+    vacuum(own_lake / TABLE)
+    m = mount(own_lake.root, env=s3.env, endpoint_url='http://127.0.0.1:1', archive_store='s3://%s/keep' % bucket,
+              deadline='1')
+    assert len(contents(m / TABLE)) == len(own_lake.versions(TABLE)[11].files)
+    gone = set(lakes.tree(m / (TABLE + '@3')))
+    assert gone
+    with pytest.raises(OSError) as e:
+        (m / (TABLE + '@3') / gone.pop()).read_bytes()
+    assert e.value.errno == errno.EIO
