@@ -66,8 +66,20 @@ static int read_tags(const struct tagged *t, struct store_tags *out, struct err 
     return rc < 0 ? err_wrap(err, "%s, key %.160s", t->remote->where, t->key) : 0;
 }
 
+/* S3 has an operation of its own for none. */
+static int remove_tags(const struct tagged *t, struct err *err)
+{
+    AUTO(remote_request) struct remote_request *q = NULL;
+    struct http_parameter parameters[2];
+    struct remote_parts parts = parts_of(t, "DELETE", parameters);
+    int rc = remote_ask(t->remote, &parts, &q, err);
+    return explain(q, rc, err);
+}
+
 static int write_tags(const struct tagged *t, const struct store_tags *tags, struct err *err)
 {
+    if (!tags->count && !is_azure(t))
+        return remove_tags(t, err);
     AUTO(buf) struct buf body = {0};
     AUTO(remote_request) struct remote_request *q = NULL;
     uint8_t md5[EVP_MAX_MD_SIZE];

@@ -275,9 +275,9 @@ static int copy(struct change *c, struct err *err)
         return 0;
     if (rc == 0 && strcmp(etag, c->before.etag) != 0)
         return err_set(err, EIO,
-                       "%s, key %.160s: the copy has ETag %.60s, the object had %.60s: "
-                       "the server encrypts copies in another way. The bytes are the same; readers "
-                       "of the old ETag are told that the object changed",
+                       "%s, key %.160s: the copy has ETag %.60s, the object had %.60s: it was "
+                       "replaced meanwhile and the server heeds no conditions, or it encrypts "
+                       "copies in another way",
                        c->remote->where, c->key, etag, c->before.etag);
     return rc;
 }
