@@ -118,7 +118,8 @@ static int look(struct tagged *t, struct err *err)
 
 static bool is_that(const struct store_info *is, const struct store_info *wanted)
 {
-    return is->size == wanted->size && (!wanted->etag[0] || strcmp(is->etag, wanted->etag) == 0);
+    return is->size == wanted->size && (!wanted->etag[0] || strcmp(is->etag, wanted->etag) == 0) &&
+           (!wanted->class[0] || strcmp(is->class, wanted->class) == 0);
 }
 
 static int stale(const struct tagged *t, struct err *err)
@@ -133,6 +134,8 @@ static int verify(struct tagged *t, const struct store_tag *tag, struct err *err
     AUTO_FREE struct store_tags *now = calloc(1, sizeof *now);
     struct tagged after = {.remote = t->remote, .key = t->key};
     struct store_tag none = {.name = ""};
+    struct store_info before = t->info;
+    before.class[0] = '\0'; /* that may have changed: it is why it was tagged */
     if (!now)
         return err_set(err, ENOMEM, "out of memory");
     int rc = read_tags(t, now, err);
@@ -140,7 +143,7 @@ static int verify(struct tagged *t, const struct store_tag *tag, struct err *err
     bool same = strcmp(found ? found->value : "", tag->value) == 0;
     if (rc == 0)
         rc = look(&after, err);
-    if (rc == 0 && !is_that(&after.info, &t->info)) {
+    if (rc == 0 && !is_that(&after.info, &before)) {
         memcpy(none.name, tag->name, sizeof none.name);
         if (found && !t->version[0] && store_tags_set(now, &none, &rc))
             (void)write_tags(&after, now, NULL); /* what it would tell is told below */

@@ -299,6 +299,8 @@ static int look(struct change *c, const struct store_info *if_is, struct err *er
         return remote_refuse(q, ESTALE, "the object is another one now", err);
     if (strcmp(c->before.class, c->class) == 0)
         return 0;
+    if (if_is->class[0] && strcmp(c->before.class, if_is->class) != 0)
+        return remote_refuse(q, ESTALE, "it is in another class now", err);
     if (c->before.access != STORE_READABLE)
         return remote_refuse(q, EREMOTE, "it is archived, and has to be restored first", err);
     return why ? remote_refuse(q, EOPNOTSUPP, why, err) : 0;

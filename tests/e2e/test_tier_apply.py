@@ -134,7 +134,7 @@ def test_an_object_that_was_replaced_meanwhile_is_left_alone(lake):
     """Between the listing that the plan is made of and the change."""
     path = min(lake.due)
     with FaultProxy(lake.server.port) as proxy:
-        slow = proxy.rule('delay', kind='list', query='list-type=2&prefix=landing%2F', seconds=3)
+        slow = proxy.rule('delay', kind='list', query='encoding-type=url&list-type=2*', seconds=3)
         late = lake.write('STANDARD_IA', url=proxy.url, name='late.yaml')
         done = []
         thread = threading.Thread(target=lambda: done.append(lake.apply(path=late)))
