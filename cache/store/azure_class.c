@@ -109,6 +109,8 @@ static int look(struct change *c, const struct store_info *if_is, struct err *er
         return stale(c, err);
     if (strcmp(c->before.class, c->class) == 0)
         return 0;
+    if (if_is->class[0] && strcmp(c->before.class, if_is->class) != 0)
+        return remote_refuse(q, ESTALE, "it is in another tier now", err);
     if (c->before.access != STORE_READABLE)
         return remote_refuse(q, EREMOTE, "it is archived, and has to be rehydrated first", err);
     if ((type[0] && strcmp(type, "BlockBlob") != 0) || !c->before.class[0])

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
                 seen += counts;
                 if (wanted && seen == wanted) {
                     kill(child, SIGKILL);
-                    while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status))
+                    while (waitpid(-1, &status, __WALL) > 0) /* its threads before it */
                         continue;
                     return KILLED_STATUS;
                 }
