@@ -25,6 +25,8 @@ struct session_config {
     unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */
     bool allow_other, debug;
     struct slack slack; /* of files that may not be presented as they are stored */
+    bool recalls;       /* opens of archived objects begin to restore them, so: */
+    struct store_restore recall;
     bool passthrough;   /* where the kernel permits it, files are read without the daemon */
     uid_t uid;          /* owners of all files */
     gid_t gid;
