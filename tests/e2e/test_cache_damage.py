@@ -38,7 +38,7 @@ def kept(s3, tmp_path_factory):
             for p, d in contents.items() if p.startswith(TABLE)]
     (root / TABLE / '_delta_log').mkdir()
     bad_logs.write(root / TABLE, 0, bad_logs.line(bad_logs.protocol(), bad_logs.metadata(), *adds))
-    bucket = s3.make_bucket('kept-%d' % os.getpid())
+    bucket = s3.new_bucket('kept')
     s3.copy_tree(root, bucket)
     return bucket, contents
 

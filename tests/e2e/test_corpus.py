@@ -143,7 +143,7 @@ GCS_GROUPS = ('delta/delta-rs', 'delta/delta-rs-exotic', 'delta/derived', 'delta
 @pytest.mark.parametrize('group', GCS_GROUPS)
 def test_corpus_from_gcs(mount, corpus, gcs, group, expected_without_times):
     """The same tables give the same answers from a real GCS server."""
-    bucket = gcs.make_bucket('corpus-' + group.replace('/', '-'))
+    bucket = gcs.new_bucket('corpus-' + group.replace('/', '-'))
     gcs.copy_tree(corpus / group, bucket, 'lake/' + group)
     m = mount('gs://%s/lake' % bucket, endpoint_url=gcs.url, no_sign_request=True)
     check(m, corpus, group + '/*', '--no-time', '--without', 'dv-p',
