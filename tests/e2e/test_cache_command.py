@@ -184,7 +184,7 @@ def test_budget_of_the_last_daemon(mount, kept):
     limit = figures('stat', [str(m)])['limitBytes']
     m.unmount_and_wait_for_the_daemon()
     words = ['--cache-dir', str(kept['cache'])]
-    assert abs(figures('stat', words)['limitBytes'] - limit) < 1 << 30      # others use the disk too
+    assert abs(figures('stat', words)['limitBytes'] - limit) < 4 << 30      # others use the disk too
     saved = json.loads((kept['cache'] / 'options').read_text())
     assert saved == {'cache-size': '100T', 'cache-free': '1%'}
 

@@ -97,11 +97,17 @@ class Reader:
         machine does, has seen some of each.
         """
         while True:
-            before = self._do(step, os.getxattr, self.m / TABLE, 'user.tarn.version')
+            before = self._version()
             found = self._tree(step, self.m / TABLE)
-            after = self._do(step, os.getxattr, self.m / TABLE, 'user.tarn.version')
-            if None in (before, found, after) or before == after:
+            if found is None or before == self._version():
                 return found
+
+    def _version(self):
+        """Of the live path; None where the table cannot be read."""
+        try:
+            return os.getxattr(self.m / TABLE, 'user.tarn.version')
+        except OSError:
+            return None
 
     def _stored(self, name, size):
         """Where the log's early commits cannot be read, nothing proves that files are as they are
