@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -118,6 +119,7 @@ static void *take_clients(void *arg)
         assert_non_null(c);
         c->server = s;
         c->fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
         assert_true(s->clients_n < CLIENTS_MAX);
         assert_int_equal(pthread_create(&s->clients[s->clients_n++], NULL, serve, c), 0);
     }
