@@ -13,7 +13,7 @@ import pytest
 
 from fake.proxy import DelayProxy
 from support import bad_logs
-from support.mounts import Mount, clean_env, is_mounted, run_tarn, wait_for
+from support.mounts import Mount, clean_env, is_mounted, run_tarn
 from support.places import PATIENCE_S, SUPPORT
 from support.range_reader import Control
 
@@ -136,15 +136,24 @@ class Readers:
                 p.wait()
 
 
+def just_sent(proxy):
+    """Requests for data that are not answered for some time yet, by their numbers."""
+    now = time.monotonic()
+    return {n for n, r in proxy.flying('data').items() if now - r.started < DELAY_S / 3}
+
+
 def kill_in_flight(victim, readers, proxy):
     """
     Kills when the proxy has a request for data that is not answered. True where one of them was
     still without its answer after the kill, which then came in the middle of the flight.
     """
-    flying = wait_for(lambda: proxy.flying('data'), PATIENCE_S, 'a fetch in flight')
+    deadline = time.monotonic() + PATIENCE_S
+    while not (flying := just_sent(proxy)):
+        assert time.monotonic() < deadline, 'no fetch in flight'
+        time.sleep(0.001)
     readers.halt()
     victim.kill()
-    return bool(flying.keys() & proxy.flying('data').keys())
+    return bool(flying & proxy.flying('data').keys())
 
 
 def compare_everything(m, root, files):
