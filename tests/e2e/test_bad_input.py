@@ -170,7 +170,7 @@ def test_store_that_stays_broken(mount, s3, bucket, proxy, tmp_path):
     bad_logs.base(tmp_path / 'lake' / 'table')
     bad_logs.base(tmp_path / 'lake' / 'other')
     s3.copy_tree(tmp_path / 'lake', bucket)
-    m = mount('s3://' + bucket, endpoint_url=proxy.url, env=s3.env)
+    m = mount('s3://' + bucket, endpoint_url=proxy.url, env=s3.env, deadline=10)
     proxy.rule('status', kind='log', key='*/table/*', status=500)
     assert fails(m / 'table') == errno.EIO
     assert lakes.tree(m / 'other') == bad_logs.EXPECTED
