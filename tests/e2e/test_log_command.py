@@ -239,11 +239,14 @@ def test_commands_tell_why_a_table_is_refused(table, mount):
 def test_what_follows_two_dashes_is_a_path(table, mount):
     table.rename(table.with_name('-orders'))
     m = mount(table.parents[1])
-    for words in (['versions', '--json'], ['log'], ['diff', '--summary'], ['tag', '--list'], ['doctor']):
+    for words in (['versions', '--json'], ['log'], ['diff', '--summary'], ['tag', '--list'], ['doctor'],
+                  ['cache', 'stat']):
         paths = ['-orders'] * (2 if words[0] == 'diff' else 1)
         done = run_tarn(*words, '--', *paths, cwd=m / 'silver')
         assert done.returncode == 0, (words, done.stderr)
         assert run_tarn(*words, *paths, cwd=m / 'silver').returncode == 2, words
+    assert run_tarn('umount', '--', '-orders', cwd=m / 'silver').returncode == 1     # it is no mount
+    assert run_tarn('umount', '-orders', cwd=m / 'silver').returncode == 2
 
 
 def test_what_vacuum_has_removed_is_an_error_that_says_so(table, mount):
