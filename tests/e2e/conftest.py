@@ -21,7 +21,8 @@ from support.mounts import Mounter                                  # noqa: E402
 from support.places import SLOWNESS, TARN                           # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
 
-DEFAULT_TIMEOUT_S = 120
+# Guards against hanging only: a busy machine may take ten times as long as a quiet one.
+DEFAULT_TIMEOUT_S = 600
 
 
 def pytest_collection_modifyitems(items):

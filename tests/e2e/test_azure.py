@@ -118,7 +118,6 @@ def test_both_forms_of_url_are_one_store(mount, server, lake_container, tmp_path
     assert len({name for _, name in objects}) == 1
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize('tables', ['delta/delta-rs/*', 'files/*'])
 def test_corpus_from_azure(mount, corpus, server, container, tables,         # noqa: F811
                            expected_without_times):                          # noqa: F811
@@ -244,7 +243,6 @@ def test_entries_for_directories_are_no_files(mount, server, container):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_listing_of_many_pages(mount, server, container, tmp_path):
     """A directory of more entries than a page has is listed whole."""
     (tmp_path / 'many').mkdir()
@@ -290,7 +288,6 @@ def read_daily(mount, server, proxy, lake):
     m.unmount()
 
 
-@pytest.mark.timeout(200)
 def test_faults_that_pass_are_not_seen(mount, server, lake, lake_container):
     """Each kind of fault, at requests here and there, the first try only: all bytes are right."""
     seed = int(os.environ.get('SEED', random.randrange(1 << 32)))

@@ -57,7 +57,7 @@ def test_failure_is_1_with_its_reason(tarn, tmp_path, s3, what):
     mnt.mkdir()
     try:
         done = run_tarn('mount', *words, mnt, '--cache-dir', tmp_path / 'cache', env=s3.env,
-                        timeout=110)
+                        timeout=PATIENCE_S)
         assert done.returncode in ((1, 2) if what in ('unknown scheme', 'no bucket name') else (1,))
         assert named in done.stderr
         assert not is_mounted(mnt)

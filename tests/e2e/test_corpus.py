@@ -74,7 +74,6 @@ def expected_without_times(tmp_path_factory):
     return root
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize('tables', ['delta/*', 'files/*'])
 def test_corpus_from_a_directory(mount, corpus, tables):
     """Every table of a local corpus is right at every version to the byte, or refused as listed."""
@@ -139,7 +138,6 @@ GCS_GROUPS = ('delta/delta-rs', 'delta/delta-rs-exotic', 'delta/derived', 'delta
               'files')
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize('group', GCS_GROUPS)
 def test_corpus_from_gcs(mount, corpus, gcs, group, expected_without_times):
     """The same tables give the same answers from a real GCS server."""

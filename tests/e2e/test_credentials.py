@@ -232,7 +232,7 @@ def refused(s3, bucket, home, tmp_path, env, *options):
     (tmp_path / 'refused').mkdir(exist_ok=True)
     done = run_tarn('mount', 's3://' + bucket, tmp_path / 'refused', '--endpoint-url', s3.url,
                     '--cache-dir', tmp_path / 'refused-cache', *options,
-                    timeout=120, env={'HOME': str(home), **NO_METADATA, **env})
+                    timeout=PATIENCE_S, env={'HOME': str(home), **NO_METADATA, **env})
     assert done.returncode == 1 and not os.path.ismount(tmp_path / 'refused')
     return done.stderr
 

@@ -216,11 +216,10 @@ def verify_after(cache):
     """No kill leaves a record of bytes that are not there."""
     if 'tarn cache' not in run_tarn('--help').stdout:
         return
-    done = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=100)
+    done = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(240)
 def test_some_kills(mount, s3, mixed, tmp_path):
     """20 kills, each with a fetch in flight; afterwards everything is read and right."""
     reads, total, _ = torture(mount, s3, mixed, tmp_path, 20)

@@ -32,7 +32,7 @@ class Writer:
 
 @pytest.mark.alone                              # most reads have a second
 @pytest.mark.parametrize('reads', [
-    pytest.param(150, marks=pytest.mark.timeout(300)),
+    pytest.param(150),
     pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
 ])
 def test_each_read_is_one_version(mount, tmp_path, reads):

@@ -453,7 +453,6 @@ class Readers:
 
 
 @needs_passthrough
-@pytest.mark.timeout(180)
 def test_openers_in_all_states(mount, bucket_of_files):
     """A hundred threads open, map and read files while these are fetched, completed and evicted
     again: each gets the right bytes and nobody an error."""
@@ -473,7 +472,6 @@ def test_openers_in_all_states(mount, bucket_of_files):
 
 
 @needs_passthrough
-@pytest.mark.timeout(180)
 def test_files_come_and_go_between_lookup_and_open(mount, bucket_of_files):
     """Files that are completed and evicted behind names that the kernel remembers: every open works
     and passes again once the file is complete."""

@@ -196,7 +196,7 @@ def test_next_small_files_of_several_readers(m, proxy, share):
              for i in range(8)]
     readers = [subprocess.Popen([sys.executable, '-Sc', READ, *(small(m, i) for i in part)],
                                 stdout=subprocess.PIPE, text=True) for part in parts]
-    said = [r.communicate(timeout=100)[0].split() for r in readers]
+    said = [r.communicate(timeout=PATIENCE_S)[0].split() for r in readers]
     opened = {words[i]: float(words[i + 1]) for words in said for i in range(0, len(words), 2)}
     assert len(opened) == 800 and ahead(proxy, opened) > 400
     quiet(proxy)

@@ -253,14 +253,12 @@ def replace_all(mount, s3, bucket, tmp_path, count, **options):
     return stale, whole
 
 
-@pytest.mark.timeout(200)
 def test_replaced_in_the_middle(mount, s3, bucket, tmp_path):
     """300 objects of a table are replaced while they are read: no reader sees a mixture."""
     stale, whole = replace_all(mount, s3, bucket, tmp_path, 300)
     assert stale >= 20 and whole >= 20, 'the moments are not random enough'
 
 
-@pytest.mark.timeout(200)
 def test_replaced_in_the_middle_with_a_small_cache(mount, s3, bucket, tmp_path):
     """The same where next to nothing can be kept: what was forgotten comes again, never mixed."""
     stale, whole = replace_all(mount, s3, bucket, tmp_path, 200, cache_size='2M')

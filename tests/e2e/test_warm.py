@@ -244,7 +244,7 @@ def test_lines_where_there_is_no_terminal(mount, blobs, proxy):
     """On a pipe there are lines without control characters, one every few seconds."""
     kept, files = blobs
     proxy.rule('delay', kind='data', seconds=1)
-    done = run_tarn('warm', '--jobs', 8, mount(**kept), timeout=100)
+    done = run_tarn('warm', '--jobs', 8, mount(**kept), timeout=PATIENCE_S)
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert lines[0] == 'tarn warm: %d files, 45.7 MiB to read; 0 files, 0 B are cached' % len(files)
@@ -253,7 +253,7 @@ def test_lines_where_there_is_no_terminal(mount, blobs, proxy):
         assert re.fullmatch(r'tarn warm: +\d+%  \d+/61 files  [\d.]+ \w+ of 45.7 MiB'
                             r'(  [\d.]+ \w+/s  [\d:]+ left)?', line), line
     assert '\r' not in done.stderr and '\033' not in done.stderr
-    assert run_tarn('warm', '--quiet', mount(**kept), timeout=100).stderr == ''
+    assert run_tarn('warm', '--quiet', mount(**kept), timeout=PATIENCE_S).stderr == ''
 
 
 @pytest.mark.parametrize('width', [200, 80, 40, 12])
