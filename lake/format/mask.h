@@ -32,8 +32,7 @@ struct mask_rule {
 
 struct mask {
     struct mask_rule rule;
-    struct buf bytes;  /* of the batch's values */
-    struct buf salted; /* the salt, and a value behind it */
+    struct buf bytes; /* of the batch's values */
 };
 
 /* -EOPNOTSUPP where values of that type, held so, have no such mask; nothing to free then. */
