@@ -151,8 +151,9 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
         (void)govern_deny(a, w, grant_line(g), why.msg, NULL); /* it answers what is wrong */
     if (rc < 0)
         return err_copy(err, &why);
+    uint64_t taker = a->governor->per_uid ? a->principal->hash : 0;
     if (out->view->hash) /* else nothing is kept back of this one; its basis stays for later */
-        return slots_find(&a->governor->slots, w->table, out, err);
+        return slots_find(&a->governor->slots, w->table, taker, out, err);
     view_unref(out->view);
     out->view = NULL;
     return 0;

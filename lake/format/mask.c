@@ -312,7 +312,7 @@ static size_t room(const struct mask *m, const union parquet_value *values, size
         return n * INT96_BYTES;
     if (m->rule.type != PARQUET_BYTE_ARRAY)
         return 0;
-    if (m->rule.how == SHAPE_MASK_SHA256 || m->rule.how == SHAPE_MASK_SHA256_LOCAL)
+    if (mask_is_hash(m->rule.how))
         return n * HEX_BYTES;
     for (size_t i = 0; i < n; i++)
         size += values[i].bytes.n;

@@ -47,6 +47,11 @@ DEFINE_AUTO_DONE(mask, struct mask, mask_done)
  */
 int mask_batch(struct mask *m, union parquet_value *values, size_t n, struct err *err);
 
+static inline bool mask_is_hash(uint8_t how)
+{
+    return how == SHAPE_MASK_SHA256 || how == SHAPE_MASK_SHA256_LOCAL;
+}
+
 /* Appends what mask-to-fixed-value makes of every value of the field, in Parquet's PLAIN encoding
  * (booleans a byte, strings bare), as a file has it that tarn makes: `bytes` of a value of fixed
  * length. */

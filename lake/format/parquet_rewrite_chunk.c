@@ -413,22 +413,20 @@ static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err 
     return rc < 0 ? rc : parquet_chunk_all_rows(w, err);
 }
 
-static bool is_hashed(const struct parquet_chunk_writer *w)
-{
-    uint8_t mask = w->leaf->mask.how;
-    return mask == SHAPE_MASK_SHA256 || mask == SHAPE_MASK_SHA256_LOCAL;
-}
-
-/* What must take less room is compressed well; hashes, of which there is nothing but their digits
- * to compress, by what does that quickest. */
+/* What must take less room is compressed well. What is slow to compress is written by a codec that
+ * is not, as long as there is room; so are hashes, of which there is nothing but their digits to
+ * compress. */
 static uint32_t new_codec(const struct parquet_chunk_writer *w, uint32_t old)
 {
     bool fast = old == CODEC_UNCOMPRESSED || old == CODEC_SNAPPY || old == CODEC_LZ4 ||
                 old == CODEC_LZ4_RAW;
+    bool slow = old == CODEC_GZIP || old == CODEC_BROTLI;
     bool converts = w->leaf->how != PRESENT_COPY;
     bool changes = w->rows.gone || w->prune || converts;
     bool better = (w->compact && converts) || (w->tight && changes);
-    return is_hashed(w) || (fast && better) ? CODEC_ZSTD : old;
+    bool other =
+        mask_is_hash(w->leaf->mask.how) || (fast && better) || (slow && changes && !w->tight);
+    return other ? CODEC_ZSTD : old;
 }
 
 int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t leaf,
@@ -452,7 +450,7 @@ int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t lea
         if (rc < 0)
             return rc;
     }
-    if (is_hashed(w))
+    if (mask_is_hash(w->leaf->mask.how))
         w->out.effort = w->tight ? CODEC_QUICK : CODEC_DIGITS;
     parquet_page_write_chunk(&w->out, w->to, codec, chunk);
     bool fill = w->leaf->how == PRESENT_NULLS || w->leaf->how == PRESENT_CONSTANT;
