@@ -60,7 +60,8 @@ static void add_fields(struct azure_request *q, const struct remote_parts *parts
         remote_add_field(&q->remote, "if-match", parts->identity);
     if (parts->if_absent)
         remote_add_field(&q->remote, "if-none-match", "*");
-    if (strcmp(parts->method, "PUT") == 0) {
+    remote_add_fields(&q->remote, parts);
+    if (parts->begins || (strcmp(parts->method, "PUT") == 0 && !parts->keeps && !parts->is_part)) {
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
         remote_add_field(&q->remote, "x-ms-blob-type", "BlockBlob");
     }

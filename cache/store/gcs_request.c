@@ -96,7 +96,8 @@ static int add_fields(struct gcs_request *q, const struct remote_parts *parts, s
                          "0"); /* "no live version of it" */
     if (q->bucket->user_project)
         remote_add_field(&q->remote, "x-goog-user-project", q->bucket->user_project);
-    if (strcmp(parts->method, "PUT") == 0)
+    remote_add_fields(&q->remote, parts);
+    if (parts->begins || (strcmp(parts->method, "PUT") == 0 && !parts->keeps && !parts->is_part))
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
     return 0;
 }

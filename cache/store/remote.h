@@ -26,7 +26,7 @@
 
 /* "account NAME, container NAME": names have 63 characters at most. */
 #define REMOTE_WHERE_BYTES 160
-#define REMOTE_FIELDS_MAX 20
+#define REMOTE_FIELDS_MAX 24
 /* Of an answer that should have none but an error's sentence. */
 #define REMOTE_ERROR_BYTES_MAX (64 * KIB)
 /* A key, a token of a listing and the rest, thrice as long percent-encoded. */
@@ -45,6 +45,16 @@ struct remote_parts {
     const char *identity;    /* that the object must have, as store_info.etag; NULL: any */
     const char *version;     /* of the object; NULL: the newest */
     bool if_absent;
+    /*
+     * No object is written that was not there: a PUT tells neither a type nor an encryption of its
+     * own.
+     */
+    bool keeps;
+    bool begins;  /* a POST that begins an object: it tells them, as a PUT does */
+    bool is_part; /* of an object that was begun: it tells neither, but the key to encrypt with */
+    /* More fields, with names in lower case. */
+    const struct http_field *fields;
+    size_t fields_count;
     struct slice upload;
     size_t text_max; /* of the answer's body */
 };
@@ -101,6 +111,8 @@ void remote_request_init(struct remote_request *q, const struct remote_ops *ops,
                          const struct remote_parts *parts);
 void remote_request_done(struct remote_request *q);
 void remote_add_field(struct remote_request *q, const char *name, const char *value);
+/* Those that the parts have more of. */
+void remote_add_fields(struct remote_request *q, const struct remote_parts *parts);
 
 /*
  * Returns at once. q->done runs once, on the engine's thread, a worker's or the caller's, under no
@@ -150,6 +162,9 @@ char *remote_whole_key(const struct remote *r, const char *key);
  */
 int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote_request **out,
                struct err *err);
+/* Makes one only. */
+int remote_request_new(struct remote *r, const struct remote_parts *parts,
+                       struct remote_request **out, struct err *err);
 void remote_request_free(struct remote_request *q);
 DEFINE_AUTO(remote_request, struct remote_request *, remote_request_free)
 

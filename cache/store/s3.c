@@ -11,6 +11,7 @@
 #include "cache/store/s3_request.h"
 #include "cache/store/s3_versions.h"
 #include "cache/store/s3_walk.h"
+#include "cache/store/s3_write.h"
 
 struct s3 {
     struct remote remote;
@@ -145,6 +146,8 @@ static const struct store_ops s3_ops = {
     .list = s3_list,
     .list_at = s3_list_at,
     .put_if_absent = remote_put_if_absent,
+    .put_begin = s3_put_begin,
+    .remove = remote_remove,
     .free = s3_free,
 };
 

@@ -54,8 +54,7 @@ void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf 
 struct s3_request {
     struct remote_request remote;
     struct s3_bucket *bucket;
-    const char *if_match;
-    bool if_absent;
+    struct remote_parts parts; /* what it points to lives as long */
 
     /* What it was signed for. */
     struct credentials credentials;
