@@ -6,6 +6,9 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
+/* Google's addresses of sessions have some 400. */
+#define HTTP_LOCATION_BYTES 2048
+
 /* Texts are empty, numbers zero where not told. */
 struct http_answer {
     unsigned status; /* 0: none came */
@@ -18,7 +21,10 @@ struct http_answer {
     char generation[24];    /* x-goog-generation */
     char bucket_region[48]; /* x-amz-bucket-region */
     char error_code[64];    /* x-ms-error-code */
-    bool is_directory;      /* Azure: the blob stands for a directory */
+    char location[HTTP_LOCATION_BYTES]; /* of a session that was begun */
+    char range[64];                     /* what of it has come */
+    char hash[96];                      /* x-goog-hash, all of them */
+    bool is_directory;                  /* Azure: the blob stands for a directory */
 };
 
 /*
