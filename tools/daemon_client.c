@@ -12,10 +12,10 @@
 #include "lake/files/files.h"
 #include "lake/lakefile.h"
 #include "lake/unread/unread.h"
+#include "tools/daemon_layers.h"
 #include "tools/daemon_tag.h"
 #include "tools/maintain.h"
 #include "tools/metadata_warning.h"
-#include "tools/near_around.h"
 #include "tools/options.h"
 
 #define PATIENCE_S 30 /* with a client that does not go on */
@@ -216,6 +216,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
+    struct daemon_layers layers = {.mount = &store, .cache = d->cache};
     struct near_around nearer;
     struct store_options nearer_options = near_options(&store);
     if (o->near)
@@ -240,6 +241,8 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .lake = {.url = m->source,
                  .outside = o->outside,
                  .file = file,
+                 .dress = daemon_layers_dress,
+                 .dress_arg = &layers,
                  .store_options = &store,
                  .runtime = &runtime,
                  .refresh_ms = o->refresh_ms,
