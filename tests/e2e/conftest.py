@@ -98,7 +98,7 @@ def mount(tarn, tmp_path, request):
 @pytest.fixture(scope='module')
 def module_mount(tarn, tmp_path_factory):
     """The same for a whole module; its watchdog is long."""
-    mounter = Mounter(tmp_path_factory.mktemp('mounts'), 1200 * SLOWNESS)
+    mounter = Mounter(tmp_path_factory.mktemp('mounts'), 3600 * SLOWNESS)
     yield mounter
     forced = mounter.end()
     assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pyarrow.parquet
 import pytest
 
-from support.places import PYTHON, SLOWNESS, TABLES
+from support.places import PATIENCE_S, PYTHON, TABLES
 
 REFUSED = Path(__file__).with_name('refused.txt')
 
@@ -51,7 +51,7 @@ def check(mounted, corpus, tables, *more, expected=TABLES / 'expected'):
         [PYTHON, str(TABLES / 'check'), str(mounted), str(expected), '--bytes',
          '--source', str(corpus), '--tables', tables, '--refused', str(REFUSED),
          '--deletes', 'either',
-         '--timeout', str(60 * SLOWNESS), *more], capture_output=True, text=True)
+         '--timeout', str(PATIENCE_S), *more], capture_output=True, text=True)
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     passed = int(done.stdout.splitlines()[-1].split()[0])

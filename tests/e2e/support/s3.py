@@ -27,17 +27,21 @@ class Server:
         self.root.mkdir()
         self.log, self.host, self.more = open(below / 'server.log', 'wb'), host, more
         self.numbers = itertools.count(1)
-        self.process, self.port = serve(lambda port: subprocess.Popen(
-            self.command(below, port), env=self.server_env(), stdin=subprocess.DEVNULL,
-            stdout=self.log, stderr=self.log), self.log.name)
+        self.port = None
+        self.process, _ = serve(lambda port: self.start(below, port), self.log.name)
         self.client = boto3.client(
             's3', endpoint_url=self.url, region_name='us-east-1', aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
             config=Config(s3={'addressing_style': 'path'}, proxies={}))
 
-    def command(self, below, port):
+    def start(self, below, port):
+        self.port = port
+        return subprocess.Popen(self.command(below), env=self.server_env(), stdin=subprocess.DEVNULL,
+                                stdout=self.log, stderr=self.log)
+
+    def command(self, below):
         (below / 'versions').mkdir(exist_ok=True)
-        return [str(self.program), '--port', '%s:%d' % (self.host, port), '--access',
+        return [str(self.program), '--port', '%s:%d' % (self.host, self.port), '--access',
                 ACCESS_KEY, '--secret', SECRET_KEY, '--quiet', *self.more, 'posix',
                 '--versioning-dir', str(below / 'versions'), str(self.root)]
 
@@ -98,8 +102,8 @@ class Minio(Server):
 
     program = MINIO
 
-    def command(self, below, port):
-        return [str(self.program), 'server', '--quiet', '--address', '127.0.0.1:%d' % port,
+    def command(self, below):
+        return [str(self.program), 'server', '--quiet', '--address', '127.0.0.1:%d' % self.port,
                 str(self.root)]
 
     def server_env(self):
