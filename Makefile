@@ -17,7 +17,7 @@ TABLES  ?= ../shared/tables
 # Where test servers and Python packages are kept between runs.
 TOOLS   ?= $(CURDIR)/build/tools
 
-LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/view fs tools
+LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/tier lake/view fs tools
 PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
@@ -84,7 +84,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libtarn.a
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
 
 # Programs of which end-to-end tests make use, beside the unit tests.
-TEST_TOOLS := $(BUILD)/tests/present
+TEST_TOOLS := $(BUILD)/tests/present $(BUILD)/tests/store_put
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
 	$(SAY) "  $@"

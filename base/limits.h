@@ -70,6 +70,14 @@
 #define POLICY_BYTES_MAX (4 * MIB)
 #define POLICY_MEMORY_MAX (64 * MIB)
 
+/* A lake file: 1,000 rules of 250 bytes, and escaped it fits a request to the daemon; and what is
+ * kept of it. */
+#define LAKEFILE_BYTES_MAX (256 * KIB)
+#define LAKEFILE_MEMORY_MAX (16 * MIB)
+/* Stores of one lake, each with its connections; and prefixes outside of each. */
+#define LAKE_LAYERS_MAX 64
+#define LAKE_OUTSIDE_MAX 16
+
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)
 /* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */

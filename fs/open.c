@@ -96,7 +96,7 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .values = values.at,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
-    struct store *presented = session_presents(s, at->store);
+    struct store *presented = session_presents(s, out->store);
     if (whom == OP_FILE_READER)
         return presented_open(presented, &p, task, &out->object, &out->recipe, err);
     bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;
@@ -113,7 +113,7 @@ static int open_entry(struct session *s, const struct where_file *f, struct task
     if (!shown_has_file(shown, f->entry->path, f->entry->flags & ENTRY_BUILT))
         return err_set(err, ENOENT, "no row of it is shown");
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
-    out->store = at.store ? at.store : s->lake->store;
+    out->store = at.store ? at.store : table_layer(f->table)->store;
     out->readable = at.readable;
     if (rc == 0 && (shown->view || !where_is_as_stored(f->table, f->entry)))
         return open_presented(s, f, &at, task, out, err);
@@ -225,11 +225,10 @@ static int open_place(struct request *r, struct opened *h, struct err *err)
         return err_set(err, EACCES, ".tarn/prefetch can only be written to");
     if (w.kind != WHERE_OBJECT)
         return err_set(err, EISDIR, "not a file");
-    struct object_name name = {.store = r->session->lake->store,
-                               .key = buf_slice(&w.key),
-                               .size = w.size,
-                               .etag = buf_slice(&w.etag)};
+    struct object_name name = {
+        .store = w.home, .key = buf_slice(&w.key), .size = w.size, .etag = buf_slice(&w.etag)};
     h->identity = w.identity;
+    h->store = w.home;
     h->readable = w.readable;
     return open_object(r->session, &r->task, &name, &h->object, err);
 }
@@ -288,9 +287,9 @@ static void passing_refused(struct session *s, bool in_place, int rc)
 }
 
 /* Its object is a file of the source, which is read where it lies. */
-static bool is_in_place(const struct session *s, const struct opened *h)
+static bool is_in_place(const struct opened *h)
 {
-    return !h->recipe && object_open_blocks(h->store ? h->store : s->lake->store);
+    return !h->recipe && h->store && object_open_blocks(h->store);
 }
 
 static struct opening *opening_of(struct open_ask *ask)
@@ -313,7 +312,7 @@ static int back(struct open_ask *ask, struct open_way *way, struct err *err)
         return rc == -ENODATA || rc == -EOPNOTSUPP ? 0 : rc;
     rc = passthrough_open(fuse_session_fd(s->fuse), fd, &way->backing);
     if (rc < 0) {
-        passing_refused(s, is_in_place(s, o->opened), rc);
+        passing_refused(s, is_in_place(o->opened), rc);
         ask->found.passes = false;
         return 0;
     }
@@ -356,7 +355,7 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
                 .remember = &r->came_back,
                 .now_ms = clock_mono_ms(),
                 .found = {.filling = node.filling,
-                          .passes = session_passes(s, is_in_place(s, h)),
+                          .passes = session_passes(s, is_in_place(h)),
                           .direct = is_direct(s, h),
                           .sealed = object_is_sealed(h->object),
                           .small = object_size(h->object) <= BLOCK_BYTES,
@@ -381,7 +380,7 @@ static bool pages_stay(struct session *s, const struct opened *h)
     char etag[ETAG_BYTES_MAX];
     if (h->mode != OPEN_CACHED || node_of(h->node).kind != NODE_FILE)
         return false;
-    return is_in_place(s, h) ||
+    return is_in_place(h) ||
            pages_may_stay(&s->pages, pages_of(h), slice_of(object_etag(h->object, etag)));
 }
 
@@ -390,7 +389,7 @@ static int open_object_of(struct request *r, struct opened *h, int32_t *backing,
 {
     const struct session *s = r->session;
     bool small = object_size(h->object) <= BLOCK_BYTES;
-    bool fills = small && session_passes(s, is_in_place(s, h)) && !is_direct(s, h);
+    bool fills = small && session_passes(s, is_in_place(h)) && !is_direct(s, h);
     int rc = archived_open(r, h, fills, err);
     if (rc == 0)
         rc = open_in_mode(r, h, backing, err);

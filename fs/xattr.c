@@ -49,7 +49,7 @@ DEFINE_AUTO_DONE(subject, struct subject, subject_done)
 /* In which the object is. */
 static struct store *store_of(const struct subject *s)
 {
-    return s->object.store ? s->object.store : s->r->session->lake->store;
+    return s->object.store ? s->object.store : where_store(&s->where);
 }
 
 static int load_file(struct subject *s, const struct node *node, struct err *err)
@@ -245,7 +245,7 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     partition_values_init(&values);
     if (session_presented(session, &s->where, &s->part, &values, &f, NULL) < 0)
         return -ENODATA;
-    struct store *presented = session_presents(session, s->where.home);
+    struct store *presented = session_presents(session, where_store(&s->where));
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
     if (etag) {
@@ -320,9 +320,10 @@ static int value_transform(struct subject *s, struct buf *out)
     if (rc < 0)
         return rc;
     f.version = buf_slice(&s->object.version);
-    rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home), &f,
-                                                &s->r->task, out, s->err)
-                           : -EACCES;
+    rc = s->object.key.len
+             ? presented_describe(session_presents(s->r->session, where_store(&s->where)), &f,
+                                  &s->r->task, out, s->err)
+             : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */

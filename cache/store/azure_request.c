@@ -62,7 +62,7 @@ static void add_fields(struct azure_request *q, const struct remote_parts *parts
     if (parts->if_absent)
         remote_add_field(&q->remote, "if-none-match", "*");
     remote_add_fields(&q->remote, parts);
-    if (strcmp(parts->method, "PUT") == 0 && !parts->keeps) {
+    if (parts->begins || (strcmp(parts->method, "PUT") == 0 && !parts->keeps && !parts->is_part)) {
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
         remote_add_field(&q->remote, "x-ms-blob-type", "BlockBlob");
     }

@@ -97,7 +97,7 @@ static int add_fields(struct gcs_request *q, const struct remote_parts *parts, s
     if (q->bucket->user_project)
         remote_add_field(&q->remote, "x-goog-user-project", q->bucket->user_project);
     remote_add_fields(&q->remote, parts);
-    if (strcmp(parts->method, "PUT") == 0 && !parts->keeps)
+    if (parts->begins || (strcmp(parts->method, "PUT") == 0 && !parts->keeps && !parts->is_part))
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
     return 0;
 }

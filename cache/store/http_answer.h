@@ -21,7 +21,7 @@ struct http_answer {
     char storage_class[STORE_CLASS_BYTES_MAX]; /* x-{amz,goog}-storage-class, x-ms-access-tier */
     char archive_status[40];                   /* x-{amz,ms}-archive-status */
     char restore[96];                          /* x-amz-restore */
-    bool is_directory;      /* Azure: the blob stands for a directory */
+    bool is_directory;                         /* Azure: the blob stands for a directory */
 };
 
 /*

@@ -181,6 +181,18 @@ static bool make_field_list(struct http_request *r)
 
 #define SET(option, value) (rc = rc ? rc : curl_easy_setopt(easy, option, value))
 
+/* Bytes that leave are as good as those that come: the attempt is alive. */
+static int on_sent(void *arg, curl_off_t to_come, curl_off_t come, curl_off_t to_send,
+                   curl_off_t sent)
+{
+    struct attempt *a = arg;
+    (void)to_come, (void)come, (void)to_send;
+    if (sent != a->sent_bytes)
+        a->heard_ms = clock_mono_ms();
+    a->sent_bytes = sent;
+    return 0;
+}
+
 /* What is the same for all requests. */
 static CURLcode set_usual(struct attempt *a)
 {
@@ -225,6 +237,9 @@ static CURLcode set_options(struct attempt *a, int64_t left_ms)
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->upload.n);
         SET(CURLOPT_POSTFIELDS, r->upload.p ? r->upload.p : "");
         SET(CURLOPT_CUSTOMREQUEST, r->method);
+        SET(CURLOPT_XFERINFOFUNCTION, on_sent);
+        SET(CURLOPT_XFERINFODATA, a);
+        SET(CURLOPT_NOPROGRESS, 0L);
     }
     return rc;
 }

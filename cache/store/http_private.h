@@ -38,6 +38,7 @@ struct attempt {
     bool hedge, dropped, began, in_heard;
     int64_t begun_us; /* clock_mono_us: sent */
     int64_t heard_ms; /* clock_mono_ms: the last byte that came, or begun */
+    curl_off_t sent_bytes; /* as it was last heard */
     int64_t hedge_us; /* when it is late; INT64_MAX: nobody asks */
     struct http_answer answer;
     char error[CURL_ERROR_SIZE];

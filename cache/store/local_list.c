@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "cache/store/local_path.h"
+#include "cache/store/local_write.h"
 
 /* Each open directory is a descriptor. Tables nest by their partition columns, about ten. */
 #define DEPTH_MAX 100
@@ -131,6 +132,8 @@ static int take_entry(struct walk *w, const struct dirent *d, struct err *err)
     struct stat st = {0};
     bool linked = false;
     int rc = buf_check(&w->path, err);
+    if (slice_is(buf_slice(&w->path), LOCAL_UNFINISHED))
+        return 0; /* no objects yet */
     if (rc == 0)
         rc = look(w, d, &st, &linked, err);
     if (rc < 0)

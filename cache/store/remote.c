@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "cache/store/ranged.h"
+#include "cache/store/write.h"
 
 /* An answer that cannot be right is asked for again, but not for a whole deadline. */
 #define BROKEN_ANSWERS_MAX 3
@@ -24,7 +25,7 @@ void remote_request_free(struct remote_request *q)
     free(q);
 }
 
-static int request_new(struct remote *r, const struct remote_parts *parts,
+int remote_request_new(struct remote *r, const struct remote_parts *parts,
                        struct remote_request **out, struct err *err)
 {
     AUTO(remote_request) struct remote_request *q = calloc(1, r->ops->request_bytes);
@@ -183,7 +184,7 @@ static int get_request(struct remote *r, struct store_get *get, struct remote_re
     if (get->offset > INT64_MAX - get->length)
         return err_set(&get->err, EIO, "%s, key %.160s: no object is that long", r->where,
                        parts.key);
-    return request_new(r, &parts, out, &get->err);
+    return remote_request_new(r, &parts, out, &get->err);
 }
 
 void remote_get(struct store *s, struct store_get *get)
@@ -217,7 +218,7 @@ void remote_get(struct store *s, struct store_get *get)
 int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote_request **out,
                struct err *err)
 {
-    int rc = request_new(r, parts, out, err);
+    int rc = remote_request_new(r, parts, out, err);
     return rc < 0 ? rc : remote_run(*out, r->http, err);
 }
 
@@ -250,24 +251,8 @@ int remote_head(struct store *s, const char *key, struct store_info *out, struct
 
 int remote_put_if_absent(struct store *s, const char *key, struct slice data, struct err *err)
 {
-    struct remote *r = remote_of(s);
-    AUTO(remote_request) struct remote_request *q = NULL;
-    AUTO_FREE char *whole = remote_whole_key(r, key);
-    if (!whole)
-        return err_set(err, ENOMEM, "out of memory");
-    if (!key[0])
-        return err_set(err, EINVAL, "%s: no key to write", r->where);
-    struct remote_parts parts = {.method = "PUT",
-                                 .key = whole,
-                                 .if_absent = true,
-                                 .upload = data,
-                                 .text_max = REMOTE_ERROR_BYTES_MAX};
-    int rc = remote_ask(r, &parts, &q, err);
-    if ((rc != -ESTALE && rc != -EEXIST) || !q)
-        return rc;
-    if (q->http.attempts > 1 && store_holds(s, key, data))
-        return 0; /* by an attempt whose answer was lost */
-    return remote_refuse(q, EEXIST, "the key is there already", err);
+    const struct store_put how = {.size = data.n, .if_absent = true};
+    return store_write(s, key, &how, data, NULL, err);
 }
 
 void remote_done(struct remote *r)

@@ -50,6 +50,8 @@ struct remote_parts {
      * own.
      */
     bool keeps;
+    bool begins;  /* a POST that begins an object: it tells them, as a PUT does */
+    bool is_part; /* of an object that was begun: it tells neither, but the key to encrypt with */
     /* More fields, with names in lower case. */
     const struct http_field *fields;
     size_t fields_count;
@@ -162,6 +164,9 @@ char *remote_whole_key(const struct remote *r, const char *key);
  */
 int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote_request **out,
                struct err *err);
+/* Makes one only. */
+int remote_request_new(struct remote *r, const struct remote_parts *parts,
+                       struct remote_request **out, struct err *err);
 void remote_request_free(struct remote_request *q);
 DEFINE_AUTO(remote_request, struct remote_request *, remote_request_free)
 

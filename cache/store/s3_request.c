@@ -68,10 +68,17 @@ static int add_url(struct s3_request *q, struct err *err)
     return buf_check(&q->remote.url, err);
 }
 
+/* An object is made, which has a type and maybe encryption. */
+static bool makes(const struct s3_request *q)
+{
+    const struct remote_parts *p = &q->parts;
+    return p->begins || (strcmp(p->method, "PUT") == 0 && !p->keeps && !p->is_part);
+}
+
 static void add_special_fields(struct s3_request *q)
 {
     const struct s3_bucket *b = q->bucket;
-    bool put = strcmp(q->remote.http.method, "PUT") == 0;
+    bool put = makes(q);
     if (b->requester_pays)
         remote_add_field(&q->remote, "x-amz-request-payer", "requester");
     if (q->parts.keeps)
@@ -100,7 +107,7 @@ static void add_fields(struct s3_request *q)
     if (q->parts.if_absent)
         remote_add_field(&q->remote, "if-none-match", "*");
     remote_add_fields(&q->remote, &q->parts);
-    if (strcmp(q->remote.http.method, "PUT") == 0 && !q->parts.keeps)
+    if (makes(q))
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
     add_special_fields(q);
 }

@@ -41,6 +41,11 @@ const struct status_row status_table[] = {
     CODE("KMS.ThrottlingException", EIO, true),
     CODE("BandwidthLimitExceeded", EIO, true),
 
+    CODE("BadDigest", EIO, true), /* 400, as those below: what arrived is not what was sent */
+    CODE("XAmzContentSHA256Mismatch", EIO, true),
+    CODE("XAmzContentChecksumMismatch", EIO, true),
+    CODE("PreconditionFailed", ESTALE, false), /* 412; also behind an answer that began as 200 */
+
     STATUS(401, EACCES, false),
     STATUS(403, EACCES, false),
     STATUS(404, ENOENT, false),

@@ -25,6 +25,9 @@
 #include "base/limits.h"
 
 struct store;
+struct store_tag;    /* cache/store/class.h */
+struct store_tags;   /* the same */
+struct store_writer; /* cache/store/write.h */
 
 /* Whether an object's bytes can be had now. */
 enum store_access {
@@ -42,7 +45,8 @@ struct store_info {
      * Empty: not told. */
     char class[STORE_CLASS_BYTES_MAX];
     enum store_access access;
-    int64_t restored_until_ms; /* of a copy that was restored for a while: its end; 0: there is none */
+    int64_t
+        restored_until_ms; /* of a copy that was restored for a while: its end; 0: there is none */
 };
 
 /* One ranged read. The caller owns it and everything in it until done has run. */
@@ -53,7 +57,10 @@ struct store_get {
     const char *if_match; /* ETag that the object must have, or NULL */
     const char *version; /* the id of the version to read, as a listing told it; NULL: the newest */
     bool ahead;          /* nobody waits for it: behind the others of its host */
-    char *to;            /* room for length bytes */
+    /* By which the cache names the object, SHA256_BYTES, and its size; NULL: it does not. */
+    const uint8_t *identity;
+    uint64_t object_size;
+    char *to; /* room for length bytes */
     /*
      * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
      * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
@@ -110,7 +117,7 @@ enum store_speed {
 struct store_restore {
     const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
     const char *version; /* the id of the version, as store_get.version; NULL: the newest */
-    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
     enum store_speed speed;
 };
 
@@ -118,6 +125,13 @@ struct store_restore {
 struct store_file {
     int fd;
     uint64_t size;
+};
+
+/* What shall be written: store_put_begin in cache/store/write.h. */
+struct store_put {
+    uint64_t size;  /* exact */
+    bool if_absent; /* -EEXIST where the key is there, now or when it ends; else it is replaced */
+    const char *class; /* storage class as the store names it; NULL: the store's default */
 };
 
 struct store_ops {
@@ -147,6 +161,25 @@ struct store_ops {
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
+
+    /*
+     * Of a wrapper: the cache has all of an object that was opened with it, by this identity.
+     * Any thread; must not block. NULL: nobody wants to know.
+     */
+    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size, const char *etag);
+
+    /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
+     * none.
+     */
+    int (*set_class)(struct store *s, const char *key, const char *class,
+                     const struct store_info *if_is, struct store_info *now, struct err *err);
+    int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
+    int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
+                   const struct store_info *if_is, struct err *err);
+    /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
+    int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
+                     struct store_writer **out, struct err *err);
+    int (*remove)(struct store *s, const char *key, struct err *err);
 
     /*
      * Asks for an archived object's bytes: 0 where the store has begun to bring them, or has them
@@ -235,6 +268,14 @@ struct store_runtime {
     struct store_shares *shares; /* NULL: every store is its opener's own */
     /* Fetch credentials (cache/store/renewed.h). Nothing that waits for one may run on them. */
     struct workers *secrets;
+    /*
+     * What is put around each store that is opened, before it is shared: takes the store, also
+     * where it fails (NULL and err). `wrapped` tells what it is apart: who opens the same URL with
+     * another one is refused. NULL: nothing.
+     */
+    struct store *(*wrap)(void *arg, struct store *opened, struct err *err);
+    void *wrap_arg;
+    const char *wrapped;
 };
 
 /*

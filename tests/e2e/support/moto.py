@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 moto's S3 server on a loopback port of its own: it knows storage classes, refuses to read what is
-archived, and restores it: at once, or in steps that a test says.
+archived, and restores it at once.
 """
 import os
-import urllib.request
-import json
 
 from .places import MOTO_SERVER
 from .s3 import Server as S3Server
@@ -41,11 +39,3 @@ class Server(S3Server):
     def restore(self, bucket, key, days=1):
         self.client.restore_object(Bucket=bucket, Key=key, RestoreRequest={
             'Days': days, 'GlacierJobParameters': {'Tier': 'Standard'}})
-
-    def restore_takes(self, looks):
-        """A restore is under way until it was looked at so often; 0: it is done at once."""
-        how = {'progression': 'manual', 'times': looks} if looks else {'progression': 'immediate'}
-        body = json.dumps({'model_name': 's3::keyrestore', 'transition': how}).encode()
-        request = urllib.request.Request(self.url + '/moto-api/state-manager/set-transition',
-                                         data=body, headers={'Content-Type': 'application/json'})
-        urllib.request.urlopen(request, timeout=20).close()

@@ -25,3 +25,4 @@ FAKE = ROOT / 'tests' / 'fake'
 # A sanitizer's build is several times slower: limits of time are multiplied by this.
 SLOWNESS = float(os.environ.get('TARN_SLOWNESS', '1'))
 MINIO = TOOLS / 'bin' / 'minio'
+MOTO_SERVER = TOOLS / 'venv-check' / 'bin' / 'moto_server'

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "lake/view/policy_fold.h"
-#include "lake/view/policy_glob.h"
+#include "base/fold.h"
+#include "base/glob.h"
 
 static bool matches(const char *pattern, const char *path, bool folded)
 {
@@ -73,7 +73,7 @@ static void test_folded(void **state)
     assert_false(matches("email", "emai1", true));
     assert_false(matches("a", "a\xcc\x81", true)); /* forms are not normalised */
     assert_false(matches("Email", "email", false));
-    assert_false(policy_fold_equal(SLICE_LIT("a"), SLICE_LIT("ab")));
+    assert_false(fold_equal(SLICE_LIT("a"), SLICE_LIT("ab")));
 }
 
 /* Aim: a pattern that could be meant in another way is refused. */

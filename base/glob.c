@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lake/view/policy_glob.h"
+#include "base/glob.h"
 
 #include "base/buf.h"
+#include "base/fold.h"
 #include "base/limits.h"
-#include "lake/view/policy_fold.h"
 
 /* Parsing */
 
@@ -92,7 +92,7 @@ int glob_parse(struct arena *arena, struct slice text, const char *separators, s
             return rc;
         parts[n].text = arena_slice(arena, buf_slice(&scratch));
         if (!parts[n++].text.p)
-            return arena_failed(arena, "a policy", err);
+            return arena_failed(arena, "a pattern", err);
         if (rest.n == 0)
             break;
         before = rest.p[0];
@@ -100,7 +100,7 @@ int glob_parse(struct arena *arena, struct slice text, const char *separators, s
     }
     struct glob_part *kept = arena_calloc(arena, n, sizeof *kept);
     if (!kept)
-        return arena_failed(arena, "a policy", err);
+        return arena_failed(arena, "a pattern", err);
     memcpy(kept, parts, n * sizeof *kept);
     *out = (struct glob){kept, n};
     return 0;
@@ -124,15 +124,15 @@ static bool wild_matches(struct slice pattern, struct slice name, bool folded)
         }
         if (p.n && p.p[0] == '?') {
             p = slice_from(p, 1);
-            (void)policy_fold_next(&s, false);
+            (void)fold_next(&s, false);
             matches = true;
         } else {
-            matches = p.n && policy_fold_next(&p, folded) == policy_fold_next(&s, folded);
+            matches = p.n && fold_next(&p, folded) == fold_next(&s, folded);
         }
         if (!matches && !star)
             return false;
         if (!matches) {
-            (void)policy_fold_next(&star_name, false);
+            (void)fold_next(&star_name, false);
             p = star_pattern;
             s = star_name;
         }
@@ -148,7 +148,7 @@ static bool part_matches(const struct glob_part *part, struct slice name, bool f
 {
     if (part->kind == GLOB_WILD)
         return wild_matches(part->text, name, folded);
-    return folded ? policy_fold_equal(part->text, name) : slice_eq(part->text, name);
+    return folded ? fold_equal(part->text, name) : slice_eq(part->text, name);
 }
 
 /* Any of the names of a component. */

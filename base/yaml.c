@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lake/view/policy_yaml.h"
+#include "base/yaml.h"
 
 #include <stdarg.h>
 #include <yaml.h>
 
-#include "base/limits.h"
 #include "base/map.h"
 #include "base/text.h"
 
@@ -23,6 +22,7 @@ struct reader {
     yaml_parser_t parser;
     struct arena *arena;
     const char *name;
+    const struct yaml_rules *rules;
     struct err *err;
     struct level levels[YAML_DEPTH_MAX];
     size_t depth;
@@ -62,17 +62,18 @@ DEFINE_AUTO_DONE(reader, struct reader, reader_done)
 
 static int out_of_memory(struct reader *r)
 {
-    return arena_failed(r->arena, "a policy", r->err);
+    return arena_failed(r->arena, r->rules->what, r->err);
 }
 
 /* Before libyaml sees it: it takes a NUL for the end, and tells no line of bytes that are wrong. */
-static int check_bytes(struct slice text, const char *name, struct err *err)
+static int check_bytes(struct slice text, const char *name, const struct yaml_rules *rules,
+                       struct err *err)
 {
     struct yaml_place at = {1, 1};
     struct slice rest = text;
-    if (text.n > POLICY_BYTES_MAX)
-        return yaml_error(err, EOVERFLOW, name, at, "a policy has at most %zu bytes, this one %zu",
-                          POLICY_BYTES_MAX, text.n);
+    if (text.n > rules->bytes_max)
+        return yaml_error(err, EOVERFLOW, name, at, "%s has at most %zu bytes, this one %zu",
+                          rules->what, rules->bytes_max, text.n);
     while (rest.n) {
         size_t n = utf8_length(rest);
         if (n == 0 || rest.p[0] == '\0')
@@ -102,12 +103,21 @@ static bool is_other_type(struct slice text)
     bool digit = false;
     if (one_of(text, words, ARRAY_SIZE(words)))
         return true;
+    struct slice number = slice_from(text, text.p[0] == '+' || text.p[0] == '-');
+    bool other_base = number.n > 1 && number.p[0] == '0' && strchr("xXbB", number.p[1]);
     for (size_t i = 0; i < text.n; i++) {
-        if (!strchr("0123456789abcdefABCDEFxXoO_.:+-TtZ ", text.p[i]))
+        if (!strchr(other_base ? "0123456789abcdefABCDEFxX_+-" : "0123456789eEoO_.:+-TtZ ",
+                    text.p[i]))
             return false;
         digit = digit || (text.p[i] >= '0' && text.p[i] <= '9');
     }
     return digit && strchr("0123456789+-.", text.p[0]);
+}
+
+static bool expects_key(const struct reader *r)
+{
+    const struct level *l = r->depth ? &r->levels[r->depth - 1] : NULL;
+    return l && l->node->kind == YAML_MAP && !l->key.p;
 }
 
 /* Between braces a comma ends a plain word, so what stands behind it is a key without a value. */
@@ -118,11 +128,11 @@ static int lacks_value(struct reader *r, struct yaml_place at)
                       l && l->flow ? " (between braces, text with a comma stands in quotes)" : "");
 }
 
-static int check_string(struct reader *r, struct slice text, bool plain, struct yaml_place at)
+static int check_string(struct reader *r, struct slice text, bool typed, struct yaml_place at)
 {
-    if (plain && !text.n)
+    if (typed && !text.n)
         return lacks_value(r, at);
-    if (plain && is_other_type(text))
+    if (typed && (!r->rules->typed || expects_key(r)))
         return yaml_error(r->err, EINVAL, r->name, at,
                           "\"%.*s\" is no string in YAML: write it in quotes",
                           (int)(text.n < 100 ? text.n : 100), text.p);
@@ -180,14 +190,14 @@ static int on_string(struct reader *r, const yaml_event_t *e)
 {
     struct level *l = r->depth ? &r->levels[r->depth - 1] : NULL;
     struct slice text = slice_make(e->data.scalar.value, e->data.scalar.length);
-    bool plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    int rc = check_string(r, text, plain, place_of(e->start_mark));
+    bool typed = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && is_other_type(text);
+    int rc = check_string(r, text, typed, place_of(e->start_mark));
     if (rc < 0)
         return rc;
     text = arena_slice(r->arena, text);
     if (!text.p)
         return out_of_memory(r);
-    if (l && l->node->kind == YAML_MAP && !l->key.p) {
+    if (expects_key(r)) {
         l->key = text;
         l->key_place = place_of(e->start_mark);
         return 0;
@@ -196,6 +206,7 @@ static int on_string(struct reader *r, const yaml_event_t *e)
     if (!node)
         return -r->err->code;
     node->text = text;
+    node->typed = typed;
     return attach(r, node);
 }
 
@@ -283,12 +294,12 @@ static int next_event(struct reader *r, bool *end)
 }
 
 int yaml_parse(struct arena *arena, struct slice text, const char *name,
-               const struct yaml_node **out, struct err *err)
+               const struct yaml_rules *rules, const struct yaml_node **out, struct err *err)
 {
     struct err e = ERR_INIT;
-    AUTO(reader) struct reader r = {.arena = arena, .name = name, .err = &e};
+    AUTO(reader) struct reader r = {.arena = arena, .name = name, .rules = rules, .err = &e};
     bool end = false;
-    int rc = check_bytes(text, name, &e);
+    int rc = check_bytes(text, name, rules, &e);
     if (rc < 0)
         return err_copy(err, &e);
     if (!yaml_parser_initialize(&r.parser))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lake/view/policy_fold.h"
+#include "base/fold.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -94,7 +94,7 @@ static uint32_t fold(uint32_t c)
     return c;
 }
 
-uint32_t policy_fold_next(struct slice *s, bool folded)
+uint32_t fold_next(struct slice *s, bool folded)
 {
     size_t n = utf8_length(*s);
     const unsigned char *p = (const unsigned char *)s->p;
@@ -107,10 +107,10 @@ uint32_t policy_fold_next(struct slice *s, bool folded)
     return folded && n ? fold(c) : c;
 }
 
-bool policy_fold_equal(struct slice a, struct slice b)
+bool fold_equal(struct slice a, struct slice b)
 {
     while (a.n && b.n)
-        if (policy_fold_next(&a, true) != policy_fold_next(&b, true))
+        if (fold_next(&a, true) != fold_next(&b, true))
             return false;
     return a.n == 0 && b.n == 0;
 }

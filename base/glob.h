@@ -11,12 +11,12 @@
  * a pattern that says nothing to us would hide nothing. Patterns are well-formed UTF-8; bytes of a
  * path that are not count as a character each. Pure, any thread.
  */
-#ifndef LAKE_VIEW_POLICY_GLOB_H
-#define LAKE_VIEW_POLICY_GLOB_H
+#ifndef BASE_GLOB_H
+#define BASE_GLOB_H
 
 #include "base/arena.h"
 
-/* Between the names that one component has, in a path that COLUMN_SEPARATOR (policy_grant.h)
+/* Between the names that one component has, in a path that GLOB_OR_SEPARATOR
  * divides: any of them matches. No byte of UTF-8 either. */
 #define GLOB_OR '\xfe'
 #define GLOB_OR_SEPARATOR '\xff'
@@ -50,7 +50,7 @@ int glob_parse(struct arena *arena, struct slice text, const char *separators, s
                struct err *err);
 
 /* The path, divided at `separator`, matches; an empty path has no components. Folded: case does not
- * count (policy_fold.h). */
+ * count (base/fold.h). */
 bool glob_matches(const struct glob *g, struct slice path, char separator, bool folded);
 
 /* Some path that is this one, or begins with its components, matches. */
