@@ -51,6 +51,7 @@ struct session {
     struct watch watch;
     struct passthrough passthrough;
     struct open_modes modes;
+    _Atomic unsigned learners;                  /* fs/govern_list.c */
     _Atomic bool cache_refused, source_refused; /* the kernel does not pass files that lie there */
     int64_t started_ms;                         /* mtime of what has none */
 

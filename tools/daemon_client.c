@@ -10,7 +10,9 @@
 #include "fs/govern.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
+#include "lake/lakefile.h"
 #include "lake/unread/unread.h"
+#include "tools/daemon_layers.h"
 #include "tools/daemon_recall.h"
 #include "tools/daemon_tag.h"
 #include "tools/maintain.h"
@@ -35,6 +37,7 @@ struct client {
 /* What a mount request says. Strings are owned. */
 struct mount_request {
     char *source, *mountpoint;
+    char *lake;      /* the content of the lake file that the source is; NULL: it is none */
     char *action;    /* of "cache" */
     char *tag;       /* of "tag": JSON */
     char *recall;    /* of "recall": JSON */
@@ -47,6 +50,7 @@ struct mount_request {
 static void mount_request_done(struct mount_request *m)
 {
     free(m->source);
+    free(m->lake);
     free(m->mountpoint);
     free(m->cache_key);
     free(m->action);
@@ -113,6 +117,8 @@ static int parse_request(struct slice line, char **op, struct mount_request *m, 
             ok = take_string(&j, op);
         else if (slice_is(key, "source"))
             ok = take_string(&j, &m->source);
+        else if (slice_is(key, "lake"))
+            ok = take_string(&j, &m->lake);
         else if (slice_is(key, "mountpoint"))
             ok = take_string(&j, &m->mountpoint);
         else if (slice_is(key, "credentials"))
@@ -203,15 +209,23 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
                          struct daemon_session **out, struct err *err)
 {
     struct options *o = &m->options;
+    AUTO(lakefile) struct lakefile *file = NULL;
     int rc = options_check(o, err);
+    if (rc == 0 && m->lake)
+        rc = lakefile_parse(slice_of(m->lake), m->source, &file, err);
     if (rc < 0)
         return rc;
     struct store_options store = store_options_of(m);
-    bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
+    bool bucket = file || (strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0);
     if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
+    struct daemon_layers layers = {.mount = &store, .cache = d->cache};
+    struct near_around nearer;
+    struct store_options nearer_options = near_options(&store);
+    if (o->near)
+        near_around(&nearer, o->near, o->near_size_bytes, &nearer_options, d->cache, &runtime);
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
@@ -231,6 +245,9 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     struct session_config config = {
         .lake = {.url = m->source,
                  .outside = o->outside,
+                 .file = file,
+                 .dress = daemon_layers_dress,
+                 .dress_arg = &layers,
                  .store_options = &store,
                  .runtime = &runtime,
                  .refresh_ms = o->refresh_ms,

@@ -17,6 +17,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
 int cmd_recall(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
+int cmd_lake(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 

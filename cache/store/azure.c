@@ -5,6 +5,7 @@
 #include "cache/store/azure_request.h"
 #include "cache/store/azure_restore.h"
 #include "cache/store/azure_url.h"
+#include "cache/store/azure_write.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
 
@@ -73,6 +74,8 @@ static const struct store_ops azure_ops = {
     .list = azure_list,
     .put_if_absent = remote_put_if_absent,
     .restore = azure_restore,
+    .put_begin = azure_put_begin,
+    .remove = remote_remove,
     .free = azure_free,
 };
 

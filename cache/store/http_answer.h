@@ -6,6 +6,9 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
+/* Google's addresses of sessions have some 400. */
+#define HTTP_LOCATION_BYTES 2048
+
 /* Texts are empty, numbers zero where not told. */
 struct http_answer {
     unsigned status; /* 0: none came */
@@ -21,7 +24,10 @@ struct http_answer {
     char storage_class[STORE_CLASS_BYTES_MAX]; /* x-{amz,goog}-storage-class, x-ms-access-tier */
     char archive_status[40];                   /* x-{amz,ms}-archive-status */
     char restore[96];                          /* x-amz-restore */
-    bool is_directory;                         /* Azure: the blob stands for a directory */
+    char location[HTTP_LOCATION_BYTES]; /* of a session that was begun */
+    char range[64];                     /* what of it has come */
+    char hash[96];                      /* x-goog-hash, all of them */
+    bool is_directory;                  /* Azure: the blob stands for a directory */
 };
 
 /*

@@ -7,8 +7,6 @@ import json
 import os
 import stat
 
-import pytest
-
 from support import governed, pages
 from support.mounts import daemon_pid
 from support.people import error_of, person
@@ -101,7 +99,6 @@ def check(customers, found, grant, who):
     assert may <= seen, '%s does not see %d tokens that it may' % (who, len(may - seen))
 
 
-@pytest.mark.timeout(300)
 def test_no_forbidden_cell_is_found_by_a_role(public):
     """Whatever it opens, lists or asks for; as root, who has no right of its own in a mount."""
     customers = governed.make(public.lake, 21)
@@ -115,7 +112,6 @@ def test_no_forbidden_cell_is_found_by_a_role(public):
         m.unmount()
 
 
-@pytest.mark.timeout(300)
 def test_no_forbidden_cell_is_found_by_a_user(public):
     """Of one mount for all of them; twice, so that what is in the kernel's caches is met too."""
     customers = governed.make(public.lake, 22)
