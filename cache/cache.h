@@ -98,9 +98,20 @@ DEFINE_AUTO(object, struct object *, object_unref)
 bool object_open_blocks(const struct store *s);
 
 uint64_t object_size(const struct object *o);
+const char *object_key(const struct object *o); /* as it was opened */
 
 /* ETag as known by now, into out (empty where not); returns out. */
 char *object_etag(struct object *o, char out[ETAG_BYTES_MAX]);
+
+/* What is known of an object's bytes, without asking anybody. */
+enum object_access {
+    OBJECT_UNASKED,
+    OBJECT_CAME,     /* some have come, or are cached */
+    OBJECT_ARCHIVED, /* the last get was -EREMOTE: nobody tells when that is over */
+};
+enum object_access object_access(struct object *o);
+/* Somebody has seen that it is restored. */
+void object_told_readable(struct object *o);
 
 /* Bytes of the object that are cached now (all of them where it is read in place). */
 uint64_t object_cached_bytes(struct object *o);

@@ -193,6 +193,7 @@ static void flight_done(struct store_get *get)
 {
     struct flight *first = CONTAINER_OF(get, struct flight, get), *next;
     int rc = check_answer(first);
+    archived_note(first->object, rc);
     first->object->cache->fetched_bytes += get->got;
     for (struct flight *f = first->car; f; f = next) {
         next = f->car;

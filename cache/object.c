@@ -20,6 +20,11 @@ uint64_t object_size(const struct object *o)
     return o->size;
 }
 
+const char *object_key(const struct object *o)
+{
+    return o->key;
+}
+
 char *object_etag(struct object *o, char out[ETAG_BYTES_MAX])
 {
     WITH_LOCK (&o->lock)
@@ -158,7 +163,7 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
         return;
     }
     o->sealed = r.sealed && doom != DOOM_FROZEN;
-    o->counted = true;
+    o->counted = o->came = true;
     o->checked_ms = r.checked_ms;
     if (r.etag[0])
         memcpy(o->etag, r.etag, sizeof o->etag);

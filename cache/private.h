@@ -42,6 +42,9 @@
 /* Of a granule in a cache that is not encrypted: its CRC32C. */
 #define CRC_BYTES 4
 
+/* Archived objects that are remembered; a power of 2. */
+#define ARCHIVED_MARKS 4096
+
 /* A part of a read that has one source: the file, or one flight. */
 struct piece {
     struct object_read *read;
@@ -127,6 +130,7 @@ struct object {
     atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
     atomic_bool sealed;          /* complete, and all of it synced */
     atomic_bool noted;           /* its use by the kernel has been noted */
+    atomic_bool came;            /* bytes of it have come from the store, now or in an earlier life */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
@@ -219,6 +223,7 @@ struct cache {
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
+    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
     _Atomic uint64_t near_hits, near_hit_bytes, near_filled, near_filled_bytes; /* cache_stat's */
     _Atomic uint64_t near_removed_bytes, near_damaged, near_failed;
     struct lock near_lock;        /* guards near_book until it is there; held while it is opened */
@@ -479,6 +484,11 @@ void flight_unref(struct flight *f) EXCLUDES(f->object->lock);
 void flight_unlink_locked(struct object *o, struct flight *f) REQUIRES(o->lock);
 /* The same, and gives back the reference that this was. */
 void flight_leave(struct flight *f) EXCLUDES(f->object->lock);
+
+/* archived.c */
+
+/* A get of the object's has ended so. */
+void archived_note(struct object *o, int rc) EXCLUDES(o->lock);
 
 /* write.c */
 

@@ -63,6 +63,7 @@ struct object_location {
     struct buf key;      /* in the store */
     struct buf etag;     /* as the table or a listing tells it; empty: not told */
     struct buf version;  /* the store's id of the version to read; empty: the newest */
+    bool readable;       /* by its class, as a listing tells it, it is not archived */
 };
 void object_location_init(struct object_location *l);
 void object_location_done(struct object_location *l);

@@ -19,6 +19,7 @@ static const struct {
     {"tag", cmd_tag, "PATH NAME   name a version of a table"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
+    {"recall", cmd_recall, "PATH...   have archived files of a mount restored"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
     {"lake", cmd_lake, "check FILE...   tell what is wrong in a lake file"},
     {"policy", cmd_policy, "check|test|import ...   look at a policy of access"},

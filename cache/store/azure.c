@@ -3,6 +3,7 @@
 
 #include "cache/store/azure_list.h"
 #include "cache/store/azure_request.h"
+#include "cache/store/azure_restore.h"
 #include "cache/store/azure_url.h"
 #include "cache/store/azure_write.h"
 #include "cache/store/listing.h"
@@ -72,6 +73,7 @@ static const struct store_ops azure_ops = {
     .head = remote_head,
     .list = azure_list,
     .put_if_absent = remote_put_if_absent,
+    .restore = azure_restore,
     .put_begin = azure_put_begin,
     .remove = remote_remove,
     .free = azure_free,

@@ -169,6 +169,12 @@ static void identity(const struct http_answer *a, char out[ETAG_BYTES_MAX])
     gcs_identity(slice_of(a->generation), out);
 }
 
+/* Every class of Google's is read at once. */
+static void tell_class(const struct http_answer *a, struct store_info *info)
+{
+    memcpy(info->class, a->storage_class, sizeof info->class);
+}
+
 const struct remote_ops gcs_request_ops = {
     .request_bytes = sizeof(struct gcs_request),
     .end = remote_request_done,
@@ -179,4 +185,5 @@ const struct remote_ops gcs_request_ops = {
     .identity = identity,
     .identity_name = "generation",
     .identity_always = true,
+    .tell_class = tell_class,
 };

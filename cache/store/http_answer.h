@@ -21,6 +21,9 @@ struct http_answer {
     char generation[24];    /* x-goog-generation */
     char bucket_region[48]; /* x-amz-bucket-region */
     char error_code[64];    /* x-ms-error-code */
+    char storage_class[STORE_CLASS_BYTES_MAX]; /* x-{amz,goog}-storage-class, x-ms-access-tier */
+    char archive_status[40];                   /* x-{amz,ms}-archive-status */
+    char restore[96];                          /* x-amz-restore */
     char location[HTTP_LOCATION_BYTES]; /* of a session that was begun */
     char range[64];                     /* what of it has come */
     char hash[96];                      /* x-goog-hash, all of them */

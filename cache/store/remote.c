@@ -82,6 +82,17 @@ static void tell_info(const struct remote_request *q, uint64_t size, struct stor
     info->size = size;
     info->mtime_ms = q->http.answer.last_modified_ms;
     q->ops->identity(&q->http.answer, info->etag);
+    q->ops->tell_class(&q->http.answer, info);
+    if (q->get)
+        info->access = STORE_READABLE; /* as its bytes show, whatever the class */
+}
+
+/* What a refusal tells of an object whose bytes are archived. */
+static void tell_archived(const struct remote_request *q, struct store_info *info)
+{
+    struct s3_problem problem = remote_problem(q);
+    info->access = STORE_ARCHIVED;
+    memcpy(info->class, problem.storage_class, sizeof info->class);
 }
 
 static struct remote_request *request_of(struct http_request *http)
@@ -132,6 +143,8 @@ static int judge_get(const struct remote_request *q, struct store_info *info, st
     }
     if (rc == 0)
         tell_info(q, promise.size, info);
+    else if (rc == -EREMOTE)
+        tell_archived(q, info);
     return rc;
 }
 

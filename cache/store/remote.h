@@ -78,6 +78,8 @@ struct remote_ops {
     /* What tells the contents of a key apart, as an answer tells it; empty where it does not. */
     void (*identity)(const struct http_answer *a, char out[ETAG_BYTES_MAX]);
     const char *identity_name;
+    /* Class, access and end of a restored copy, of an answer that is a success. */
+    void (*tell_class)(const struct http_answer *a, struct store_info *info);
     bool identity_always; /* an answer without one cannot be right */
 };
 

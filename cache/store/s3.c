@@ -9,6 +9,7 @@
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
 #include "cache/store/s3_request.h"
+#include "cache/store/s3_restore.h"
 #include "cache/store/s3_versions.h"
 #include "cache/store/s3_walk.h"
 #include "cache/store/s3_write.h"
@@ -146,6 +147,7 @@ static const struct store_ops s3_ops = {
     .list = s3_list,
     .list_at = s3_list_at,
     .put_if_absent = remote_put_if_absent,
+    .restore = s3_restore,
     .put_begin = s3_put_begin,
     .remove = remote_remove,
     .free = s3_free,

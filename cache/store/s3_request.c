@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/instant.h"
 #include "base/text.h"
+#include "cache/store/s3_restore.h"
 #include "cache/store/s3_send.h"
 #include "cache/store/status.h"
 
@@ -222,4 +223,5 @@ const struct remote_ops s3_request_ops = {
     .retryable = status_retryable,
     .identity = identity,
     .identity_name = "ETag",
+    .tell_class = s3_tell_class,
 };

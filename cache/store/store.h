@@ -94,6 +94,7 @@ struct store_entry {
     struct slice etag;    /* with its quotes; empty: not told */
     struct slice version; /* of list_at: its id */
     struct slice class;   /* as store_info.class; empty: not told */
+    bool readable;        /* objects of this class are never archived */
 };
 
 struct store_list {
@@ -114,7 +115,9 @@ enum store_speed {
 };
 
 struct store_restore {
-    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
+    const char *version; /* the id of the version, as store_get.version; NULL: the newest */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
     enum store_speed speed;
 };
 
