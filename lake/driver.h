@@ -17,6 +17,7 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct object_sink; /* lake/objects.h */
 struct roaring; /* lake/format/roaring.h */
 struct shape;   /* lake/format/shape.h */
 
@@ -149,6 +150,16 @@ struct driver_ops {
     /* The same of one version, for little: RETENTION_NONE where it is not before `now_ms`. */
     int (*removable)(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
                      int64_t *since_ms, struct err *err);
+
+    /*
+     * Every object that a version of the history holds or held, event by event (lake/objects.h).
+     * -ESTALE where the log is another one than the history's. NULL: the format cannot tell, or:
+     */
+    int (*objects)(struct driver *d, const struct history *h, const struct object_sink *sink,
+                   struct err *err);
+
+    /* The newest version holds each object below the table's root (`files`). */
+    bool holds_all;
 
     /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. shown: the
      * columns that are shown, a part of what shape() gives; NULL: all. */

@@ -22,6 +22,7 @@ static const struct {
     {"recall", cmd_recall, "PATH...   have archived files of a mount restored"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
     {"lake", cmd_lake, "check FILE...   tell what is wrong in a lake file"},
+    {"tier", cmd_tier, "plan|report LAKE ...   plan storage classes, and tell what they cost"},
     {"policy", cmd_policy, "check|test|import ...   look at a policy of access"},
     {"audit", cmd_audit, "verify FILE...   tell whether an audit log is whole"},
 };

@@ -18,6 +18,7 @@ int cmd_warm(int argc, char **argv);
 int cmd_recall(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
 int cmd_lake(int argc, char **argv);
+int cmd_tier(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 

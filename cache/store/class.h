@@ -53,10 +53,11 @@ int store_set_class(struct store *s, const char *key, const char *class,
 int store_tags(struct store *s, const char *key, struct store_tags *out, struct err *err);
 
 /*
- * Sets one tag (an empty value removes it) and keeps the others; nothing is sent where it is so
- * already. `if_is` as above. -EOPNOTSUPP: the store has no tags, or the object has ten already.
+ * Sets one tag (an empty value removes it) and keeps the others. *changed (may be NULL): false
+ * where it was so already and nothing was sent. `if_is` as above. -EOPNOTSUPP: the store has no
+ * tags, or the object has ten already.
  */
 int store_set_tag(struct store *s, const char *key, const struct store_tag *tag,
-                  const struct store_info *if_is, struct err *err);
+                  const struct store_info *if_is, bool *changed, struct err *err);
 
 #endif

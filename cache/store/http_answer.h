@@ -27,7 +27,13 @@ struct http_answer {
     char location[HTTP_LOCATION_BYTES]; /* of a session that was begun */
     char range[64];                     /* what of it has come */
     char hash[96];                      /* x-goog-hash, all of them */
-    bool is_directory;                  /* Azure: the blob stands for a directory */
+    char version_id[VERSION_ID_BYTES_MAX]; /* x-{amz,ms}-version-id */
+    char encryption[24];                   /* x-amz-server-side-encryption */
+    char blob_type[16];                    /* x-ms-blob-type */
+    bool has_customer_key; /* S3: encrypted with a key that the service does not keep */
+    bool is_locked;        /* S3: by object lock */
+    bool is_redirect;      /* S3: of a website */
+    bool is_directory;     /* Azure: the blob stands for a directory */
 };
 
 /*

@@ -175,7 +175,7 @@ struct store_ops {
                      const struct store_info *if_is, struct store_info *now, struct err *err);
     int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
     int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
-                   const struct store_info *if_is, struct err *err);
+                   const struct store_info *if_is, bool *changed, struct err *err);
     /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
     int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
                      struct store_writer **out, struct err *err);

@@ -8,6 +8,7 @@
 #include "lake/delta/describe.h"
 #include "lake/delta/history.h"
 #include "lake/delta/load.h"
+#include "lake/delta/objects.h"
 #include "lake/delta/range.h"
 #include "lake/delta/retention.h"
 
@@ -192,6 +193,14 @@ static int op_removable(struct driver *d, const struct history *h, size_t positi
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
+static int op_objects(struct driver *d, const struct history *h, const struct object_sink *sink,
+                      struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_objects(table_of(d), h, sink, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 const struct driver_ops delta_ops = {
     .format = "delta",
     .marker = "_delta_log",
@@ -205,6 +214,7 @@ const struct driver_ops delta_ops = {
     .describe_history = op_describe_history,
     .retention = op_retention,
     .removable = op_removable,
+    .objects = op_objects,
     .describe_schema = delta_describe_schema,
     .describe_properties = delta_describe_properties,
     .shape = op_shape,
