@@ -24,19 +24,20 @@ struct apply {
 
 static void help(void)
 {
-    printf("usage: tarn tier apply [OPTIONS] LAKE.yaml [TABLES...]\n\n"
-           "Puts objects into the storage classes that the lake file's rules give them, as\n"
-           "`tarn tier plan` tells; TABLES are patterns as the rules have them. Objects that cannot\n"
-           "change their class where they lie get the tag `tarn-tier` instead, on which the\n"
-           "store's lifecycle acts (`tarn tier export`). May be stopped, begun again and run\n"
-           "several times at once.\n\n"
-           "  --dry-run          list the objects, change nothing\n"
-           "  --tags             tags only, whatever the rules say\n"
-           "  --journal FILE     append what is done; and take tags away from objects that a table\n"
-           "                     needs again\n"
-           "  --jobs N           objects at once (32)\n"
-           "  -q, --quiet        no progress\n" TIER_HELP "\n"
-           "Exit status: 0 all done, 1 some were not, 2 wrong use.\n");
+    printf(
+        "usage: tarn tier apply [OPTIONS] LAKE.yaml [TABLES...]\n\n"
+        "Puts objects into the storage classes that the lake file's rules give them, as\n"
+        "`tarn tier plan` tells; TABLES are patterns as the rules have them. Objects that cannot\n"
+        "change their class where they lie get the tag `tarn-tier` instead, on which the\n"
+        "store's lifecycle acts (`tarn tier export`). May be stopped, begun again and run\n"
+        "several times at once.\n\n"
+        "  --dry-run          list the objects, change nothing\n"
+        "  --tags             tags only, whatever the rules say\n"
+        "  --journal FILE     append what is done; and take tags away from objects that a table\n"
+        "                     needs again\n"
+        "  --jobs N           objects at once (32)\n"
+        "  -q, --quiet        no progress\n" TIER_HELP "\n"
+        "Exit status: 0 all done, 1 some were not, 2 wrong use.\n");
 }
 
 /* ---- what is told ---- */
@@ -62,8 +63,8 @@ static void told(void *arg, const struct tier_move *m, enum tier_done done, cons
         show(a);
 }
 
-static const char *const words[TIER_DONE_KINDS] = {
-    "moved", "tagged", "wait for the lifecycle", "skipped", "refused", "failed"};
+static const char *const words[TIER_DONE_KINDS] = {"moved",   "tagged",  "wait for the lifecycle",
+                                                   "skipped", "refused", "failed"};
 static const char *const names[TIER_DONE_KINDS] = {"moved",   "tagged",  "waiting",
                                                    "skipped", "refused", "failed"};
 
