@@ -4,6 +4,7 @@
  * the cache's cipher, whose nonce and tag are the check.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -38,6 +39,63 @@ static void check_all(const struct object *o, const struct granules *g, uint8_t 
     }
 }
 
+static bool all_zero(const char *bytes, size_t n)
+{
+    return !bytes[0] && memcmp(bytes, bytes + 1, n - 1) == 0;
+}
+
+/* Granules one behind the other that are all zeros, or all not. */
+struct stretch {
+    uint64_t offset;
+    size_t length;
+    bool zeros;
+    unsigned count; /* of what is written; one of each buffer */
+    struct iovec at[TRAIN_FLIGHTS_MAX];
+};
+
+/* Zeros are a hole, which takes no disk: columns that nobody may see, and the room of footers. */
+static int stretch_write(int fd, const struct stretch *s)
+{
+    if (!s->length)
+        return 0;
+    if (s->zeros && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)s->offset,
+                              (off_t)s->length) == 0)
+        return 0;
+    return file_pwritev_full(fd, s->at, s->count, (off_t)s->offset, NULL);
+}
+
+/* One granule more; where it is of the other kind, what was there is written. */
+static int stretch_add(int fd, struct stretch *s, char *bytes, size_t n)
+{
+    bool zeros = all_zero(bytes, n);
+    int rc = 0;
+    if (zeros != s->zeros) {
+        rc = stretch_write(fd, s);
+        *s = (struct stretch){.offset = s->offset + s->length, .zeros = zeros};
+    }
+    struct iovec *last = s->count ? &s->at[s->count - 1] : NULL;
+    if (last && (char *)last->iov_base + last->iov_len == bytes)
+        last->iov_len += n;
+    else
+        s->at[s->count++] = (struct iovec){bytes, n};
+    s->length += n;
+    return rc;
+}
+
+static int write_plain(int fd, const struct granules *g)
+{
+    struct stretch s = {.offset = g->offset};
+    int rc = 0;
+    for (unsigned i = 0; i < g->count; i++) {
+        char *from = g->at[i].iov_base;
+        for (size_t at = 0; rc == 0 && at < g->at[i].iov_len; at += GRANULE_BYTES) {
+            size_t left = g->at[i].iov_len - at;
+            rc = stretch_add(fd, &s, from + at, left < GRANULE_BYTES ? left : GRANULE_BYTES);
+        }
+    }
+    return rc < 0 ? rc : stretch_write(fd, &s);
+}
+
 int granules_write(struct object *o, int fd, const struct granules *g, uint8_t *checks)
 {
     struct cache *c = o->cache;
@@ -45,7 +103,7 @@ int granules_write(struct object *o, int fd, const struct granules *g, uint8_t *
     int rc = 0;
     assert(g->offset % GRANULE_BYTES == 0 && g->count <= TRAIN_FLIGHTS_MAX);
     if (!c->cipher) {
-        rc = file_pwritev_full(fd, g->at, g->count, (off_t)g->offset, NULL);
+        rc = write_plain(fd, g);
         if (rc == 0)
             check_all(o, g, checks);
         return rc;

@@ -129,54 +129,55 @@ int need_place(struct need *n, const struct store *store, struct err *err)
                : 0;
 }
 
-/* The place that a whole name lies in, the innermost one; what is in none keeps its name. */
-static void place_name(const struct need *n, struct slice name, uint8_t *place, struct slice *out)
+/* The place that a whole name lies in, the innermost one. */
+static struct need_name place_name(const struct need *n, struct slice name)
 {
     size_t longest = 0;
-    *place = NEED_NOWHERE;
-    *out = name;
+    struct need_name found = {NEED_NOWHERE, name};
     for (size_t i = 0; i < n->places.n; i++) {
         struct slice home = n->places.at[i].home;
         if (is_below(name, home) && name.n > home.n &&
-            (*place == NEED_NOWHERE || home.n > longest)) {
+            (found.place == NEED_NOWHERE || home.n > longest)) {
             longest = home.n;
-            *place = (uint8_t)i;
-            *out = slice_from(name, home.n + 1);
+            found = (struct need_name){(uint8_t)i, slice_from(name, home.n + 1)};
         }
     }
+    return found;
 }
 
 int need_locate(const struct need *n, const struct store *store, struct slice key,
-                struct buf *scratch, uint8_t *place, struct slice *out, struct err *err)
+                struct buf *scratch, struct need_name *out, struct err *err)
 {
     for (size_t i = 0; i < n->places.n; i++)
         if (n->places.at[i].store == store && n->places.at[i].alone) {
-            *place = (uint8_t)i;
-            *out = key;
+            *out = (struct need_name){(uint8_t)i, key};
             return 0;
         }
     buf_reset(scratch);
     buf_add_slice(scratch, home_of(store));
     buf_add_char(scratch, '/');
     buf_add_slice(scratch, key);
-    place_name(n, buf_slice(scratch), place, out);
-    return buf_check(scratch, err);
+    if (buf_check(scratch, err) < 0)
+        return -err->code;
+    *out = place_name(n, buf_slice(scratch));
+    return 0;
 }
 
 /* records */
 
-static int add_record(struct need *n, uint8_t place, struct slice key, struct need_record *r,
+static int add_record(struct need *n, const struct need_name *name, struct need_record *r,
                       struct err *err)
 {
+    struct slice key = name->key;
     AUTO(buf) struct buf object = {0};
     char room[1 + KEY_BYTES_MAX];
     buf_init(&object, 2 * ACTION_BYTES_MAX);
     if (key.n <= KEY_BYTES_MAX) { /* nearly always */
-        room[0] = (char)place;
+        room[0] = (char)name->place;
         memcpy(room + 1, key.p, key.n);
         r->object = slice_make(room, 1 + key.n);
     } else {
-        buf_add_char(&object, (char)place);
+        buf_add_char(&object, (char)name->place);
         buf_add_slice(&object, key);
         r->object = buf_slice(&object);
     }
@@ -207,17 +208,16 @@ static int on_event(void *arg, const struct object_event *e, struct err *err)
 {
     struct need_source *t = arg;
     struct need *n = t->need;
-    uint8_t place;
-    struct slice key;
+    struct need_name name;
     if (e->what == OBJECT_STATE)
         return vec_push(&t->states, e->position) < 0
                    ? err_set(err, EOVERFLOW, "too many gaps in a log")
                    : 0;
     int rc = 0;
     if (e->key.n)
-        rc = need_locate(n, e->store ? e->store : t->store, e->key, &n->full, &place, &key, err);
+        rc = need_locate(n, e->store ? e->store : t->store, e->key, &n->full, &name, err);
     else
-        place_name(n, e->url, &place, &key);
+        name = place_name(n, e->url);
     if (rc < 0)
         return rc;
     buf_reset(&n->partitions);
@@ -235,7 +235,7 @@ static int on_event(void *arg, const struct object_event *e, struct err *err)
                                      .moves_rows = e->moves_rows},
                             .more = buf_slice(&n->partitions)};
     rc = buf_check(&n->partitions, err);
-    return rc < 0 ? rc : add_record(n, place, key, &r, err);
+    return rc < 0 ? rc : add_record(n, &name, &r, err);
 }
 
 static int on_facts(void *arg, const struct object_facts *f, struct err *err)
@@ -280,9 +280,8 @@ int need_table(struct need *n, const struct store *store, const struct history *
 int need_listed(struct need *n, const struct store *store, const struct store_entry *e,
                 struct err *err)
 {
-    uint8_t place;
-    struct slice key;
-    int rc = need_locate(n, store, e->key, &n->full, &place, &key, err);
+    struct need_name name;
+    int rc = need_locate(n, store, e->key, &n->full, &name, err);
     if (rc < 0)
         return rc;
     buf_reset(&n->partitions);
@@ -293,7 +292,7 @@ int need_listed(struct need *n, const struct store *store, const struct store_en
                                      .what = NEED_LISTED,
                                      .class_bytes = (uint16_t)e->class.n},
                             .more = buf_slice(&n->partitions)};
-    return add_record(n, place, key, &r, err);
+    return add_record(n, &name, &r, err);
 }
 
 int need_finish(struct need *n, struct err *err)

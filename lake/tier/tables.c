@@ -217,13 +217,14 @@ static int order_roots(struct tier_tables *t, const struct need *need, struct er
         return err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; i < t->at.n; i++) {
         struct tier_table *table = &t->at.at[i];
-        struct slice key;
+        struct need_name root;
         /* Of the root itself, not of what is in it: a store's own root is a place too. */
-        int rc = need_locate(need, t->layers.at[table->layer].store, table->prefix, &scratch,
-                             &table->place, &key, err);
+        int rc = need_locate(need, t->layers.at[table->layer].store, table->prefix, &scratch, &root,
+                             err);
         if (rc < 0)
             return rc;
-        table->place_key = arena_slice(&t->arena, key);
+        table->place = root.place;
+        table->place_key = arena_slice(&t->arena, root.key);
         if (!table->place_key.p)
             return arena_failed(&t->arena, "tables", err);
         roots[i] = (struct root){table->place, table->place_key, i};

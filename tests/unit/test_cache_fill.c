@@ -69,6 +69,24 @@ static void test_fill(void **state)
     place_free(p);
 }
 
+/* Aim: granules of zeros take no disk, and are as right as others. */
+static void test_zeros_take_no_disk(void **state)
+{
+    (void)state;
+    struct place *p = place_open(8 * MIB + 100, 64 * MIB);
+    struct object *o = open_key(p, "0");
+    assert_int_equal(fill_wait(o), 0);
+    check_file_bytes(o, "0", 8 * MIB + 100);
+    assert_true(disk_use_of(p).bytes < 2 * MIB + 2 * GRANULE_BYTES);
+    object_unref(o);
+    close_cache(p);
+    open_cache(p);
+    struct cache_report report;
+    assert_int_equal(cache_verify(p->cache, NULL, NULL, &report, NULL), 0);
+    assert_int_equal(report.damaged, 0);
+    place_free(p);
+}
+
 /* Aim: many who wait for one object cause each byte to be fetched once, whatever they read
  * meanwhile. */
 static void test_fill_together(void **state)
@@ -315,11 +333,17 @@ static void test_lent_file_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fill),           cmocka_unit_test(test_fill_together),
-        cmocka_unit_test(test_fill_fails),     cmocka_unit_test(test_fetch_bytes),
-        cmocka_unit_test(test_segments),       cmocka_unit_test(test_trains),
-        cmocka_unit_test(test_mapped),         cmocka_unit_test(test_old_bytes),
-        cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_lent_file_stays),
+        cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_zeros_take_no_disk),
+        cmocka_unit_test(test_fill_together),
+        cmocka_unit_test(test_fill_fails),
+        cmocka_unit_test(test_fetch_bytes),
+        cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_trains),
+        cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_old_bytes),
+        cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_lent_file_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
