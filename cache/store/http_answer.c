@@ -35,7 +35,8 @@ static void read_nature(struct http_answer *a, struct slice name, struct slice v
     if (name_is(name, "x-amz-version-id") || name_is(name, "x-ms-version-id"))
         copy_text(a->version_id, sizeof a->version_id, value);
     else if (name_is(name, "x-amz-server-side-encryption"))
-        copy_text(a->encryption, sizeof a->encryption, value);
+        copy_text(a->encryption, sizeof a->encryption,
+                  value.n < sizeof a->encryption ? value : SLICE_LIT("another"));
     else if (name_is(name, "x-ms-blob-type"))
         copy_text(a->blob_type, sizeof a->blob_type, value);
     else if (name_is(name, "x-amz-server-side-encryption-customer-algorithm"))
