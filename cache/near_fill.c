@@ -22,13 +22,13 @@
 
 static void want(struct near *n, const uint8_t *identity, uint64_t size)
 {
+    struct near_queue *q = &n->queues[identity[1] % NEAR_FILLERS];
     WITH_LOCK (&n->lock) {
-        if (!n->ending && n->queue_count < NEAR_QUEUE_MAX) { /* else when it is opened again */
-            struct near_wanted *w = &n->queue[(n->queue_first + n->queue_count) % NEAR_QUEUE_MAX];
+        if (!n->ending && q->count < NEAR_QUEUE_MAX) { /* else when it is opened again */
+            struct near_wanted *w = &q->at[(q->first + q->count++) % NEAR_QUEUE_MAX];
             memcpy(w->identity, identity, SHA256_BYTES);
             w->size = size;
-            n->queue_count++;
-            cond_signal(&n->wanted_changed);
+            cond_broadcast(&n->wanted_changed);
         }
     }
 }
@@ -46,17 +46,17 @@ void near_remove(struct near *n, const uint8_t *identity)
 }
 
 /* Waits for the next one. False: the end. */
-static bool take(struct near *n, struct near_wanted *out)
+static bool take(struct near *n, struct near_queue *q, struct near_wanted *out)
 {
     bool taken;
     WITH_LOCK (&n->lock) {
-        while (!n->ending && n->queue_count == 0)
+        while (!n->ending && q->count == 0)
             cond_wait(&n->wanted_changed, &n->lock);
         taken = !n->ending;
         if (taken) {
-            *out = n->queue[n->queue_first];
-            n->queue_first = (n->queue_first + 1) % NEAR_QUEUE_MAX;
-            n->queue_count--;
+            *out = q->at[q->first];
+            q->first = (q->first + 1) % NEAR_QUEUE_MAX;
+            q->count--;
         }
     }
     return taken;
@@ -414,9 +414,12 @@ static void remove_wrong(struct near *n, const struct near_wanted *w)
 void *near_fill_run(void *arg)
 {
     struct near *n = arg;
+    struct near_queue *q;
     struct near_wanted w;
     thread_name("tarn-near-fill");
-    while (take(n, &w)) {
+    WITH_LOCK (&n->lock)
+        q = &n->queues[n->fillers++];
+    while (take(n, q, &w)) {
         if (w.size == REMOVE)
             remove_wrong(n, &w);
         else

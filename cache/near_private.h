@@ -26,7 +26,7 @@
 #include "cache/store/write.h"
 
 /* Objects that wait to be put there; what is more is put there when it is opened again. */
-#define NEAR_QUEUE_MAX 16384
+#define NEAR_QUEUE_MAX 8192
 /* Notes for the book that are not written yet. */
 #define NEAR_NOTES_MAX 4096
 /* Objects that were not there when they were asked for: a table by hash. */
@@ -52,6 +52,12 @@ struct near_get {
 struct near_wanted {
     uint8_t identity[SHA256_BYTES];
     uint64_t size;
+};
+
+/* Of one filler: what concerns one object is done by the same one, in order. */
+struct near_queue {
+    struct near_wanted at[NEAR_QUEUE_MAX];
+    size_t first, count;
 };
 
 struct near {
@@ -81,8 +87,8 @@ struct near {
     bool told_write_off;
     uint64_t absent_hash[NEAR_ABSENT_MAX];
     uint32_t absent_until_s[NEAR_ABSENT_MAX];
-    struct near_wanted queue[NEAR_QUEUE_MAX];
-    size_t queue_first, queue_count;
+    struct near_queue queues[NEAR_FILLERS];
+    unsigned fillers; /* that have begun */
     struct near_note notes[NEAR_NOTES_MAX];
     size_t notes_count;
     bool trimming; /* a filler does */

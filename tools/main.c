@@ -20,6 +20,7 @@ static const struct {
     {"archive", cmd_archive, "TABLE@REF --to STORE   keep a version beyond the table's clean-up"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
+    {"recall", cmd_recall, "PATH...   have archived files of a mount restored"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
     {"lake", cmd_lake, "check FILE...   tell what is wrong in a lake file"},
     {"tier", cmd_tier, "plan|report LAKE ...   plan storage classes, and tell what they cost"},

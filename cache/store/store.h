@@ -117,7 +117,7 @@ enum store_speed {
 struct store_restore {
     const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
     const char *version; /* the id of the version, as store_get.version; NULL: the newest */
-    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
     enum store_speed speed;
 };
 
