@@ -15,9 +15,9 @@ from deltalake import write_deltalake
 from support import azure, lakes
 from support.azure import ACCOUNT
 from support.mounts import run_tarn, wait_for
-from support.s3 import free_port
+from support.places import PATIENCE_S
 
-BUCKET, CONTAINER = 'of-a-lake-file', 'gold'
+CONTAINER = 'gold'
 
 
 @pytest.fixture(scope='module')
@@ -31,14 +31,14 @@ def azurite(tmp_path_factory):
 def stores(lake, s3, azurite, tmp_path_factory):
     """
     The lake of the other tests, a layer in each place:
-        bronze   s3://of-a-lake-file/raw      silver   s3://of-a-lake-file/curated/silver
+        bronze   s3://BUCKET/raw              silver   s3://BUCKET/curated/silver
         gold     a container of Azurite's     scratch  the local directory, all of it
     """
-    s3.make_bucket(BUCKET)
-    s3.copy_tree(lake / 'bronze', BUCKET, 'raw')
-    s3.copy_tree(lake / 'silver', BUCKET, 'curated/silver')
+    bucket = s3.new_bucket('of-a-lake-file')
+    s3.copy_tree(lake / 'bronze', bucket, 'raw')
+    s3.copy_tree(lake / 'silver', bucket, 'curated/silver')
     azurite.copy_tree(lake / 'gold', azurite.make_container(CONTAINER))
-    return {'bronze': 's3://%s/raw' % BUCKET, 'silver': 's3://%s/curated/silver/' % BUCKET,
+    return {'bronze': 's3://%s/raw' % bucket, 'silver': 's3://%s/curated/silver/' % bucket,
             'gold': 'abfss://%s@%s.dfs.core.windows.net/' % (CONTAINER, ACCOUNT),
             'scratch': str(lake.root)}
 
@@ -51,8 +51,8 @@ def env(s3, azurite):
 def text_of(stores, s3, azurite, **more):
     """A lake file; `more` are further keys of the layers of that name."""
     servers = {'bronze': s3.url, 'silver': s3.url, 'gold': azurite.url}
-    layers = {name: dict({'url': url}, **({'endpoint-url': servers[name]} if name in servers else {}),
-                         **more.get(name, {})) for name, url in stores.items()}
+    layers = {name: {'url': url, **({'endpoint-url': servers[name]} if name in servers else {}),
+                     **more.get(name, {})} for name, url in stores.items()}
     return json.dumps({'layers': layers}, indent=1)
 
 
@@ -217,10 +217,10 @@ def test_as_of_is_that_of_all_layers(mount, file, env, lake):
 
 # A layer may be a table itself
 
-def test_a_layer_that_is_a_table(mount, s3, env, lake, tmp_path):
+def test_a_layer_that_is_a_table(mount, stores, s3, env, lake, tmp_path):
     path = tmp_path / 'tables.yaml'
     path.write_text(json.dumps({'layers': {
-        'orders': {'url': 's3://%s/curated/silver/orders' % BUCKET, 'endpoint-url': s3.url},
+        'orders': {'url': stores['silver'] + 'orders', 'endpoint-url': s3.url},
         'daily': str(lake / 'gold/daily')}}))
     m = mount(path, env=env)
     assert lakes.tree(m / 'orders') == lake.versions('silver/orders')[-1].files
@@ -248,13 +248,13 @@ def test_commands_take_paths_of_layers(m, lake):
     assert done.returncode in (0, 1) and not done.stderr, done.stderr
 
 
-def test_doctor_names_a_refused_table_by_its_layer(mount, tmp_path, s3, env, lake):
+def test_doctor_names_a_refused_table_by_its_layer(mount, tmp_path, stores, s3, env, lake):
     bad = tmp_path / 'bad' / 'broken' / '_delta_log'
     bad.mkdir(parents=True)
     (bad / ('%020d.json' % 0)).write_text('{"protocol": \n')
     path = tmp_path / 'lake.yaml'
     path.write_text(json.dumps({'layers': {
-        'good': {'url': 's3://%s/curated/silver' % BUCKET, 'endpoint-url': s3.url},
+        'good': {'url': stores['silver'], 'endpoint-url': s3.url},
         'bad': str(tmp_path / 'bad')}}))
     m = mount(path, env=env)
     done = run_tarn('doctor', m.path)
@@ -273,9 +273,9 @@ def test_tags_are_those_of_the_layer(mount, file, env, own_lake, tmp_path):
     assert run_tarn('tag', m / 'a/orders@3', 'before').returncode == 0
     assert run_tarn('tag', '--shared', m / 'b/daily@1', 'good').returncode == 0
     want = own_lake.versions('silver/orders')[3].files
-    wait_for(lambda: (m / 'a/orders@before').is_dir(), 10, 'the tag')
+    wait_for(lambda: (m / 'a/orders@before').is_dir(), PATIENCE_S, 'the tag')
     assert lakes.tree(m / 'a/orders@before') == want
-    wait_for(lambda: (m / 'b/daily@good').is_dir(), 10, 'the shared tag')
+    wait_for(lambda: (m / 'b/daily@good').is_dir(), PATIENCE_S, 'the shared tag')
     assert lakes.tree(m / 'b/daily@good') == own_lake.versions('gold/daily')[1].files
     assert (own_lake / 'gold/daily/_tarn/tags').is_dir()
     plain = mount(own_lake.root)
@@ -357,6 +357,66 @@ def test_a_bucket_does_not_reach_layers_of_this_machine(mount, s3, bucket, lake,
     assert lakes.tree(m / 'here/gold/daily') == lake.versions('gold/daily')[-1].files
 
 
+# Stores around a layer's own
+
+def near_objects(path):
+    return sorted(p.name for p in path.glob('objects/*/*'))
+
+
+def test_a_near_store_of_one_layer_has_that_layer_alone(mount, s3, azurite, env, stores, lake, tmp_path):
+    """The second machine reads from there, and asks the layer's own store for no data."""
+    from fake.proxy import DelayProxy
+    nas = tmp_path / 'nas'
+    nas.mkdir()
+    path = tmp_path / 'lake.yaml'
+    with DelayProxy(s3.port) as proxy:
+        path.write_text(text_of(stores, s3, azurite, silver={
+            'near': {'url': str(nas), 'size': '1G'}, 'endpoint-url': proxy.url}))
+        first = mount(path, env=env)
+        want = {name: (lake / 'silver/orders' / name).read_bytes() for name in lakes.tree(first / 'silver/orders')}
+        for name, data in want.items():
+            assert (first / 'silver/orders' / name).read_bytes() == data
+        is_equal(first / 'gold/daily', lakes_reference(lake, tmp_path))
+        wait_for(lambda: len(near_objects(nas)) == len(want), PATIENCE_S, 'the near store has the objects')
+        before = proxy.counts('data')
+        second = mount(path, env=env)
+        for name, data in want.items():
+            assert (second / 'silver/orders' / name).read_bytes() == data
+        assert proxy.counts('data') == before
+        assert len(near_objects(nas)) == len(want)
+
+
+def lakes_reference(lake, tmp_path):
+    return lakes.reference(lake, 'gold/daily', len(lake.versions('gold/daily')) - 1, tmp_path / 'reference')
+
+
+def test_a_near_store_that_cannot_be_opened_names_the_layer(tmp_path, s3, env, stores):
+    path = tmp_path / 'lake.yaml'
+    path.write_text(json.dumps({'layers': {'a': {'url': stores['silver'], 'endpoint-url': s3.url,
+                                                 'near': str(tmp_path / 'none')}}}))
+    said = refused(path, tmp_path, env)
+    assert said.startswith('tarn mount: %s:1:' % path) and 'layer a: ' in said and 'none' in said
+
+
+def test_the_archive_has_what_layers_have_lost(mount, s3, env, lake, bucket, tmp_path):
+    """An archived version of a table of one layer, whose objects have left that layer's store."""
+    s3.copy_tree(lake / 'silver', bucket, 'silver')
+    path, keep = tmp_path / 'lake.yaml', tmp_path / 'keep'
+    keep.mkdir()
+    path.write_text(json.dumps({'archive': str(keep), 'layers': {
+        'silver': {'url': 's3://%s/silver' % bucket, 'endpoint-url': s3.url}, 'here': str(lake / 'gold')}}))
+    done = run_tarn('archive', '--quiet', '--lake', path, 'silver/orders@2', env=env)
+    assert done.returncode == 0, done.stderr
+    versions = lake.versions('silver/orders')
+    lost = set(versions[2].files) - set(versions[-1].files)
+    assert lost
+    for name in lost:
+        s3.client.delete_object(Bucket=bucket, Key='silver/orders/' + name)
+    m = mount(path, env=env)
+    is_equal(m / 'silver/orders@2', lakes.reference(lake, 'silver/orders', 2, tmp_path / 'want'))
+    assert lakes.tree(m / 'here/daily@1') == lake.versions('gold/daily')[1].files
+
+
 # Policies
 
 def test_a_policy_is_over_all_layers(mount, file, env, lake, tmp_path):
@@ -423,7 +483,7 @@ def test_options_of_one_store_are_said_in_the_file(tmp_path, file, env):
 @contextlib.contextmanager
 def closed_port():
     with socket.socket() as s:
-        s.bind(('127.0.0.1', free_port()))
+        s.bind(('127.0.0.1', 0))
         yield s.getsockname()[1]                 # bound and not listening: connections are refused
 
 
@@ -488,7 +548,7 @@ def test_a_layer_that_fails_later_fails_alone(mount, s3, azurite, env, lake, sto
             'here': str(lake.root)}}))
         m = mount(path, env=env, deadline=2, refresh=0.1)
         assert lakes.tree(m / 'far/orders@1') == lake.versions('silver/orders')[1].files
-    wait_for(lambda: fails(m / 'far/eu'), 60, 'the layer without a server fails')
+    wait_for(lambda: fails(m / 'far/eu'), PATIENCE_S, 'the layer without a server fails')
     assert lakes.tree(m / 'here/silver/orders@1') == lake.versions('silver/orders')[1].files
     assert sorted(os.listdir(m.path)) == ['far', 'here']
 
@@ -518,5 +578,5 @@ def test_a_table_that_is_written_to_is_followed(mount, tmp_path, own_lake):
     m = mount(path, refresh=0.1)
     before = len(os.listdir(m / 'b/daily@'))
     write_deltalake(own_lake / 'gold/daily', lakes.rows(9000, 10), mode='append')
-    wait_for(lambda: len(os.listdir(m / 'b/daily@')) == before + 1, 60, 'the new version')
-    wait_for(lambda: m.xattr('b/daily', 'version') == str(before), 60, 'the live path has it')
+    wait_for(lambda: len(os.listdir(m / 'b/daily@')) == before + 1, PATIENCE_S, 'the new version')
+    wait_for(lambda: m.xattr('b/daily', 'version') == str(before), PATIENCE_S, 'the live path has it')
