@@ -379,6 +379,7 @@ def test_a_near_store_of_one_layer_has_that_layer_alone(mount, s3, azurite, env,
         is_equal(first / 'gold/daily', lakes_reference(lake, tmp_path))
         wait_for(lambda: len(near_objects(nas)) == len(want), PATIENCE_S, 'the near store has the objects')
         before = proxy.counts('data')
+        assert before
         second = mount(path, env=env)
         for name, data in want.items():
             assert (second / 'silver/orders' / name).read_bytes() == data
