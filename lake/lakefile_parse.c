@@ -98,20 +98,27 @@ static int parse_url(struct lakefile_parser *p, const struct yaml_node *node, vo
         "no-sign-request", parse_option_flag                                                       \
     }
 
-/* A URL alone, or a mapping by these rows, of which `out` begins with the store. */
-static int parse_store(struct lakefile_parser *p, const struct yaml_node *node, const char *what,
-                       const struct lakefile_member *rows, size_t n, struct lakefile_store *store,
-                       void *out)
+/* What a kind of store has besides. */
+struct kind {
+    const char *what; /* "a layer" */
+    const struct lakefile_member *rows;
+    size_t n;
+};
+
+/* A URL alone, or a mapping by the kind's rows, of which `out` begins with the store. */
+static int parse_store(struct lakefile_parser *p, const struct yaml_node *node,
+                       const struct kind *kind, struct lakefile_store *out)
 {
     if (node->kind == YAML_STRING)
-        return parse_url(p, node, store);
+        return parse_url(p, node, out);
     if (node->kind != YAML_MAP)
-        return wrong(p, node->place, "%s is a URL, or has one: {url: ...}", what);
-    store->options = lakefile_allocate(p, node, YAML_MAP, SIZE_MAX, "a store lacks \"url\"",
-                                       sizeof *store->options);
-    int rc = store->options ? lakefile_members(p, node, what, rows, n, out) : -p->err->code;
-    if (rc == 0 && !store->url)
-        rc = wrong(p, node->place, "%s lacks \"url\"", what);
+        return wrong(p, node->place, "%s is a URL, or has one: {url: ...}", kind->what);
+    out->options = lakefile_allocate(p, node, YAML_MAP, SIZE_MAX, "a store lacks \"url\"",
+                                     sizeof *out->options);
+    int rc = out->options ? lakefile_members(p, node, kind->what, kind->rows, kind->n, out)
+                          : -p->err->code;
+    if (rc == 0 && !out->url)
+        rc = wrong(p, node->place, "%s lacks \"url\"", kind->what);
     return rc;
 }
 
@@ -169,7 +176,8 @@ static int parse_near(struct lakefile_parser *p, const struct yaml_node *node, v
 {
     static const struct lakefile_member rows[] = {STORE_ROWS, {"size", parse_near_bytes}};
     struct lakefile_layer *layer = out;
-    return parse_store(p, node, "a near store", rows, ARRAY_SIZE(rows), &layer->near, &layer->near);
+    const struct kind kind = {"a near store", rows, ARRAY_SIZE(rows)};
+    return parse_store(p, node, &kind, &layer->near);
 }
 
 static int parse_outside(struct lakefile_parser *p, const struct yaml_node *node, void *out)
@@ -216,9 +224,9 @@ static int parse_layer(struct lakefile_parser *p, const struct yaml_node *node,
                                                   {"prices", parse_layer_prices}};
     layer->name = node->key.p;
     layer->place = node->key_place;
+    const struct kind kind = {"a layer", rows, ARRAY_SIZE(rows)};
     int rc = check_layer_name(p, node);
-    return rc < 0 ? rc
-                  : parse_store(p, node, "a layer", rows, ARRAY_SIZE(rows), &layer->store, layer);
+    return rc < 0 ? rc : parse_store(p, node, &kind, &layer->store);
 }
 
 static int parse_layers(struct lakefile_parser *p, const struct yaml_node *node, void *out)
@@ -385,8 +393,8 @@ static int parse_archive(struct lakefile_parser *p, const struct yaml_node *node
 {
     static const struct lakefile_member rows[] = {STORE_ROWS};
     struct lakefile *file = out;
-    return parse_store(p, node, "an archive", rows, ARRAY_SIZE(rows), &file->archive,
-                       &file->archive);
+    const struct kind kind = {"an archive", rows, ARRAY_SIZE(rows)};
+    return parse_store(p, node, &kind, &file->archive);
 }
 
 static int parse_prices(struct lakefile_parser *p, const struct yaml_node *node, void *out)

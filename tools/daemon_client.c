@@ -204,34 +204,53 @@ static struct store_options store_options_of(const struct mount_request *m)
     return store;
 }
 
+/* The stores of a mount, until they are open. */
+struct stores {
+    struct lakefile *file;
+    struct store_options options;
+    struct store_runtime runtime, dressed;
+    struct dress dress;
+};
+
+static void stores_done(struct stores *s)
+{
+    lakefile_unref(s->file);
+}
+DEFINE_AUTO_DONE(stores, struct stores, stores_done)
+
+static int prepare_stores(struct daemon *d, const struct mount_request *m, struct stores *s,
+                          struct err *err)
+{
+    const struct options *o = &m->options;
+    int rc = m->lake ? lakefile_parse(slice_of(m->lake), m->source, &s->file, err) : 0;
+    if (rc < 0)
+        return rc;
+    s->options = store_options_of(m);
+    bool bucket = s->file || (strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0);
+    if (bucket && !atomic_exchange(&d->metadata_tried, true))
+        metadata_warning_start(d->secrets, &s->options);
+    s->runtime = s->dressed = (struct store_runtime){
+        .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
+    dress_init(&s->dress, &(struct dress_config){.file = s->file,
+                                                 .archive_url = o->archive_store,
+                                                 .near_url = o->near,
+                                                 .near_bytes = o->near_size_bytes,
+                                                 .options = &s->options,
+                                                 .runtime = &s->runtime,
+                                                 .cache = d->cache,
+                                                 .scratch_dirfd = d->directory.dirfd});
+    dress_layer(&s->dress, NULL, &s->dressed);
+    return 0;
+}
+
 /* Takes *fuse_fd where it is one. */
 static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
                          struct daemon_session **out, struct err *err)
 {
     struct options *o = &m->options;
-    AUTO(lakefile) struct lakefile *file = NULL;
-    int rc = options_check(o, err);
-    if (rc == 0 && m->lake)
-        rc = lakefile_parse(slice_of(m->lake), m->source, &file, err);
-    if (rc < 0)
-        return rc;
-    struct store_options store = store_options_of(m);
-    bool bucket = file || (strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0);
-    if (bucket && !atomic_exchange(&d->metadata_tried, true))
-        metadata_warning_start(d->secrets, &store);
-    struct store_runtime runtime = {
-        .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
-    struct store_runtime dressed = runtime;
-    struct dress dress;
-    dress_init(&dress, &(struct dress_config){.file = file,
-                                              .archive_url = o->archive_store,
-                                              .near_url = o->near,
-                                              .near_bytes = o->near_size_bytes,
-                                              .options = &store,
-                                              .runtime = &runtime,
-                                              .cache = d->cache,
-                                              .scratch_dirfd = d->directory.dirfd});
-    dress_layer(&dress, NULL, &dressed);
+    AUTO(stores) struct stores stores = {.file = NULL};
+    if (options_check(o, err) < 0 || prepare_stores(d, m, &stores, err) < 0)
+        return -err->code;
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
@@ -251,11 +270,11 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     struct session_config config = {
         .lake = {.url = m->source,
                  .outside = o->outside,
-                 .file = file,
-                 .store_options = &store,
-                 .runtime = &dressed,
+                 .file = stores.file,
+                 .store_options = &stores.options,
+                 .runtime = &stores.dressed,
                  .dress = dress_layer,
-                 .dress_arg = &dress,
+                 .dress_arg = &stores.dress,
                  .refresh_ms = o->refresh_ms,
                  .hold_ms = o->hold_ms,
                  .keep_ms = o->keep_ms,
