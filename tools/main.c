@@ -17,6 +17,7 @@ static const struct {
     {"log", cmd_log, "PATH   tell what was done to a table, newest first"},
     {"diff", cmd_diff, "PATH PATH   compare two versions of a table"},
     {"tag", cmd_tag, "PATH NAME   name a version of a table"},
+    {"archive", cmd_archive, "TABLE@REF --to STORE   keep a version beyond the table's clean-up"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
     {"recall", cmd_recall, "PATH...   have archived files of a mount restored"},

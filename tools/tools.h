@@ -13,6 +13,7 @@ int cmd_versions(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_tag(int argc, char **argv);
+int cmd_archive(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
 int cmd_recall(int argc, char **argv);
