@@ -201,13 +201,17 @@ struct cache_stat {
     uint64_t frozen, frozen_bytes; /* parts of up to 64 MiB that are compressed, and their disk */
     uint64_t hit_bytes, fetched_bytes, requests; /* these and below since cache_open */
     uint64_t evicted_bytes, scrubbed_bytes;
-    uint64_t damaged;          /* granules and files that were found wrong, and dropped */
-    uint64_t write_errors;     /* writes that the disk did not take; reads went on */
-    uint64_t flights;          /* now */
-    uint64_t buffers;          /* now: transfer buffers that are taken (cache/pool.h) */
-    uint64_t prefetch_bytes;   /* now: transfer buffers of what nobody waits for */
-    uint64_t prefetch_waiting; /* now: ranges and objects that were not asked for yet */
-    bool off;                  /* now: nothing is kept, because the disk refused a write */
+    uint64_t damaged;                   /* granules and files that were found wrong, and dropped */
+    uint64_t write_errors;              /* writes that the disk did not take; reads went on */
+    uint64_t near_hits, near_hit_bytes; /* requests that a near store answered; of fetched_bytes */
+    uint64_t near_filled, near_filled_bytes; /* objects that were put there */
+    uint64_t near_removed_bytes;             /* for its budget */
+    uint64_t near_damaged, near_failed; /* answers that were wrong; that came late or not at all */
+    uint64_t flights;                   /* now */
+    uint64_t buffers;                   /* now: transfer buffers that are taken (cache/pool.h) */
+    uint64_t prefetch_bytes;            /* now: transfer buffers of what nobody waits for */
+    uint64_t prefetch_waiting;          /* now: ranges and objects that were not asked for yet */
+    bool off;                           /* now: nothing is kept, because the disk refused a write */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);
 

@@ -210,6 +210,8 @@ static void get(struct flight *first)
                                     .if_match = first->if_match[0] ? first->if_match : NULL,
                                     .version = first->version[0] ? first->version : NULL,
                                     .ahead = first->ahead,
+                                    .identity = o->id.bytes,
+                                    .object_size = o->size,
                                     .to = first->buffer,
                                     .rooms = count > 1 ? first->rooms : NULL,
                                     .rooms_count = count,

@@ -15,6 +15,7 @@
 #include "tools/daemon_tag.h"
 #include "tools/maintain.h"
 #include "tools/metadata_warning.h"
+#include "tools/near_around.h"
 #include "tools/options.h"
 
 #define PATIENCE_S 30 /* with a client that does not go on */
@@ -215,6 +216,10 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
+    struct near_around nearer;
+    struct store_options nearer_options = near_options(&store);
+    if (o->near)
+        near_around(&nearer, o->near, o->near_size_bytes, &nearer_options, d->cache, &runtime);
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");

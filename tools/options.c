@@ -46,6 +46,8 @@ static const struct option_row {
     VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
     VALUE("as-of", as_of, "TIME   bare paths show this time; later refs do not exist"),
     VALUE("outside", outside, "URL   files of tables may lie below it too; as often as wanted"),
+    VALUE("near", near, "URL   a nearer store, read first and filled with what is read"),
+    VALUE("near-size", near_size, "SIZE   budget of what lies in it (200G)"),
     VALUE("endpoint-url", endpoint_url, "URL   another server than the store's own"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
@@ -290,6 +292,24 @@ static int check_outside(const struct options *o, struct err *err)
     return 0;
 }
 
+/* The daemon is somewhere else: a relative path would be another one there. */
+static int check_near(struct options *o, struct err *err)
+{
+    if (!o->near)
+        return o->near_size ? err_set(err, EINVAL, "option near-size needs option near") : 0;
+    if (*o->near != '/' && !strstr(o->near, "://"))
+        return err_set(err, EINVAL, "option near: %s is no URL and no absolute path", o->near);
+    if (o->sse_c_key_file)
+        return err_set(err, EINVAL,
+                       "options near and sse-c-key-file: what is encrypted at home with a key of "
+                       "one's own would lie there in the clear");
+    if (o->near_size &&
+        (!text_parse_size(slice_of(o->near_size), &o->near_size_bytes) || o->near_size_bytes == 0))
+        return err_set(err, EINVAL, "option near-size: %s is no size (such as 500G or 2T)",
+                       o->near_size);
+    return 0;
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;
@@ -318,6 +338,8 @@ int options_check(struct options *o, struct err *err)
         rc = make_absolute(&o->sse_c_key_file, err);
     if (rc == 0)
         rc = check_outside(o, err);
+    if (rc == 0)
+        rc = check_near(o, err);
     if (rc == 0)
         rc = check_policy(o, err);
     if (rc == 0)

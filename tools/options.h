@@ -14,6 +14,7 @@ struct options {
     char *cache_dir, *cache_size, *cache_free, *cache_key_file, *cache_compress_after;
     char *refresh, *hold, *keep, *as_of;
     char *outside; /* all of them, with line feeds between */
+    char *near, *near_size;
     char *endpoint_url, *region, *ca_bundle, *deadline, *threads, *uid, *gid, *passthrough;
     char *slack;
     char *profile, *addressing, *proxy, *sse, *sse_kms_key_id, *sse_c_key_file;
@@ -23,6 +24,7 @@ struct options {
 
     /* set by options_check */
     uint64_t cache_size_bytes;
+    uint64_t near_size_bytes; /* 0: not given */
     /* Of the disk that stays free: the lesser of both. */
     uint64_t cache_free_bytes;
     unsigned cache_free_percent;

@@ -40,6 +40,15 @@ static void read_nature(struct http_answer *a, struct slice name, struct slice v
         a->is_redirect = true;
 }
 
+/* They come in one field or in several. */
+static void add_hash(struct http_answer *a, struct slice value)
+{
+    size_t n = strlen(a->hash);
+    if (n)
+        a->hash[n++] = ',';
+    copy_text(a->hash + n, sizeof a->hash - n, value);
+}
+
 static void read_field(struct http_answer *a, struct slice name, struct slice value)
 {
     if (name_is(name, "content-length"))
@@ -66,6 +75,12 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->archive_status, sizeof a->archive_status, value);
     else if (name_is(name, "x-amz-restore"))
         copy_text(a->restore, sizeof a->restore, value);
+    else if (name_is(name, "location"))
+        copy_text(a->location, sizeof a->location, value);
+    else if (name_is(name, "range"))
+        copy_text(a->range, sizeof a->range, value);
+    else if (name_is(name, "x-goog-hash"))
+        add_hash(a, value);
     else if (name_is(name, "x-ms-meta-hdi_isfolder"))
         a->is_directory |= slice_is(value, "true");
     else if (name_is(name, "x-ms-resource-type"))
