@@ -141,6 +141,9 @@ struct store_ops {
     const char *scheme; /* "s3", "gs", "abfss", "file" */
     /* So much is worth asking for at once into several rooms; 0: the store knows none. */
     size_t rooms_bytes;
+    /* Of a wrapper: what is not where the others are may be had all the same, from elsewhere. Where
+     * objects are files of this machine head tells which those are. */
+    bool has_elsewhere;
 
     void (*get)(struct store *s, struct store_get *req);
 
