@@ -123,8 +123,8 @@ struct store_restore {
 
 /* A regular file that is an object, and its size when it was opened. */
 struct store_file {
-    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store that
-     * has it elsewhere too (a wrapper) then gives that one. */
+    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store
+     * that has it elsewhere too (a wrapper) then gives that one. */
     const char *if_match;
     int fd;
     uint64_t size;
