@@ -156,6 +156,7 @@ struct object {
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     unsigned readers;          /* lock: object_reader_begin */
+    _Atomic int64_t read_ms;   /* when somebody last came for what is held */
     unsigned writers;          /* lock: trains of them that are being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
@@ -222,12 +223,12 @@ struct cache {
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
-    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
     _Atomic uint64_t near_hits, near_hit_bytes, near_filled, near_filled_bytes; /* cache_stat's */
     _Atomic uint64_t near_removed_bytes, near_damaged, near_failed;
-    struct lock near_lock;        /* guards near_book until it is there; held while it is opened */
-    struct near_book *near_book;  /* NULL: no near store is used */
-    _Atomic size_t loaded_bytes;  /* of segments in memory */
+    struct lock near_lock;       /* guards near_book until it is there; held while it is opened */
+    struct near_book *near_book; /* NULL: no near store is used */
+    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
+    _Atomic size_t loaded_bytes;               /* of segments in memory */
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */
@@ -504,8 +505,8 @@ bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES
 void held_add(struct flight *f) EXCLUDES(f->object->lock);
 /* Ends a flight if it is held. The caller has a reference. */
 void held_release(struct flight *f) EXCLUDES(f->object->lock);
-/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old; those that nobody
- * came for. */
+/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old that the file has.
+ * Ends those that nobody came for. */
 void held_make_room(struct cache *c);
 void held_drop_stale(struct cache *c);
 void held_expire(struct cache *c);

@@ -117,12 +117,15 @@ enum store_speed {
 struct store_restore {
     const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
     const char *version; /* the id of the version, as store_get.version; NULL: the newest */
-    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
     enum store_speed speed;
 };
 
 /* A regular file that is an object, and its size when it was opened. */
 struct store_file {
+    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store that
+     * has it elsewhere too (a wrapper) then gives that one. */
+    const char *if_match;
     int fd;
     uint64_t size;
 };

@@ -15,7 +15,7 @@
  *          ── use by table 7 (a shallow clone of it): live
  *
  * Bounded memory: events and listings go through a sorter (lake/index/sort.h). Blocks on the disk.
- * One thread.
+ * Until need_finish any thread may tell of events and listings; the others are one thread's.
  */
 #ifndef LAKE_TIER_NEED_H
 #define LAKE_TIER_NEED_H

@@ -112,6 +112,7 @@ class DelayProxy:
         self.atomic = atomic
         self.bodies = collections.Counter()     # bytes by kind
         self.requests, self.rules, self.lock = [], [], threading.Lock()
+        self.uploads = collections.deque(maxlen=16)             # the last bodies that were sent
         self.numbers, self.aloft = itertools.count(1), {}       # aloft: lock; not answered yet
         self.turns = collections.defaultdict(asyncio.Lock)
         self.tasks, self.idle, self.port = set(), [], None
@@ -218,6 +219,8 @@ class DelayProxy:
         if target.startswith('/-/'):
             return await self._control(target, writer)
         body = await self._request_body(reader, writer, fields)
+        if body:
+            self.uploads.append(body)
         due = time.monotonic() + self.delay
         request, rule = self._note(method, target, fields)
         try:

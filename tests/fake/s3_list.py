@@ -34,6 +34,13 @@ class Bucket:
         for key, size, kind, mtime in objects:
             self.about[key] = (size, kind, stamp(mtime))
         self.keys = sorted(self.about)
+        self.entries = [self.entry(k) for k in self.keys]
+
+    def entry(self, key):
+        size, kind, when = self.about[key]
+        return ('<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>&quot;%032x&quot;</ETag>'
+                '<Size>%d</Size><StorageClass>%s</StorageClass></Contents>'
+                % (escape(key), when, size, size, kind))
 
     def page(self, query):
         """One page as XML."""
@@ -55,10 +62,7 @@ class Bucket:
                     out.append('<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>' % escape(common))
                     n += 1
                 continue
-            size, kind, when = self.about[key]
-            out.append('<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>&quot;%032x&quot;'
-                       '</ETag><Size>%d</Size><StorageClass>%s</StorageClass></Contents>'
-                       % (escape(key), when, size, size, kind))
+            out.append(self.entries[i])
             n, i, last = n + 1, i + 1, key
         more = i < len(self.keys) and self.keys[i].startswith(prefix)
         token = '<NextContinuationToken>%s</NextContinuationToken>' % escape(last) if more else ''
