@@ -55,7 +55,7 @@ BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/be
                $(BUILD)/bench/load_delta
 # The proxy that plays a network and its faults.
 FAULT_PROXY := build/fake/fault_proxy
-FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c
+FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c base/json_escape.c
 
 .PHONY: all help
 all: $(BUILD)/tarn ## build build/tarn (the default)

@@ -152,6 +152,7 @@ struct object {
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     unsigned readers;          /* lock: object_reader_begin */
+    _Atomic int64_t read_ms;   /* when somebody last came for what is held */
     unsigned writers;          /* lock: trains of them that are being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
@@ -483,8 +484,8 @@ bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES
 void held_add(struct flight *f) EXCLUDES(f->object->lock);
 /* Ends a flight if it is held. The caller has a reference. */
 void held_release(struct flight *f) EXCLUDES(f->object->lock);
-/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old; those that nobody
- * came for. */
+/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old that the file has.
+ * Ends those that nobody came for. */
 void held_make_room(struct cache *c);
 void held_drop_stale(struct cache *c);
 void held_expire(struct cache *c);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "tools/arguments.h"
 #include "tools/ask.h"
 #include "tools/crew.h"
 #include "tools/human.h"
@@ -459,15 +460,13 @@ static int parse_jobs(struct warm *w, const char *text, struct err *err)
 /* Moves the paths to the front of argv. */
 static int parse(struct warm *w, int argc, char **argv, struct err *err)
 {
-    bool options = true;
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
     w->paths = argv;
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
         int rc = 0;
-        if (!options || arg[0] != '-' || !arg[1])
-            w->paths[w->path_count++] = argv[i];
-        else if (strcmp(arg, "--") == 0)
-            options = false;
+        if (!option || !arg[1])
+            w->paths[w->path_count++] = argv[a.taken];
         else if (strcmp(arg, "--check") == 0)
             w->check = true;
         else if (strcmp(arg, "--json") == 0)
@@ -476,12 +475,12 @@ static int parse(struct warm *w, int argc, char **argv, struct err *err)
             w->quiet = true;
         else if (strncmp(arg, "--follow=", 9) == 0)
             w->follow = arg + 9;
-        else if (strcmp(arg, "--follow") == 0 && i + 1 < argc)
-            w->follow = argv[++i];
+        else if (strcmp(arg, "--follow") == 0 && a.taken + 1 < argc)
+            w->follow = arguments_value(&a);
         else if (strncmp(arg, "--jobs=", 7) == 0)
             rc = parse_jobs(w, arg + 7, err);
         else if (strcmp(arg, "--jobs") == 0 || strcmp(arg, "-j") == 0)
-            rc = parse_jobs(w, i + 1 < argc ? argv[++i] : NULL, err);
+            rc = parse_jobs(w, arguments_value(&a), err);
         else
             rc = err_set(err, EINVAL, "unknown option %s", arg);
         if (rc < 0)

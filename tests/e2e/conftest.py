@@ -21,7 +21,8 @@ from support.mounts import Mounter                                  # noqa: E402
 from support.places import SLOWNESS, TARN                           # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
 
-DEFAULT_TIMEOUT_S = 120
+# Guards against hanging only: a busy machine may take ten times as long as a quiet one.
+DEFAULT_TIMEOUT_S = 900
 
 
 def pytest_collection_modifyitems(items):
@@ -98,7 +99,7 @@ def mount(tarn, tmp_path, request):
 @pytest.fixture(scope='module')
 def module_mount(tarn, tmp_path_factory):
     """The same for a whole module; its watchdog is long."""
-    mounter = Mounter(tmp_path_factory.mktemp('mounts'), 1200 * SLOWNESS)
+    mounter = Mounter(tmp_path_factory.mktemp('mounts'), 3600 * SLOWNESS)
     yield mounter
     forced = mounter.end()
     assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)

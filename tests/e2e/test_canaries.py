@@ -23,7 +23,6 @@ GRANTS = {
     'all': dict(hide=['email', 'attrs'], mask=MASKED, rows="amount > 150 or region = 'US'"),
     'few': dict(only=['id', 'note', 'region']),
 }
-@pytest.mark.timeout(300)
 def test_no_forbidden_cell_is_found_by_a_role(public):
     """Whatever it opens, lists or asks for; as root, who has no right of its own in a mount."""
     customers = governed.make(public.lake, 21)
@@ -37,7 +36,6 @@ def test_no_forbidden_cell_is_found_by_a_role(public):
         m.unmount()
 
 
-@pytest.mark.timeout(300)
 def test_no_forbidden_cell_is_found_by_a_user(public):
     """Of one mount for all of them; twice, so that what is in the kernel's caches is met too."""
     customers = governed.make(public.lake, 22)

@@ -224,7 +224,6 @@ class Lake:
         return tuple((' %s ' % word).join('(%s)' % p[i] for p in parts) for i in (0, 1))
 
 
-@pytest.mark.timeout(300)
 def test_same_rows_as_duckdb(chance, tmp_path, duck):
     """Columns of all types with all their special values, stored in all ways, with columns that became
     wider, that files do not have, inside structs, or of partitions; random expressions."""

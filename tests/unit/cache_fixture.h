@@ -354,6 +354,14 @@ static inline void pause_ms(unsigned ms)
     (void)usleep(ms * 1000);
 }
 
+/* Until it is so; after a minute it is taken for never. */
+#define AWAIT(condition)                                                                           \
+    do {                                                                                           \
+        for (int waited_ = 0; waited_ < 60000 / 20 && !(condition); waited_++)                     \
+            pause_ms(20);                                                                          \
+        assert_true(condition);                                                                    \
+    } while (0)
+
 static inline void wait_halted(struct fake *f, int count)
 {
     while (f->halted < count)
