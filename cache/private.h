@@ -42,6 +42,9 @@
 /* Of a granule in a cache that is not encrypted: its CRC32C. */
 #define CRC_BYTES 4
 
+/* Archived objects that are remembered; a power of 2. */
+#define ARCHIVED_MARKS 4096
+
 /* A part of a read that has one source: the file, or one flight. */
 struct piece {
     struct object_read *read;
@@ -127,6 +130,7 @@ struct object {
     atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
     atomic_bool sealed;          /* complete, and all of it synced */
     atomic_bool noted;           /* its use by the kernel has been noted */
+    atomic_bool came; /* bytes of it have come from the store, now or in an earlier life */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
@@ -152,6 +156,7 @@ struct object {
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     unsigned readers;          /* lock: object_reader_begin */
+    _Atomic int64_t read_ms;   /* when somebody last came for what is held */
     unsigned writers;          /* lock: trains of them that are being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
@@ -220,9 +225,10 @@ struct cache {
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
     _Atomic uint64_t near_hits, near_hit_bytes, near_filled, near_filled_bytes; /* cache_stat's */
     _Atomic uint64_t near_removed_bytes, near_damaged, near_failed;
-    struct lock near_lock;        /* guards near_book until it is there; held while it is opened */
-    struct near_book *near_book;  /* NULL: no near store is used */
-    _Atomic size_t loaded_bytes;  /* of segments in memory */
+    struct lock near_lock;       /* guards near_book until it is there; held while it is opened */
+    struct near_book *near_book; /* NULL: no near store is used */
+    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
+    _Atomic size_t loaded_bytes;               /* of segments in memory */
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */
@@ -479,6 +485,11 @@ void flight_unlink_locked(struct object *o, struct flight *f) REQUIRES(o->lock);
 /* The same, and gives back the reference that this was. */
 void flight_leave(struct flight *f) EXCLUDES(f->object->lock);
 
+/* archived.c */
+
+/* A get of the object's has ended so. */
+void archived_note(struct object *o, int rc) EXCLUDES(o->lock);
+
 /* write.c */
 
 /* Writes what has landed to the file, on a worker, and ends these flights: one, or a train. */
@@ -494,8 +505,8 @@ bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES
 void held_add(struct flight *f) EXCLUDES(f->object->lock);
 /* Ends a flight if it is held. The caller has a reference. */
 void held_release(struct flight *f) EXCLUDES(f->object->lock);
-/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old; those that nobody
- * came for. */
+/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old that the file has.
+ * Ends those that nobody came for. */
 void held_make_room(struct cache *c);
 void held_drop_stale(struct cache *c);
 void held_expire(struct cache *c);

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/instant.h"
+#include "fs/archived.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
 #include "lake/key_name.h"
@@ -205,10 +206,23 @@ static int value_format(struct subject *s, struct buf *out)
 
 static int value_tier(struct subject *s, struct buf *out)
 {
-    if (!s->is_object || !store_of(s)->ops->open_in_place)
+    struct store_info info = {0};
+    if (!s->is_object)
         return -ENODATA;
-    buf_add_str(out, "local");
-    return 0;
+    if (store_of(s)->ops->open_in_place && !store_of(s)->ops->has_elsewhere) {
+        buf_add_str(out, "local");
+        return 0;
+    }
+    if (s->names_only || !s->object.key.len)
+        return -ENODATA; /* asked for by name only: it is a request */
+    int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
+    if (rc < 0)
+        return rc;
+    s->object.store = store_of(s);
+    rc = archived_ask(&s->object, &info, s->err);
+    if (rc == 0)
+        archived_format(&info, out);
+    return rc == -ENOENT ? -ENODATA : rc;
 }
 
 static int value_object(struct subject *s, struct buf *out)

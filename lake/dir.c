@@ -126,7 +126,8 @@ static int collect(void *arg, const struct store_entry *e)
                                   .is_dir = e->is_prefix,
                                   .size = e->size,
                                   .mtime_ms = e->mtime_ms,
-                                  .etag = arena_slice(&c->listing->arena, e->etag)};
+                                  .etag = arena_slice(&c->listing->arena, e->etag),
+                                  .readable = e->readable};
     if (!entry.etag.p)
         return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
                        LISTING_BYTES_MAX);

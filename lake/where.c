@@ -174,6 +174,7 @@ static int object_child(struct lake *lake, const struct listing_entry *e, struct
     out->mtime_ms = e->mtime_ms;
     out->identity = hash64(hash64(e->size, buf_slice(&url)), e->etag);
     buf_add_slice(&out->etag, e->etag);
+    out->readable = e->readable;
     struct object_name name = {.store = layer->store,
                                .key = buf_slice(&out->key),
                                .size = e->size,

@@ -62,6 +62,7 @@ struct where {
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
     struct buf key;    /* OBJECT: in the store */
     struct buf etag;   /* OBJECT: as listed */
+    bool readable;     /* OBJECT: by its class it is not archived */
     /*
      * FILE: nobody has proved that it is presented as it is stored. `size` is the object's then,
      * key and etag are set as far as the lake may read it, and `whole` is not.

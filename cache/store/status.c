@@ -25,6 +25,8 @@ const struct status_row status_table[] = {
     CODE("KMS.DisabledException", EACCES, false), /* 400, as those below: the object's key */
     CODE("KMS.NotFoundException", EACCES, false),
     CODE("KMS.KMSInvalidStateException", EACCES, false),
+    CODE("GlacierExpeditedRetrievalNotAvailable", EBUSY, false), /* 503: not at this speed now */
+    CODE("RestoreAlreadyInProgress", EALREADY, false),           /* 409 */
     CODE("RequestTimeout", EIO, true),             /* 400: our bytes came too slowly */
     CODE("ConditionalRequestConflict", EIO, true), /* 409: two conditional writes met */
     CODE("OperationAborted", EIO, true),           /* 409 */

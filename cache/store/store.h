@@ -94,6 +94,7 @@ struct store_entry {
     struct slice etag;    /* with its quotes; empty: not told */
     struct slice version; /* of list_at: its id */
     struct slice class;   /* as store_info.class; empty: not told */
+    bool readable;        /* objects of this class are never archived */
 };
 
 struct store_list {
@@ -114,12 +115,17 @@ enum store_speed {
 };
 
 struct store_restore {
-    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
+    const char *version; /* the id of the version, as store_get.version; NULL: the newest */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
     enum store_speed speed;
 };
 
 /* A regular file that is an object, and its size when it was opened. */
 struct store_file {
+    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store
+     * that has it elsewhere too (a wrapper) then gives that one. */
+    const char *if_match;
     int fd;
     uint64_t size;
 };
@@ -135,6 +141,9 @@ struct store_ops {
     const char *scheme; /* "s3", "gs", "abfss", "file" */
     /* So much is worth asking for at once into several rooms; 0: the store knows none. */
     size_t rooms_bytes;
+    /* Of a wrapper: what is not where the others are may be had all the same, from elsewhere. Where
+     * objects are files of this machine head tells which those are. */
+    bool has_elsewhere;
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -172,7 +181,7 @@ struct store_ops {
                      const struct store_info *if_is, struct store_info *now, struct err *err);
     int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
     int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
-                   const struct store_info *if_is, struct err *err);
+                   const struct store_info *if_is, bool *changed, struct err *err);
     /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
     int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
                      struct store_writer **out, struct err *err);
