@@ -5,11 +5,8 @@ import itertools
 import os
 import shutil
 import subprocess
-<<<<<<< HEAD
 import time
 import urllib.request
-=======
->>>>>>> main
 
 import boto3
 from botocore.config import Config
@@ -115,9 +112,9 @@ class Minio(Server):
         return dict(os.environ, MINIO_ROOT_USER=ACCESS_KEY, MINIO_ROOT_PASSWORD=SECRET_KEY,
                     MINIO_BROWSER='off', MINIO_UPDATE='off')
 
-    def _wait(self):
+    def __init__(self, below, host='127.0.0.1', more=()):
         """It listens before it can be asked for anything."""
-        super()._wait()
+        super().__init__(below, host, more)
         deadline = time.monotonic() + 60
         while True:
             try:
