@@ -48,7 +48,7 @@ void near_remove(struct near *n, const uint8_t *identity)
 /* Waits for the next one. False: the end. */
 static bool take(struct near *n, struct near_queue *q, struct near_wanted *out)
 {
-    bool taken;
+    bool taken = false;
     WITH_LOCK (&n->lock) {
         while (!n->ending && q->count == 0)
             cond_wait(&n->wanted_changed, &n->lock);
@@ -66,7 +66,7 @@ static bool take(struct near *n, struct near_queue *q, struct near_wanted *out)
 
 static bool enter_cache(struct near *n)
 {
-    bool may;
+    bool may = false;
     WITH_LOCK (&n->lock) {
         may = !n->ending;
         n->in_cache += may;
