@@ -17,7 +17,7 @@ TABLES  ?= ../shared/tables
 # Where test servers and Python packages are kept between runs.
 TOOLS   ?= $(CURDIR)/build/tools
 
-LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/view fs tools
+LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/unread lake/archive lake/tier lake/view fs tools
 PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
@@ -84,7 +84,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libtarn.a
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(BUILD)/libtarn.a $(LDFLAGS) $(LIBRARIES) -lcmocka -o $@
 
 # Programs of which end-to-end tests make use, beside the unit tests.
-TEST_TOOLS := $(BUILD)/tests/present
+TEST_TOOLS := $(BUILD)/tests/present $(BUILD)/tests/store_put
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/libtarn.a
 	@mkdir -p $(@D)
 	$(SAY) "  $@"
@@ -201,11 +201,13 @@ bench-tools: $(BUILD)/tarn $(BENCH_TOOLS) $(FAULT_PROXY) # what tests/bench/*.py
 bench: $(BENCH) bench-tools ## run the benchmarks
 	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
 
-install: $(BUILD)/tarn ## install the binary, its man pages and the policy's schema (PREFIX, DESTDIR)
+install: $(BUILD)/tarn ## install the binary, its man pages and schemas (PREFIX, DESTDIR)
 	install -D -m 755 $(BUILD)/tarn $(DESTDIR)$(PREFIX)/bin/tarn
 	install -D -m 644 docs/man/tarn.1 $(DESTDIR)$(PREFIX)/share/man/man1/tarn.1
 	install -D -m 644 docs/man/tarn-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/tarn-policy.5
+	install -D -m 644 docs/man/tarn-lake.5 $(DESTDIR)$(PREFIX)/share/man/man5/tarn-lake.5
 	install -D -m 644 lake/view/policy.schema.json $(DESTDIR)$(PREFIX)/share/tarn/policy.schema.json
+	install -D -m 644 lake/lake.schema.json $(DESTDIR)$(PREFIX)/share/tarn/lake.schema.json
 
 clean: ## remove what was built, but for the test tools
 	find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +

@@ -22,6 +22,8 @@
 #define ETAG_BYTES_MAX 128
 /* A store's id of an object's version; S3's have 32 bytes, others' up to 36. */
 #define VERSION_ID_BYTES_MAX 128
+/* A storage class as its store names it; S3's longest, INTELLIGENT_TIERING, has 19. */
+#define STORE_CLASS_BYTES_MAX 32
 
 /* More than any store holds (S3: 50 TiB). */
 #define OBJECT_BYTES_MAX ((uint64_t)64 << 40)
@@ -64,9 +66,20 @@
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
+/* Objects that are tagged and wait for a store's lifecycle, 300 bytes each (lake/tier/journal.h). */
+#define TIER_JOURNAL_MAX ((size_t)1 << 20)
+
 /* A policy's file: 10,000 grants of 400 bytes; and what is kept of it. */
 #define POLICY_BYTES_MAX (4 * MIB)
 #define POLICY_MEMORY_MAX (64 * MIB)
+
+/* A lake file: 1,000 rules of 250 bytes, and escaped it fits a request to the daemon; and what is
+ * kept of it. */
+#define LAKEFILE_BYTES_MAX (256 * KIB)
+#define LAKEFILE_MEMORY_MAX (16 * MIB)
+/* Stores of one lake, each with its connections; and prefixes outside of each. */
+#define LAKE_LAYERS_MAX 64
+#define LAKE_OUTSIDE_MAX 16
 
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)

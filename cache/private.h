@@ -42,6 +42,9 @@
 /* Of a granule in a cache that is not encrypted: its CRC32C. */
 #define CRC_BYTES 4
 
+/* Archived objects that are remembered; a power of 2. */
+#define ARCHIVED_MARKS 4096
+
 /* A part of a read that has one source: the file, or one flight. */
 struct piece {
     struct object_read *read;
@@ -127,6 +130,7 @@ struct object {
     atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
     atomic_bool sealed;          /* complete, and all of it synced */
     atomic_bool noted;           /* its use by the kernel has been noted */
+    atomic_bool came; /* bytes of it have come from the store, now or in an earlier life */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
@@ -219,7 +223,12 @@ struct cache {
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
-    _Atomic size_t loaded_bytes;  /* of segments in memory */
+    _Atomic uint64_t near_hits, near_hit_bytes, near_filled, near_filled_bytes; /* cache_stat's */
+    _Atomic uint64_t near_removed_bytes, near_damaged, near_failed;
+    struct lock near_lock;       /* guards near_book until it is there; held while it is opened */
+    struct near_book *near_book; /* NULL: no near store is used */
+    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
+    _Atomic size_t loaded_bytes;               /* of segments in memory */
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */
@@ -287,6 +296,13 @@ enum doom cache_doom_of_locked(struct cache *c, const struct object_id *id) REQU
 void cache_count(struct cache *c, int64_t bytes, int64_t objects, int64_t sealed) EXCLUDES(c->lock);
 /* Of those bytes, what is frozen. */
 void cache_count_frozen(struct cache *c, int64_t segments, int64_t bytes) EXCLUDES(c->lock);
+
+/* What is known of near stores (cache/near_book.h): opened by the first who asks. NULL and err when
+ * out of memory. Blocks. */
+struct near_book *cache_near_book(struct cache *c, struct err *err) EXCLUDES(c->near_lock);
+
+/* Tells a store that wants to know that an object is sealed. */
+void cache_tell_sealed_locked(struct cache *c, struct object *o) REQUIRES(c->lock);
 
 /* health.c: what the disk refuses */
 
@@ -468,6 +484,11 @@ void flight_unref(struct flight *f) EXCLUDES(f->object->lock);
 void flight_unlink_locked(struct object *o, struct flight *f) REQUIRES(o->lock);
 /* The same, and gives back the reference that this was. */
 void flight_leave(struct flight *f) EXCLUDES(f->object->lock);
+
+/* archived.c */
+
+/* A get of the object's has ended so. */
+void archived_note(struct object *o, int rc) EXCLUDES(o->lock);
 
 /* write.c */
 

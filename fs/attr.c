@@ -11,7 +11,7 @@
 
 uint64_t attr_ino(const struct session *s, struct slice path, uint32_t ordinal)
 {
-    uint64_t ino = hash64(hash64(ordinal, slice_of(s->lake->store->url)), path);
+    uint64_t ino = hash64(hash64(ordinal, slice_of(s->lake->layers.identity)), path);
     return ino > NODE_ROOT ? ino : ino + 2;
 }
 
@@ -79,7 +79,7 @@ int attr_place(struct session *s, char kind, struct slice path, uint32_t *number
 {
     AUTO(buf) struct buf name = {0};
     buf_init(&name, REGISTRY_NAME_MAX);
-    buf_addf(&name, PLACE_PREFIX "%c%s\n", kind, s->lake->store->url);
+    buf_addf(&name, PLACE_PREFIX "%c%s\n", kind, s->lake->layers.identity);
     buf_add_slice(&name, path);
     int rc = buf_check(&name, err);
     return rc < 0 ? rc : registry_number(s->config.lake.registry, buf_slice(&name), number, err);
@@ -88,7 +88,7 @@ int attr_place(struct session *s, char kind, struct slice path, uint32_t *number
 int attr_place_of(struct session *s, uint64_t id, char *kind, struct buf *out, struct err *err)
 {
     AUTO(buf) struct buf text = {0};
-    struct slice name, url = slice_of(s->lake->store->url);
+    struct slice name, url = slice_of(s->lake->layers.identity);
     struct node node = node_of(id);
     *kind = PLACE_DIR;
     buf_reset(out);
@@ -220,7 +220,7 @@ static bool is_whole(const struct session *s, const struct where *w, const struc
         return w->whole;
     if (session_presented(s, w, shown, &values, &f, NULL) < 0)
         return true; /* whoever opens it is told why not */
-    return f.size <= BLOCK_BYTES || presented_is_whole(session_presents(s, w->home), &f);
+    return f.size <= BLOCK_BYTES || presented_is_whole(session_presents(s, where_store(w)), &f);
 }
 
 /* What opens of such a file cannot pass through would only be made worse by direct mode. */

@@ -15,12 +15,10 @@ struct stray {
     struct buf place; /* of what is granted or not: the table that it lies in, or the path */
 };
 
-static bool is_own(const struct where *w, struct buf *prefix)
+static bool is_own(const struct where *w)
 {
-    struct slice key = buf_slice(&w->key), table = table_path(w->table);
-    key_name_add_key(prefix, table);
-    buf_add_str(prefix, table.n ? "/" : "");
-    return !prefix->failed && slice_starts(key, buf_slice(prefix)) && key.n > prefix->len;
+    struct slice key = buf_slice(&w->key), prefix = table_prefix(w->table);
+    return !w->home && slice_starts(key, prefix) && key.n > prefix.n;
 }
 
 /* Denied, and nobody is told yet. */
@@ -62,8 +60,10 @@ static int find_place(struct stray *s, struct task *task, struct err *err)
     }
 }
 
-static int look(struct stray *s, const struct where *w, struct task *task, struct err *err)
+static int look(struct stray *s, const struct layer *layer, const struct where *w,
+                struct task *task, struct err *err)
 {
+    buf_addf(&s->path, "%s%s", layer->name, *layer->name ? "/" : "");
     if (key_name_add_path(&s->path, buf_slice(&w->key), false) != KEY_FLAW_NONE)
         return err_set(err, EACCES, "its object has no path in the mount");
     int rc = buf_check(&s->path, err);
@@ -81,20 +81,21 @@ static int look(struct stray *s, const struct where *w, struct task *task, struc
 int govern_object(const struct asker *a, const struct where *w, struct task *task, char **place,
                   struct err *err)
 {
-    AUTO(buf) struct buf prefix = {0};
     if (place)
         *place = NULL;
-    if (!a->governor || w->kind != WHERE_FILE || w->home)
+    if (!a->governor || w->kind != WHERE_FILE)
+        return 0;
+    const struct layer *layer = layers_of_store(&table_lake(w->table)->layers, where_store(w));
+    if (!layer) /* outside, where the mount allows it */
         return 0;
     if (!w->key.len) /* what must not be read; or memory was short */
         return err_set(err, EACCES, "its object lies outside of what is mounted");
-    buf_init(&prefix, KEY_BYTES_MAX);
-    if (is_own(w, &prefix))
+    if (is_own(w))
         return 0;
     struct stray s = {.asker = a};
     buf_init(&s.path, REGISTRY_NAME_MAX);
     buf_init(&s.place, REGISTRY_NAME_MAX);
-    int rc = look(&s, w, task, err);
+    int rc = look(&s, layer, w, task, err);
     if (rc == 0 && place) {
         *place = strndup(s.place.data ? s.place.data : "", s.place.len);
         rc = *place ? 0 : err_set(err, ENOMEM, "out of memory");

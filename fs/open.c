@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "fs/archived.h"
 #include "fs/attr.h"
 #include "fs/opened.h"
 #include "fs/ops.h"
@@ -95,7 +96,7 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .values = values.at,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
-    struct store *presented = session_presents(s, at->store);
+    struct store *presented = session_presents(s, out->store);
     if (whom == OP_FILE_READER)
         return presented_open(presented, &p, task, &out->object, &out->recipe, err);
     bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;
@@ -112,7 +113,8 @@ static int open_entry(struct session *s, const struct where_file *f, struct task
     if (!shown_has_file(shown, f->entry->path, f->entry->flags & ENTRY_BUILT))
         return err_set(err, ENOENT, "no row of it is shown");
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
-    out->store = at.store ? at.store : s->lake->store;
+    out->store = at.store ? at.store : table_layer(f->table)->store;
+    out->readable = at.readable;
     if (rc == 0 && (shown->view || !where_is_as_stored(f->table, f->entry)))
         return open_presented(s, f, &at, task, out, err);
     struct object_name name = {.store = out->store,
@@ -203,6 +205,7 @@ static int open_file(struct request *r, const struct node *node, struct opened *
     h->object = found.object;
     h->recipe = found.recipe;
     h->store = found.store;
+    h->readable = found.readable;
     table_touch(h->table);
     return 0;
 }
@@ -222,11 +225,11 @@ static int open_place(struct request *r, struct opened *h, struct err *err)
         return err_set(err, EACCES, ".tarn/prefetch can only be written to");
     if (w.kind != WHERE_OBJECT)
         return err_set(err, EISDIR, "not a file");
-    struct object_name name = {.store = r->session->lake->store,
-                               .key = buf_slice(&w.key),
-                               .size = w.size,
-                               .etag = buf_slice(&w.etag)};
+    struct object_name name = {
+        .store = w.home, .key = buf_slice(&w.key), .size = w.size, .etag = buf_slice(&w.etag)};
     h->identity = w.identity;
+    h->store = w.home;
+    h->readable = w.readable;
     return open_object(r->session, &r->task, &name, &h->object, err);
 }
 
@@ -243,8 +246,11 @@ static void fill_done(struct object_fill *fill)
 /* Parks the open until its object is complete, then 0; also where the cache keeps nothing now. */
 static int fill_object(struct request *r, struct object *o, struct err *err)
 {
+    if (r->filling == FILL_REFUSED)
+        return 0;
     if (r->filling == FILL_NONE) {
-        r->object = object_ref(o); /* an interrupted open may end before */
+        if (!r->object)
+            r->object = object_ref(o); /* an interrupted open may end before */
         r->filling = FILL_UNDER_WAY;
         r->fill = (struct object_fill){.done = fill_done};
         int rc = object_fill(o, &r->fill, err);
@@ -255,7 +261,10 @@ static int fill_object(struct request *r, struct object *o, struct err *err)
     } else if (r->fill.rc < 0) {
         (void)err_copy(err, &r->fill.err);
     }
-    return r->fill.rc == -ENOSPC ? 0 : r->fill.rc;
+    if (r->fill.rc != -ENOSPC)
+        return r->fill.rc;
+    r->filling = FILL_REFUSED;
+    return 0;
 }
 
 /* the mode */
@@ -278,9 +287,9 @@ static void passing_refused(struct session *s, bool in_place, int rc)
 }
 
 /* Its object is a file of the source, which is read where it lies. */
-static bool is_in_place(const struct session *s, const struct opened *h)
+static bool is_in_place(const struct opened *h)
 {
-    return !h->recipe && object_open_blocks(h->store ? h->store : s->lake->store);
+    return !h->recipe && h->store && object_open_blocks(h->store);
 }
 
 static struct opening *opening_of(struct open_ask *ask)
@@ -303,7 +312,7 @@ static int back(struct open_ask *ask, struct open_way *way, struct err *err)
         return rc == -ENODATA || rc == -EOPNOTSUPP ? 0 : rc;
     rc = passthrough_open(fuse_session_fd(s->fuse), fd, &way->backing);
     if (rc < 0) {
-        passing_refused(s, is_in_place(s, o->opened), rc);
+        passing_refused(s, is_in_place(o->opened), rc);
         ask->found.passes = false;
         return 0;
     }
@@ -325,6 +334,12 @@ static void drop(struct open_ask *ask, const struct open_way *way)
     close_way(opening_of(ask)->request->session, way);
 }
 
+/* Pages that another reader brings would be read by who is revoked. */
+static bool is_direct(const struct session *s, const struct opened *h)
+{
+    return h->handle.held && !governor_passes(s->governor);
+}
+
 static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, struct err *err)
 {
     struct session *s = r->session;
@@ -340,9 +355,8 @@ static int open_in_mode(struct request *r, struct opened *h, int32_t *backing, s
                 .remember = &r->came_back,
                 .now_ms = clock_mono_ms(),
                 .found = {.filling = node.filling,
-                          .passes = session_passes(s, is_in_place(s, h)),
-                          /* Pages that another reader brings would be read by who is revoked. */
-                          .direct = h->handle.held && !governor_passes(s->governor),
+                          .passes = session_passes(s, is_in_place(h)),
+                          .direct = is_direct(s, h),
                           .sealed = object_is_sealed(h->object),
                           .small = object_size(h->object) <= BLOCK_BYTES,
                           .kept = true},
@@ -366,8 +380,22 @@ static bool pages_stay(struct session *s, const struct opened *h)
     char etag[ETAG_BYTES_MAX];
     if (h->mode != OPEN_CACHED || node_of(h->node).kind != NODE_FILE)
         return false;
-    return is_in_place(s, h) ||
+    return is_in_place(h) ||
            pages_may_stay(&s->pages, pages_of(h), slice_of(object_etag(h->object, etag)));
+}
+
+/* The mode in which it is read; what is archived is refused before. */
+static int open_object_of(struct request *r, struct opened *h, int32_t *backing, struct err *err)
+{
+    const struct session *s = r->session;
+    bool small = object_size(h->object) <= BLOCK_BYTES;
+    bool fills = small && session_passes(s, is_in_place(h)) && !is_direct(s, h);
+    int rc = archived_open(r, h, fills, err);
+    if (rc == 0)
+        rc = open_in_mode(r, h, backing, err);
+    if (rc == 0 && r->filling == FILL_REFUSED)
+        rc = archived_open(r, h, false, err);
+    return rc;
 }
 
 int op_open(struct request *r, struct err *err)
@@ -386,9 +414,9 @@ int op_open(struct request *r, struct err *err)
     if (rc == 0)
         rc = node.kind == NODE_FILE ? open_file(r, &node, h, err) : open_place(r, h, err);
     if (rc == 0 && h->object)
-        rc = open_in_mode(r, h, &backing, err);
+        rc = open_object_of(r, h, &backing, err);
     if (rc < 0)
-        return rc;
+        return rc == -EREMOTE ? archived_refuse(r, err) : rc;
     if (node.kind == NODE_FILE && h->object)
         follow_opened(&r->session->follow, &node);
     if (node.kind == NODE_FILE && object_size(h->object) <= BLOCK_BYTES)

@@ -40,6 +40,7 @@ struct op_file {
     struct table *table;       /* borrowed from the lake */
     struct object *object;     /* these are for the caller to give back */
     struct store *store;       /* in which the object is; borrowed from the lake */
+    bool readable;             /* by its class, as a listing told it, it is not archived */
     struct recipe *recipe;     /* NULL: it is presented as it is stored; or nobody waits for it */
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fs/archived.h"
 #include "fs/node.h"
 #include "fs/ops.h"
 
@@ -122,9 +123,14 @@ static struct err tell_gone(struct request *r, const struct err *err)
 void request_fail(struct request *r, int rc, const struct err *err)
 {
     int code = rc == -EUCLEAN ? EIO : -rc;
+    bool archived = code == EREMOTE && err->code && r->probing != PROBE_REFUSED;
     bool gone = code == ENOENT && (r->op == op_open || r->op == op_read); /* it was listed */
     if (gone && err->code) {
         struct err told = tell_gone(r, err);
+        log_failure(r->session, &told);
+    } else if (archived) {
+        struct err told = *err;
+        archived_tell(r, &told);
         log_failure(r->session, &told);
     } else if (!ordinary(code) && err->code) {
         log_failure(r->session, err);

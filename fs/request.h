@@ -30,13 +30,17 @@
 #include "lake/view/presented_store.h"
 #include "lake/where.h"
 
+/* What is not presented as it is stored, of the objects of a store. */
+struct presented {
+    struct store *home, *store;
+};
+
 struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
-    struct governor *governor;                         /* NULL: there is no policy */
-    struct store *presented_outside[LAKE_OUTSIDE_MAX]; /* the same above lake->outside */
-    struct store *presented; /* what is not presented as it is stored, above the lake's store */
+    struct governor *governor;       /* NULL: there is no policy */
+    VEC(struct presented) presented; /* one for each store of the lake's */
     struct document_cache *documents;
     struct buffers *buffers;
     struct pages pages;
@@ -47,6 +51,7 @@ struct session {
     struct watch watch;
     struct passthrough passthrough;
     struct open_modes modes;
+    _Atomic unsigned learners;                  /* fs/govern_list.c */
     _Atomic bool cache_refused, source_refused; /* the kernel does not pass files that lie there */
     int64_t started_ms;                         /* mtime of what has none */
 
@@ -65,7 +70,7 @@ struct session {
 /* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
 bool session_passes(struct session *s, bool in_place);
 
-/* The store of what is made of objects in that one; NULL: the lake's. */
+/* The store of what is made of objects in that one, a store of the lake's. */
 struct store *session_presents(const struct session *s, const struct store *home);
 /*
  * A file that is not presented as it is stored, as it is shown; but for where its rows are asked
@@ -98,13 +103,23 @@ struct request {
 
     /* an open */
     bool came_back; /* fs/open_mode.h */
-    enum request_fill { FILL_NONE, FILL_UNDER_WAY, FILL_DONE } filling;
+    /* FILL_REFUSED: the cache does not keep it now */
+    enum request_fill { FILL_NONE, FILL_UNDER_WAY, FILL_DONE, FILL_REFUSED } filling;
+    enum request_probe {
+        PROBE_NONE,
+        PROBE_UNDER_WAY,
+        PROBE_DONE,
+        PROBE_PASSED,
+        PROBE_REFUSED
+    } probing;
+    char probed; /* fs/archived.h */
 
-    /* what is under way; an open never reads. Below 1 KiB in all, requests come from malloc's cache
+    /* what is under way; an open reads, if at all, before it fills. Below 1 KiB in all, requests
+     * come from malloc's cache
      */
     union {
         struct object_fill fill; /* an open's */
-        struct object_read read;
+        struct object_read read; /* a read's; an open's probe */
     };
     struct object *object; /* of a read or fill: a reference */
     char *buffer;          /* from session->buffers */

@@ -43,8 +43,6 @@ bool session_reload(const struct session *s)
 
 static void close_presented(const struct session *s, struct store *store)
 {
-    if (!store)
-        return;
     if (store_leave(store))
         cache_drain_store(s->config.lake.cache, store);
     store_free(store);
@@ -57,9 +55,9 @@ static void free_parts(struct session *s)
     neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    close_presented(s, s->presented);
-    for (size_t i = 0; i < LAKE_OUTSIDE_MAX; i++)
-        close_presented(s, s->presented_outside[i]);
+    for (size_t i = 0; i < s->presented.n; i++)
+        close_presented(s, s->presented.at[i].store);
+    vec_done(&s->presented);
     if (s->lake)
         lake_close(s->lake);
     if (s->documents)
@@ -120,14 +118,26 @@ static int start_threads(struct session *s, struct err *err)
 /* A walk through the lake would wait for the daemon that walks. */
 static int check_mountpoint(const struct session *s, struct err *err)
 {
-    const struct store *store = s->lake->store;
     struct slice point = slice_of(s->mountpoint);
-    if (!store->ops->open_in_place || s->config.fuse_fd >= 0)
-        return 0;
-    struct slice root = slice_from(slice_of(store->home), sizeof "file://" - 1);
-    bool inside = slice_starts(point, root) && (point.n == root.n || point.p[root.n] == '/');
-    return inside ? err_set(err, EINVAL, "the mount point %s lies inside the source", s->mountpoint)
-                  : 0;
+    for (size_t i = 0; s->config.fuse_fd < 0 && i < s->lake->layers.at.n; i++) {
+        const struct store *store = s->lake->layers.at.at[i].store;
+        if (!store->ops->open_in_place)
+            continue;
+        struct slice root = slice_from(slice_of(store->home), sizeof "file://" - 1);
+        if (slice_starts(point, root) && (point.n == root.n || point.p[root.n] == '/'))
+            return err_set(err, EINVAL, "the mount point %s lies inside the source %s",
+                           s->mountpoint, store->url);
+    }
+    return 0;
+}
+
+/* Some of its files are read by way of the cache. */
+static bool has_far_layer(const struct lake *lake)
+{
+    for (size_t i = 0; i < lake->layers.at.n; i++)
+        if (!object_open_blocks(lake->layers.at.at[i].store))
+            return true;
+    return false;
 }
 
 /* The kernel has spoken to us; a descriptor that is no mount never does. */
@@ -154,7 +164,7 @@ static void tell_passthrough(struct session *s)
     if (!passthrough_on(&s->passthrough))
         log_info("%s: no passthrough, reads go through the daemon: %s", s->mountpoint,
                  s->passthrough.why.msg);
-    else if (!object_open_blocks(s->lake->store) && !cache_can_pass(s->config.lake.cache))
+    else if (has_far_layer(s->lake) && !cache_can_pass(s->config.lake.cache))
         log_info("%s: no passthrough, reads go through the daemon: the cache is encrypted",
                  s->mountpoint);
 }
@@ -176,29 +186,42 @@ static void warn_removable(void *arg, const struct table *table, const struct ve
 #define TEMPORARY_PART 4
 #define TEMPORARY_BYTES_MIN GIB
 
+static int add_presented(struct session *s, struct presented_config *config, struct store *home,
+                         struct err *err)
+{
+    for (size_t i = 0; i < s->presented.n; i++)
+        if (s->presented.at[i].home == home) /* two layers may reach one prefix outside */
+            return 0;
+    config->home = home;
+    struct presented p = {home, presented_store_open(config, err)};
+    if (!p.store)
+        return -ENOMEM;
+    if (vec_push(&s->presented, p) == 0)
+        return 0;
+    close_presented(s, p.store);
+    return err_set(err, ENOMEM, "out of memory");
+}
+
 static int open_presented(struct session *s, const struct session_config *config, struct err *err)
 {
+    const struct layers *layers = &s->lake->layers;
     struct cache_stat cache;
     cache_stat(config->lake.cache, &cache);
     uint64_t bytes = cache.limit_bytes / TEMPORARY_PART;
     struct presented_config presented = {
-        .home = s->lake->store,
         .shares = config->lake.runtime->shares,
         .cache = config->lake.cache,
         .workers = config->lake.workers,
         .disk = config->lake.runtime->workers,
         .dirfd = config->temporary_dirfd,
         .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
-    s->presented = presented_store_open(&presented, err);
-    if (!s->presented)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->lake->outside.n; i++) {
-        presented.home = s->lake->outside.at[i];
-        s->presented_outside[i] = presented_store_open(&presented, err);
-        if (!s->presented_outside[i])
-            return -ENOMEM;
-    }
-    return 0;
+    int rc = 0;
+    s->presented.max = layers->at.n + layers->outside.n;
+    for (size_t i = 0; rc == 0 && i < layers->at.n; i++)
+        rc = add_presented(s, &presented, layers->at.at[i].store, err);
+    for (size_t i = 0; rc == 0 && i < layers->outside.n; i++)
+        rc = add_presented(s, &presented, layers->outside.at[i], err);
+    return rc;
 }
 
 /* Takes nothing of the config but what governor_new does. */
@@ -214,10 +237,10 @@ static int open_governor(struct session *s, const struct governor_config *config
 
 struct store *session_presents(const struct session *s, const struct store *home)
 {
-    for (size_t i = 0; home && i < s->lake->outside.n; i++)
-        if (s->lake->outside.at[i] == home)
-            return s->presented_outside[i];
-    return s->presented;
+    size_t i = 0;
+    while (s->presented.at[i].home != home) /* every store of the lake's is there */
+        i++;
+    return s->presented.at[i].store;
 }
 
 struct session *session_start(const struct session_config *config, struct err *err)
@@ -250,7 +273,8 @@ struct session *session_start(const struct session_config *config, struct err *e
     s->lake = lake_open(&s->config.lake, err);
     if (!s->lake) {
         struct slice shown = url_shown(slice_of(s->source));
-        (void)err_wrap(err, "%.*s", SLICE_FMT(shown));
+        if (!config->lake.file) /* it names itself, with the line */
+            (void)err_wrap(err, "%.*s", SLICE_FMT(shown));
         return NULL;
     }
     if (check_mountpoint(s, err) < 0 || open_presented(s, config, err) < 0)
@@ -293,9 +317,8 @@ void session_free(struct session *s)
     governor_end(s->governor);
     neighbours_end(&s->neighbours);
     follow_end(&s->follow);
-    presented_store_leaving(s->presented);
-    for (size_t i = 0; i < s->lake->outside.n; i++)
-        presented_store_leaving(s->presented_outside[i]);
+    for (size_t i = 0; i < s->presented.n; i++)
+        presented_store_leaving(s->presented.at[i].store);
     WITH_LOCK (&s->lock)
         while (s->requests)
             cond_wait(&s->drained, &s->lock);

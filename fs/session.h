@@ -25,8 +25,10 @@ struct session_config {
     unsigned threads; /* that take requests: 1 to SESSION_THREADS_MAX */
     bool allow_other, debug;
     struct slack slack; /* of files that may not be presented as they are stored */
-    bool passthrough;   /* where the kernel permits it, files are read without the daemon */
-    uid_t uid;          /* owners of all files */
+    bool recalls;       /* opens of archived objects begin to restore them, so: */
+    struct store_restore recall;
+    bool passthrough; /* where the kernel permits it, files are read without the daemon */
+    uid_t uid;        /* owners of all files */
     gid_t gid;
     uint64_t id;                          /* told by the attribute user.tarn.mount, to name it by */
     int temporary_dirfd;                  /* for documents; borrowed while the session lives */

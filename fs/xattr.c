@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/instant.h"
+#include "fs/archived.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
 #include "lake/key_name.h"
@@ -48,7 +49,7 @@ DEFINE_AUTO_DONE(subject, struct subject, subject_done)
 /* In which the object is. */
 static struct store *store_of(const struct subject *s)
 {
-    return s->object.store ? s->object.store : s->r->session->lake->store;
+    return s->object.store ? s->object.store : where_store(&s->where);
 }
 
 static int load_file(struct subject *s, const struct node *node, struct err *err)
@@ -205,10 +206,23 @@ static int value_format(struct subject *s, struct buf *out)
 
 static int value_tier(struct subject *s, struct buf *out)
 {
-    if (!s->is_object || !store_of(s)->ops->open_in_place)
+    struct store_info info = {0};
+    if (!s->is_object)
         return -ENODATA;
-    buf_add_str(out, "local");
-    return 0;
+    if (store_of(s)->ops->open_in_place && !store_of(s)->ops->has_elsewhere) {
+        buf_add_str(out, "local");
+        return 0;
+    }
+    if (s->names_only || !s->object.key.len)
+        return -ENODATA; /* asked for by name only: it is a request */
+    int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
+    if (rc < 0)
+        return rc;
+    s->object.store = store_of(s);
+    rc = archived_ask(&s->object, &info, s->err);
+    if (rc == 0)
+        archived_format(&info, out);
+    return rc == -ENOENT ? -ENODATA : rc;
 }
 
 static int value_object(struct subject *s, struct buf *out)
@@ -231,7 +245,7 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     partition_values_init(&values);
     if (session_presented(session, &s->where, &s->part, &values, &f, NULL) < 0)
         return -ENODATA;
-    struct store *presented = session_presents(session, s->where.home);
+    struct store *presented = session_presents(session, where_store(&s->where));
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
     if (etag) {
@@ -306,9 +320,10 @@ static int value_transform(struct subject *s, struct buf *out)
     if (rc < 0)
         return rc;
     f.version = buf_slice(&s->object.version);
-    rc = s->object.key.len ? presented_describe(session_presents(s->r->session, s->where.home), &f,
-                                                &s->r->task, out, s->err)
-                           : -EACCES;
+    rc = s->object.key.len
+             ? presented_describe(session_presents(s->r->session, where_store(&s->where)), &f,
+                                  &s->r->task, out, s->err)
+             : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */

@@ -126,7 +126,8 @@ static int collect(void *arg, const struct store_entry *e)
                                   .is_dir = e->is_prefix,
                                   .size = e->size,
                                   .mtime_ms = e->mtime_ms,
-                                  .etag = arena_slice(&c->listing->arena, e->etag)};
+                                  .etag = arena_slice(&c->listing->arena, e->etag),
+                                  .readable = e->readable};
     if (!entry.etag.p)
         return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
                        LISTING_BYTES_MAX);
@@ -182,17 +183,27 @@ static int part_twins(struct collecting *c)
     return 0;
 }
 
-/* Lists one level below prefix ("" or ending in a slash). Blocks. */
-static int list_level(struct store *store, const char *prefix, struct listing **out,
-                      struct err *err)
+static struct listing *listing_new(struct err *err)
 {
-    AUTO(listing) struct listing *l = calloc(1, sizeof *l);
-    if (!l)
-        return err_set(err, ENOMEM, "out of memory");
+    struct listing *l = calloc(1, sizeof *l);
+    if (!l) {
+        (void)err_set(err, ENOMEM, "out of memory");
+        return NULL;
+    }
     l->refs = 1;
     l->entries.max = DIR_ENTRIES_MAX;
     arena_init(&l->arena, LISTING_BYTES_MAX);
     left_out_init(&l->left_out);
+    return l;
+}
+
+/* Lists one level below prefix ("" or ending in a slash). Blocks. */
+static int list_level(struct store *store, const char *prefix, struct listing **out,
+                      struct err *err)
+{
+    AUTO(listing) struct listing *l = listing_new(err);
+    if (!l)
+        return -ENOMEM;
     struct collecting c = {l, strlen(prefix), err};
     struct store_list req = {.prefix = prefix, .emit = collect, .arg = &c};
     int rc = store->ops->list(store, &req, err);
@@ -200,6 +211,24 @@ static int list_level(struct store *store, const char *prefix, struct listing **
         rc = part_twins(&c);
     if (rc < 0)
         return rc;
+    *out = STEAL(l);
+    return 0;
+}
+
+/* The root of several layers, which no store has; nothing is below what is no layer's name. */
+static int list_layers(const struct dir *d, struct listing **out, struct err *err)
+{
+    const struct layers *layers = &d->lake->layers;
+    AUTO(listing) struct listing *l = listing_new(err);
+    int rc = l ? 0 : -ENOMEM;
+    for (size_t i = 0; rc == 0 && !*d->path && i < layers->at.n; i++) {
+        struct listing_entry e = {.name = slice_of(layers->at.at[i].name), .is_dir = true};
+        rc = vec_push(&l->entries, e);
+        rc = rc < 0 ? err_set(err, -rc, "out of memory") : 0;
+    }
+    if (rc < 0)
+        return rc;
+    sort_entries(l);
     *out = STEAL(l);
     return 0;
 }
@@ -234,15 +263,15 @@ static int marker_holds(struct store *store, const char *prefix, const struct dr
 }
 
 /* The driver of the table whose root this is, or NULL in *out. */
-static int recognise(struct lake *lake, const char *prefix, const struct listing *l,
-                     const struct driver_ops **out, struct err *err)
+static int recognise(struct lake *lake, struct store *store, const char *prefix,
+                     const struct listing *l, const struct driver_ops **out, struct err *err)
 {
     *out = NULL;
     for (size_t i = 0; lake->config.drivers[i]; i++) {
         const struct driver_ops *ops = lake->config.drivers[i];
         if (!has_dir(l, ops->marker))
             continue;
-        int rc = marker_holds(lake->store, prefix, ops, err);
+        int rc = marker_holds(store, prefix, ops, err);
         if (rc < 0)
             return rc;
         if (rc == 1) {
@@ -266,12 +295,12 @@ static int look_for_marker(void *arg, const struct store_entry *e)
 }
 
 /* 1 where a table is somewhere below the prefix, 0 where there is none. */
-static int holds_table(struct lake *lake, const char *prefix, struct err *err)
+static int holds_table(struct lake *lake, struct store *store, const char *prefix, struct err *err)
 {
     struct searching s = {lake->config.drivers, strlen(prefix)};
     struct store_list req = {
         .prefix = prefix, .recursive = true, .emit = look_for_marker, .arg = &s};
-    return lake->store->ops->list(lake->store, &req, err);
+    return store->ops->list(store, &req, err);
 }
 
 /* A top-level entry of a layer: one slash in its path. */
@@ -286,16 +315,20 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
     AUTO(buf) struct buf prefix = {0};
     AUTO(listing) struct listing *l = NULL;
     const struct driver_ops *ops = NULL;
+    struct slice rest;
+    const struct layer *layer = layers_place(&d->lake->layers, slice_of(d->path), &rest);
+    if (!layer)
+        return list_layers(d, listing, err);
     buf_init(&prefix, KEY_BYTES_MAX);
-    key_name_add_key(&prefix, slice_of(d->path));
-    buf_add_str(&prefix, *d->path ? "/" : "");
+    key_name_add_key(&prefix, rest);
+    buf_add_str(&prefix, rest.n ? "/" : "");
     int rc = buf_check(&prefix, err);
     if (rc == 0)
-        rc = list_level(d->lake->store, prefix.data, &l, err);
+        rc = list_level(layer->store, prefix.data, &l, err);
     if (rc == 0)
-        rc = recognise(d->lake, prefix.data, l, &ops, err);
+        rc = recognise(d->lake, layer->store, prefix.data, l, &ops, err);
     if (rc == 0 && !ops && is_layer_entry(d->path)) {
-        rc = holds_table(d->lake, prefix.data, err);
+        rc = holds_table(d->lake, layer->store, prefix.data, err);
         ops = rc == 0 ? d->lake->config.files : NULL;
     }
     if (rc < 0)

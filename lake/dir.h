@@ -23,6 +23,7 @@ struct listing_entry {
     uint64_t size;
     int64_t mtime_ms;
     struct slice etag;
+    bool readable; /* objects of its class are never archived */
 };
 
 /* Immutable, shared by reference. */

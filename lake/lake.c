@@ -9,63 +9,6 @@
 #define TABLES_MAX ((size_t)1 << 18)
 #define RUNS_MAX 1024 /* open at hand: descriptors and maps of ours; more are opened again */
 
-static int stop_at_first(void *arg, const struct store_entry *e)
-{
-    (void)arg;
-    (void)e;
-    return 1;
-}
-
-/* Asks the store for the first entry of the root, so that a wrong bucket or key is told at once. */
-static int ask_root(struct lake *lake, struct err *err)
-{
-    struct store_list req = {.prefix = "", .emit = stop_at_first};
-    int rc = lake->store->ops->list(lake->store, &req, err);
-    return rc < 0 ? rc : 0;
-}
-
-/* What of a mount's options belongs to the one server that its source is on. */
-static void forget_server(struct store_options *o)
-{
-    o->endpoint_url = o->region = o->addressing = NULL;
-    o->sse = o->sse_kms_key_id = o->sse_c_key = NULL;
-}
-
-/*
- * Opens the store of a prefix outside. A table in a bucket must not name files of this machine,
- * whoever allows it.
- */
-static int open_outside(struct lake *lake, const struct lake_config *c, const char *url,
-                        struct err *err)
-{
-    struct store_options options = *c->store_options;
-    bool here = !strstr(url, "://") || strncmp(url, "file:", 5) == 0;
-    if (here && !lake->store->ops->open_in_place)
-        return err_set(err, EINVAL, "option outside: %s is on this machine, and %s is not", url,
-                       lake->store->url);
-    size_t scheme = strcspn(url, ":");
-    if (!lake->store->ops->open_in_place && strncmp(url, c->url, scheme + 1) != 0)
-        forget_server(&options); /* of a local source nothing but this can be meant */
-    struct store *store = store_open(url, &options, c->runtime, err);
-    if (!store)
-        return err_wrap(err, "option outside");
-    if (vec_push(&lake->outside, store) == 0)
-        return 0;
-    store_free(store);
-    return err_set(err, EINVAL, "option outside: more than %d prefixes", LAKE_OUTSIDE_MAX);
-}
-
-static int open_all_outside(struct lake *lake, const struct lake_config *c, struct err *err)
-{
-    AUTO_FREE char *urls = strdup(c->outside ? c->outside : "");
-    char *rest = NULL;
-    int rc = urls ? 0 : err_set(err, ENOMEM, "out of memory");
-    for (char *url = urls ? strtok_r(urls, "\n", &rest) : NULL; rc == 0 && url;
-         url = strtok_r(NULL, "\n", &rest))
-        rc = open_outside(lake, c, url, err);
-    return rc;
-}
-
 struct lake *lake_open(const struct lake_config *config, struct err *err)
 {
     AUTO(lake) struct lake *lake = calloc(1, sizeof *lake);
@@ -76,6 +19,7 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     lake->config = *config;
     lake->config.url = NULL;
     lake->config.outside = NULL;
+    lake->config.file = NULL;
     lake->config.store_options = NULL;
     lock_init(&lake->lock);
     spare_init(&lake->spare);
@@ -83,11 +27,7 @@ struct lake *lake_open(const struct lake_config *config, struct err *err)
     map_init(&lake->tables, TABLES_MAX);
     map_init(&lake->runs, RUNS_MAX + 1);
     lake->retired.max = TABLES_MAX;
-    lake->outside.max = LAKE_OUTSIDE_MAX;
-    lake->store = store_open(config->url, config->store_options, config->runtime, err);
-    if (!lake->store || ask_root(lake, err) < 0 || open_all_outside(lake, config, err) < 0)
-        return NULL;
-    return STEAL(lake);
+    return layers_open(&lake->layers, config, err) < 0 ? NULL : STEAL(lake);
 }
 
 static void run_free(struct lake_run *r)
@@ -102,13 +42,6 @@ static void run_drop(struct lake *lake, struct lake_run *r)
 {
     (void)map_remove(&lake->runs, slice_make(&r->number, sizeof r->number));
     run_free(r);
-}
-
-static void close_store(struct lake *lake, struct store *store)
-{
-    if (store_leave(store))
-        cache_drain_store(lake->config.cache, store);
-    store_free(store);
 }
 
 void lake_close(struct lake *lake)
@@ -126,11 +59,7 @@ void lake_close(struct lake *lake)
     map_done(&lake->dirs);
     map_done(&lake->tables);
     map_done(&lake->runs);
-    for (size_t i = 0; i < lake->outside.n; i++)
-        close_store(lake, lake->outside.at[i]);
-    vec_done(&lake->outside);
-    if (lake->store)
-        close_store(lake, lake->store);
+    layers_close(&lake->layers, lake->config.cache);
     spare_done(&lake->spare);
     lock_done(&lake->lock);
     free(lake);
@@ -190,7 +119,7 @@ static void run_registry_name(struct lake *lake, struct table *table, struct run
                               struct buf *out)
 {
     struct slice path = table_path(table);
-    buf_addf(out, RUN_NAME_PREFIX "%s\n%s\n%s\n%016llx\n%.*s", lake->store->url,
+    buf_addf(out, RUN_NAME_PREFIX "%s\n%s\n%s\n%016llx\n%.*s", lake->layers.identity,
              table_ops(table)->format, run_name(run), (unsigned long long)run_identity(run),
              SLICE_FMT(path));
 }
@@ -277,7 +206,7 @@ static int run_owner(struct lake *lake, struct slice name, struct task *task, st
     id->file = next_line(&name);
     id->identity = next_line(&name);
     path = name;
-    if (!slice_is(url, lake->store->url))
+    if (!slice_is(url, lake->layers.identity))
         return err_set(err, ENOENT, "this number is of another lake");
     WITH_LOCK (&lake->lock)
         *table = map_find(&lake->tables, path);

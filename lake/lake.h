@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A lake: what one mount shows. Its root is a store's; tables are found in it by themselves.
+ * A lake: what one mount shows. Its root is a store's, or lists the layers of a lake file, each a
+ * store of its own (lake/layers.h); tables are found by themselves.
  *
  *   lake ── directories known so far (lake/dir.h): plain, or the root of a table
  *        ── tables (lake/table.h): history, the live version, versions loaded
@@ -13,31 +14,39 @@
 #ifndef LAKE_LAKE_H
 #define LAKE_LAKE_H
 
+#include "base/limits.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "base/workers.h"
 #include "cache/cache.h"
 #include "lake/driver.h"
+#include "lake/layers.h"
 #include "lake/registry.h"
 #include "lake/spare.h"
 
+struct lakefile;
+struct lakefile_layer;
 struct shape;
 struct table;
 
-#define LAKE_OUTSIDE_MAX 16 /* prefixes outside of the root, one connection pool each */
-
 /* How the live path moves (design.md section 2), and where everything is. Borrowed for the call. */
 struct lake_config {
-    const char *url;     /* of the root */
+    const char *url;     /* of the root; of a lake file its path, for messages */
     const char *outside; /* URLs with line feeds between: where files of tables may lie besides */
+    const struct lakefile *file; /* NULL: the lake is the URL; else its stores, and no `outside` */
     const struct store_options *store_options;
+    /* Of a lake file: what is put around this layer's stores, into a copy of the runtime (wrap,
+     * wrap_arg, wrapped), which is used before it is asked for the next layer. May be NULL. */
+    void (*dress)(void *arg, const struct lakefile_layer *layer, struct store_runtime *runtime);
+    void *dress_arg;
     const struct store_runtime *runtime;
     int64_t refresh_ms, hold_ms, keep_ms;
     int64_t as_of_ms;                        /* 0: none */
     const struct driver_ops *const *drivers; /* in order of precedence, NULL at the end; static */
     const struct driver_ops *files;          /* for what no driver finds; static */
-    struct cache *cache;                     /* what is fetched through the store ends before it */
+    /* What is fetched through the store ends before it. NULL: nothing is cached. */
+    struct cache *cache;
     struct registry *registry;               /* these are borrowed while the lake lives */
     struct workers *workers;
     struct local_tags *tags; /* likewise; NULL: there are none */
@@ -51,10 +60,9 @@ struct lake_config {
 };
 
 struct lake {
-    struct lake_config
-        config; /* immutable, as is store; url, outside and store_options are not kept */
-    struct store *store;
-    VEC(struct store *) outside; /* immutable after open */
+    /* Immutable, as are the layers; url, outside, file and options of the stores are not kept. */
+    struct lake_config config;
+    struct layers layers;
     struct spare spare;          /* for runs that DIR/indexes does not take */
     struct lock lock;            /* guards the maps; below every table's lock */
     struct map dirs;             /* path -> struct dir */
@@ -64,7 +72,7 @@ struct lake {
     uint64_t run_clock;          /* lock */
 };
 
-/* Opens the store and asks it once for the root: what cannot be read is told here. Blocks. */
+/* Opens the stores and asks each once for its root: what cannot be read is told here. Blocks. */
 struct lake *lake_open(const struct lake_config *config, struct err *err);
 /* No task may be under way. Blocks until the tables' background work has ended. */
 void lake_close(struct lake *lake);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/table.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -43,7 +44,7 @@ static int set_id(struct table *t, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
     buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
-    store_object_url(t->lake->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)),
+    store_object_url(t->layer->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)),
                      &url);
     (void)snprintf(t->id, sizeof t->id, "%016llx",
                    (unsigned long long)hash64(1, buf_slice(&url))); /* 16 digits */
@@ -90,7 +91,9 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
+    struct slice rest;
     t->lake = lake;
+    t->layer = layers_place(&lake->layers, path, &rest);
     t->ops = ops;
     t->index_dirfd = -1;
     t->touched_ms = clock_mono_ms();
@@ -99,18 +102,19 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
     cond_init(&t->idle);
     kept_init(&t->kept);
     t->path = strndup(path.p ? path.p : "", path.n);
-    t->prefix = prefix_of(path);
+    t->prefix = prefix_of(rest);
+    assert(t->layer); /* what is in no store is no table */
     if (!t->path || !t->prefix) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
     if (set_id(t, err) < 0 || set_index_dir(t, err) < 0)
         return NULL;
-    struct driver_config config = {.store = lake->store,
+    struct driver_config config = {.store = t->layer->store,
                                    .prefix = t->prefix,
                                    .index_dirfd = t->index_dirfd,
-                                   .outside = lake->outside.at,
-                                   .outside_n = lake->outside.n,
+                                   .outside = t->layer->others.at,
+                                   .outside_n = t->layer->others.n,
                                    .drivers = lake->config.drivers};
     if (ops->open(&config, &t->driver, err) < 0)
         return NULL;
@@ -144,6 +148,16 @@ void table_free(struct table *t)
 struct lake *table_lake(const struct table *t)
 {
     return t->lake;
+}
+
+const struct layer *table_layer(const struct table *t)
+{
+    return t->layer;
+}
+
+struct slice table_prefix(const struct table *t)
+{
+    return slice_of(t->prefix);
 }
 
 struct slice table_path(const struct table *t)

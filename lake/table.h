@@ -56,6 +56,8 @@ DEFINE_AUTO(table, struct table *, table_free)
 
 /* Immutable, borrowed while the table lives. */
 struct lake *table_lake(const struct table *t);
+const struct layer *table_layer(const struct table *t);
+struct slice table_prefix(const struct table *t); /* in the layer's store: empty, or ends in `/` */
 struct slice table_path(const struct table *t); /* in the lake; empty where the root is the table */
 const struct driver_ops *table_ops(const struct table *t);
 struct driver *table_driver(const struct table *t);

@@ -36,8 +36,9 @@ struct loaded {
 
 struct table {
     struct lake *lake; /* immutable, as are the next ones */
-    char *path, *prefix;
-    char id[17]; /* hex of the hash of store and prefix: its directory below indexes/ */
+    const struct layer *layer;
+    char *path, *prefix; /* in the lake; in the layer's store */
+    char id[17];         /* hex of the hash of store and prefix: its directory below indexes/ */
     const struct driver_ops *ops;
     struct driver *driver;
     int index_dirfd;

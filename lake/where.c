@@ -15,6 +15,11 @@
 /* A directory that was there so lately is taken to be there still. */
 #define DIR_LASTS_MS 30000
 
+struct store *where_store(const struct where *w)
+{
+    return w->home ? w->home : table_layer(w->table)->store;
+}
+
 void where_init(struct where *w)
 {
     *w = (struct where){.kind = WHERE_DIR};
@@ -158,15 +163,19 @@ static int object_child(struct lake *lake, const struct listing_entry *e, struct
                         struct err *err)
 {
     AUTO(buf) struct buf url = {0};
+    struct slice rest;
+    const struct layer *layer = layers_place(&lake->layers, buf_slice(&out->path), &rest);
     buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
-    key_name_add_key(&out->key, buf_slice(&out->path));
-    store_object_url(lake->store, buf_slice(&out->key), &url);
+    key_name_add_key(&out->key, rest);
+    store_object_url(layer->store, buf_slice(&out->key), &url);
     out->kind = WHERE_OBJECT;
+    out->home = layer->store;
     out->size = e->size;
     out->mtime_ms = e->mtime_ms;
     out->identity = hash64(hash64(e->size, buf_slice(&url)), e->etag);
     buf_add_slice(&out->etag, e->etag);
-    struct object_name name = {.store = lake->store,
+    out->readable = e->readable;
+    struct object_name name = {.store = layer->store,
                                .key = buf_slice(&out->key),
                                .size = e->size,
                                .etag = buf_slice(&out->etag)};

@@ -62,12 +62,14 @@ struct where {
     uint64_t identity; /* FILE, OBJECT: hash of the object, the same everywhere */
     struct buf key;    /* OBJECT: in the store */
     struct buf etag;   /* OBJECT: as listed */
+    bool readable;     /* OBJECT: by its class it is not archived */
     /*
      * FILE: nobody has proved that it is presented as it is stored. `size` is the object's then,
      * key and etag are set as far as the lake may read it, and `whole` is not.
      */
     bool presented;
-    struct store *home;  /* where its object is; NULL: the lake's store. Borrowed from the lake */
+    struct store *home;  /* OBJECT: where it is; FILE: where its object is; NULL: in the store of
+                          * the table's layer (where_store). Borrowed from the lake */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
     struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has, or
@@ -79,6 +81,9 @@ struct where {
     bool whole;   /* FILE, OBJECT: all of it can be read here now, or it is not above BLOCK_BYTES */
     int64_t link; /* LINK: the version that it names */
 };
+
+/* FILE, OBJECT: the store that its object is in. */
+struct store *where_store(const struct where *w);
 
 void where_init(struct where *w);
 void where_done(struct where *w);

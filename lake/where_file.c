@@ -6,7 +6,8 @@
 
 bool where_object_is_whole(struct lake *lake, const struct object_name *name)
 {
-    return name->size <= BLOCK_BYTES || cache_has_sealed(lake->config.cache, name);
+    return name->size <= BLOCK_BYTES ||
+           (lake->config.cache && cache_has_sealed(lake->config.cache, name));
 }
 
 struct where_file where_file_of(struct table *table, const struct table_version *version,
@@ -68,11 +69,12 @@ static bool file_is_whole(const struct table *table, const struct entry *entry)
     AUTO(object_location) struct object_location where;
     bool whole = true;
     object_location_init(&where);
-    bool elsewhere = lake->outside.n > 0; /* it may be */
-    if (entry->size <= BLOCK_BYTES || (object_open_blocks(lake->store) && !elsewhere))
+    const struct layer *layer = table_layer(table);
+    bool elsewhere = layer->others.n > 0; /* it may be */
+    if (entry->size <= BLOCK_BYTES || (object_open_blocks(layer->store) && !elsewhere))
         return true;
     if (table_ops(table)->locate(table_driver(table), entry, &where, NULL) == 0) {
-        struct object_name name = {.store = where.store ? where.store : lake->store,
+        struct object_name name = {.store = where.store ? where.store : layer->store,
                                    .key = buf_slice(&where.key),
                                    .size = entry->size,
                                    .etag = buf_slice(&where.etag)};

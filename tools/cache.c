@@ -187,6 +187,23 @@ static void tell_disk(const struct cache_command *c)
            human_bytes((uint64_t)st.f_blocks * st.f_frsize, b));
 }
 
+/* Nothing where no near store was used. */
+static void tell_near(const struct cache_stat *s)
+{
+    char a[HUMAN_BYTES], b[HUMAN_BYTES];
+    if (!s->near_hits && !s->near_filled && !s->near_failed && !s->near_damaged)
+        return;
+    printf("  near     %s of that from near stores in %s requests\n",
+           human_bytes(s->near_hit_bytes, a), human_count(s->near_hits, b));
+    printf("           %s put there in %s objects\n", human_bytes(s->near_filled_bytes, a),
+           human_count(s->near_filled, b));
+    if (s->near_removed_bytes)
+        printf("           %s removed for the budget\n", human_bytes(s->near_removed_bytes, a));
+    if (s->near_damaged || s->near_failed)
+        printf("           %s answers were wrong, %s late or refused: read at home\n",
+               human_count(s->near_damaged, a), human_count(s->near_failed, b));
+}
+
 /* What a daemon has counted since it began. */
 static void tell_use(const struct cache_stat *s)
 {
@@ -198,6 +215,7 @@ static void tell_use(const struct cache_stat *s)
            read ? human_percent(s->hit_bytes, read) : 0);
     printf("  fetched  %s in %s requests, %s under way\n", human_bytes(s->fetched_bytes, a),
            human_count(s->requests, b), human_count(s->flights, c));
+    tell_near(s);
     printf("  evicted  %s\n", human_bytes(s->evicted_bytes, a));
     printf("  checked  %s\n", human_bytes(s->scrubbed_bytes, a));
     printf("  damaged  %s%s\n", human_count(s->damaged, a),

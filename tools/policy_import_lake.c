@@ -6,7 +6,7 @@
  */
 #include <strings.h>
 
-#include "lake/view/policy_fold.h"
+#include "base/fold.h"
 #include "tools/policy_import.h"
 
 enum cell_columns { CELL_ALL, CELL_ONLY, CELL_BUT };
@@ -236,7 +236,7 @@ static bool covers(const struct import_list *list, struct slice name)
 {
     for (size_t i = 0; i < list->n; i++) {
         struct slice one = list->at[i];
-        if (one.n <= name.n && policy_fold_equal(one, slice_make(name.p, one.n)) &&
+        if (one.n <= name.n && fold_equal(one, slice_make(name.p, one.n)) &&
             (one.n == name.n || name.p[one.n] == '.'))
             return true;
     }

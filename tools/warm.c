@@ -142,6 +142,12 @@ static bool take_part(struct warm *w, struct part *p)
     return taken;
 }
 
+static int set_failure(struct err *err)
+{
+    return errno == EREMOTE ? err_set(err, EREMOTE, "archived: `tarn recall` has it restored")
+                            : err_set(err, errno, "%s", strerror(errno));
+}
+
 /*
  * O_DIRECT asks the daemon whatever the kernel has in its pages, and leaves them alone. Where it is
  * not to be had, the pages are given back.
@@ -151,7 +157,7 @@ static int open_file(const char *path, bool direct, struct err *err)
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (direct ? O_DIRECT : 0));
     if (fd < 0 && direct && errno == EINVAL)
         return open_file(path, false, err);
-    return fd < 0 ? err_set(err, errno, "%s", strerror(errno)) : fd;
+    return fd < 0 ? set_failure(err) : fd;
 }
 
 static void count_bytes(struct warm *w, uint64_t bytes)
@@ -194,7 +200,7 @@ static int read_part(struct warm *w, struct part *p, char *to, struct err *err)
             continue;
         }
         if (n < 0)
-            return err_set(err, errno, "%s", strerror(errno));
+            return set_failure(err);
         if (n == 0)
             return err_set(err, EIO, "ends at %llu, of %llu bytes", (unsigned long long)p->offset,
                            (unsigned long long)p->file->size);

@@ -75,6 +75,8 @@ static int read_property(struct page_reader *r, const struct xml_element *e, str
             return bad("Last-Modified", e->text, err);
     } else if (slice_is(e->name, "Etag")) {
         return read_etag(r, e->text, err);
+    } else if (slice_is(e->name, "AccessTier")) {
+        return keep(r->page, e->text, &r->line.class, err);
     } else if (slice_is(e->name, "ResourceType")) {
         r->line.is_directory |= slice_is(e->text, "directory");
     }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/text.h"
+#include "cache/store/azure_restore.h"
 #include "cache/store/azure_status.h"
 
 /* What the requests and answers are written in. */
@@ -60,7 +61,8 @@ static void add_fields(struct azure_request *q, const struct remote_parts *parts
         remote_add_field(&q->remote, "if-match", parts->identity);
     if (parts->if_absent)
         remote_add_field(&q->remote, "if-none-match", "*");
-    if (strcmp(parts->method, "PUT") == 0) {
+    remote_add_fields(&q->remote, parts);
+    if (parts->begins || (strcmp(parts->method, "PUT") == 0 && !parts->keeps && !parts->is_part)) {
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
         remote_add_field(&q->remote, "x-ms-blob-type", "BlockBlob");
     }
@@ -112,7 +114,7 @@ int azure_request_init(struct azure_request *q, const struct azure_container *co
     q->remote.http.url = q->remote.url.data;
     q->remote.http.ca_bundle = container->ca_bundle;
     q->remote.http.proxy_url = container->proxy_url;
-    q->remote.http.deadline_ms = container->deadline_ms;
+    q->remote.http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : container->deadline_ms;
     return 0;
 }
 
@@ -122,6 +124,8 @@ static void explain(const struct remote_request *q, struct s3_problem *problem)
     if (q->http.answer.error_code[0])
         memcpy(problem->code, q->http.answer.error_code, sizeof problem->code);
     problem->message[strcspn(problem->message, "\r\n")] = '\0'; /* then come id and time */
+    if (strcmp(problem->code, "BlobArchived") == 0)
+        (void)snprintf(problem->storage_class, sizeof problem->storage_class, "Archive");
     if (strcmp(problem->code, "ContainerNotFound") == 0)
         (void)snprintf(problem->message, sizeof problem->message,
                        "there is no container of this name"); /* it fits */
@@ -142,4 +146,5 @@ const struct remote_ops azure_request_ops = {
     .retryable = azure_status_retryable,
     .identity = identity,
     .identity_name = "ETag",
+    .tell_class = azure_tell_class,
 };

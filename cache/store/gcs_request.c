@@ -96,7 +96,8 @@ static int add_fields(struct gcs_request *q, const struct remote_parts *parts, s
                          "0"); /* "no live version of it" */
     if (q->bucket->user_project)
         remote_add_field(&q->remote, "x-goog-user-project", q->bucket->user_project);
-    if (strcmp(parts->method, "PUT") == 0)
+    remote_add_fields(&q->remote, parts);
+    if (parts->begins || (strcmp(parts->method, "PUT") == 0 && !parts->keeps && !parts->is_part))
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
     return 0;
 }
@@ -151,7 +152,7 @@ int gcs_request_init(struct gcs_request *q, const struct gcs_bucket *bucket,
     q->remote.http.url = q->remote.url.data;
     q->remote.http.ca_bundle = bucket->ca_bundle;
     q->remote.http.proxy_url = bucket->proxy_url;
-    q->remote.http.deadline_ms = bucket->deadline_ms;
+    q->remote.http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : bucket->deadline_ms;
     return 0;
 }
 
@@ -168,6 +169,12 @@ static void identity(const struct http_answer *a, char out[ETAG_BYTES_MAX])
     gcs_identity(slice_of(a->generation), out);
 }
 
+/* Every class of Google's is read at once. */
+static void tell_class(const struct http_answer *a, struct store_info *info)
+{
+    memcpy(info->class, a->storage_class, sizeof info->class);
+}
+
 const struct remote_ops gcs_request_ops = {
     .request_bytes = sizeof(struct gcs_request),
     .end = remote_request_done,
@@ -178,4 +185,5 @@ const struct remote_ops gcs_request_ops = {
     .identity = identity,
     .identity_name = "generation",
     .identity_always = true,
+    .tell_class = tell_class,
 };

@@ -166,11 +166,19 @@ static int on_close(void *arg, curl_socket_t fd)
 static bool make_field_list(struct http_request *r)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* never wait for a 100 */
+    bool typed = false;
     for (size_t i = 0; list && i < r->fields_count; i++) {
+        typed = typed || strcasecmp(r->fields[i].name, "content-type") == 0;
         AUTO(buf) struct buf line = {0};
         buf_init(&line, 64 * KIB);
         buf_addf(&line, "%s: %s", r->fields[i].name, r->fields[i].value);
         struct curl_slist *more = line.failed ? NULL : curl_slist_append(list, line.data);
+        if (!more)
+            curl_slist_free_all(list);
+        list = more;
+    }
+    if (list && !typed) { /* libcurl would tell one, which is not signed */
+        struct curl_slist *more = curl_slist_append(list, "Content-Type:");
         if (!more)
             curl_slist_free_all(list);
         list = more;
@@ -180,6 +188,18 @@ static bool make_field_list(struct http_request *r)
 }
 
 #define SET(option, value) (rc = rc ? rc : curl_easy_setopt(easy, option, value))
+
+/* Bytes that leave are as good as those that come: the attempt is alive. */
+static int on_sent(void *arg, curl_off_t to_come, curl_off_t come, curl_off_t to_send,
+                   curl_off_t sent)
+{
+    struct attempt *a = arg;
+    (void)to_come, (void)come, (void)to_send;
+    if (sent != a->sent_bytes)
+        a->heard_ms = clock_mono_ms();
+    a->sent_bytes = sent;
+    return 0;
+}
 
 /* What is the same for all requests. */
 static CURLcode set_usual(struct attempt *a)
@@ -225,6 +245,9 @@ static CURLcode set_options(struct attempt *a, int64_t left_ms)
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->upload.n);
         SET(CURLOPT_POSTFIELDS, r->upload.p ? r->upload.p : "");
         SET(CURLOPT_CUSTOMREQUEST, r->method);
+        SET(CURLOPT_XFERINFOFUNCTION, on_sent);
+        SET(CURLOPT_XFERINFODATA, a);
+        SET(CURLOPT_NOPROGRESS, 0L);
     }
     return rc;
 }

@@ -11,6 +11,26 @@ int listing_check(const struct store_list *req, struct err *err)
     return 0;
 }
 
+/* Of those that nobody names yet it is not known. */
+static bool class_is_readable(struct slice class)
+{
+    static const char *const never_archived[] = {"STANDARD",
+                                                 "STANDARD_IA",
+                                                 "ONEZONE_IA",
+                                                 "GLACIER_IR",
+                                                 "EXPRESS_ONEZONE",
+                                                 "REDUCED_REDUNDANCY",
+                                                 "OUTPOSTS",
+                                                 "Hot",
+                                                 "Cool",
+                                                 "Cold",
+                                                 "Premium"};
+    for (size_t i = 0; i < ARRAY_SIZE(never_archived); i++)
+        if (slice_is(class, never_archived[i]))
+            return true;
+    return false;
+}
+
 int listing_emit(const struct remote *r, const struct store_list *req, const struct s3_line *line,
                  struct err *err)
 {
@@ -33,7 +53,10 @@ int listing_emit(const struct remote *r, const struct store_list *req, const str
                                 .size = line->size,
                                 .mtime_ms = line->mtime_ms,
                                 .etag = line->etag,
-                                .version = line->version};
+                                .version = line->version,
+                                .class = line->class,
+                                .readable =
+                                    !r->store.ops->restore || class_is_readable(line->class)};
     return req->emit(req->arg, &entry);
 }
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cache/store/local_list.h"
 #include "cache/store/local_path.h"
+#include "cache/store/local_write.h"
 
 /* Files that are read often enough for access times to matter: a second open costs 3 us. */
 #define QUIET_BYTES_MIN ((off_t)(8 * MIB))
@@ -135,7 +136,8 @@ static int local_open_in_place(struct store *s, const char *key, bool wait, stru
         return fd;
     if (st.st_size >= QUIET_BYTES_MIN)
         fd = open_quietly(l, key, fd, &st);
-    *out = (struct store_file){.fd = fd, .size = (uint64_t)st.st_size};
+    out->fd = fd;
+    out->size = (uint64_t)st.st_size;
     return 0;
 }
 
@@ -144,95 +146,21 @@ static int local_list_store(struct store *s, const struct store_list *req, struc
     return local_list(local_of(s)->root, req, err);
 }
 
-/* Writes. */
-
-/* The directory of the key, made where it is missing. Returns a descriptor or -errno. */
-static int make_parent(int root, const char *key, struct err *err)
+static int local_put_begin(struct store *s, const char *key, const struct store_put *how,
+                           struct store_writer **out, struct err *err)
 {
-    AUTO_FREE char *path = strdup(key);
-    if (!path)
-        return err_set(err, ENOMEM, "out of memory");
-    AUTO_FD int parent = local_open(root, ".", O_RDONLY | O_DIRECTORY, err);
-    if (parent < 0)
-        return parent; /* cppcheck-suppress memleak ; it does not know AUTO */
-    char *at = path, *slash;
-    for (; (slash = strchr(at, '/')); at = slash + 1) {
-        *slash = '\0';
-        bool made = mkdirat(parent, at, 0777) == 0; /* EEXIST is met by the open */
-        if (!made && errno != EEXIST)
-            return local_error(errno, path, err);
-        if (made && file_sync_dir(parent, err) < 0)
-            return local_error(EIO, path, err);
-        int fd = local_open(root, path, O_RDONLY | O_DIRECTORY, err);
-        if (fd < 0)
-            return fd;
-        (void)close(parent); /* only read */
-        parent = fd;
-        *slash = '/';
-    }
-    return STEAL_FD(parent);
-}
-
-static int write_and_sync(int fd, struct slice data, struct err *err)
-{
-    int rc = file_pwrite_full(fd, data.p, data.n, 0, err);
-    if (rc == 0 && fsync(fd) < 0)
-        rc = err_set(err, errno, "fsync: %s", strerror(errno));
-    return rc;
-}
-
-/* By a file without a name, which a crash leaves no trace of. -EOPNOTSUPP: not on this file system.
- */
-static int put_unnamed(int parent, const char *name, struct slice data, struct err *err)
-{
-    AUTO_FD int fd = openat(parent, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
-    if (fd < 0 && (errno == EISDIR || errno == EOPNOTSUPP))
-        return -EOPNOTSUPP;
-    if (fd < 0)
-        return local_error(errno, name, err);
-    int rc = write_and_sync(fd, data, err);
-    if (rc < 0)
-        return rc;
-    char self[64];
-    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* a number fits */
-    if (linkat(AT_FDCWD, self, parent, name, AT_SYMLINK_FOLLOW) < 0)
-        return err_set(err, errno, "link: %s", strerror(errno));
-    return 0;
-}
-
-static int put_aside(int parent, const char *name, struct slice data, struct err *err)
-{
-    static _Atomic unsigned count;
-    char aside[64];
-    (void)snprintf(aside, sizeof aside, ".tarn-%d-%u", (int)getpid(), count++); /* fits */
-    AUTO_FD int fd = openat(parent, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return local_error(errno, aside, err);
-    int rc = write_and_sync(fd, data, err);
-    if (rc == 0 && linkat(parent, aside, parent, name, 0) < 0)
-        rc = err_set(err, errno, "link: %s", strerror(errno));
-    (void)unlinkat(parent, aside, 0); /* what is left of it is no object's */
-    return rc;
+    return local_write_begin(local_of(s)->root, key, how, out, err);
 }
 
 static int local_put_if_absent(struct store *s, const char *key, struct slice data, struct err *err)
 {
-    if (!local_key_valid(slice_of(key)))
-        return err_set(err, ENOENT, "%.300s: a component is empty, . or ..", key);
-    AUTO_FD int parent = make_parent(local_of(s)->root, key, err);
-    if (parent < 0)
-        return STEAL_FD(parent);
-    const char *slash = strrchr(key, '/'), *name = slash ? slash + 1 : key;
-    int rc = put_unnamed(parent, name, data, err);
-    if (rc == -EOPNOTSUPP)
-        rc = put_aside(parent, name, data, err);
-    if (rc == -EEXIST)
-        return err_set(err, EEXIST, "%.300s: the key is there already", key);
-    if (rc == 0)
-        rc = file_sync_dir(parent, err);
-    if (rc < 0)
-        (void)err_wrap(err, "%.300s", key); /* the code stays */
-    return rc;
+    const struct store_put how = {.size = data.n, .if_absent = true};
+    return store_write(s, key, &how, data, NULL, err);
+}
+
+static int local_remove(struct store *s, const char *key, struct err *err)
+{
+    return local_unlink(local_of(s)->root, key, err);
 }
 
 static void local_free(struct store *s)
@@ -252,6 +180,8 @@ static const struct store_ops local_ops = {
     .head = local_head,
     .list = local_list_store,
     .put_if_absent = local_put_if_absent,
+    .put_begin = local_put_begin,
+    .remove = local_remove,
     .open_in_place = local_open_in_place,
     .free = local_free,
 };

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "cache/store/local_path.h"
+#include "cache/store/local_write.h"
 
 /* Each open directory is a descriptor. Tables nest by their partition columns, about ten. */
 #define DEPTH_MAX 100
@@ -99,7 +100,12 @@ static int emit_file(struct walk *w, const struct stat *st)
     struct store_info info;
     local_info(st, &info);
     struct store_entry entry = {
-        .key = key, .size = info.size, .mtime_ms = info.mtime_ms, .etag = slice_of(info.etag)};
+        .key = key,
+        .size = info.size,
+        .mtime_ms = info.mtime_ms,
+        .etag = slice_of(info.etag),
+        .class = slice_of(info.class),
+        .readable = true};
     return w->req->emit(w->req->arg, &entry);
 }
 
@@ -126,6 +132,8 @@ static int take_entry(struct walk *w, const struct dirent *d, struct err *err)
     struct stat st = {0};
     bool linked = false;
     int rc = buf_check(&w->path, err);
+    if (slice_is(buf_slice(&w->path), LOCAL_UNFINISHED))
+        return 0; /* no objects yet */
     if (rc == 0)
         rc = look(w, d, &st, &linked, err);
     if (rc < 0)

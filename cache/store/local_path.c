@@ -110,6 +110,7 @@ void local_info(const struct stat *st, struct store_info *out)
     *out =
         (struct store_info){.size = (uint64_t)st->st_size,
                             /* tv_nsec is never negative: this is the floor before 1970 too */
-                            .mtime_ms = st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000};
+                            .mtime_ms = st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000,
+                            .class = "local"};
     (void)snprintf(out->etag, sizeof out->etag, "\"%016" PRIx64 "\"", hash); /* 18 bytes fit */
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "cache/store/ranged.h"
+#include "cache/store/write.h"
 
 /* An answer that cannot be right is asked for again, but not for a whole deadline. */
 #define BROKEN_ANSWERS_MAX 3
@@ -24,7 +25,7 @@ void remote_request_free(struct remote_request *q)
     free(q);
 }
 
-static int request_new(struct remote *r, const struct remote_parts *parts,
+int remote_request_new(struct remote *r, const struct remote_parts *parts,
                        struct remote_request **out, struct err *err)
 {
     AUTO(remote_request) struct remote_request *q = calloc(1, r->ops->request_bytes);
@@ -81,6 +82,17 @@ static void tell_info(const struct remote_request *q, uint64_t size, struct stor
     info->size = size;
     info->mtime_ms = q->http.answer.last_modified_ms;
     q->ops->identity(&q->http.answer, info->etag);
+    q->ops->tell_class(&q->http.answer, info);
+    if (q->get)
+        info->access = STORE_READABLE; /* as its bytes show, whatever the class */
+}
+
+/* What a refusal tells of an object whose bytes are archived. */
+static void tell_archived(const struct remote_request *q, struct store_info *info)
+{
+    struct s3_problem problem = remote_problem(q);
+    info->access = STORE_ARCHIVED;
+    memcpy(info->class, problem.storage_class, sizeof info->class);
 }
 
 static struct remote_request *request_of(struct http_request *http)
@@ -131,6 +143,8 @@ static int judge_get(const struct remote_request *q, struct store_info *info, st
     }
     if (rc == 0)
         tell_info(q, promise.size, info);
+    else if (rc == -EREMOTE)
+        tell_archived(q, info);
     return rc;
 }
 
@@ -170,7 +184,7 @@ static int get_request(struct remote *r, struct store_get *get, struct remote_re
     if (get->offset > INT64_MAX - get->length)
         return err_set(&get->err, EIO, "%s, key %.160s: no object is that long", r->where,
                        parts.key);
-    return request_new(r, &parts, out, &get->err);
+    return remote_request_new(r, &parts, out, &get->err);
 }
 
 void remote_get(struct store *s, struct store_get *get)
@@ -204,57 +218,49 @@ void remote_get(struct store *s, struct store_get *get)
 int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote_request **out,
                struct err *err)
 {
-    int rc = request_new(r, parts, out, err);
+    int rc = remote_request_new(r, parts, out, err);
     return rc < 0 ? rc : remote_run(*out, r->http, err);
 }
 
-int remote_head(struct store *s, const char *key, struct store_info *out, struct err *err)
+int remote_look(struct remote *r, const char *whole, struct remote_request **out,
+                struct store_info *info, struct err *err)
 {
-    struct remote *r = remote_of(s);
     AUTO(remote_request) struct remote_request *q = NULL;
-    AUTO_FREE char *whole = remote_whole_key(r, key);
-    if (!whole)
-        return err_set(err, ENOMEM, "out of memory");
-    if (!key[0])
-        return err_set(err, ENOENT, "%s: no key", r->where);
+    struct store_info told = {0};
     struct remote_parts parts = {
         .method = "HEAD", .key = whole, .text_max = REMOTE_ERROR_BYTES_MAX};
     int rc = remote_ask(r, &parts, &q, err);
     if (rc < 0)
         return rc;
     const struct http_answer *a = &q->http.answer;
-    struct store_info info = {0};
-    tell_info(q, a->content_length, &info);
+    tell_info(q, a->content_length, &told);
     if (a->is_directory)
         return remote_refuse(q, ENOENT, "a directory, not an object", err);
     if (a->status != 200 || !a->has_length)
         return remote_refuse(q, EIO, "the answer does not tell the object's size", err);
-    if (q->ops->identity_always && !info.etag[0])
+    if (q->ops->identity_always && !told.etag[0])
         return remote_refuse(q, EIO, "the answer does not tell which object it is", err);
-    *out = info;
+    *info = told;
+    *out = STEAL(q);
     return 0;
+}
+
+int remote_head(struct store *s, const char *key, struct store_info *out, struct err *err)
+{
+    struct remote *r = remote_of(s);
+    AUTO_FREE char *whole = remote_whole_key(r, key);
+    AUTO(remote_request) struct remote_request *q = NULL; /* borrows the key */
+    if (!whole)
+        return err_set(err, ENOMEM, "out of memory");
+    if (!key[0])
+        return err_set(err, ENOENT, "%s: no key", r->where);
+    return remote_look(r, whole, &q, out, err);
 }
 
 int remote_put_if_absent(struct store *s, const char *key, struct slice data, struct err *err)
 {
-    struct remote *r = remote_of(s);
-    AUTO(remote_request) struct remote_request *q = NULL;
-    AUTO_FREE char *whole = remote_whole_key(r, key);
-    if (!whole)
-        return err_set(err, ENOMEM, "out of memory");
-    if (!key[0])
-        return err_set(err, EINVAL, "%s: no key to write", r->where);
-    struct remote_parts parts = {.method = "PUT",
-                                 .key = whole,
-                                 .if_absent = true,
-                                 .upload = data,
-                                 .text_max = REMOTE_ERROR_BYTES_MAX};
-    int rc = remote_ask(r, &parts, &q, err);
-    if ((rc != -ESTALE && rc != -EEXIST) || !q)
-        return rc;
-    if (q->http.attempts > 1 && store_holds(s, key, data))
-        return 0; /* by an attempt whose answer was lost */
-    return remote_refuse(q, EEXIST, "the key is there already", err);
+    const struct store_put how = {.size = data.n, .if_absent = true};
+    return store_write(s, key, &how, data, NULL, err);
 }
 
 void remote_done(struct remote *r)

@@ -26,7 +26,7 @@
 
 /* "account NAME, container NAME": names have 63 characters at most. */
 #define REMOTE_WHERE_BYTES 160
-#define REMOTE_FIELDS_MAX 20
+#define REMOTE_FIELDS_MAX 24
 /* Of an answer that should have none but an error's sentence. */
 #define REMOTE_ERROR_BYTES_MAX (64 * KIB)
 /* A key, a token of a listing and the rest, thrice as long percent-encoded. */
@@ -45,8 +45,19 @@ struct remote_parts {
     const char *identity;    /* that the object must have, as store_info.etag; NULL: any */
     const char *version;     /* of the object; NULL: the newest */
     bool if_absent;
+    /*
+     * No object is written that was not there: a PUT tells neither a type nor an encryption of its
+     * own.
+     */
+    bool keeps;
+    bool begins;  /* a POST that begins an object: it tells them, as a PUT does */
+    bool is_part; /* of an object that was begun: it tells neither, but the key to encrypt with */
+    /* More fields, with names in lower case. */
+    const struct http_field *fields;
+    size_t fields_count;
     struct slice upload;
-    size_t text_max; /* of the answer's body */
+    size_t text_max;     /* of the answer's body */
+    int64_t deadline_ms; /* of what takes the store long; 0: as the store's other requests */
 };
 
 struct remote_ops {
@@ -68,6 +79,8 @@ struct remote_ops {
     /* What tells the contents of a key apart, as an answer tells it; empty where it does not. */
     void (*identity)(const struct http_answer *a, char out[ETAG_BYTES_MAX]);
     const char *identity_name;
+    /* Class, access and end of a restored copy, of an answer that is a success. */
+    void (*tell_class)(const struct http_answer *a, struct store_info *info);
     bool identity_always; /* an answer without one cannot be right */
 };
 
@@ -101,6 +114,8 @@ void remote_request_init(struct remote_request *q, const struct remote_ops *ops,
                          const struct remote_parts *parts);
 void remote_request_done(struct remote_request *q);
 void remote_add_field(struct remote_request *q, const char *name, const char *value);
+/* Those that the parts have more of. */
+void remote_add_fields(struct remote_request *q, const struct remote_parts *parts);
 
 /*
  * Returns at once. q->done runs once, on the engine's thread, a worker's or the caller's, under no
@@ -150,8 +165,18 @@ char *remote_whole_key(const struct remote *r, const char *key);
  */
 int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote_request **out,
                struct err *err);
+/* Makes one only. */
+int remote_request_new(struct remote *r, const struct remote_parts *parts,
+                       struct remote_request **out, struct err *err);
 void remote_request_free(struct remote_request *q);
 DEFINE_AUTO(remote_request, struct remote_request *, remote_request_free)
+
+/*
+ * What the store says of an object, with the request whose answer says more. `whole` is its key,
+ * not empty, and lives as long as the request.
+ */
+int remote_look(struct remote *r, const char *whole, struct remote_request **out,
+                struct store_info *info, struct err *err);
 
 /* As in struct store_ops. */
 void remote_get(struct store *s, struct store_get *get);

@@ -21,6 +21,12 @@ void remote_add_field(struct remote_request *q, const char *name, const char *va
     q->fields[q->http.fields_count++] = (struct http_field){name, value};
 }
 
+void remote_add_fields(struct remote_request *q, const struct remote_parts *parts)
+{
+    for (size_t i = 0; i < parts->fields_count; i++)
+        remote_add_field(q, parts->fields[i].name, parts->fields[i].value);
+}
+
 static bool again(struct http_request *http)
 {
     return remote_retryable(CONTAINER_OF(http, struct remote_request, http));

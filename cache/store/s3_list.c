@@ -74,6 +74,8 @@ static int read_field(struct page_reader *r, const struct xml_element *e, struct
         return keep(r->page, e->text, &r->line.version, err);
     } else if (slice_is(e->name, "IsLatest")) {
         r->line.is_latest = slice_is(e->text, "true");
+    } else if (slice_is(e->name, "StorageClass")) {
+        return keep(r->page, e->text, &r->line.class, err);
     } else if (slice_is(e->name, "Generation")) {
         return keep(r->page, e->text, &r->line.generation, err);
     } else if (slice_is(e->name, "Key")) {
@@ -221,6 +223,8 @@ static int on_problem_element(void *arg, const struct xml_element *e, struct err
         copy_cut(p->message, sizeof p->message, e->text);
     else if (slice_is(e->name, "Region"))
         copy_cut(p->region, sizeof p->region, e->text);
+    else if (slice_is(e->name, "StorageClass"))
+        copy_cut(p->storage_class, sizeof p->storage_class, e->text);
     else if (slice_is(e->name, "ActualObjectSize"))
         p->has_size = text_parse_u64(e->text, INT64_MAX, &p->size);
     return 0;

@@ -24,6 +24,7 @@ struct s3_line {
     int64_t mtime_ms; /* 0: not told */
     struct slice etag;
     struct slice generation; /* Google's; empty: not told */
+    struct slice class;      /* of storage, empty: not told */
     /* of versions */
     struct slice version; /* its id */
     bool is_deletion;     /* a delete marker */
@@ -56,6 +57,7 @@ int s3_versioning_parse(struct slice xml, bool *keeps, struct err *err);
 struct s3_problem {
     char code[64];
     char message[256];
+    char storage_class[STORE_CLASS_BYTES_MAX]; /* InvalidObjectState tells it */
     char region[48]; /* where the bucket is, or the signature should be for */
     bool has_size;   /* InvalidRange tells the object's size */
     uint64_t size;

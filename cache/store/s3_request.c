@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/instant.h"
 #include "base/text.h"
+#include "cache/store/s3_restore.h"
 #include "cache/store/s3_send.h"
 #include "cache/store/status.h"
 
@@ -67,12 +68,21 @@ static int add_url(struct s3_request *q, struct err *err)
     return buf_check(&q->remote.url, err);
 }
 
+/* An object is made, which has a type and maybe encryption. */
+static bool makes(const struct s3_request *q)
+{
+    const struct remote_parts *p = &q->parts;
+    return p->begins || (strcmp(p->method, "PUT") == 0 && !p->keeps && !p->is_part);
+}
+
 static void add_special_fields(struct s3_request *q)
 {
     const struct s3_bucket *b = q->bucket;
-    bool put = strcmp(q->remote.http.method, "PUT") == 0;
+    bool put = makes(q);
     if (b->requester_pays)
         remote_add_field(&q->remote, "x-amz-request-payer", "requester");
+    if (q->parts.keeps)
+        return;
     if (b->sse_c_key[0] && q->remote.key[0]) {
         remote_add_field(&q->remote, "x-amz-server-side-encryption-customer-algorithm", "AES256");
         remote_add_field(&q->remote, "x-amz-server-side-encryption-customer-key", b->sse_c_key);
@@ -92,11 +102,12 @@ static void add_fields(struct s3_request *q)
     remote_add_field(&q->remote, "host", strstr(q->origin.data, "://") + 3);
     if (q->remote.range[0])
         remote_add_field(&q->remote, "range", q->remote.range);
-    if (q->if_match)
-        remote_add_field(&q->remote, "if-match", q->if_match);
-    if (q->if_absent)
+    if (q->parts.identity)
+        remote_add_field(&q->remote, "if-match", q->parts.identity);
+    if (q->parts.if_absent)
         remote_add_field(&q->remote, "if-none-match", "*");
-    if (strcmp(q->remote.http.method, "PUT") == 0)
+    remote_add_fields(&q->remote, &q->parts);
+    if (makes(q))
         remote_add_field(&q->remote, "content-type", "application/octet-stream");
     add_special_fields(q);
 }
@@ -149,8 +160,7 @@ int s3_request_init(struct s3_request *q, struct s3_bucket *bucket,
                     const struct remote_parts *parts, struct err *err)
 {
     const struct http_parameter version = {"versionId", parts->version};
-    *q = (struct s3_request){
-        .bucket = bucket, .if_match = parts->identity, .if_absent = parts->if_absent};
+    *q = (struct s3_request){.bucket = bucket, .parts = *parts};
     remote_request_init(&q->remote, &s3_request_ops, bucket->where, parts);
     buf_init(&q->path, REMOTE_URL_BYTES_MAX);
     buf_init(&q->query, REMOTE_URL_BYTES_MAX);
@@ -166,7 +176,7 @@ int s3_request_init(struct s3_request *q, struct s3_bucket *bucket,
     sha256_hex(parts->upload, q->payload_sha256);
     q->remote.http.ca_bundle = bucket->ca_bundle;
     q->remote.http.proxy_url = bucket->proxy_url;
-    q->remote.http.deadline_ms = bucket->deadline_ms;
+    q->remote.http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : bucket->deadline_ms;
     int rc = buf_check(&q->path, err);
     return rc < 0 ? rc : buf_check(&q->query, err);
 }
@@ -213,4 +223,5 @@ const struct remote_ops s3_request_ops = {
     .retryable = status_retryable,
     .identity = identity,
     .identity_name = "ETag",
+    .tell_class = s3_tell_class,
 };

@@ -18,6 +18,9 @@
 #include "cache/store/remote.h"
 #include "cache/store/sigv4.h"
 
+/* Whether objects of a bucket have access lists of their own. */
+enum s3_acls { S3_ACLS_UNKNOWN, S3_ACLS_ON, S3_ACLS_OFF };
+
 /* Where a bucket is and who asks. Immutable, but for what has a lock. */
 struct s3_bucket {
     char *name;
@@ -36,6 +39,7 @@ struct s3_bucket {
 
     struct lock lock;
     char region[REGION_BYTES_MAX]; /* lock: the bucket's may turn out to be another */
+    enum s3_acls acls;             /* lock */
 };
 
 /* Before anything else is done with a zeroed one. */
@@ -54,8 +58,7 @@ void s3_bucket_origin(const struct s3_bucket *b, const char *region, struct buf 
 struct s3_request {
     struct remote_request remote;
     struct s3_bucket *bucket;
-    const char *if_match;
-    bool if_absent;
+    struct remote_parts parts; /* what it points to lives as long */
 
     /* What it was signed for. */
     struct credentials credentials;

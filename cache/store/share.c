@@ -39,11 +39,12 @@ void store_shares_free(struct store_shares *s)
     free(s);
 }
 
-static int digest(const struct store_options *o, const char *scheme, uint8_t out[SHA256_BYTES],
-                  struct err *err)
+static int digest(const struct store_options *o, const char *scheme, const char *wrapped,
+                  uint8_t out[SHA256_BYTES], struct err *err)
 {
     AUTO(buf) struct buf all = {0};
     buf_init(&all, 64 * KIB);
+    buf_addf(&all, "%s\n", wrapped ? wrapped : "");
     buf_addf(&all, "%d %lld %d %u %u", o->no_sign_request, (long long)o->deadline_ms,
              o->aws_profile_chosen, (unsigned)o->uid, (unsigned)o->gid);
     for (size_t i = 0; i < settings_count; i++) {
@@ -78,14 +79,16 @@ static struct store *join_locked(struct store_shares *s, const char *url,
 }
 
 struct store *store_share(struct store_shares *shares, struct store *opened,
-                          const struct store_options *options, struct err *err)
+                          const struct store_options *options, const char *wrapped, struct err *err)
 {
     AUTO(store) struct store *mine = opened;
     AUTO_FREE struct store_share *e = calloc(1, sizeof *e);
     struct store *use = NULL;
     bool other = false;
-    if (!e || (options && !mine->ops->open_in_place &&
-               digest(options, mine->ops->scheme, e->options, err) < 0)) {
+    /* a directory's own options say nothing: its URL and what is around it tell all */
+    static const struct store_options none;
+    const struct store_options *counts = mine->ops->open_in_place ? &none : options;
+    if (!e || (options && digest(counts, mine->ops->scheme, wrapped, e->options, err) < 0)) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

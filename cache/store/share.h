@@ -19,9 +19,10 @@ void store_shares_free(struct store_shares *shares);
 /*
  * Takes a store that was just opened and gives back the one to use: itself, or one of the same URL
  * and options that is there already. NULL and err (-EBUSY) where that has other options. `options`
- * NULL: it has none of its own, its URL tells all.
+ * NULL: it has none of its own, its URL tells all. `wrapped` as in struct store_runtime.
  */
 struct store *store_share(struct store_shares *shares, struct store *opened,
-                          const struct store_options *options, struct err *err);
+                          const struct store_options *options, const char *wrapped,
+                          struct err *err);
 
 #endif

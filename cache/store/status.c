@@ -25,6 +25,8 @@ const struct status_row status_table[] = {
     CODE("KMS.DisabledException", EACCES, false), /* 400, as those below: the object's key */
     CODE("KMS.NotFoundException", EACCES, false),
     CODE("KMS.KMSInvalidStateException", EACCES, false),
+    CODE("GlacierExpeditedRetrievalNotAvailable", EBUSY, false), /* 503: not at this speed now */
+    CODE("RestoreAlreadyInProgress", EALREADY, false),           /* 409 */
     CODE("RequestTimeout", EIO, true),             /* 400: our bytes came too slowly */
     CODE("ConditionalRequestConflict", EIO, true), /* 409: two conditional writes met */
     CODE("OperationAborted", EIO, true),           /* 409 */
@@ -38,6 +40,11 @@ const struct status_row status_table[] = {
     CODE("RequestLimitExceeded", EIO, true),
     CODE("KMS.ThrottlingException", EIO, true),
     CODE("BandwidthLimitExceeded", EIO, true),
+
+    CODE("BadDigest", EIO, true), /* 400, as those below: what arrived is not what was sent */
+    CODE("XAmzContentSHA256Mismatch", EIO, true),
+    CODE("XAmzContentChecksumMismatch", EIO, true),
+    CODE("PreconditionFailed", ESTALE, false), /* 412; also behind an answer that began as 200 */
 
     STATUS(401, EACCES, false),
     STATUS(403, EACCES, false),

@@ -36,7 +36,10 @@ struct store *store_open(const char *text, const struct store_options *options,
                          const struct store_runtime *runtime, struct err *err)
 {
     struct store *s = open_own(text, options, runtime, err);
-    return s && runtime->shares ? store_share(runtime->shares, s, options, err) : s;
+    if (s && runtime->wrap)
+        s = runtime->wrap(runtime->wrap_arg, s, err);
+    return s && runtime->shares ? store_share(runtime->shares, s, options, runtime->wrapped, err)
+                                : s;
 }
 
 void store_object_url(const struct store *s, struct slice key, struct buf *out)

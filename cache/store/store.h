@@ -12,7 +12,8 @@
  * tools only. Deadlines bound every call.
  *
  * Errors, everywhere: -ENOENT the store says that there is no such key; -EACCES 401, 403;
- * -ESTALE the object is not the one asked for by if_match; -EIO the rest, after retries (deadline,
+ * -ESTALE the object is not the one asked for by if_match; -EREMOTE its bytes are archived, and
+ * have to be restored before a get; -EIO the rest, after retries (deadline,
  * 5xx, a broken answer); never -ENOENT for a store that cannot be reached.
  */
 #ifndef CACHE_STORE_STORE_H
@@ -24,12 +25,28 @@
 #include "base/limits.h"
 
 struct store;
+struct store_tag;    /* cache/store/class.h */
+struct store_tags;   /* the same */
+struct store_writer; /* cache/store/write.h */
+
+/* Whether an object's bytes can be had now. */
+enum store_access {
+    STORE_READABLE,
+    STORE_ARCHIVED,  /* a get is -EREMOTE until it is restored */
+    STORE_RESTORING, /* likewise; that is under way */
+};
 
 /* What a store says of one object. */
 struct store_info {
     uint64_t size;             /* of the whole object */
     int64_t mtime_ms;          /* 0: not told */
     char etag[ETAG_BYTES_MAX]; /* with its quotes, empty: not told; of GCS the generation */
+    /* As the store names it: "STANDARD", "GLACIER", "Hot", "Archive"; of a local file "local".
+     * Empty: not told. */
+    char class[STORE_CLASS_BYTES_MAX];
+    enum store_access access;
+    int64_t
+        restored_until_ms; /* of a copy that was restored for a while: its end; 0: there is none */
 };
 
 /* One ranged read. The caller owns it and everything in it until done has run. */
@@ -40,7 +57,10 @@ struct store_get {
     const char *if_match; /* ETag that the object must have, or NULL */
     const char *version; /* the id of the version to read, as a listing told it; NULL: the newest */
     bool ahead;          /* nobody waits for it: behind the others of its host */
-    char *to;            /* room for length bytes */
+    /* By which the cache names the object, SHA256_BYTES, and its size; NULL: it does not. */
+    const uint8_t *identity;
+    uint64_t object_size;
+    char *to; /* room for length bytes */
     /*
      * Where the bytes go instead, piece after piece, of a store that knows rooms (`rooms_bytes` in
      * its ops); `to` is the first one's then. NULL: all of it goes to `to`.
@@ -73,6 +93,8 @@ struct store_entry {
     int64_t mtime_ms;
     struct slice etag;    /* with its quotes; empty: not told */
     struct slice version; /* of list_at: its id */
+    struct slice class;   /* as store_info.class; empty: not told */
+    bool readable;        /* objects of this class are never archived */
 };
 
 struct store_list {
@@ -85,16 +107,43 @@ struct store_list {
     void *arg;
 };
 
+/* How soon archived bytes shall be back; what is quicker costs more. */
+enum store_speed {
+    STORE_SPEED_STANDARD,
+    STORE_SPEED_BULK, /* Azure has none, and takes it for standard */
+    STORE_SPEED_EXPEDITED,
+};
+
+struct store_restore {
+    const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
+    const char *version; /* the id of the version, as store_get.version; NULL: the newest */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    enum store_speed speed;
+};
+
 /* A regular file that is an object, and its size when it was opened. */
 struct store_file {
+    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store
+     * that has it elsewhere too (a wrapper) then gives that one. */
+    const char *if_match;
     int fd;
     uint64_t size;
+};
+
+/* What shall be written: store_put_begin in cache/store/write.h. */
+struct store_put {
+    uint64_t size;  /* exact */
+    bool if_absent; /* -EEXIST where the key is there, now or when it ends; else it is replaced */
+    const char *class; /* storage class as the store names it; NULL: the store's default */
 };
 
 struct store_ops {
     const char *scheme; /* "s3", "gs", "abfss", "file" */
     /* So much is worth asking for at once into several rooms; 0: the store knows none. */
     size_t rooms_bytes;
+    /* Of a wrapper: what is not where the others are may be had all the same, from elsewhere. Where
+     * objects are files of this machine head tells which those are. */
+    bool has_elsewhere;
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -118,6 +167,33 @@ struct store_ops {
 
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
+
+    /*
+     * Of a wrapper: the cache has all of an object that was opened with it, by this identity.
+     * Any thread, under the cache's lock; must not block. NULL: nobody wants to know.
+     */
+    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size);
+
+    /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
+     * none.
+     */
+    int (*set_class)(struct store *s, const char *key, const char *class,
+                     const struct store_info *if_is, struct store_info *now, struct err *err);
+    int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
+    int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
+                   const struct store_info *if_is, bool *changed, struct err *err);
+    /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
+    int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
+                     struct store_writer **out, struct err *err);
+    int (*remove)(struct store *s, const char *key, struct err *err);
+
+    /*
+     * Asks for an archived object's bytes: 0 where the store has begun to bring them, or has them
+     * already; -EALREADY where that is under way. Only what is archived may be named. NULL: every
+     * object of such a store can be read at once, whatever its class.
+     */
+    int (*restore)(struct store *s, const char *key, const struct store_restore *how,
+                   struct err *err);
 
     /*
      * Opens the object in place, for stores whose objects are files of this machine: out->fd is the
@@ -198,6 +274,14 @@ struct store_runtime {
     struct store_shares *shares; /* NULL: every store is its opener's own */
     /* Fetch credentials (cache/store/renewed.h). Nothing that waits for one may run on them. */
     struct workers *secrets;
+    /*
+     * What is put around each store that is opened, before it is shared: takes the store, also
+     * where it fails (NULL and err). `wrapped` tells what it is apart: who opens the same URL with
+     * another one is refused. NULL: nothing.
+     */
+    struct store *(*wrap)(void *arg, struct store *opened, struct err *err);
+    void *wrap_arg;
+    const char *wrapped;
 };
 
 /*

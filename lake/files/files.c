@@ -216,12 +216,12 @@ static int files_locate(struct driver *d, const struct entry *entry, struct obje
                         struct err *err)
 {
     struct files *f = CONTAINER_OF(d, struct files, driver);
-    struct slice etag, version;
+    struct files_object o = files_listing_object(entry->extra);
     buf_add_str(&out->key, f->config.prefix);
     buf_add_slice(&out->key, entry->raw);
-    files_listing_object(entry->extra, &etag, &version);
-    buf_add_slice(&out->etag, etag);
-    buf_add_slice(&out->version, version);
+    buf_add_slice(&out->etag, o.etag);
+    buf_add_slice(&out->version, o.version);
+    out->readable = o.readable;
     return object_location_check(out, err);
 }
 
@@ -246,4 +246,5 @@ const struct driver_ops files_ops = {
     .locate = files_locate,
     .describe_history = files_describe_history,
     .left_out = files_listing_left_out,
+    .holds_all = true,
 };

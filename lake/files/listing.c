@@ -8,7 +8,7 @@
 
 /* Another one when names or bytes of runs are made in another way: what is on the disk is not met
  * then. */
-#define FINGERPRINT_SEED 2
+#define FINGERPRINT_SEED 3
 #define META_BYTES_MAX (256 * KIB)
 #define SORTER_BYTES_MAX (SORT_BYTES_MAX / 2)
 
@@ -89,32 +89,59 @@ void files_listing_free(struct files_listing *l)
     free(l);
 }
 
-void files_listing_object(struct slice extra, struct slice *etag, struct slice *version)
+/* Cuts the first line off. */
+static struct slice take_line(struct slice *rest)
 {
-    ptrdiff_t end = slice_find(extra, '\n');
-    *etag = slice_make(extra.p, end < 0 ? extra.n : (size_t)end);
-    *version = end < 0 ? SLICE_NONE : slice_from(extra, (size_t)end + 1);
+    ptrdiff_t end = slice_find(*rest, '\n');
+    struct slice line = slice_make(rest->p, end < 0 ? rest->n : (size_t)end);
+    *rest = end < 0 ? SLICE_NONE : slice_from(*rest, (size_t)end + 1);
+    return line;
+}
+
+/*
+ * Extra bytes: the ETag; behind a line feed the version's id; behind another one the class, where
+ * objects of it may be archived, or none is told. So a class that changes makes another listing.
+ */
+struct files_object files_listing_object(struct slice extra)
+{
+    struct files_object o;
+    o.etag = take_line(&extra);
+    bool more = slice_find(extra, '\n') >= 0;
+    o.version = take_line(&extra);
+    o.readable = !more;
+    return o;
+}
+
+static void add_extra(const struct store_entry *e, struct buf *out)
+{
+    buf_add_slice(out, e->etag);
+    if (e->version.n || !e->readable) {
+        buf_add_char(out, '\n');
+        buf_add_slice(out, e->version);
+    }
+    if (!e->readable) {
+        buf_add_char(out, '\n');
+        buf_add_slice(out, e->class);
+    }
 }
 
 int files_listing_add(struct files_listing *l, struct slice key, const struct store_entry *e,
                       struct err *err)
 {
-    size_t extra = e->etag.n + (e->version.n ? 1 + e->version.n : 0);
-    struct record_head head = {.size = e->size,
-                               .mtime_ms = e->mtime_ms,
-                               .key_bytes = (uint32_t)key.n,
-                               .extra_bytes = (uint32_t)extra};
-    if (slice_find(e->etag, '\n') >= 0)
-        return err_set(err, EIO, "the object \"%.*s\" has an ETag of two lines", SLICE_FMT(key));
+    struct record_head head = {
+        .size = e->size, .mtime_ms = e->mtime_ms, .key_bytes = (uint32_t)key.n};
+    if (slice_find(e->etag, '\n') >= 0 || slice_find(e->version, '\n') >= 0)
+        return err_set(err, EIO, "the object \"%.*s\" has an ETag or version id of two lines",
+                       SLICE_FMT(key));
     buf_reset(&l->record);
     buf_add(&l->record, &head, sizeof head);
     buf_add_slice(&l->record, key);
-    buf_add_slice(&l->record, e->etag);
-    if (e->version.n) {
-        buf_add_char(&l->record, '\n');
-        buf_add_slice(&l->record, e->version);
-    }
+    add_extra(e, &l->record);
     int rc = buf_check(&l->record, err);
+    if (rc == 0) {
+        head.extra_bytes = (uint32_t)(l->record.len - sizeof head - key.n);
+        memcpy(l->record.data, &head, sizeof head);
+    }
     return rc < 0 ? rc : sorter_add(l->sorter, buf_slice(&l->record), err);
 }
 

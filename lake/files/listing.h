@@ -35,8 +35,12 @@ struct files_listed {
 int files_listing_build(struct files_listing *l, struct index_build *build, struct buf *meta,
                         struct files_listed *out, struct err *err);
 
-/* ETag and version id of an entry's extra bytes; no id: the newest is read. */
-void files_listing_object(struct slice extra, struct slice *etag, struct slice *version);
+/* What an entry's extra bytes tell of its object; no version id: the newest is read. */
+struct files_object {
+    struct slice etag, version;
+    bool readable; /* by its class */
+};
+struct files_object files_listing_object(struct slice extra);
 
 /* What a run's meta says is left out, appended; nothing where nothing is. */
 int files_listing_left_out(struct slice meta, struct buf *out, struct err *err);

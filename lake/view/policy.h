@@ -7,8 +7,8 @@
  *   policy_parse ─► policy_decide(who, table) ─► a grant, or NULL: denied
  *                                                  └─► view_make (view.h): what it makes of columns
  *
- *   policy.c         deciding         policy_parse.c   YAML to grants (policy_yaml.h: the reader)
- *   policy_glob.h    paths            policy_pattern.h what names columns
+ *   policy.c         deciding         policy_parse.c   YAML to grants (base/yaml.h: the reader)
+ *   base/glob.h      paths            policy_grant.h   what both know
  *
  * A policy is immutable and lies in one arena; any thread. Grants live as long as their policy,
  * which belongs to who parsed it. Pure: nothing here reads the file or asks who a user is.

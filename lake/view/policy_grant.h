@@ -14,11 +14,11 @@
 #ifndef LAKE_VIEW_POLICY_GRANT_H
 #define LAKE_VIEW_POLICY_GRANT_H
 
+#include "base/glob.h"
+#include "base/yaml.h"
 #include "lake/format/filter.h"
 #include "lake/format/shape.h"
 #include "lake/view/policy.h"
-#include "lake/view/policy_glob.h"
-#include "lake/view/policy_yaml.h"
 
 enum grantee_kind { GRANTEE_ROLE, GRANTEE_USER, GRANTEE_GROUP, GRANTEE_EVERYONE };
 

@@ -389,13 +389,14 @@ int policy_parse(struct slice text, const char *name, struct policy **out, struc
     struct err e = ERR_INIT;
     AUTO(parse) struct parse p = {.name = name, .err = &e};
     const struct yaml_node *root = NULL;
+    const struct yaml_rules rules = {.what = "a policy", .bytes_max = POLICY_BYTES_MAX};
     map_init(&p.classes, CLASSES_MAX);
     p.policy = calloc(1, sizeof *p.policy);
     if (!p.policy)
         return err_set(err, ENOMEM, "%s: out of memory", name);
     arena_init(&p.policy->arena, POLICY_MEMORY_MAX);
     p.arena = &p.policy->arena;
-    int rc = yaml_parse(p.arena, text, name, &root, &e);
+    int rc = yaml_parse(p.arena, text, name, &rules, &root, &e);
     if (rc == 0)
         rc = parse_root(&p, root);
     if (rc < 0)

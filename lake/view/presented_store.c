@@ -478,7 +478,7 @@ struct store *presented_store_open(const struct presented_config *config, struct
     spare_init(&s->spare);
     map_init(&s->recipes, RECIPES_MAX);
     struct store *used =
-        config->shares ? store_share(config->shares, &s->store, NULL, err) : &s->store;
+        config->shares ? store_share(config->shares, &s->store, NULL, NULL, err) : &s->store;
     if (used)
         presented_of(used)->ending = false; /* one may have been left just now */
     return used;

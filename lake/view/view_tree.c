@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/view/view_tree.h"
 
+#include "base/fold.h"
 #include "base/limits.h"
-#include "lake/view/policy_fold.h"
 
 /* Paths of all columns: names are repeated below each struct. */
 #define TREE_MEMORY_MAX (4 * SHAPE_MEMORY_MAX)
@@ -137,7 +137,7 @@ static const struct view_node *find_folded(const struct view_node *nodes, size_t
                                            struct slice full)
 {
     for (size_t i = 1; i < n; i++)
-        if (policy_fold_equal(nodes[i].name.full, full))
+        if (fold_equal(nodes[i].name.full, full))
             return &nodes[i];
     return NULL;
 }

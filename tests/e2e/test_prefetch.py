@@ -10,6 +10,7 @@ import time
 import pytest
 
 from support.mounts import clean_env, run_tarn, wait_for
+from support.people import as_user
 from support.places import PATIENCE_S, SLOWNESS, TARN
 
 MIB, GRANULE = 1 << 20, 64 << 10
@@ -275,6 +276,24 @@ def test_later_list_replaces_the_writers_one_before(m, proxy, shuffled):
     with open(small(m, shuffled[0]), 'rb') as f:
         f.read()
     assert quiet(proxy) < 400
+
+
+def write(path, text):
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(text)
+
+
+def test_nobody_pushes_out_the_lists_of_others(public, s3, proxy, source, shuffled):
+    """However many lists somebody writes, they take the places of his own."""
+    m = public('s3://' + source[0], endpoint_url=proxy.url, env=s3.env, o='allow_other')
+    (m / SMALL / '.tarn/prefetch').write_text(lines(shuffled))
+    quiet(proxy)
+    for i in range(40):
+        assert as_user(60001, m / SMALL, write, '.tarn/prefetch', lines([shuffled[-i]])) == ('ok', None)
+    for i in shuffled[:100]:
+        with open(small(m, i), 'rb') as f:
+            f.read()
+    wait_for(lambda: {'%04d.bin' % i for i in shuffled[:612]} <= set(names(proxy)), PATIENCE_S, 'the first list goes on')
 
 
 def test_list_is_joined_in_its_middle(m, proxy, shuffled):

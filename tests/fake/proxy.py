@@ -43,7 +43,8 @@ def kind_of(method, path, query):
 class Rule:
     """
     What happens to requests that match: the next `times` of them (None: all).
-      status    answered with that HTTP status and no request made
+      status    answered with that HTTP status and no request made; `body`: of the answer
+      field     the answer has one more field in its head, `name: value`
       reset     the connection is reset
       truncate  the body ends after `keep` bytes, and the connection with it
       stall     nothing more comes, until the proxy ends or the client goes
@@ -51,9 +52,11 @@ class Rule:
       hold      the first `keep` bytes of the body come at once, the others after release()
     """
 
-    def __init__(self, action, kind='*', key='*', times=None, status=503, keep=100, seconds=1.0):
-        assert action in ('status', 'reset', 'truncate', 'stall', 'delay', 'hold'), action
+    def __init__(self, action, kind='*', key='*', times=None, status=503, keep=100, seconds=1.0,
+                 body=None, name=None, value=None):
+        assert action in ('status', 'field', 'reset', 'truncate', 'stall', 'delay', 'hold'), action
         self.action, self.kind, self.key, self.times = action, kind, key, times
+        self.body, self.name, self.value = body, name, value
         self.status, self.keep, self.seconds, self.hits = status, keep, seconds, 0
         self.released = threading.Event()
 
@@ -109,6 +112,7 @@ class DelayProxy:
         self.atomic = atomic
         self.bodies = collections.Counter()     # bytes by kind
         self.requests, self.rules, self.lock = [], [], threading.Lock()
+        self.uploads = collections.deque(maxlen=16)             # the last bodies that were sent
         self.numbers, self.aloft = itertools.count(1), {}       # aloft: lock; not answered yet
         self.turns = collections.defaultdict(asyncio.Lock)
         self.tasks, self.idle, self.port = set(), [], None
@@ -137,6 +141,10 @@ class DelayProxy:
         with self.lock:
             self.rules.append(made)
         return made
+
+    def remove(self, rule):
+        with self.lock:
+            self.rules.remove(rule)
 
     def clear(self):
         """Forgets rules and what was counted."""
@@ -211,6 +219,8 @@ class DelayProxy:
         if target.startswith('/-/'):
             return await self._control(target, writer)
         body = await self._request_body(reader, writer, fields)
+        if body:
+            self.uploads.append(body)
         due = time.monotonic() + self.delay
         request, rule = self._note(method, target, fields)
         try:
@@ -229,9 +239,11 @@ class DelayProxy:
             await reader.read(1)                # until the client goes
             return False
         if rule and rule.action == 'status':
-            answer, keep = self._refusal(rule.status), True
+            answer, keep = self._refusal(rule.status, rule.body), True
         else:
             answer, keep = await self._forward_in_turn(raw, body, request)
+        if rule and rule.action == 'field':
+            answer = answer.replace(b'\r\n', ('\r\n%s: %s\r\n' % (rule.name, rule.value)).encode(), 1)
         if rule and rule.action == 'delay':
             due += rule.seconds
         await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -270,8 +282,9 @@ class DelayProxy:
         return await read_body(reader, fields)
 
     @staticmethod
-    def _refusal(status):
-        body = (b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>Proxy</Code>'
+    def _refusal(status, body):
+        body = body.encode() if body is not None else (
+                b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>Proxy</Code>'
                 b'<Message>a rule of the test</Message></Error>')
         return (b'HTTP/1.1 %d Rule\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n'
                 % (status, len(body))) + body

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing to a bucket: one PUT, or a multipart upload (Amazon S3 API Reference: PutObject,
+ * CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload). The server
+ * compares what arrives with its CRC32C, and where requests are signed with its SHA-256.
+ */
+#ifndef CACHE_STORE_S3_WRITE_H
+#define CACHE_STORE_S3_WRITE_H
+
+#include "cache/store/remote_write.h"
+
+/* As put_begin of struct store_ops. */
+int s3_put_begin(struct store *s, const char *key, const struct store_put *how,
+                 struct store_writer **out, struct err *err);
+
+/* The text of one element below the root of that name, of an answer: copied, cut where it is too
+ * long. False: there is none. Pure. */
+bool s3_answer_text(struct slice xml, const char *root, const char *name, char *to, size_t room);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/archived.h"
+
+#include "base/log.h"
+#include "cache/store/store.h"
+#include "fs/attr.h"
+#include "fs/opened.h"
+#include "fs/ops.h"
+#include "fs/sequence.h"
+
+/* What readers of Parquet ask for first. */
+#define TAIL_BYTES (64 * KIB)
+
+void archived_place_init(struct archived_place *p)
+{
+    object_location_init(&p->at);
+    buf_init(&p->path, REGISTRY_NAME_MAX + KEY_BYTES_MAX);
+}
+
+void archived_place_done(struct archived_place *p)
+{
+    object_location_done(&p->at);
+    buf_done(&p->path);
+}
+
+/* ---- where it is ---- */
+
+/* As user.tarn.path has it. */
+static void add_path(const struct table *t, const struct entry *entry, struct buf *out)
+{
+    buf_add_slice(out, table_path(t));
+    if (table_ops(t)->marker)
+        buf_addf(out, "@%lld", (long long)entry->version);
+    buf_add_char(out, '/');
+    buf_add_slice(out, entry->path);
+}
+
+static int place_of_file(struct request *r, const struct node *node, struct archived_place *out,
+                         struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    AUTO(buf) struct buf scratch = {0};
+    struct lake *lake = r->session->lake;
+    struct table *table;
+    struct entry entry;
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    if (!lake_run_known(lake, node->number, &table, &run) || node->ordinal >= run_files(run))
+        return err_set(err, ENOENT, "its table is not at hand");
+    int rc = run_file(run, node->ordinal, &scratch, &entry, NULL, err);
+    if (rc < 0)
+        return rc;
+    add_path(table, &entry, &out->path);
+    rc = table_ops(table)->locate(table_driver(table), &entry, &out->at, err);
+    if (rc == 0 && !out->at.store)
+        out->at.store = table_layer(table)->store;
+    return rc < 0 ? rc : buf_check(&out->path, err);
+}
+
+/* Outside of tables: the path is the key, as names of the mount. */
+static int place_of_object(struct request *r, struct archived_place *out, struct err *err)
+{
+    AUTO(where) struct where w = {0};
+    where_init(&w);
+    int rc = attr_where(r, r->ino, &w, err);
+    if (rc == 0 && w.kind != WHERE_OBJECT)
+        rc = err_set(err, ENOENT, "not an object");
+    if (rc < 0)
+        return rc;
+    out->at.store = w.home;
+    buf_add_slice(&out->at.key, buf_slice(&w.key));
+    buf_add_slice(&out->path, buf_slice(&w.path));
+    rc = buf_check(&out->path, err);
+    return rc < 0 ? rc : object_location_check(&out->at, err);
+}
+
+static int place_of(struct request *r, struct archived_place *out, struct err *err)
+{
+    struct node node = node_of(r->ino);
+    return node.kind == NODE_FILE ? place_of_file(r, &node, out, err)
+                                  : place_of_object(r, out, err);
+}
+
+/* ---- what is with it ---- */
+
+/* A version has no HEAD of its own here: its first byte tells. */
+static int ask_version(const struct object_location *at, struct store_info *out, struct err *err)
+{
+    char byte;
+    struct store_get get = {
+        .key = at->key.data, .length = 1, .version = at->version.data, .to = &byte};
+    int rc = store_get_wait(at->store, &get, err);
+    if (rc == 0 || rc == -EREMOTE)
+        *out = get.info;
+    return rc == -EREMOTE ? 0 : rc;
+}
+
+int archived_ask(const struct object_location *at, struct store_info *out, struct err *err)
+{
+    return at->version.len ? ask_version(at, out, err)
+                           : at->store->ops->head(at->store, at->key.data, out, err);
+}
+
+void archived_format(const struct store_info *info, struct buf *out)
+{
+    static const char *const words[] = {
+        [STORE_READABLE] = "", [STORE_ARCHIVED] = ",archived", [STORE_RESTORING] = ",restoring"};
+    buf_addf(out, "%s%s", info->class[0] ? info->class : "unknown", words[info->access]);
+}
+
+/* ---- what to do about it ---- */
+
+static int set_refusal(struct request *r, const struct archived_place *p, const char *how,
+                       const char *option, struct err *err)
+{
+    r->probing = PROBE_REFUSED;
+    return err_set(err, EREMOTE, "%s: %s; `tarn recall %s%s/%s` %s", p->path.data, how, option,
+                   r->session->mountpoint, p->path.data,
+                   option[0] ? "waits for it" : "has it restored");
+}
+
+/* The mount restores what is opened: begins, and says so. */
+static int recall(struct request *r, const struct archived_place *p, const struct store_info *info,
+                  struct err *err)
+{
+    const struct session_config *config = &r->session->config;
+    struct err why = ERR_INIT;
+    struct store_restore how = config->recall;
+    how.class = info->class;
+    how.version = p->at.version.len ? p->at.version.data : NULL;
+    int rc = p->at.store->ops->restore(p->at.store, p->at.key.data, &how, &why);
+    r->probing = PROBE_REFUSED;
+    if (rc < 0 && rc != -EALREADY)
+        return err_set(err, EREMOTE, "%s: archived (%s), and cannot be restored: %s", p->path.data,
+                       info->class, why.msg);
+    if (rc == 0)
+        log_info("%s: %s: archived (%s), is being restored from now on", r->session->mountpoint,
+                 p->path.data, info->class);
+    return set_refusal(r, p, "archived, and being restored", "--wait ", err);
+}
+
+/* What its store has said. */
+static int refuse(struct request *r, const struct archived_place *p, const struct store_info *info,
+                  struct err *err)
+{
+    char how[STORE_CLASS_BYTES_MAX + 32];
+    if (info->access == STORE_RESTORING)
+        return set_refusal(r, p, "archived, and being restored", "--wait ", err);
+    if (r->session->config.recalls)
+        return recall(r, p, info, err);
+    (void)snprintf(how, sizeof how, "archived%s%s%s", info->class[0] ? " (" : "", info->class,
+                   info->class[0] ? ")" : ""); /* it fits */
+    return set_refusal(r, p, how, "", err);
+}
+
+int archived_refuse(struct request *r, struct err *err)
+{
+    AUTO(archived_place) struct archived_place p;
+    struct store_info info = {0};
+    struct err why = ERR_INIT;
+    archived_place_init(&p);
+    if (r->probing == PROBE_REFUSED)
+        return -EREMOTE; /* all is said */
+    int rc = task_to_worker(&r->task, r->session->config.lake.workers);
+    if (rc < 0)
+        return rc;
+    rc = place_of(r, &p, &why);
+    if (rc == -EINPROGRESS)
+        return rc;
+    if (rc == 0)
+        rc = archived_ask(&p.at, &info, &why);
+    /* Readable: what is archived is another object that it needs, which the error names. */
+    if (rc < 0 || info.access == STORE_READABLE || !p.at.store->ops->restore)
+        return -EREMOTE;
+    return refuse(r, &p, &info, err);
+}
+
+void archived_tell(struct request *r, struct err *err)
+{
+    AUTO(archived_place) struct archived_place p;
+    struct node node = node_of(r->ino);
+    struct err said = *err;
+    archived_place_init(&p);
+    if (r->op == op_read && node.kind == NODE_FILE && place_of_file(r, &node, &p, NULL) == 0)
+        (void)set_refusal(r, &p, "archived since it was opened", "", err);
+    else
+        (void)err_set(err, EREMOTE, "%.400s; `tarn recall` of the table's path has it restored",
+                      said.msg);
+}
+
+/* ---- before an open ---- */
+
+static void probe_done(struct object_read *read)
+{
+    struct request *r = CONTAINER_OF(read, struct request, read);
+    r->probing = PROBE_DONE;
+    r->task.on_worker = true;
+    workers_submit(r->session->config.lake.workers, &r->task.job);
+}
+
+/* Fetches what the reader asks for next; one byte of it has to come. */
+static int probe(struct request *r, struct object *o, struct err *err)
+{
+    if (r->probing == PROBE_NONE) {
+        bool parquet = slice_ends(slice_of(object_key(o)), SLICE_LIT(".parquet"));
+        uint64_t size = object_size(o);
+        if (!r->object)
+            r->object = object_ref(o); /* an interrupted open may end before */
+        r->probing = PROBE_UNDER_WAY;
+        r->read =
+            (struct object_read){.offset = parquet && size > TAIL_BYTES ? size - TAIL_BYTES : 0,
+                                 .length = 1,
+                                 .to = &r->probed,
+                                 .fetch_bytes = parquet ? 2 * GRANULE_BYTES : SEQUENCE_FIRST,
+                                 .done = probe_done};
+        int rc = object_read(o, &r->read, err);
+        if (rc < 0)
+            return rc;
+        r->probing = PROBE_DONE;
+    }
+    if (r->probing == PROBE_DONE && r->read.rc == -EREMOTE)
+        return err_copy(err, &r->read.err);
+    r->probing = PROBE_PASSED;
+    return 0;
+}
+
+/* It was archived when it was last asked for. */
+static int ask_again(struct request *r, struct object *o, struct err *err)
+{
+    AUTO(archived_place) struct archived_place p;
+    struct store_info info = {0};
+    archived_place_init(&p);
+    int rc = task_to_worker(&r->task, r->session->config.lake.workers);
+    if (rc == 0)
+        rc = place_of(r, &p, err);
+    if (rc == 0)
+        rc = archived_ask(&p.at, &info, err);
+    if (rc == 0 && info.access != STORE_READABLE)
+        return refuse(r, &p, &info, err);
+    if (rc == 0)
+        object_told_readable(o);
+    return rc < 0 && rc != -EINPROGRESS ? probe(r, o, err) : rc;
+}
+
+int archived_open(struct request *r, struct opened *h, bool fills, struct err *err)
+{
+    struct object *o = h->object;
+    if (!h->store->ops->restore || object_is_sealed(o) || object_size(o) == 0)
+        return 0;
+    enum object_access access = object_access(o);
+    if (access == OBJECT_ARCHIVED)
+        return ask_again(r, o, err);
+    /* Of a presented file the plan has been made of the object's end, or is kept. */
+    if (access == OBJECT_CAME || h->readable || h->recipe || fills)
+        return 0;
+    return probe(r, o, err);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opens of objects that are archived: EREMOTE at once, with a line that names the command.
+ *
+ *   OPEN ── of a class that is never archived; sealed; filled or planned by the open anyway ──►
+ * goes on │  ── bytes of it have come before ───────────────────────────────────────────────────►
+ * goes on │  ── it was archived when it was last asked for ─► HEAD ─► restored ─────────────────►
+ * goes on │                                                    └─► EREMOTE └─ else a GET of what
+ * its reader asks for next: the end of a Parquet file, the start of others
+ *
+ * What that GET brings is in the cache, so it costs no request more. Other failures than EREMOTE
+ * are the reader's to meet.
+ */
+#ifndef FS_ARCHIVED_H
+#define FS_ARCHIVED_H
+
+#include "fs/request.h"
+
+struct opened;
+
+/*
+ * Before the file's mode is entered. `fills`: the open is going to complete the object. Parks.
+ * -EREMOTE: archived_refuse tells more.
+ */
+int archived_open(struct request *r, struct opened *h, bool fills, struct err *err);
+
+/*
+ * An open that failed with -EREMOTE: asks what became of the object, begins to restore it where the
+ * mount does so, and says what to do. Parks. Returns -EREMOTE, or what parking returns.
+ */
+int archived_refuse(struct request *r, struct err *err);
+
+/* A read that failed so, or what needs a log: the command that has it restored, added to its error.
+ * Does not wait. */
+void archived_tell(struct request *r, struct err *err);
+
+/* Where the object of a file lies; buffers of the caller's. */
+struct archived_place {
+    struct object_location at; /* with its store */
+    struct buf path;           /* below the mount: pinned, where the table has versions */
+};
+void archived_place_init(struct archived_place *p);
+void archived_place_done(struct archived_place *p);
+DEFINE_AUTO_DONE(archived_place, struct archived_place, archived_place_done)
+
+/* What a store says of an object that it has now, or of that version of it. Blocks. */
+int archived_ask(const struct object_location *at, struct store_info *out, struct err *err);
+
+/* "GLACIER,archived": as `user.tarn.tier` has it. Appended. */
+void archived_format(const struct store_info *info, struct buf *out);
+
+#endif

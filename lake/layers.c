@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lake/layers.h"
+
+#include <stddef.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "cache/cache.h"
+#include "lake/lake.h"
+#include "lake/lakefile.h"
+
+/* What of a mount's options belongs to the one server that its source is on. */
+static void forget_server(struct store_options *o)
+{
+    o->endpoint_url = o->region = o->addressing = NULL;
+    o->sse = o->sse_kms_key_id = o->sse_c_key = NULL;
+}
+
+void lakefile_store_options(const struct lakefile_store *s, const struct store_options *mount,
+                            struct store_options *out)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } values[] = {
+        {"endpoint-url", offsetof(struct store_options, endpoint_url)},
+        {"region", offsetof(struct store_options, region)},
+        {"profile", offsetof(struct store_options, aws_profile)},
+        {"addressing", offsetof(struct store_options, addressing)},
+        {"ca-bundle", offsetof(struct store_options, ca_bundle)},
+        {"proxy", offsetof(struct store_options, proxy_url)},
+        {"sse", offsetof(struct store_options, sse)},
+        {"sse-kms-key-id", offsetof(struct store_options, sse_kms_key_id)},
+    };
+    *out = *mount;
+    if (strncmp(s->url, "s3", 2) != 0)
+        forget_server(out);
+    for (size_t i = 0; i < s->options_n; i++) {
+        const struct lakefile_option *o = &s->options[i];
+        if (strcmp(o->name, "requester-pays") == 0)
+            out->requester_pays = true;
+        if (strcmp(o->name, "no-sign-request") == 0)
+            out->no_sign_request = true;
+        if (strcmp(o->name, "profile") == 0)
+            out->aws_profile_chosen = true;
+        for (size_t v = 0; v < ARRAY_SIZE(values); v++)
+            if (strcmp(o->name, values[v].name) == 0)
+                *(const char **)(void *)((char *)out + values[v].offset) = o->value;
+    }
+}
+
+static int stop_at_first(void *arg, const struct store_entry *e)
+{
+    (void)arg;
+    (void)e;
+    return 1;
+}
+
+/* Asks the store for the first entry of its root, so that a wrong bucket or key is told at once. */
+static int ask_root(struct store *store, struct err *err)
+{
+    struct store_list req = {.prefix = "", .emit = stop_at_first};
+    int rc = store->ops->list(store, &req, err);
+    return rc < 0 ? rc : 0;
+}
+
+/* One layer as it is opened. */
+struct opening {
+    const struct lakefile_layer *file; /* NULL: the lake is a URL */
+    const char *url;
+    struct store_options options;
+    struct store_runtime runtime;
+};
+
+static int open_layer(struct layers *l, struct opening *o, struct err *err)
+{
+    struct layer layer = {.name = o->file ? o->file->name : "",
+                          .others =
+                              VEC_MAX(LAKE_OUTSIDE_MAX + (o->file ? LAKE_LAYERS_MAX - 1 : 0))};
+    layer.store = store_open(o->url, &o->options, &o->runtime, err);
+    if (!layer.store)
+        return -err->code;
+    if (vec_push(&l->at, layer) < 0) {
+        store_free(layer.store);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    return ask_root(layer.store, err);
+}
+
+/*
+ * A prefix where files of the layer's tables may lie besides. On this machine only for a source
+ * that is on it too: what a table says that others write must not reach files of this machine,
+ * whoever allows it.
+ */
+static int open_outside(struct layers *l, struct layer *layer, const struct opening *o,
+                        const char *url, struct err *err)
+{
+    struct store_options options = o->options;
+    bool here = !strstr(url, "://") || strncmp(url, "file:", 5) == 0;
+    if (here && !layer->store->ops->open_in_place)
+        return err_set(err, EINVAL, "%s is on this machine, and %s is not", url, layer->store->url);
+    size_t scheme = strcspn(url, ":");
+    if (!layer->store->ops->open_in_place && strncmp(url, o->url, scheme + 1) != 0)
+        forget_server(&options); /* of a local source nothing but this can be meant */
+    struct store *store = store_open(url, &options, &o->runtime, err);
+    if (!store)
+        return -err->code;
+    if (vec_push(&l->outside, store) < 0) {
+        store_free(store);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    return vec_push(&layer->others, store) < 0
+               ? err_set(err, EINVAL, "more than %d prefixes", LAKE_OUTSIDE_MAX)
+               : 0;
+}
+
+static int open_url(struct layers *l, const struct lake_config *c, struct err *err)
+{
+    struct opening o = {.url = c->url, .options = *c->store_options, .runtime = *c->runtime};
+    AUTO_FREE char *urls = strdup(c->outside ? c->outside : "");
+    char *rest = NULL;
+    int rc = urls ? open_layer(l, &o, err) : err_set(err, ENOMEM, "out of memory");
+    for (char *url = rc == 0 ? strtok_r(urls, "\n", &rest) : NULL; rc == 0 && url;
+         url = strtok_r(NULL, "\n", &rest)) {
+        rc = open_outside(l, &l->at.at[0], &o, url, err);
+        rc = rc < 0 ? err_wrap(err, "option outside") : 0;
+    }
+    if (rc == 0)
+        l->identity = strdup(l->at.at[0].store->url);
+    return rc;
+}
+
+/* Of a lake file */
+
+/* One of the roots is below the other one, or the same. */
+static int check_apart(const struct layer *a, const struct layer *b, struct err *err)
+{
+    AUTO(buf) struct buf one = {0}, other = {0};
+    buf_init(&one, URL_BYTES_MAX + 1);
+    buf_init(&other, URL_BYTES_MAX + 1);
+    store_object_url(a->store, SLICE_NONE, &one);
+    store_object_url(b->store, SLICE_NONE, &other);
+    int rc = buf_check(&one, err);
+    if (rc == 0)
+        rc = buf_check(&other, err);
+    if (rc < 0 || (!slice_starts(buf_slice(&one), buf_slice(&other)) &&
+                   !slice_starts(buf_slice(&other), buf_slice(&one))))
+        return rc;
+    return err_set(err, EINVAL,
+                   "%s has objects of %s, which is layer %s: each belongs to one layer",
+                   b->store->url, a->store->url, a->name);
+}
+
+static void open_of_file(struct opening *o, const struct lake_config *c,
+                         const struct lakefile_layer *file)
+{
+    *o = (struct opening){.file = file, .url = file->store.url, .runtime = *c->runtime};
+    lakefile_store_options(&file->store, c->store_options, &o->options);
+    if (c->dress)
+        c->dress(c->dress_arg, file, &o->runtime);
+}
+
+static int open_file_layer(struct layers *l, const struct lake_config *c,
+                           const struct lakefile_layer *file, struct err *err)
+{
+    struct opening o;
+    open_of_file(&o, c, file);
+    int rc = open_layer(l, &o, err);
+    for (size_t i = 0; rc == 0 && i + 1 < l->at.n; i++)
+        rc = check_apart(&l->at.at[i], &l->at.at[l->at.n - 1], err);
+    if (rc == 0)
+        return 0;
+    (void)err_wrap(err, "layer %s", file->name);
+    return yaml_wrap(err, c->file->name, file->store.place);
+}
+
+/* The prefix is some layer's, or below it: that layer's store, which comes first, has it. */
+static bool is_in_a_layer(const struct layers *l, struct slice url)
+{
+    while (url.n > 1 && url.p[url.n - 1] == '/')
+        url.n--;
+    for (size_t i = 0; i < l->at.n; i++) {
+        struct slice home = slice_of(l->at.at[i].store->home);
+        if (home.n && slice_starts(url, home) && (url.n == home.n || url.p[home.n] == '/'))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What the layer's tables may reach: the other layers' stores before what is outside, as who reads
+ * there needs a grant for it. Files of this machine are for tables of this machine alone.
+ */
+static int open_others(struct layers *l, struct layer *layer, const struct lake_config *c,
+                       const struct lakefile_layer *file, struct err *err)
+{
+    struct opening o;
+    for (size_t i = 0; i < l->at.n; i++) {
+        struct store *store = l->at.at[i].store;
+        bool may = layer->store->ops->open_in_place || !store->ops->open_in_place;
+        if (&l->at.at[i] != layer && may && vec_push(&layer->others, store) < 0)
+            return err_set(err, ENOMEM, "out of memory");
+    }
+    open_of_file(&o, c, file);
+    for (size_t i = 0; i < file->outside_n; i++) {
+        const struct lakefile_store *prefix = &file->outside[i];
+        if (is_in_a_layer(l, slice_of(prefix->url)) ||
+            open_outside(l, layer, &o, prefix->url, err) == 0)
+            continue;
+        (void)err_wrap(err, "layer %s: outside", file->name);
+        return yaml_wrap(err, c->file->name, prefix->place);
+    }
+    return 0;
+}
+
+static int set_identity(struct layers *l, struct err *err)
+{
+    AUTO(buf) struct buf all = {0}, text = {0};
+    uint8_t digest[SHA256_BYTES];
+    buf_init(&all, LAKE_LAYERS_MAX * (URL_BYTES_MAX + KIB));
+    buf_init(&text, 128);
+    for (size_t i = 0; i < l->at.n; i++)
+        buf_addf(&all, "%s\n%s\n", l->at.at[i].name, l->at.at[i].store->url);
+    int rc = buf_check(&all, err);
+    if (rc < 0)
+        return rc;
+    sha256(buf_slice(&all), digest);
+    buf_add_str(&text, "layers:");
+    text_hex(&text, digest, sizeof digest);
+    l->identity = buf_steal_str(&text);
+    return 0;
+}
+
+/* Names that live as long as the layers; the lake file may go. */
+static int keep_names(struct layers *l, struct err *err)
+{
+    AUTO(buf) struct buf names = {0};
+    buf_init(&names, LAKE_LAYERS_MAX * (NAME_BYTES_MAX + 1));
+    for (size_t i = 0; i < l->at.n; i++)
+        buf_add(&names, l->at.at[i].name, strlen(l->at.at[i].name) + 1);
+    int rc = buf_check(&names, err);
+    if (rc < 0)
+        return rc;
+    l->names = buf_steal_str(&names);
+    size_t at = 0;
+    for (size_t i = 0; l->names && i < l->at.n; i++) {
+        l->at.at[i].name = l->names + at;
+        at += strlen(l->names + at) + 1;
+    }
+    return l->names ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static int open_file(struct layers *l, const struct lake_config *c, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->file->layers_n; i++)
+        rc = open_file_layer(l, c, &c->file->layers[i], err);
+    for (size_t i = 0; rc == 0 && i < l->at.n; i++)
+        rc = open_others(l, &l->at.at[i], c, &c->file->layers[i], err);
+    if (rc == 0)
+        rc = keep_names(l, err);
+    return rc < 0 ? rc : set_identity(l, err);
+}
+
+int layers_open(struct layers *l, const struct lake_config *config, struct err *err)
+{
+    *l = (struct layers){.at = VEC_MAX(LAKE_LAYERS_MAX),
+                         .outside = VEC_MAX(LAKE_LAYERS_MAX * LAKE_OUTSIDE_MAX)};
+    int rc = config->file ? open_file(l, config, err) : open_url(l, config, err);
+    if (rc == 0 && !l->identity)
+        rc = err_set(err, ENOMEM, "out of memory");
+    return rc;
+}
+
+static void close_store(struct store *store, struct cache *cache)
+{
+    if (store_leave(store) && cache)
+        cache_drain_store(cache, store);
+    store_free(store);
+}
+
+void layers_close(struct layers *l, struct cache *cache)
+{
+    for (size_t i = 0; i < l->outside.n; i++)
+        close_store(l->outside.at[i], cache);
+    vec_done(&l->outside);
+    for (size_t i = 0; i < l->at.n; i++) {
+        close_store(l->at.at[i].store, cache);
+        vec_done(&l->at.at[i].others);
+    }
+    vec_done(&l->at);
+    free(l->identity);
+    free(l->names);
+}
+
+bool layers_are_listed(const struct layers *l)
+{
+    return *l->at.at[0].name != '\0';
+}
+
+const struct layer *layers_place(const struct layers *l, struct slice path, struct slice *rest)
+{
+    ptrdiff_t slash = slice_find(path, '/');
+    struct slice name = slice_make(path.p, slash < 0 ? path.n : (size_t)slash);
+    *rest = path;
+    if (!layers_are_listed(l))
+        return &l->at.at[0];
+    for (size_t i = 0; i < l->at.n; i++)
+        if (slice_is(name, l->at.at[i].name)) {
+            *rest = slice_from(path, name.n + (slash >= 0));
+            return &l->at.at[i];
+        }
+    return NULL;
+}
+
+const struct layer *layers_of_store(const struct layers *l, const struct store *store)
+{
+    for (size_t i = 0; i < l->at.n; i++)
+        if (l->at.at[i].store == store)
+            return &l->at.at[i];
+    return NULL;
+}
