@@ -29,8 +29,7 @@ struct passthrough {
     bool wanted;            /* immutable */
     _Atomic uint64_t asked; /* the INIT request that has no answer yet */
     _Atomic uint32_t offers;
-    struct lock
-        settling; /* held from before the answer to INIT until it is known whether it is on */
+    struct lock settling; /* held from the answer to INIT until it is known whether it is on */
     _Atomic bool settled, on;
     struct err why; /* where it is not on; immutable after INIT */
 };
