@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 from fake.faults import FaultProxy
 from support import lakes, presented_tables
 from support.mounts import clean_env, run_tarn
-from support.places import TARN
+from support.places import PATIENCE_S, TARN
 
 TABLE = 'silver/orders'
 FAKE = Path(__file__).parents[1] / 'fake'
@@ -33,7 +33,7 @@ def contents(path):
 
 
 def archive(*words, ok=True, env=None):
-    done = run_tarn('archive', *words, env=env, timeout=120)
+    done = run_tarn('archive', *words, env=env, timeout=PATIENCE_S)
     assert (done.returncode == 0) == ok, done.stdout + done.stderr
     return done.stdout if ok else done.stderr
 
@@ -426,7 +426,7 @@ def kill_at_calls(s3, bucket, tmp_path, kill_at, calls_of):
 
     def run(n):
         return subprocess.run([str(kill_at), str(n), str(TARN), *words], env=clean_env(s3.env), capture_output=True,
-                              text=True, timeout=120, stdin=subprocess.DEVNULL)
+                              text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
 
     whole = run(0)
     assert whole.returncode == 0, whole.stderr
@@ -454,7 +454,7 @@ def test_two_archivers_at_once(own_lake, store):
     words = ['--quiet', '--lake', own_lake.root, '--to', store]
     runs = [start([*words, '%s@%d' % (TABLE, version)]) for version in (2, 3, 3, 2)]
     for run in runs:
-        out, err = run.communicate(timeout=120)
+        out, err = run.communicate(timeout=PATIENCE_S)
         assert run.returncode == 0, out + err
     assert nothing_is_half(store) == [2, 3]
     nothing_is_left(store)
@@ -468,7 +468,7 @@ def drop_beside(lake, store, chance, rounds):
         a, b = chance.sample(range(12), 2)
         runs = [start([*words, '%s@%d' % (TABLE, a)]), start(['drop', store, 'orders@%d' % chance.choice((1, a, b))]),
                 start([*words, '%s@%d' % (TABLE, b)]), start(['drop', store])]
-        done = [(run, *run.communicate(timeout=120)) for run in runs]
+        done = [(run, *run.communicate(timeout=PATIENCE_S)) for run in runs]
         for archiver in (done[0], done[2]):
             assert archiver[0].returncode == 0, archiver
         nothing_is_half(store)

@@ -15,7 +15,8 @@ from deltalake import write_deltalake
 from support import azure, lakes
 from support.azure import ACCOUNT
 from support.mounts import run_tarn, wait_for
-from support.s3 import free_port
+from support.places import PATIENCE_S
+from support.ports import free_port
 
 BUCKET, CONTAINER = 'of-a-lake-file', 'gold'
 
@@ -273,9 +274,9 @@ def test_tags_are_those_of_the_layer(mount, file, env, own_lake, tmp_path):
     assert run_tarn('tag', m / 'a/orders@3', 'before').returncode == 0
     assert run_tarn('tag', '--shared', m / 'b/daily@1', 'good').returncode == 0
     want = own_lake.versions('silver/orders')[3].files
-    wait_for(lambda: (m / 'a/orders@before').is_dir(), 10, 'the tag')
+    wait_for(lambda: (m / 'a/orders@before').is_dir(), PATIENCE_S, 'the tag')
     assert lakes.tree(m / 'a/orders@before') == want
-    wait_for(lambda: (m / 'b/daily@good').is_dir(), 10, 'the shared tag')
+    wait_for(lambda: (m / 'b/daily@good').is_dir(), PATIENCE_S, 'the shared tag')
     assert lakes.tree(m / 'b/daily@good') == own_lake.versions('gold/daily')[1].files
     assert (own_lake / 'gold/daily/_tarn/tags').is_dir()
     plain = mount(own_lake.root)
@@ -488,7 +489,7 @@ def test_a_layer_that_fails_later_fails_alone(mount, s3, azurite, env, lake, sto
             'here': str(lake.root)}}))
         m = mount(path, env=env, deadline=2, refresh=0.1)
         assert lakes.tree(m / 'far/orders@1') == lake.versions('silver/orders')[1].files
-    wait_for(lambda: fails(m / 'far/eu'), 60, 'the layer without a server fails')
+    wait_for(lambda: fails(m / 'far/eu'), PATIENCE_S, 'the layer without a server fails')
     assert lakes.tree(m / 'here/silver/orders@1') == lake.versions('silver/orders')[1].files
     assert sorted(os.listdir(m.path)) == ['far', 'here']
 
@@ -518,5 +519,5 @@ def test_a_table_that_is_written_to_is_followed(mount, tmp_path, own_lake):
     m = mount(path, refresh=0.1)
     before = len(os.listdir(m / 'b/daily@'))
     write_deltalake(own_lake / 'gold/daily', lakes.rows(9000, 10), mode='append')
-    wait_for(lambda: len(os.listdir(m / 'b/daily@')) == before + 1, 60, 'the new version')
-    wait_for(lambda: m.xattr('b/daily', 'version') == str(before), 60, 'the live path has it')
+    wait_for(lambda: len(os.listdir(m / 'b/daily@')) == before + 1, PATIENCE_S, 'the new version')
+    wait_for(lambda: m.xattr('b/daily', 'version') == str(before), PATIENCE_S, 'the live path has it')
