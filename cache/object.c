@@ -217,6 +217,8 @@ static int find_or_make(struct cache *c, const struct object_name *name, const s
             o = STEAL(fresh);
             if (o->sealed && o->unchecked)
                 upkeep_check_locked(c, o);
+            if (o->sealed)
+                cache_tell_sealed_locked(c, o);
         }
     }
     if (!o)

@@ -73,6 +73,7 @@ ptrdiff_t history_at(const struct history *h, int64_t time_ms)
 void object_location_init(struct object_location *l)
 {
     l->store = NULL;
+    l->readable = false;
     buf_init(&l->key, KEY_BYTES_MAX);
     buf_init(&l->etag, ETAG_BYTES_MAX);
     buf_init(&l->version, VERSION_ID_BYTES_MAX);

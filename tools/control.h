@@ -15,6 +15,8 @@
  *
  *   {"op":"tag","tag":{..}}                 tools/daemon_tag.h
  *
+ *   {"op":"recall","recall":{..}}           tools/daemon_recall.h
+ *
  *   {"op":"ping"}           {"ok":true,"pid":..}
  *
  * Where the directory is on a disk that is read-only, no socket can be made in it: one without a

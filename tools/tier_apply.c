@@ -24,19 +24,21 @@ struct apply {
 
 static void help(void)
 {
-    printf("usage: tarn tier apply [OPTIONS] LAKE.yaml [TABLES...]\n\n"
-           "Puts objects into the storage classes that the lake file's rules give them, as\n"
-           "`tarn tier plan` tells; TABLES are patterns as the rules have them. Objects that cannot\n"
-           "change their class where they lie get the tag `tarn-tier` instead, on which the\n"
-           "store's lifecycle acts (`tarn tier export`). May be stopped, begun again and run\n"
-           "several times at once.\n\n"
-           "  --dry-run          list the objects, change nothing\n"
-           "  --tags             tags only, whatever the rules say\n"
-           "  --journal FILE     append what is done; and take tags away from objects that a table\n"
-           "                     needs again\n"
-           "  --jobs N           objects at once (32)\n"
-           "  -q, --quiet        no progress\n" TIER_HELP "\n"
-           "Exit status: 0 all done, 1 some were not, 2 wrong use.\n");
+    printf(
+        "usage: tarn tier apply [OPTIONS] LAKE.yaml [TABLES...]\n\n"
+        "Puts objects into the storage classes that the lake file's rules give them, as\n"
+        "`tarn tier plan` tells; TABLES are patterns as the rules have them. Objects that cannot\n"
+        "change their class where they lie get the tag `tarn-tier` instead, on which the\n"
+        "store's lifecycle acts (`tarn tier export`). May be stopped, begun again and run\n"
+        "several times at once.\n\n"
+        "  --dry-run          list the objects, change nothing\n"
+        "  --tags             tags only, whatever the rules say\n"
+        "  --journal FILE     append what is done; and take tags away from objects that a table\n"
+        "                     needs again\n"
+        "  --jobs N           objects at once (32)\n"
+        "  --plan-age TIME    a plan that is so old is made again before it goes on (2m)\n"
+        "  -q, --quiet        no progress\n" TIER_HELP "\n"
+        "Exit status: 0 all done, 1 some were not, 2 wrong use.\n");
 }
 
 /* ---- what is told ---- */
@@ -62,8 +64,8 @@ static void told(void *arg, const struct tier_move *m, enum tier_done done, cons
         show(a);
 }
 
-static const char *const words[TIER_DONE_KINDS] = {
-    "moved", "tagged", "wait for the lifecycle", "skipped", "refused", "failed"};
+static const char *const words[TIER_DONE_KINDS] = {"moved",   "tagged",  "wait for the lifecycle",
+                                                   "skipped", "refused", "failed"};
 static const char *const names[TIER_DONE_KINDS] = {"moved",   "tagged",  "waiting",
                                                    "skipped", "refused", "failed"};
 
@@ -73,8 +75,8 @@ static void tell_json(const struct tier_applied *t)
     for (size_t i = 0; i < TIER_DONE_KINDS; i++)
         printf("\"%s\":{\"objects\":%llu,\"bytes\":%llu},", names[i],
                (unsigned long long)t->files[i], (unsigned long long)t->bytes[i]);
-    printf("\"untagged\":%llu,\"month_before\":%.4f,\"month_after\":%.4f}\n",
-           (unsigned long long)t->untagged, t->month_before, t->month_after);
+    printf("\"untagged\":%llu,\"plans\":%u,\"month_before\":%.4f,\"month_after\":%.4f}\n",
+           (unsigned long long)t->untagged, t->plans, t->month_before, t->month_after);
 }
 
 static void tell_text(const struct apply *a, const struct tier_applied *t)
@@ -111,19 +113,23 @@ static int parse_jobs(const char *text, unsigned *out, struct err *err)
 
 static int parse(struct apply *a, int argc, char **argv, struct err *err)
 {
-    const char *jobs = NULL;
+    const char *jobs = NULL, *age = NULL;
     const struct tier_option own[] = {{"--dry-run", &a->config.dry_run, NULL},
                                       {"--tags", &a->config.tags, NULL},
                                       {"--quiet", &a->quiet, NULL},
                                       {"-q", &a->quiet, NULL},
                                       {"--journal", NULL, &a->config.journal},
                                       {"--jobs", NULL, &jobs},
+                                      {"--plan-age", NULL, &age},
                                       {0}};
     int rc = tier_arguments_parse(&a->arguments, argc, argv, own, err);
     if (rc == 0 && a->arguments.format == TIER_CSV)
         rc = err_set(err, EINVAL, "the sums are text or JSON");
     if (rc == 0 && a->arguments.now_ms > clock_real_ms() && !a->config.dry_run)
         rc = err_set(err, EINVAL, "--at: what is not due yet is not changed; see --dry-run");
+    if (rc == 0 && age &&
+        (!text_parse_duration_ms(slice_of(age), &a->config.plan_age_ms) || !a->config.plan_age_ms))
+        rc = err_set(err, EINVAL, "--plan-age: %s is no time (such as 30s)", age);
     return rc == 0 && jobs ? parse_jobs(jobs, &a->config.at_once, err) : rc;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tarn tier export: the rules of a store's own lifecycle for objects that `tarn tier apply` tags. */
+/* tarn tier export: the rules of a store's own lifecycle for objects that `tarn tier apply` tags.
+ */
 #include <stdio.h>
 
 #include "base/limits.h"

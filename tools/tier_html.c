@@ -79,23 +79,32 @@ struct part {
     struct slice name;
 };
 
-static void add_bar(struct buf *out, size_t row, struct slice name, const struct part *parts,
-                    size_t n, uint64_t largest, double month)
+struct bar {
+    size_t row;
+    struct slice name;
+    const struct part *parts;
+    size_t n;
+    uint64_t largest; /* of all bars */
+    double month;
+};
+
+static void add_bar(struct buf *out, const struct bar *bar)
 {
+    const struct part *parts = bar->parts;
     char bytes[HUMAN_BYTES], money[TIER_MONEY_BYTES];
-    double x = NAME_WIDTH, y = (double)row * BAR_STEP;
+    double x = NAME_WIDTH, y = (double)bar->row * BAR_STEP;
     uint64_t sum = 0;
     buf_addf(out, "<text x=\"%d\" y=\"%.0f\" text-anchor=\"end\">", NAME_WIDTH - 10, y + 16);
-    add_short(out, name);
+    add_short(out, bar->name);
     buf_add_str(out, "</text>");
-    for (size_t i = 0; i < n; i++) {
-        double width = largest ? (double)parts[i].bytes * BAR_WIDTH / (double)largest : 0;
+    for (size_t i = 0; i < bar->n; i++) {
+        double width = bar->largest ? (double)parts[i].bytes * BAR_WIDTH / (double)bar->largest : 0;
         if (!parts[i].bytes)
             continue;
         buf_addf(out,
                  "<rect x=\"%.2f\" y=\"%.0f\" width=\"%.2f\" height=\"%d\" fill=\"%s\"><title>", x,
                  y, width, BAR_HEIGHT, parts[i].colour);
-        add_text(out, name);
+        add_text(out, bar->name);
         buf_add_str(out, ": ");
         add_text(out, parts[i].name);
         buf_addf(out, ", %s</title></rect>", human_bytes(parts[i].bytes, bytes));
@@ -103,7 +112,7 @@ static void add_bar(struct buf *out, size_t row, struct slice name, const struct
         sum += parts[i].bytes;
     }
     buf_addf(out, "<text class=\"dim\" x=\"%.2f\" y=\"%.0f\">%s · %s</text>\n", x + 8, y + 16,
-             human_bytes(sum, bytes), tier_money(month, money));
+             human_bytes(sum, bytes), tier_money(bar->month, money));
 }
 
 static void begin_bars(struct buf *out, size_t rows)
@@ -146,7 +155,8 @@ static void add_by_kind(struct buf *out, const struct tier_report *r, enum tier_
         for (size_t k = 0; k < TIER_KINDS; k++)
             parts[k] = (struct part){groups[i].kind_bytes[k], kind_colours[k],
                                      slice_of(tier_kind_text((enum tier_kind)k))};
-        add_bar(out, i, groups[i].name, parts, TIER_KINDS, largest_of(groups, n), groups[i].month);
+        add_bar(out, &(struct bar){i, groups[i].name, parts, TIER_KINDS, largest_of(groups, n),
+                                   groups[i].month});
     }
     buf_add_str(out, "</svg>\n");
     if (groups && shown < n)
@@ -183,7 +193,8 @@ static void add_by_class(struct buf *out, const struct tier_report *r)
             parts[k] = (struct part){bytes_in(r, layers[i].layer, classes[k].name),
                                      class_colours[k], classes[k].name};
         struct slice name = layers[i].name.n ? layers[i].name : SLICE_LIT("(all)");
-        add_bar(out, i, name, parts, colours, largest_of(layers, n), layers[i].month);
+        add_bar(out,
+                &(struct bar){i, name, parts, colours, largest_of(layers, n), layers[i].month});
     }
     buf_add_str(out, "</svg>\n");
 }

@@ -295,7 +295,8 @@ static int look(struct change *c, const struct store_info *if_is, struct err *er
     const char *why = unlike(a, &c->before);
     c->bucket = s3_request_of(q)->bucket;
     memcpy(c->encryption, a->encryption, sizeof c->encryption);
-    if (c->before.size != if_is->size || (if_is->etag[0] && strcmp(c->before.etag, if_is->etag)))
+    if (c->before.size != if_is->size ||
+        (if_is->etag[0] && strcmp(c->before.etag, if_is->etag) != 0))
         return remote_refuse(q, ESTALE, "the object is another one now", err);
     if (strcmp(c->before.class, c->class) == 0)
         return 0;

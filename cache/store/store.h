@@ -170,9 +170,9 @@ struct store_ops {
 
     /*
      * Of a wrapper: the cache has all of an object that was opened with it, by this identity.
-     * Any thread; must not block. NULL: nobody wants to know.
+     * Any thread, under the cache's lock; must not block. NULL: nobody wants to know.
      */
-    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size, const char *etag);
+    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size);
 
     /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
      * none.

@@ -367,11 +367,10 @@ static int overlay_set_tag(struct store *s, const char *key, const struct store_
     return store_set_tag(overlay_of(s)->home, key, tag, if_is, changed, err);
 }
 
-static void overlay_sealed(struct store *s, const uint8_t *identity, uint64_t size,
-                           const char *etag)
+static void overlay_sealed(struct store *s, const uint8_t *identity, uint64_t size)
 {
     struct store *home = overlay_of(s)->home;
-    home->ops->sealed(home, identity, size, etag);
+    home->ops->sealed(home, identity, size);
 }
 
 static void overlay_free(struct store *s)

@@ -31,7 +31,7 @@ struct apply {
     /* The thread that plans has these alone: how far it is. */
     VEC(const struct store *) stores; /* in order, the last one is where it is */
     struct buf key;                   /* of the last move */
-    int64_t plan_until_ms; /* 0: it has brought no new move yet */
+    int64_t plan_until_ms;            /* 0: it has brought no new move yet */
     bool is_aged;
 };
 

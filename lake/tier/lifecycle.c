@@ -14,18 +14,21 @@
 
 /* A class to which the store's lifecycle moves objects. */
 struct target {
-    enum url_kind kind;
     const char *class;
     const char *action; /* Azure's name of it */
-    unsigned days;      /* since the object was made, at least */
+    enum url_kind kind;
+    unsigned days; /* since the object was made, at least */
 };
 
-static const struct target targets[] = {
-    {URL_S3, "STANDARD_IA", NULL, 30},         {URL_S3, "ONEZONE_IA", NULL, 30},
-    {URL_S3, "INTELLIGENT_TIERING", NULL, 0},  {URL_S3, "GLACIER_IR", NULL, 0},
-    {URL_S3, "GLACIER", NULL, 0},              {URL_S3, "DEEP_ARCHIVE", NULL, 0},
-    {URL_AZURE, "Cool", "tierToCool", 0},      {URL_AZURE, "Cold", "tierToCold", 0},
-    {URL_AZURE, "Archive", "tierToArchive", 0}};
+static const struct target targets[] = {{"STANDARD_IA", NULL, URL_S3, 30},
+                                        {"ONEZONE_IA", NULL, URL_S3, 30},
+                                        {"INTELLIGENT_TIERING", NULL, URL_S3, 0},
+                                        {"GLACIER_IR", NULL, URL_S3, 0},
+                                        {"GLACIER", NULL, URL_S3, 0},
+                                        {"DEEP_ARCHIVE", NULL, URL_S3, 0},
+                                        {"Cool", "tierToCool", URL_AZURE, 0},
+                                        {"Cold", "tierToCold", URL_AZURE, 0},
+                                        {"Archive", "tierToArchive", URL_AZURE, 0}};
 
 /* One rule of the document. */
 struct rule {

@@ -15,7 +15,7 @@
  *          ── use by table 7 (a shallow clone of it): live
  *
  * Bounded memory: events and listings go through a sorter (lake/index/sort.h). Blocks on the disk.
- * One thread.
+ * Until need_finish any thread may tell of events and listings; the others are one thread's.
  */
 #ifndef LAKE_TIER_NEED_H
 #define LAKE_TIER_NEED_H
@@ -38,9 +38,15 @@ DEFINE_AUTO(need, struct need *, need_free)
 /* A store, borrowed; numbered from 0 in order. Before the first event. */
 int need_place(struct need *n, const struct store *store, struct err *err);
 
-/* Where a key of a store lies; its key there points into `key`, or into scratch. */
+/* An object's name: a place and the key there; what lies nowhere has its whole name for a key. */
+struct need_name {
+    uint8_t place;
+    struct slice key;
+};
+
+/* Of a key of a store; points into `key`, or into scratch. */
 int need_locate(const struct need *n, const struct store *store, struct slice key,
-                struct buf *scratch, uint8_t *place, struct slice *out, struct err *err);
+                struct buf *scratch, struct need_name *out, struct err *err);
 
 /*
  * A table, numbered from 0 in order: what a driver's objects() tells goes to `sink`, which lives as

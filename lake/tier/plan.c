@@ -52,7 +52,9 @@ static void set_owner(struct planning *p, const struct tier_table *owner)
 static bool is_planned(const struct planning *p, const struct tier_table *t)
 {
     const struct lakefile *file = p->config->file;
-    if (!t->selected || t->unread || layer_of(p, t)->store->ops->open_in_place)
+    const struct driver_ops *ops = table_ops(t->table);
+    if (!t->selected || !(ops->objects || ops->holds_all) ||
+        layer_of(p, t)->store->ops->open_in_place)
         return false;
     for (size_t i = 0; i < file->rules_n; i++)
         if (rule_matches(&file->rules[i], t->path))
@@ -249,19 +251,24 @@ static int consider(struct planning *p, const struct need_object *o, struct err 
 
 /* all objects */
 
-static int list_all(struct planning *p, struct err *err)
+static bool wants(void *arg, const struct tier_table *table)
+{
+    return is_planned(arg, table);
+}
+
+/* Logs and listings, side by side. */
+static int gather(struct planning *p, struct err *err)
 {
     struct tier_tables *t = &p->plan->tables;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < t->at.n; i++) {
-        const struct tier_table *table = &t->at.at[i];
-        if (!is_planned(p, table))
-            continue;
-        rc = tier_tables_list(t, layer_of(p, table), table, p->need, err);
-        if (rc < 0)
-            (void)err_wrap(err, "%.*s", SLICE_FMT(table->path));
-    }
-    return rc;
+    struct tier_listing listing;
+    int rc = tier_tables_place(t, p->need, err);
+    if (rc < 0)
+        return rc;
+    tier_listing_begin(&listing, t, p->need, wants, p);
+    rc = tier_tables_read(t, p->need, err);
+    int listed = tier_listing_end(&listing, rc < 0, rc < 0 ? NULL : err);
+    rc = rc < 0 ? rc : listed;
+    return rc < 0 ? rc : need_finish(p->need, err);
 }
 
 static int add_notes(struct planning *p, struct err *err)
@@ -300,11 +307,7 @@ static int plan_all(struct planning *p, struct err *err)
     if (rc == 0)
         rc = tier_tables_select(&p->plan->tables, c->tables, c->tables_n, err);
     if (rc == 0)
-        rc = tier_tables_read(&p->plan->tables, p->need, err);
-    if (rc == 0)
-        rc = list_all(p, err);
-    if (rc == 0)
-        rc = need_finish(p->need, err);
+        rc = gather(p, err);
     while (rc == 0 && (rc = need_next(p->need, &o, err)) > 0)
         rc = consider(p, &o, err);
     if (rc == 0)

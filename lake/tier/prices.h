@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storage classes and what they cost: list prices of November 2026 in USD, of one region each (S3:
- * us-east-1, Azure Blob: East US, LRS, GCS: us-central1), where the lake file says nothing else.
- * docs/TIERS.md has their sources. Pure.
+ * Storage classes and what they cost, where the lake file says nothing else: prices in USD as the
+ * services have listed them for one region each (S3: us-east-1, Azure Blob: East US 2, LRS, GCS:
+ * us-central1), the first step of each. Pure.
  */
 #ifndef LAKE_TIER_PRICES_H
 #define LAKE_TIER_PRICES_H

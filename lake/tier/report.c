@@ -3,12 +3,15 @@
 
 #include <stdarg.h>
 
+#include "base/clock.h"
 #include "lake/tier/prices.h"
 #include "lake/tier/tables.h"
 
 #define ROWS_MAX ((size_t)4 << 20)
 #define VERSION_ROWS_MAX ((size_t)16 << 20)
 #define NOTES_MAX ((size_t)10000)
+/* Logs and stores are read side by side, and clocks differ. */
+#define SETTLING_MS 600000
 
 /* What of a table the stores do not list as its log has it. */
 struct absent {
@@ -37,6 +40,7 @@ struct reporting {
     struct tier_report *report;
     struct need *need;
     struct step *steps; /* one a version row, and one behind each table */
+    int64_t settled_ms; /* what was added later may have come after it was listed */
 };
 
 const char *tier_kind_name(enum tier_kind kind)
@@ -290,7 +294,7 @@ static void note_absent(struct reporting *r, const struct need_object *o)
             a->outside++;
             a->outside_bytes += o->size;
         } else {
-            a->live += was_listed && u->until == NEED_LIVE;
+            a->live += was_listed && u->until == NEED_LIVE && u->added_ms < r->settled_ms;
         }
     }
 }
@@ -328,16 +332,25 @@ static int add_object(struct reporting *r, const struct need_object *o, struct e
 
 /* all */
 
-static int list_all(struct reporting *r, struct err *err)
+static bool is_selected(void *arg, const struct tier_table *table)
+{
+    (void)arg;
+    return table->selected;
+}
+
+/* Logs and listings, side by side. */
+static int gather(struct reporting *r, struct err *err)
 {
     struct tier_tables *t = &r->report->tables;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && !r->config->tables_n && i < t->layers.n; i++)
-        rc = tier_tables_list(t, &t->layers.at[i], NULL, r->need, err);
-    for (size_t i = 0; rc == 0 && r->config->tables_n && i < t->at.n; i++)
-        if (t->at.at[i].selected)
-            rc = tier_tables_list(t, &t->layers.at[t->at.at[i].layer], &t->at.at[i], r->need, err);
-    return rc;
+    struct tier_listing listing;
+    int rc = tier_tables_place(t, r->need, err);
+    if (rc < 0)
+        return rc;
+    tier_listing_begin(&listing, t, r->need, r->config->tables_n ? is_selected : NULL, r);
+    rc = tier_tables_read(t, r->need, err);
+    int listed = tier_listing_end(&listing, rc < 0, rc < 0 ? NULL : err);
+    rc = rc < 0 ? rc : listed;
+    return rc < 0 ? rc : need_finish(r->need, err);
 }
 
 static int add_notes(struct reporting *r, struct err *err)
@@ -383,16 +396,12 @@ static int report_all(struct reporting *r, struct err *err)
     if (rc == 0)
         rc = tier_tables_select(&report->tables, c->tables, c->tables_n, err);
     if (rc == 0)
-        rc = tier_tables_read(&report->tables, r->need, err);
+        rc = gather(r, err);
     report->absent = calloc(report->tables.at.n + 1, sizeof *report->absent);
     if (rc == 0 && !report->absent)
         rc = err_set(err, ENOMEM, "out of memory for a report");
     if (rc == 0 && c->versions)
         rc = begin_versions(r, err);
-    if (rc == 0)
-        rc = list_all(r, err);
-    if (rc == 0)
-        rc = need_finish(r->need, err);
     while (rc == 0 && (rc = need_next(r->need, &o, err)) > 0)
         rc = add_object(r, &o, err);
     if (rc < 0)
@@ -414,7 +423,10 @@ int tier_report(const struct tier_report_config *config, struct tier_report **ou
     report->rows.max = ROWS_MAX;
     report->versions.max = VERSION_ROWS_MAX;
     report->notes.max = NOTES_MAX;
-    struct reporting r = {.config = config, .report = report, .need = need};
+    struct reporting r = {.config = config,
+                          .report = report,
+                          .need = need,
+                          .settled_ms = clock_real_ms() - SETTLING_MS};
     int rc = report_all(&r, err);
     free(r.steps);
     if (rc == 0)

@@ -217,13 +217,14 @@ static int order_roots(struct tier_tables *t, const struct need *need, struct er
         return err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; i < t->at.n; i++) {
         struct tier_table *table = &t->at.at[i];
-        struct slice key;
+        struct need_name root;
         /* Of the root itself, not of what is in it: a store's own root is a place too. */
-        int rc = need_locate(need, t->layers.at[table->layer].store, table->prefix, &scratch,
-                             &table->place, &key, err);
+        int rc = need_locate(need, t->layers.at[table->layer].store, table->prefix, &scratch, &root,
+                             err);
         if (rc < 0)
             return rc;
-        table->place_key = arena_slice(&t->arena, key);
+        table->place = root.place;
+        table->place_key = arena_slice(&t->arena, root.key);
         if (!table->place_key.p)
             return arena_failed(&t->arena, "tables", err);
         roots[i] = (struct root){table->place, table->place_key, i};
@@ -235,11 +236,17 @@ static int order_roots(struct tier_tables *t, const struct need *need, struct er
     return 0;
 }
 
-int tier_tables_read(struct tier_tables *t, struct need *need, struct err *err)
+int tier_tables_place(const struct tier_tables *t, struct need *need, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < t->layers.n; i++)
         rc = need_place(need, t->layers.at[i].store, err);
+    return rc;
+}
+
+int tier_tables_read(struct tier_tables *t, struct need *need, struct err *err)
+{
+    int rc = 0;
     for (size_t i = 0; rc == 0 && i < t->at.n; i++) {
         rc = read_table(t, &t->at.at[i], need, err);
         if (rc < 0)
@@ -283,23 +290,62 @@ const struct tier_table *tier_tables_owner(struct tier_tables *t, uint8_t place,
 /* listing */
 
 struct listing_walk {
-    struct need *need;
+    struct tier_listing *listing;
     struct store *store;
-    struct err *err;
 };
 
 static int take_listed(void *arg, const struct store_entry *e)
 {
     struct listing_walk *w = arg;
-    return e->is_prefix ? 0 : need_listed(w->need, w->store, e, w->err);
+    struct tier_listing *l = w->listing;
+    if (atomic_load_explicit(&l->stop, memory_order_relaxed))
+        return -ECANCELED;
+    return e->is_prefix ? 0 : need_listed(l->need, w->store, e, &l->err);
 }
 
-int tier_tables_list(struct tier_tables *t, const struct tier_layer *layer,
-                     const struct tier_table *table, struct need *need, struct err *err)
+static int list_below(struct tier_listing *l, const struct tier_layer *layer, const char *prefix)
 {
-    (void)t;
-    struct listing_walk w = {need, layer->store, err};
-    struct store_list req = {
-        .prefix = table ? table->prefix.p : "", .recursive = true, .emit = take_listed, .arg = &w};
-    return layer->store->ops->list(layer->store, &req, err);
+    struct listing_walk w = {l, layer->store};
+    struct store_list req = {.prefix = prefix, .recursive = true, .emit = take_listed, .arg = &w};
+    int rc = layer->store->ops->list(layer->store, &req, &l->err);
+    return rc < 0 ? err_wrap(&l->err, "%s/%s", layer->store->url, prefix) : 0;
+}
+
+static void run_listing(struct job *job)
+{
+    struct tier_listing *l = CONTAINER_OF(job, struct tier_listing, job);
+    const struct tier_tables *t = l->tables;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !l->wants && i < t->layers.n; i++)
+        rc = list_below(l, &t->layers.at[i], "");
+    for (size_t i = 0; rc == 0 && l->wants && i < t->at.n; i++)
+        if (l->wants(l->arg, &t->at.at[i]))
+            rc = list_below(l, &t->layers.at[t->at.at[i].layer], t->at.at[i].prefix.p);
+    l->rc = rc;
+    event_set(&l->ended);
+}
+
+void tier_listing_begin(struct tier_listing *l, const struct tier_tables *t, struct need *need,
+                        bool (*wants)(void *arg, const struct tier_table *table), void *arg)
+{
+    *l = (struct tier_listing){.job = {.run = run_listing},
+                               .begun = true,
+                               .tables = t,
+                               .need = need,
+                               .wants = wants,
+                               .arg = arg};
+    event_init(&l->ended);
+    workers_submit(t->lake->config.workers, &l->job);
+}
+
+int tier_listing_end(struct tier_listing *l, bool stop, struct err *err)
+{
+    if (!l->begun)
+        return 0;
+    l->begun = false;
+    if (stop)
+        atomic_store(&l->stop, true);
+    event_wait(&l->ended);
+    event_done(&l->ended);
+    return l->rc < 0 ? err_copy(err, &l->err) : 0;
 }

@@ -10,8 +10,11 @@
 #ifndef LAKE_TIER_TABLES_H
 #define LAKE_TIER_TABLES_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "base/vec.h"
+#include "cache/store/event.h"
 #include "lake/lakefile.h"
 #include "lake/table.h"
 #include "lake/tier/need.h"
@@ -55,8 +58,11 @@ DEFINE_AUTO_DONE(tier_tables, struct tier_tables, tier_tables_done)
 int tier_tables_select(struct tier_tables *t, const char *const *patterns, size_t n,
                        struct err *err);
 
+/* The layers' stores into the need. */
+int tier_tables_place(const struct tier_tables *t, struct need *need, struct err *err);
+
 /*
- * Their places and tables into the need, numbered as here, and all that their logs tell. What is of
+ * Their tables into the need, numbered as here, and all that their logs tell. What is of
  * no known format, or damaged beyond doubt, is `unread`; other errors are returned: what a table
  * needs must be known.
  */
@@ -65,8 +71,29 @@ int tier_tables_read(struct tier_tables *t, struct need *need, struct err *err);
 /* The table in whose directory an object lies; NULL: in none. */
 const struct tier_table *tier_tables_owner(struct tier_tables *t, uint8_t place, struct slice key);
 
-/* Lists what is below a table's root, or (table NULL) all of a layer's store, into the need. */
-int tier_tables_list(struct tier_tables *t, const struct tier_layer *layer,
-                     const struct tier_table *table, struct need *need, struct err *err);
+/*
+ * The listing of what is below tables' roots, or of whole layers, into the need: on a worker of the
+ * lake's, beside the reading of logs. After the need has its places.
+ *
+ *   tier_listing_begin ─► (tier_tables_read) ─► tier_listing_end
+ */
+struct tier_listing {
+    struct job job;
+    struct event ended;
+    atomic_bool stop; /* what is listed is not wanted any more */
+    bool begun;
+    const struct tier_tables *tables;
+    struct need *need;
+    bool (*wants)(void *arg, const struct tier_table *table); /* NULL: layers as a whole */
+    void *arg;
+    int rc; /* immutable after `ended`, as the next one */
+    struct err err;
+};
+
+/* wants and arg are asked on the worker. */
+void tier_listing_begin(struct tier_listing *l, const struct tier_tables *t, struct need *need,
+                        bool (*wants)(void *arg, const struct tier_table *table), void *arg);
+/* Waits for it. `stop`: what is not listed yet need not be. */
+int tier_listing_end(struct tier_listing *l, bool stop, struct err *err);
 
 #endif
