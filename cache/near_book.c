@@ -99,9 +99,9 @@ struct access {
     int rc;
 };
 
-static void run_locked(struct access *a, void (*run)(void *arg)) REQUIRES(a->book->lock)
+static void run_locked(struct near_book *b, struct access *a, void (*run)(void *arg))
+    REQUIRES(b->lock)
 {
-    struct near_book *b = a->book;
     if (!b->env || b->dead)
         return;
     if (guard_run(run, a, NULL) < 0)
@@ -131,7 +131,7 @@ uint32_t near_book_find(struct near_book *b, const struct near_place *place)
     struct access a = {.book = b};
     make_key(place, a.key);
     WITH_LOCK (&b->lock)
-        run_locked(&a, find_run);
+        run_locked(b, &a, find_run);
     return a.found;
 }
 
@@ -167,5 +167,5 @@ void near_book_write(struct near_book *b, const struct near_note *notes, size_t 
 {
     struct access a = {.book = b, .notes = notes, .count = count};
     WITH_LOCK (&b->lock)
-        run_locked(&a, write_run);
+        run_locked(b, &a, write_run);
 }

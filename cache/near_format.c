@@ -80,7 +80,7 @@ void near_tail(const struct near_object *o, uint64_t granule, const char *bytes,
                const char *etag, char out[NEAR_TAIL_BYTES])
 {
     char padded[ETAG_BYTES_MAX] = {0};
-    memcpy(padded, etag, strlen(etag));
+    (void)snprintf(padded, sizeof padded, "%s", etag); /* it fits */
     put_le32(out, MAGIC);
     put_le32(out + 4, sum(o, granule, bytes, n, padded));
     memcpy(out + 8, padded, sizeof padded);

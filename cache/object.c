@@ -163,7 +163,8 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
         return;
     }
     o->sealed = r.sealed && doom != DOOM_FROZEN;
-    o->counted = o->came = true;
+    o->came = true;
+    o->counted = true;
     o->checked_ms = r.checked_ms;
     if (r.etag[0])
         memcpy(o->etag, r.etag, sizeof o->etag);

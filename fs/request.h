@@ -68,7 +68,7 @@ struct session {
 };
 
 /* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
-bool session_passes(const struct session *s, bool in_place);
+bool session_passes(struct session *s, bool in_place);
 
 /* The store of what is made of objects in that one, a store of the lake's. */
 struct store *session_presents(const struct session *s, const struct store *home);

@@ -49,6 +49,13 @@ struct recall {
 /* Files of a path of the command line; -1: of all. */
 struct recall_tally recall_count(const struct recall *c, ptrdiff_t path);
 
+/* recall_restore.c */
+
+/* Has what is archived of the logs of refused tables restored; with --check only tells of it. */
+int recall_ask_logs(struct recall *c, struct err *err);
+/* Has all files restored that are archived. For crew_run. */
+void recall_restore(void *arg);
+
 /* recall_tell.c: what is said on standard output. */
 
 /* --check. The exit status. */

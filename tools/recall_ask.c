@@ -50,8 +50,8 @@ static bool parse_line(struct slice line, int64_t *code, struct buf *why)
     return !last && !json_failed(&j);
 }
 
-static int ask(const struct recall_mount *m, struct buf *request, recall_told *told, void *arg,
-               struct err *err)
+static int ask(const struct recall_mount *m, struct buf *request,
+               const struct recall_listener *listener, struct err *err)
 {
     AUTO_FD int fd = -1;
     AUTO(buf) struct buf line = {0}, why = {0};
@@ -71,13 +71,14 @@ static int ask(const struct recall_mount *m, struct buf *request, recall_told *t
         if (rc == 0 && !parse_line(buf_slice(&line), &code, &why))
             return control_check_answer(buf_slice(&line), err);
         if (rc == 0)
-            told(arg, i, -(int)code, why.len ? why.data : "");
+            listener->told(listener->arg, i, -(int)code, why.len ? why.data : "");
     }
     return rc;
 }
 
 int recall_objects(const struct recall_mount *m, const char *const *objects, size_t n,
-                   const struct store_restore *how, recall_told *told, void *arg, struct err *err)
+                   const struct store_restore *how, const struct recall_listener *listener,
+                   struct err *err)
 {
     AUTO(buf) struct buf request = {0};
     begin(m, how, &request);
@@ -87,16 +88,16 @@ int recall_objects(const struct recall_mount *m, const char *const *objects, siz
         buf_add_json(&request, slice_of(objects[i]));
     }
     buf_add_str(&request, "]}}");
-    return ask(m, &request, told, arg, err);
+    return ask(m, &request, listener, err);
 }
 
 int recall_log(const struct recall_mount *m, const char *table, const struct store_restore *how,
-               recall_told *told, void *arg, struct err *err)
+               const struct recall_listener *listener, struct err *err)
 {
     AUTO(buf) struct buf request = {0};
     begin(m, how, &request);
     buf_add_str(&request, "\"table\":");
     buf_add_json(&request, slice_of(table));
     buf_add_str(&request, "}}");
-    return ask(m, &request, told, arg, err);
+    return ask(m, &request, listener, err);
 }

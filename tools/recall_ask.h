@@ -19,17 +19,21 @@ struct recall_mount {
 int recall_mount_of(const char *path, struct recall_mount *out, struct err *err);
 
 /* What became of one object: 0, -EALREADY, or an error with its reason. */
-typedef void recall_told(void *arg, size_t object, int rc, const char *why);
+struct recall_listener {
+    void (*told)(void *arg, size_t object, int rc, const char *why);
+    void *arg;
+};
 
 /*
- * Has objects restored, of which each is named as `user.tarn.object` tells it; `told` is called
- * once for each, in order.
+ * Has objects restored, of which each is named as `user.tarn.object` tells it; the listener is told
+ * of each, in order.
  */
 int recall_objects(const struct recall_mount *m, const char *const *objects, size_t n,
-                   const struct store_restore *how, recall_told *told, void *arg, struct err *err);
+                   const struct store_restore *how, const struct recall_listener *listener,
+                   struct err *err);
 
 /* The same of what is archived of a table's log. */
 int recall_log(const struct recall_mount *m, const char *table, const struct store_restore *how,
-               recall_told *told, void *arg, struct err *err);
+               const struct recall_listener *listener, struct err *err);
 
 #endif

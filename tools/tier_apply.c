@@ -36,6 +36,7 @@ static void help(void)
         "  --journal FILE     append what is done; and take tags away from objects that a table\n"
         "                     needs again\n"
         "  --jobs N           objects at once (32)\n"
+        "  --plan-age TIME    a plan that is so old is made again before it goes on (2m)\n"
         "  -q, --quiet        no progress\n" TIER_HELP "\n"
         "Exit status: 0 all done, 1 some were not, 2 wrong use.\n");
 }
@@ -74,8 +75,8 @@ static void tell_json(const struct tier_applied *t)
     for (size_t i = 0; i < TIER_DONE_KINDS; i++)
         printf("\"%s\":{\"objects\":%llu,\"bytes\":%llu},", names[i],
                (unsigned long long)t->files[i], (unsigned long long)t->bytes[i]);
-    printf("\"untagged\":%llu,\"month_before\":%.4f,\"month_after\":%.4f}\n",
-           (unsigned long long)t->untagged, t->month_before, t->month_after);
+    printf("\"untagged\":%llu,\"plans\":%u,\"month_before\":%.4f,\"month_after\":%.4f}\n",
+           (unsigned long long)t->untagged, t->plans, t->month_before, t->month_after);
 }
 
 static void tell_text(const struct apply *a, const struct tier_applied *t)
@@ -112,19 +113,23 @@ static int parse_jobs(const char *text, unsigned *out, struct err *err)
 
 static int parse(struct apply *a, int argc, char **argv, struct err *err)
 {
-    const char *jobs = NULL;
+    const char *jobs = NULL, *age = NULL;
     const struct tier_option own[] = {{"--dry-run", &a->config.dry_run, NULL},
                                       {"--tags", &a->config.tags, NULL},
                                       {"--quiet", &a->quiet, NULL},
                                       {"-q", &a->quiet, NULL},
                                       {"--journal", NULL, &a->config.journal},
                                       {"--jobs", NULL, &jobs},
+                                      {"--plan-age", NULL, &age},
                                       {0}};
     int rc = tier_arguments_parse(&a->arguments, argc, argv, own, err);
     if (rc == 0 && a->arguments.format == TIER_CSV)
         rc = err_set(err, EINVAL, "the sums are text or JSON");
     if (rc == 0 && a->arguments.now_ms > clock_real_ms() && !a->config.dry_run)
         rc = err_set(err, EINVAL, "--at: what is not due yet is not changed; see --dry-run");
+    if (rc == 0 && age &&
+        (!text_parse_duration_ms(slice_of(age), &a->config.plan_age_ms) || !a->config.plan_age_ms))
+        rc = err_set(err, EINVAL, "--plan-age: %s is no time (such as 30s)", age);
     return rc == 0 && jobs ? parse_jobs(jobs, &a->config.at_once, err) : rc;
 }
 

@@ -75,12 +75,12 @@ static const struct store_ops azure_ops = {
     .head = remote_head,
     .list = azure_list,
     .put_if_absent = remote_put_if_absent,
+    .put_begin = azure_put_begin,
+    .remove = remote_remove,
     .set_class = azure_set_class,
     .tags = remote_tags,
     .set_tag = remote_set_tag,
     .restore = azure_restore,
-    .put_begin = azure_put_begin,
-    .remove = remote_remove,
     .free = azure_free,
 };
 

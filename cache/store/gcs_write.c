@@ -146,7 +146,9 @@ static int sent(struct remote_writer *w, struct remote_part *p, struct err *err)
 }
 
 /* The last part has made it be there. */
-static int end(struct remote_writer *w, struct store_info *out, bool *lost, struct err *err)
+static int end(struct remote_writer *w, struct store_info *out,
+               bool *lost, /* NOLINT(readability-non-const-parameter) */
+               struct err *err)
 {
     (void)lost;
     if (!w->etag[0])

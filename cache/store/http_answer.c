@@ -68,6 +68,12 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->bucket_region, sizeof a->bucket_region, value);
     else if (name_is(name, "x-ms-error-code"))
         copy_text(a->error_code, sizeof a->error_code, value);
+    else if (name_is(name, "location"))
+        copy_text(a->location, sizeof a->location, value);
+    else if (name_is(name, "range"))
+        copy_text(a->range, sizeof a->range, value);
+    else if (name_is(name, "x-goog-hash"))
+        add_hash(a, value);
     else if (name_is(name, "x-amz-storage-class") || name_is(name, "x-goog-storage-class") ||
              name_is(name, "x-ms-access-tier"))
         copy_text(a->storage_class, sizeof a->storage_class, value);
@@ -75,12 +81,6 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->archive_status, sizeof a->archive_status, value);
     else if (name_is(name, "x-amz-restore"))
         copy_text(a->restore, sizeof a->restore, value);
-    else if (name_is(name, "location"))
-        copy_text(a->location, sizeof a->location, value);
-    else if (name_is(name, "range"))
-        copy_text(a->range, sizeof a->range, value);
-    else if (name_is(name, "x-goog-hash"))
-        add_hash(a, value);
     else if (name_is(name, "x-ms-meta-hdi_isfolder"))
         a->is_directory |= slice_is(value, "true");
     else if (name_is(name, "x-ms-resource-type"))

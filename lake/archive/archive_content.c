@@ -146,10 +146,18 @@ struct target {
     void *arg;
 };
 
-/* Decodes frames [first, end), whose stored bytes these are, and emits what is of [from, to). */
-static int emit_frames(const struct frames *f, uint64_t first, uint64_t end, const char *stored,
-                       uint64_t from, uint64_t to, const struct target *t, struct err *err)
+/* What of an object is read: its plain bytes [from, to), and where they go. */
+struct wanted {
+    const struct frames *frames;
+    uint64_t from, to;
+    const struct target *target;
+};
+
+/* Decodes frames [first, end), whose stored bytes these are, and emits what of them is wanted. */
+static int emit_frames(const struct wanted *w, uint64_t first, uint64_t end, const char *stored,
+                       struct err *err)
 {
+    const struct frames *f = w->frames;
     AUTO_FREE char *plain = malloc(FRAME_PLAIN_BYTES);
     if (!plain)
         return err_set(err, ENOMEM, "out of memory");
@@ -160,10 +168,10 @@ static int emit_frames(const struct frames *f, uint64_t first, uint64_t end, con
         uint64_t begin = i * FRAME_PLAIN_BYTES;
         size_t n = frames_length(f->size, i);
         rc = frames_decode(frame, plain, n, err);
-        size_t skip = from > begin ? (size_t)(from - begin) : 0;
-        size_t stop = to < begin + n ? (size_t)(to - begin) : n;
+        size_t skip = w->from > begin ? (size_t)(w->from - begin) : 0;
+        size_t stop = w->to < begin + n ? (size_t)(w->to - begin) : n;
         if (rc == 0)
-            rc = t->emit(t->arg, slice_make(plain + skip, stop - skip), err);
+            rc = w->target->emit(w->target->arg, slice_make(plain + skip, stop - skip), err);
     }
     return rc;
 }
@@ -176,6 +184,7 @@ static int read_range(struct archive *a, const struct archive_content *c, uint64
     AUTO_FREE char *stored = NULL;
     size_t room = 0;
     int rc = get_frames(a, c, &f, err);
+    const struct wanted w = {f, from, to, t};
     uint64_t last = to > from ? (to - 1) / FRAME_PLAIN_BYTES + 1 : 0;
     for (uint64_t i = from / FRAME_PLAIN_BYTES, end; rc == 0 && i < last; i = end) {
         for (end = i + 1; end < last && f->at[end + 1] - f->at[i] <= FETCH_BYTES;)
@@ -188,7 +197,7 @@ static int read_range(struct archive *a, const struct archive_content *c, uint64
         }
         rc = stored ? fetch(a, c, f->at[i], n, stored, err) : err_set(err, ENOMEM, "out of memory");
         if (rc == 0)
-            rc = emit_frames(f, i, end, stored, from, to, t, err);
+            rc = emit_frames(&w, i, end, stored, err);
     }
     return rc;
 }

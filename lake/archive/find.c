@@ -20,13 +20,13 @@ int archive_find_listing(struct archive *a, struct archive_listing **out, struct
     return rc < 0 && archive_listing_known(a, out) ? 0 : rc;
 }
 
-int archive_each_version(struct archive *a, const struct archive_listing *l, size_t first,
-                         size_t end,
+int archive_each_version(struct archive *a, struct archive_places places,
                          int (*take)(void *arg, struct archive_version *v, struct err *err),
                          void *arg, struct err *err)
 {
+    const struct archive_listing *l = places.listing;
     int rc = 0;
-    for (size_t i = end; rc == 0 && i > first; i--) {
+    for (size_t i = places.end; rc == 0 && i > places.first; i--) {
         AUTO(archive_version) struct archive_version *v = NULL;
         if (l->at[i - 1].version < 0)
             continue;
@@ -90,7 +90,8 @@ static int search_above(struct looking *l, const struct archive_listing *listing
         size_t first, end;
         archive_table_key(dir, &table);
         if (archive_listing_find(listing, buf_slice(&table), &first, &end))
-            rc = archive_each_version(l->archive, listing, first, end, search_version, l, err);
+            rc = archive_each_version(l->archive, (struct archive_places){listing, first, end},
+                                      search_version, l, err);
     }
     return rc;
 }
@@ -103,7 +104,8 @@ static int search_outside(struct looking *l, const struct archive_listing *listi
         size_t first, end;
         if (listing->at[i].version < 0 &&
             archive_listing_find(listing, slice_of(listing->at[i].table), &first, &end))
-            rc = archive_each_version(l->archive, listing, first, end, search_version, l, err);
+            rc = archive_each_version(l->archive, (struct archive_places){listing, first, end},
+                                      search_version, l, err);
     }
     return rc;
 }

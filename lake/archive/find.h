@@ -27,10 +27,15 @@ int archive_find(struct archive *a, struct slice url, const char *etag, struct a
 /* The listing as it was heard lately; an older one where the store cannot be reached. */
 int archive_find_listing(struct archive *a, struct archive_listing **out, struct err *err);
 
-/* Calls take for each version of that listing's [first, end), the last first, until it returns
- * other than 0 (returned) or there are no more (0). */
-int archive_each_version(struct archive *a, const struct archive_listing *l, size_t first,
-                         size_t end,
+/* Some of a listing: [first, end). */
+struct archive_places {
+    const struct archive_listing *listing;
+    size_t first, end;
+};
+
+/* Calls take for each version of these, the last first, until it returns other than 0 (returned) or
+ * there are no more (0). */
+int archive_each_version(struct archive *a, struct archive_places places,
                          int (*take)(void *arg, struct archive_version *v, struct err *err),
                          void *arg, struct err *err);
 

@@ -394,6 +394,7 @@ static void set_ops(struct overlay *o)
     o->ops = (struct store_ops){
         .scheme = h ? h->scheme : "archive",
         .rooms_bytes = h ? h->rooms_bytes : 0,
+        .has_elsewhere = true,
         .get = overlay_get,
         .head = overlay_head,
         .list = overlay_list,

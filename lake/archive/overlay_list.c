@@ -22,9 +22,8 @@
 struct log_file {
     char *key; /* in the store */
     uint64_t size;
-    int64_t mtime_ms, archived_ms;
+    int64_t mtime_ms;
     char *etag;
-    bool given; /* as told to the caller */
 };
 
 struct log_part {
@@ -37,7 +36,6 @@ struct merge {
     struct overlay *overlay;
     const struct store_list *req;
     struct buf prefix_name; /* how names of a list begin that lie below the prefix */
-    struct slice table;     /* URL */
     struct {
         struct log_part *at;
         size_t n, capacity, max;
@@ -162,8 +160,8 @@ static int read_parts(struct merge *m)
         buf_reset(&m->prefix_name);
         archive_name(dir, buf_slice(&url), &m->prefix_name);
         buf_add_char(&m->prefix_name, '/');
-        rc =
-            archive_each_version(m->overlay->archive, listing, first, end, take_version, m, m->err);
+        rc = archive_each_version(m->overlay->archive, (struct archive_places){listing, first, end},
+                                  take_version, m, m->err);
     }
     return rc;
 }
@@ -361,7 +359,8 @@ static int list_archived(struct moment *t, int64_t time_ms, int *emitted, struct
         return rc;
     for (; first < end; first++)
         if (listing->at[first].version == time_ms) {
-            *emitted = archive_each_version(t->overlay->archive, listing, first, first + 1,
+            *emitted = archive_each_version(t->overlay->archive,
+                                            (struct archive_places){listing, first, first + 1},
                                             emit_moment, t, err);
             return t->found || *emitted < 0 ? 1 : 0;
         }

@@ -22,7 +22,7 @@ from support.places import SLOWNESS, TARN                           # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
 
 # Guards against hanging only: a busy machine may take ten times as long as a quiet one.
-DEFAULT_TIMEOUT_S = 600
+DEFAULT_TIMEOUT_S = 900
 
 
 def pytest_collection_modifyitems(items):

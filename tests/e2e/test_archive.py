@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 from fake.faults import FaultProxy
 from support import lakes, presented_tables
 from support.mounts import clean_env, run_tarn
-from support.places import TARN
+from support.places import PATIENCE_S, TARN
 
 TABLE = 'silver/orders'
 FAKE = Path(__file__).parents[1] / 'fake'
@@ -33,7 +33,7 @@ def contents(path):
 
 
 def archive(*words, ok=True, env=None):
-    done = run_tarn('archive', *words, env=env, timeout=120)
+    done = run_tarn('archive', *words, env=env, timeout=PATIENCE_S)
     assert (done.returncode == 0) == ok, done.stdout + done.stderr
     return done.stdout if ok else done.stderr
 
@@ -87,6 +87,9 @@ def test_a_version_reads_bit_for_bit_after_vacuum(own_lake, mount, store):
     with_it = mount(own_lake.root, archive_store=store)
     assert contents(with_it / (TABLE + '@3')) == before
     assert contents(with_it / TABLE) == live
+    gone = set(before) - set(live)
+    assert gone and all(with_it.xattr(TABLE + '@3/' + name, 'tier') == 'archive/local' for name in gone)
+    assert {with_it.xattr(TABLE + '/' + name, 'tier') for name in live} == {'local'}
     without = mount(own_lake.root)
     with pytest.raises(FileNotFoundError):
         contents(without / (TABLE + '@3'))
@@ -142,6 +145,7 @@ def test_buckets_are_archived_into_buckets(own_lake, mount, s3, bucket, tmp_path
     clean_log(table)
     with_it = mount(source, env=s3.env, endpoint_url=s3.url, archive_store=store)
     assert contents(with_it / (TABLE + '@3')) == before
+    assert with_it.xattr(TABLE + '@3/' + sorted(before)[0], 'tier') == 'archive/STANDARD'
     assert '1 versions' in archive('verify', store, *server, env=s3.env)
 
 
@@ -156,6 +160,26 @@ def test_a_lake_file_names_the_archive(own_lake, mount, store, tmp_path):
     clean_log(own_lake / TABLE)
     assert contents(mount(file) / (TABLE + '@3')) == before
     assert [v['version'] for v in listed(file)] == [3]
+
+
+def test_a_range_brings_no_more_than_its_frames(mount, s3, bucket, tmp_path):
+    """64 KiB of an archived object of 24 MiB that does not compress."""
+    table, size = tmp_path / 'big', 24 << 20
+    table.mkdir()
+    data = os.urandom(size)
+    adds = [{'path': 'a.parquet', 'size': size, 'stats': ''}]
+    (table / 'a.parquet').write_bytes(data)
+    presented_tables.write_log(table, [presented_tables.field('n', 'long')], adds, [], {})
+    s3.copy_tree(table, bucket, 'lake/big')
+    source, store = 's3://%s/lake' % bucket, 's3://%s/keep' % bucket
+    with FaultProxy(s3.port) as p:
+        keep(source, 'big@0', store, '--endpoint-url', p.url, env=s3.env)
+        (s3.root / bucket / 'lake' / 'big' / 'a.parquet').unlink()
+        p.forget()
+        m = mount(source, env=s3.env, endpoint_url=p.url, archive_store=store, slack='0')
+        with open(m / 'big@0/a.parquet', 'rb', buffering=0) as f:
+            assert os.pread(f.fileno(), 65536, 10_000_000) == data[10_000_000:10_065_536]
+        assert p.sent(key='*keep/objects/*') < 6 << 20
 
 
 # what is in the store
@@ -402,7 +426,7 @@ def kill_at_calls(s3, bucket, tmp_path, kill_at, calls_of):
 
     def run(n):
         return subprocess.run([str(kill_at), str(n), str(TARN), *words], env=clean_env(s3.env), capture_output=True,
-                              text=True, timeout=120, stdin=subprocess.DEVNULL)
+                              text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
 
     whole = run(0)
     assert whole.returncode == 0, whole.stderr
@@ -430,7 +454,7 @@ def test_two_archivers_at_once(own_lake, store):
     words = ['--quiet', '--lake', own_lake.root, '--to', store]
     runs = [start([*words, '%s@%d' % (TABLE, version)]) for version in (2, 3, 3, 2)]
     for run in runs:
-        out, err = run.communicate(timeout=120)
+        out, err = run.communicate(timeout=PATIENCE_S)
         assert run.returncode == 0, out + err
     assert nothing_is_half(store) == [2, 3]
     nothing_is_left(store)
@@ -444,7 +468,7 @@ def drop_beside(lake, store, chance, rounds):
         a, b = chance.sample(range(12), 2)
         runs = [start([*words, '%s@%d' % (TABLE, a)]), start(['drop', store, 'orders@%d' % chance.choice((1, a, b))]),
                 start([*words, '%s@%d' % (TABLE, b)]), start(['drop', store])]
-        done = [(run, *run.communicate(timeout=120)) for run in runs]
+        done = [(run, *run.communicate(timeout=PATIENCE_S)) for run in runs]
         for archiver in (done[0], done[2]):
             assert archiver[0].returncode == 0, archiver
         nothing_is_half(store)

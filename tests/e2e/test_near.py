@@ -16,7 +16,7 @@ import pytest
 from fake.faults import FaultProxy
 from support import lakes, s3 as s3_support
 from support.mounts import paused, run_tarn, wait_for
-from support.places import SLOWNESS, SUPPORT, TOOLS
+from support.places import PATIENCE_S, SLOWNESS, SUPPORT, TOOLS
 
 MIB = 1 << 20
 GRANULE, TAIL = 64 << 10, 136
@@ -145,7 +145,7 @@ def filled(near, files):
 def fill(mount, home, near, files, **more):
     m = mount(**home, near=near.url, **more)
     check(m, files)
-    wait_for(lambda: filled(near, files), 60, 'the near store is filled')
+    wait_for(lambda: filled(near, files), PATIENCE_S, 'the near store is filled')
     return m
 
 
@@ -172,10 +172,10 @@ def test_wiped(mount, home, near, files, proxy):
     near.wipe()
     check(known, files)
     new = {p: d for p, d in files.items() if p not in old}      # the others need no refetch here
-    wait_for(lambda: filled(near, new), 60, 'it is filled again')
+    wait_for(lambda: filled(near, new), PATIENCE_S, 'it is filled again')
     third = mount(**home, near=near.url)
     check(third, files)
-    wait_for(lambda: filled(near, files), 60, 'by who missed them')
+    wait_for(lambda: filled(near, files), PATIENCE_S, 'by who missed them')
 
 
 @pytest.mark.parametrize('at', [0, 1, 100])
@@ -186,7 +186,7 @@ def test_wrong_bytes(mount, home, near, files, at):
     second = mount(**home, near=near.url)
     check(second, files)
     assert stat(second)['nearDamaged'] >= len(files)
-    wait_for(lambda: filled(near, files), 60, 'right ones lie there again')
+    wait_for(lambda: filled(near, files), PATIENCE_S, 'right ones lie there again')
     third = mount(**home, near=near.url)
     check(third, files)
     assert stat(third)['nearDamaged'] == 0
@@ -235,7 +235,7 @@ def test_dead(mount, home, files, tmp_path, bucket):
             assert run_tarn('cache', 'drop', second).returncode == 0
             check(second, files)
             return stat(second)['nearHits'] > 0
-        wait_for(works_again, 60, 'it is asked again')
+        wait_for(works_again, PATIENCE_S, 'it is asked again')
     finally:
         server.stop()
     third = mount(**home, near=near.url)                # nobody listens there
@@ -298,7 +298,7 @@ def test_budget(mount, home, near, files):
     m = mount(**home, near=near.url, near_size='16M')
     small = {p: d for p, d in files.items() if len(d) <= SIZE}
     check(m, small)
-    wait_for(lambda: filled(near, small), 60, 'all that fits is there')
+    wait_for(lambda: filled(near, small), PATIENCE_S, 'all that fits is there')
     chance = random.Random(3)
     for turn in range(3):
         check(m, files, chance.sample(list(files), len(files)))
@@ -314,7 +314,7 @@ def test_two_machines_fill_it(mount, home, near, files):
         t.start()
     for t in threads:
         t.join()
-    wait_for(lambda: filled(near, files), 60, 'it is filled')
+    wait_for(lambda: filled(near, files), PATIENCE_S, 'it is filled')
     third = mount(**home, near=near.url)
     check(third, files)
     assert stat(third)['nearDamaged'] == 0
@@ -391,7 +391,7 @@ def test_training_while_it_is_wiped_and_filled(mount, s3, bucket, near, lake, tm
         done = subprocess.run(
             [str(TOOLS / 'venv-torch' / 'bin' / 'python'), str(SUPPORT / 'torch_reader.py'),
              '--shuffle', *['%s/silver/orders@%d' % (m, newest.number)] * 8],
-            capture_output=True, text=True, timeout=200)
+            capture_output=True, text=True, timeout=PATIENCE_S)
     finally:
         stop.set()
         thread.join()

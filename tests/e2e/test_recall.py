@@ -13,7 +13,7 @@ from fake.proxy import DelayProxy
 from support import azure, moto
 from support.archived import BIG, SMALL, big_lake, refusal
 from support.mounts import clean_env, run_tarn, wait_for
-from support.places import SLOWNESS, TARN
+from support.places import PATIENCE_S, TARN
 
 
 @pytest.fixture(scope='module')
@@ -135,13 +135,13 @@ def test_waiting(slow, source, front, server, lake_bucket):
     try:
         assert 'being restored' in waiting.stdout.readline()
         looks = front.counts('head')
-        wait_for(lambda: front.counts('head') > looks + 2, 60, 'it looks again')
+        wait_for(lambda: front.counts('head') > looks + 2, PATIENCE_S, 'it looks again')
         assert waiting.poll() is None
         assert refusal(slow / source.names[BIG]) == errno.EREMOTE
         front.done()
         for which in (BIG, SMALL):
             server.restore(lake_bucket, source.keys[which])
-        out, _ = waiting.communicate(timeout=120)
+        out, _ = waiting.communicate(timeout=PATIENCE_S)
     finally:
         waiting.kill()
         waiting.wait()
@@ -169,7 +169,7 @@ def test_opening_recalls(mount, server, source, lake_bucket):
               recall_days='2')
     for which in (BIG, SMALL):
         assert refusal(m / source.names[which]) == errno.EREMOTE
-        wait_for(lambda: refusal(m / source.names[which]) == 0, 60, 'it is restored')
+        wait_for(lambda: refusal(m / source.names[which]) == 0, PATIENCE_S, 'it is restored')
         assert (m / source.names[which]).read_bytes() == source.bytes(which)
     assert 'is being restored from now on' in (m.cache / 'tarn.log').read_text()
     for wrong in ({'archive': 'yes'}, {'recall_days': '0'}, {'recall_speed': 'soon'}):
@@ -195,7 +195,7 @@ def test_a_table_whose_log_is_archived(mount, server, source, lake_bucket):
     with pytest.raises(OSError) as e:
         os.listdir(m / 'silver/orders')
     assert e.value.errno == errno.EREMOTE
-    said = recall('--wait', m / 'silver/orders', timeout=120)
+    said = recall('--wait', m / 'silver/orders', timeout=PATIENCE_S)
     assert 'can be read' in said
     for which in (BIG, SMALL):
         assert (m / source.names[which]).read_bytes() == source.bytes(which)
@@ -227,7 +227,7 @@ def test_azure(mount, azurite, source, container):
         assert refusal(m / source.names[which]) == errno.EREMOTE
         assert m.xattr(source.names[which], 'tier') == 'Archive,archived'
     assert '2 asked for now, 0 before; expected within 15 hours' in recall(m / 'silver/orders')
-    wait_for(lambda: refusal(m / source.names[BIG]) == 0, 60, 'it is there')
+    wait_for(lambda: refusal(m / source.names[BIG]) == 0, PATIENCE_S, 'it is there')
     for which in (BIG, SMALL):
         assert (m / source.names[which]).read_bytes() == source.bytes(which)
         assert m.xattr(source.names[which], 'tier') == 'Hot'
@@ -245,4 +245,4 @@ def test_azure_under_way(mount, azurite, source, container):
         assert ': 0 asked for now, 1 before' in recall(m / source.names[BIG])
         front.remove(rule)
         assert ': 1 asked for now, 0 before' in recall(m / source.names[BIG])
-        wait_for(lambda: refusal(m / source.names[BIG]) == 0, 60, 'it is there')
+        wait_for(lambda: refusal(m / source.names[BIG]) == 0, PATIENCE_S, 'it is there')

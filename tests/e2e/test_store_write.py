@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from fake.faults import FaultProxy
 from fake.gcs import FakeGcs
 from support import azure, s3
-from support.places import TARN
+from support.places import PATIENCE_S, TARN
 
 MIB = 1 << 20
 PROGRAM = TARN.parent / 'tests' / 'store_put'
@@ -42,7 +42,7 @@ class Writer:
 
     def end(self):
         """The last line: ok ..., or -ERRNO ..."""
-        out, _ = self.process.communicate(timeout=120)
+        out, _ = self.process.communicate(timeout=PATIENCE_S)
         return out.decode().splitlines()[-1]
 
 
@@ -55,7 +55,8 @@ def put(server, url, key, data, *args, endpoint=None):
     return w.end()
 
 
-@pytest.fixture(scope='module', params=[s3.Server, s3.Minio], ids=['versitygw', 'minio'])
+@pytest.fixture(scope='module', params=[s3.Server, pytest.param(s3.Minio, marks=pytest.mark.long)],
+                ids=['versitygw', 'minio'])      # MinIO takes minutes to build
 def server(request, tmp_path_factory):
     it = request.param(tmp_path_factory.mktemp('s3'))
     it.make_bucket('keep')

@@ -97,8 +97,9 @@ def test_a_role_reads_what_the_policy_leaves(mount, made, tmp_path, what):
     m = mount(root, policy=policy_file(tmp_path, POLICIES[what]), **{'as': 'trainer'})
     assert os.listdir(m) == ['silver'] and os.listdir(m / 'silver') == ['customers']
     check(m, customers, POLICIES[what], what)
-    found = canaries.look_everywhere(str(m), '/nonexistent', os.getpid())
-    canaries.check_allowed(customers, found, rows_of_all(customers, POLICIES[what]), what)
+    if POLICIES[what]:                          # else nothing is kept back of what tells of the table either
+        found = canaries.look_everywhere(str(m), '/nonexistent', os.getpid())
+        canaries.check_allowed(customers, found, rows_of_all(customers, POLICIES[what]), what)
 
 
 @pytest.mark.parametrize('what', ['all at once', 'masks of strings', 'a column hidden'])

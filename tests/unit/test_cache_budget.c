@@ -91,7 +91,7 @@ static void test_eviction(void **state)
         read_key(p, key);
         if (i % 20 == 19) { /* lets the flusher run */
             AWAIT(disk_use_of(p).bytes <= 32 * MIB);
-            AWAIT(stat_of(p).bytes <= 32 * MIB);
+            AWAIT(stat_of(p).bytes <= 31 * MIB); /* and there is room again */
         }
     }
     read_key(p, "k99"); /* there may have been no room for it in the rush */

@@ -3,9 +3,9 @@
 Canaries: every cell of a governed lake holds a token of 16 bytes (support/governed.py). Here is who
 looks for them: in a mount and all around it, and in what tests leave on the machine.
 """
+import contextlib
 import os
 import re
-import shutil
 import stat
 import tempfile
 import time
@@ -119,18 +119,16 @@ class Recorded:
     """All tokens of lakes that were made since this was last forgotten, and the time of the first of them."""
 
     def __init__(self):
-        self.files = sorted(RECORD.iterdir()) if RECORD.is_dir() else []
-        self.tokens = {t.encode() for f in self.files for t in f.read_text().split()}
-        self.since = min((f.stat().st_mtime for f in self.files), default=time.time())
-
-    def __bool__(self):
-        return bool(self.tokens)
+        self.files, self.tokens, self.since = [], set(), time.time()
+        for path in RECORD.iterdir() if RECORD.is_dir() else []:
+            with contextlib.suppress(FileNotFoundError):            # another run has forgotten it
+                self.since = min(self.since, path.stat().st_mtime)
+                self.tokens |= {t.encode() for t in path.read_text().split()}
+                self.files.append(path)
 
     def forget(self):
-        shutil.rmtree(RECORD)
-
-
-recorded = Recorded
+        for path in self.files:
+            path.unlink(missing_ok=True)
 
 
 def search(places, tokens, since=0):
@@ -177,8 +175,8 @@ def file_holds(path, tokens):
 
 def left_in(place):
     """What a stranger finds there of any lake's tokens."""
-    known = recorded()
-    if not known:
+    known = Recorded()
+    if not known.tokens:
         return []
     with person(STRANGER) as someone:
         return someone(search, [str(place)], known.tokens)

@@ -5,6 +5,8 @@ import itertools
 import os
 import shutil
 import subprocess
+import time
+import urllib.request
 
 import boto3
 from botocore.config import Config
@@ -109,6 +111,19 @@ class Minio(Server):
     def server_env(self):
         return dict(os.environ, MINIO_ROOT_USER=ACCESS_KEY, MINIO_ROOT_PASSWORD=SECRET_KEY,
                     MINIO_BROWSER='off', MINIO_UPDATE='off')
+
+    def __init__(self, below, host='127.0.0.1', more=()):
+        """It listens before it can be asked for anything."""
+        super().__init__(below, host, more)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(self.url + '/minio/health/ready', timeout=5).close()
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def copy_tree(self, source, bucket, prefix=''):
         raise NotImplementedError

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from .delta_log import SCHEMA
 from .mounts import run_tarn
+from .places import PATIENCE_S
 
 OLD_BYTES = 150_000             # below 128 KiB nothing is moved: it would cost more
 
@@ -67,7 +68,7 @@ class Lake:
                 path or self.path]
 
     def apply(self, *args, path=None, ok=True):
-        done = run_tarn(*self.command(*args, path=path), env=self.server.env, timeout=300)
+        done = run_tarn(*self.command(*args, path=path), env=self.server.env, timeout=PATIENCE_S)
         assert not ok or done.returncode == 0, done.stdout + done.stderr
         counts = {k: v['objects'] if isinstance(v, dict) else v for k, v in json.loads(done.stdout).items()}
         return counts, done.stderr
