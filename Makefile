@@ -55,7 +55,7 @@ BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/be
                $(BUILD)/bench/load_delta
 # The proxy that plays a network and its faults.
 FAULT_PROXY := build/fake/fault_proxy
-FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c
+FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c base/json_escape.c
 
 .PHONY: all help
 all: $(BUILD)/tarn ## build build/tarn (the default)
@@ -201,11 +201,13 @@ bench-tools: $(BUILD)/tarn $(BENCH_TOOLS) $(FAULT_PROXY) # what tests/bench/*.py
 bench: $(BENCH) bench-tools ## run the benchmarks
 	@set -e; for b in $(BENCH) $(wildcard tests/bench/*.sh); do echo "== $$b"; $$b; done
 
-install: $(BUILD)/tarn ## install the binary, its man pages and the policy's schema (PREFIX, DESTDIR)
+install: $(BUILD)/tarn ## install the binary, its man pages and schemas (PREFIX, DESTDIR)
 	install -D -m 755 $(BUILD)/tarn $(DESTDIR)$(PREFIX)/bin/tarn
 	install -D -m 644 docs/man/tarn.1 $(DESTDIR)$(PREFIX)/share/man/man1/tarn.1
 	install -D -m 644 docs/man/tarn-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/tarn-policy.5
+	install -D -m 644 docs/man/tarn-lake.5 $(DESTDIR)$(PREFIX)/share/man/man5/tarn-lake.5
 	install -D -m 644 lake/view/policy.schema.json $(DESTDIR)$(PREFIX)/share/tarn/policy.schema.json
+	install -D -m 644 lake/lake.schema.json $(DESTDIR)$(PREFIX)/share/tarn/lake.schema.json
 
 clean: ## remove what was built, but for the test tools
 	find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +

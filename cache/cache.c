@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "cache/near_book.h"
 #include "cache/private.h"
 
 #define DRAIN_LOOK_MS 20
@@ -177,6 +178,13 @@ void cache_stat(struct cache *c, struct cache_stat *out)
                            .scrubbed_bytes = c->scrubbed_bytes,
                            .damaged = c->damaged,
                            .write_errors = c->write_errors,
+                           .near_hits = c->near_hits,
+                           .near_hit_bytes = c->near_hit_bytes,
+                           .near_filled = c->near_filled,
+                           .near_filled_bytes = c->near_filled_bytes,
+                           .near_removed_bytes = c->near_removed_bytes,
+                           .near_damaged = c->near_damaged,
+                           .near_failed = c->near_failed,
                            .buffers = pool_taken(&c->pool),
                            .off = cache_is_off(c)};
     WITH_LOCK (&c->lock) {
@@ -191,11 +199,32 @@ void cache_stat(struct cache *c, struct cache_stat *out)
     *out = s;
 }
 
+struct near_book *cache_near_book(struct cache *c, struct err *err)
+{
+    struct near_book *book;
+    WITH_LOCK (&c->near_lock) {
+        if (!c->near_book)
+            c->near_book = near_book_open(c->dirfd, err);
+        book = c->near_book;
+    }
+    return book;
+}
+
+void cache_tell_sealed_locked(struct cache *c, struct object *o)
+{
+    struct store *s = o->store; /* NULL: nobody has it open, and its store may be gone */
+    (void)c;
+    if (s && s->ops->sealed && !o->in_place)
+        s->ops->sealed(s, o->id.bytes, o->size);
+}
+
 /* What is there when cache_open fails, too. */
 static void cache_free(struct cache *c)
 {
     cipher_free(c->cipher);
     index_close(c->index);
+    near_book_close(c->near_book);
+    lock_done(&c->near_lock);
     uses_close(c->uses);
     pool_done(&c->pool);
     map_done(&c->table);
@@ -353,6 +382,7 @@ struct cache *cache_open(const struct cache_config *config, struct err *err)
     c->tell = config->tell;
     c->tell_arg = config->arg;
     lock_init(&c->lock);
+    lock_init(&c->near_lock);
     prefetcher_init(&c->prefetcher);
     cond_init(&c->changed);
     cond_init(&c->due);

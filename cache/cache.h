@@ -123,24 +123,31 @@ struct object_read {
     size_t length; /* offset + length must not exceed the object's size */
     char *to;
     size_t fetch_bytes; /* where it misses, so much is fetched at once; 0: as suits random reads */
+    bool borrow;        /* the bytes may be lent: they need not be copied to `to` */
     void (*done)(struct object_read *r); /* any thread; must not block */
     int rc;                              /* set before done: 0 or -errno */
     struct err err;
+    /* Set before done, where rc is 0: `to`; or lent, until object_read_end. */
+    const char *bytes;
 
     /* private to cache/ */
     struct object *object;
-    size_t missing; /* of what it waits for; the object's lock */
+    struct flight *lent; /* a reference, for `bytes` */
+    size_t missing;      /* of what it waits for; the object's lock */
     struct job job;
     struct piece *pieces;  /* all of them; the object's lock */
     struct piece *on_disk; /* to be read by the job */
 };
 
 /*
- * Reads. 0: the bytes are in r->to and done will not run. -EINPROGRESS: done will run, once, maybe
- * before this returns. Else -errno with err, and done will not run. Never waits: what the page
- * cache does not have is read by a worker.
+ * Reads. 0: the bytes are in r->to, nothing is lent, and done will not run. -EINPROGRESS: done will
+ * run, once, maybe before this returns. Else -errno with err, and done will not run. Never waits:
+ * what the page cache does not have is read by a worker.
  */
 int object_read(struct object *o, struct object_read *r, struct err *err);
+
+/* Gives back what was lent: after done, of a read that may borrow, whatever its rc. */
+void object_read_end(struct object_read *r);
 
 /*
  * Somebody reads it in order: what is fetched ahead of him (cache/prefetch.h) stays in memory until
@@ -201,13 +208,17 @@ struct cache_stat {
     uint64_t frozen, frozen_bytes; /* parts of up to 64 MiB that are compressed, and their disk */
     uint64_t hit_bytes, fetched_bytes, requests; /* these and below since cache_open */
     uint64_t evicted_bytes, scrubbed_bytes;
-    uint64_t damaged;          /* granules and files that were found wrong, and dropped */
-    uint64_t write_errors;     /* writes that the disk did not take; reads went on */
-    uint64_t flights;          /* now */
-    uint64_t buffers;          /* now: transfer buffers that are taken (cache/pool.h) */
-    uint64_t prefetch_bytes;   /* now: transfer buffers of what nobody waits for */
-    uint64_t prefetch_waiting; /* now: ranges and objects that were not asked for yet */
-    bool off;                  /* now: nothing is kept, because the disk refused a write */
+    uint64_t damaged;                   /* granules and files that were found wrong, and dropped */
+    uint64_t write_errors;              /* writes that the disk did not take; reads went on */
+    uint64_t near_hits, near_hit_bytes; /* requests that a near store answered; of fetched_bytes */
+    uint64_t near_filled, near_filled_bytes; /* objects that were put there */
+    uint64_t near_removed_bytes;             /* for its budget */
+    uint64_t near_damaged, near_failed; /* answers that were wrong; that came late or not at all */
+    uint64_t flights;                   /* now */
+    uint64_t buffers;                   /* now: transfer buffers that are taken (cache/pool.h) */
+    uint64_t prefetch_bytes;            /* now: transfer buffers of what nobody waits for */
+    uint64_t prefetch_waiting;          /* now: ranges and objects that were not asked for yet */
+    bool off;                           /* now: nothing is kept, because the disk refused a write */
 };
 void cache_stat(struct cache *c, struct cache_stat *out);
 

@@ -67,19 +67,32 @@ void flight_leave(struct flight *f)
     flight_unref(f);
 }
 
-static void serve(struct piece *p)
+/*
+ * firm: the buffer will not be written any more, but with the same bytes. A read that wants no
+ * more than the flight has is lent them then.
+ */
+static void serve(struct piece *p, bool firm)
 {
-    const struct flight *f = p->flight;
-    memcpy(p->to, f->buffer + (p->offset - f->offset), p->length);
-    read_finish(p->read, 0, NULL);
+    struct flight *f = p->flight;
+    struct object_read *r = p->read;
+    const char *bytes = f->buffer + (p->offset - f->offset);
+    if (firm && r->borrow && p->length == r->length) {
+        WITH_LOCK (&f->object->lock)
+            f->refs++;
+        r->lent = f;
+        r->bytes = bytes;
+    } else {
+        memcpy(p->to, bytes, p->length);
+    }
+    read_finish(r, 0, NULL);
 }
 
-static void serve_all(struct piece *list)
+static void serve_all(struct piece *list, bool firm)
 {
     while (list) {
         struct piece *p = list;
         list = p->next;
-        serve(p);
+        serve(p, firm);
     }
 }
 
@@ -117,6 +130,7 @@ static void flight_progress(struct store_get *get, size_t got)
     struct flight *f = CONTAINER_OF(get, struct flight, get);
     struct object *o = f->object;
     struct piece *ready = NULL;
+    bool firm = f->if_match[0]; /* who asks again is answered with the same generation, or not */
     bool told = get->info.etag[0] && get->info.size == o->size;
     WITH_LOCK (&o->lock) {
         bool known =
@@ -127,7 +141,7 @@ static void flight_progress(struct store_get *get, size_t got)
             got -= some;
         }
     }
-    serve_all(ready);
+    serve_all(ready, firm);
 }
 
 static int check_answer(struct flight *f)
@@ -163,7 +177,7 @@ static void land(struct flight *f, int rc, const struct err *err)
         take_waiters_locked(o, f, f->length, &waiters);
     }
     if (rc == 0) {
-        serve_all(waiters);
+        serve_all(waiters, true);
         return;
     }
     while (waiters) {
@@ -210,6 +224,8 @@ static void get(struct flight *first)
                                     .if_match = first->if_match[0] ? first->if_match : NULL,
                                     .version = first->version[0] ? first->version : NULL,
                                     .ahead = first->ahead,
+                                    .identity = o->id.bytes,
+                                    .object_size = o->size,
                                     .to = first->buffer,
                                     .rooms = count > 1 ? first->rooms : NULL,
                                     .rooms_count = count,
@@ -236,7 +252,7 @@ static void flight_thaw(struct job *job)
     }
     for (const struct piece *p = waiters; p; p = p->next)
         o->cache->hit_bytes += p->length;
-    serve_all(waiters);
+    serve_all(waiters, true);
     train_write(f);
 }
 
@@ -337,7 +353,7 @@ void flight_serve(struct piece *p)
 {
     struct flight *f = p->flight;
     bool last = p->last;
-    serve(p);
+    serve(p, true);
     if (last)
         held_release(f);
     flight_unref(f);

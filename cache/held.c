@@ -6,8 +6,12 @@
  *   written to the file, nobody has read up to its end, the object has readers
  *      └─► held: still among the object's flights ─► read up to its end ──────────────┐
  *                                                    the last reader has gone ────────┼─► ended
- *                                                    a buffer is short: the oldest ───┤
+ *                                                    a buffer is short ───────────────┤
  *                                                    nobody came in HELD_MS ──────────┘
+ *
+ * What the file has goes first, the oldest of it. What it has not would be fetched again: it stays
+ * while its object is read, however slowly, and where a buffer is short that goes which its reader
+ * needs last.
  *
  * Who takes a flight out of the list (prefetcher.lock) ends it.
  */
@@ -37,6 +41,8 @@ bool held_wanted_locked(struct object *o, struct flight *f)
 
 bool held_used_locked(struct object *o, struct flight *f, uint64_t end)
 {
+    if (f->held)
+        atomic_store_explicit(&o->read_ms, clock_mono_ms(), memory_order_relaxed);
     f->used = f->used || end + GRANULE_BYTES > f->offset + f->length;
     f->read = f->read || end == f->offset + f->length;
     return is_over_locked(o, f);
@@ -83,14 +89,30 @@ void held_add(struct flight *f)
         held_make_room(o->cache);
 }
 
-static bool reclaim(struct cache *c, int64_t age_ms)
+/* Since when nobody has come. */
+static int64_t idle_since_ms(const struct flight *f)
+{
+    int64_t read_ms = f->kept ? 0 : atomic_load_explicit(&f->object->read_ms, memory_order_relaxed);
+    return read_ms > f->held_ms ? read_ms : f->held_ms;
+}
+
+static struct flight *oldest_locked(const struct prefetcher *a, bool kept, int64_t age_ms)
+    REQUIRES(a->lock)
+{
+    int64_t since_ms = clock_mono_ms() - age_ms;
+    struct flight *f = a->held_first;
+    while (f && ((kept && !f->kept) || idle_since_ms(f) > since_ms))
+        f = f->held_next;
+    return f;
+}
+
+/* Ends one flight: of those that the file has, or of all, one for which nobody came for so long. */
+static bool reclaim(struct cache *c, bool kept, int64_t age_ms)
 {
     struct prefetcher *a = &c->prefetcher;
     struct flight *f;
     WITH_LOCK (&a->lock) {
-        f = a->held_first;
-        if (f && age_ms && clock_mono_ms() - f->held_ms < age_ms)
-            f = NULL;
+        f = oldest_locked(a, kept, age_ms);
         if (f)
             unlist_locked(a, f);
     }
@@ -101,17 +123,27 @@ static bool reclaim(struct cache *c, int64_t age_ms)
 
 void held_make_room(struct cache *c)
 {
-    (void)reclaim(c, 0);
+    struct prefetcher *a = &c->prefetcher;
+    struct flight *f;
+    WITH_LOCK (&a->lock) {
+        f = oldest_locked(a, true, 0);
+        if (!f)
+            f = a->held_last;
+        if (f)
+            unlist_locked(a, f);
+    }
+    if (f)
+        flight_leave(f);
 }
 
 void held_drop_stale(struct cache *c)
 {
-    (void)reclaim(c, HELD_STALE_MS);
+    (void)reclaim(c, true, HELD_STALE_MS);
 }
 
 void held_expire(struct cache *c)
 {
-    while (reclaim(c, HELD_MS))
+    while (reclaim(c, false, HELD_MS))
         continue;
 }
 

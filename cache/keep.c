@@ -300,6 +300,8 @@ int object_sync(struct object *o)
                 o->segments[0]->dirty = true;
         cache_count(c, 0, 0, 1);
         cache_dirty(o);
+        WITH_LOCK (&c->lock)
+            cache_tell_sealed_locked(c, o);
     }
     if (rc == 0 && full && !checked)
         upkeep_check(o);

@@ -130,7 +130,7 @@ struct object {
     atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
     atomic_bool sealed;          /* complete, and all of it synced */
     atomic_bool noted;           /* its use by the kernel has been noted */
-    atomic_bool came;            /* bytes of it have come from the store, now or in an earlier life */
+    atomic_bool came; /* bytes of it have come from the store, now or in an earlier life */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
@@ -156,6 +156,7 @@ struct object {
     char *version;             /* lock; as the latest opener said who named one; NULL: none did */
     struct flight *flights;    /* lock */
     unsigned readers;          /* lock: object_reader_begin */
+    _Atomic int64_t read_ms;   /* when somebody last came for what is held */
     unsigned writers;          /* lock: trains of them that are being written to the file */
     struct waitlist to_write;  /* lock: jobs of those that wait for it */
 
@@ -222,8 +223,12 @@ struct cache {
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
+    _Atomic uint64_t near_hits, near_hit_bytes, near_filled, near_filled_bytes; /* cache_stat's */
+    _Atomic uint64_t near_removed_bytes, near_damaged, near_failed;
+    struct lock near_lock;       /* guards near_book until it is there; held while it is opened */
+    struct near_book *near_book; /* NULL: no near store is used */
     _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
-    _Atomic size_t loaded_bytes;  /* of segments in memory */
+    _Atomic size_t loaded_bytes;               /* of segments in memory */
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */
@@ -291,6 +296,13 @@ enum doom cache_doom_of_locked(struct cache *c, const struct object_id *id) REQU
 void cache_count(struct cache *c, int64_t bytes, int64_t objects, int64_t sealed) EXCLUDES(c->lock);
 /* Of those bytes, what is frozen. */
 void cache_count_frozen(struct cache *c, int64_t segments, int64_t bytes) EXCLUDES(c->lock);
+
+/* What is known of near stores (cache/near_book.h): opened by the first who asks. NULL and err when
+ * out of memory. Blocks. */
+struct near_book *cache_near_book(struct cache *c, struct err *err) EXCLUDES(c->near_lock);
+
+/* Tells a store that wants to know that an object is sealed. */
+void cache_tell_sealed_locked(struct cache *c, struct object *o) REQUIRES(c->lock);
 
 /* health.c: what the disk refuses */
 
@@ -493,8 +505,8 @@ bool held_used_locked(struct object *o, struct flight *f, uint64_t end) REQUIRES
 void held_add(struct flight *f) EXCLUDES(f->object->lock);
 /* Ends a flight if it is held. The caller has a reference. */
 void held_release(struct flight *f) EXCLUDES(f->object->lock);
-/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old; those that nobody
- * came for. */
+/* Ends one: somebody waits for a buffer; prefetch has none left, and one is old that the file has.
+ * Ends those that nobody came for. */
 void held_make_room(struct cache *c);
 void held_drop_stale(struct cache *c);
 void held_expire(struct cache *c);

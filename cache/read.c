@@ -146,6 +146,8 @@ int object_read(struct object *o, struct object_read *r, struct err *err)
     r->rc = 0;
     r->err = (struct err)ERR_INIT;
     r->pieces = r->on_disk = NULL;
+    r->bytes = r->to;
+    r->lent = NULL;
     if (r->offset > o->size || r->length > o->size - r->offset)
         return err_set(err, EINVAL, "%s: read of %zu at %llu, the size is %llu", o->key, r->length,
                        (unsigned long long)r->offset, (unsigned long long)o->size);
@@ -164,4 +166,11 @@ int object_read(struct object *o, struct object_read *r, struct err *err)
     r->job.run = read_in_place_run;
     workers_submit(o->cache->workers, &r->job);
     return -EINPROGRESS;
+}
+
+void object_read_end(struct object_read *r)
+{
+    if (r->lent)
+        flight_unref(r->lent);
+    r->lent = NULL;
 }

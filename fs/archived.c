@@ -5,6 +5,7 @@
 #include "cache/store/store.h"
 #include "fs/attr.h"
 #include "fs/opened.h"
+#include "fs/ops.h"
 #include "fs/sequence.h"
 
 /* What readers of Parquet ask for first. */
@@ -101,9 +102,8 @@ int archived_ask(const struct object_location *at, struct store_info *out, struc
 
 void archived_format(const struct store_info *info, struct buf *out)
 {
-    static const char *const words[] = {[STORE_READABLE] = "",
-                                        [STORE_ARCHIVED] = ",archived",
-                                        [STORE_RESTORING] = ",restoring"};
+    static const char *const words[] = {
+        [STORE_READABLE] = "", [STORE_ARCHIVED] = ",archived", [STORE_RESTORING] = ",restoring"};
     buf_addf(out, "%s%s", info->class[0] ? info->class : "unknown", words[info->access]);
 }
 
@@ -178,9 +178,13 @@ void archived_tell(struct request *r, struct err *err)
 {
     AUTO(archived_place) struct archived_place p;
     struct node node = node_of(r->ino);
+    struct err said = *err;
     archived_place_init(&p);
-    if (node.kind == NODE_FILE && place_of_file(r, &node, &p, NULL) == 0)
+    if (r->op == op_read && node.kind == NODE_FILE && place_of_file(r, &node, &p, NULL) == 0)
         (void)set_refusal(r, &p, "archived since it was opened", "", err);
+    else
+        (void)err_set(err, EREMOTE, "%.400s; `tarn recall` of the table's path has it restored",
+                      said.msg);
 }
 
 /* ---- before an open ---- */
@@ -234,14 +238,13 @@ static int ask_again(struct request *r, struct object *o, struct err *err)
         return refuse(r, &p, &info, err);
     if (rc == 0)
         object_told_readable(o);
-    return rc == -EINPROGRESS ? rc : 0; /* the reader meets what else it is */
+    return rc < 0 && rc != -EINPROGRESS ? probe(r, o, err) : rc;
 }
 
 int archived_open(struct request *r, struct opened *h, bool fills, struct err *err)
 {
-    const struct store *store = h->store;
     struct object *o = h->object;
-    if (!store->ops->restore || object_is_sealed(o) || object_size(o) == 0)
+    if (!h->store->ops->restore || object_is_sealed(o) || object_size(o) == 0)
         return 0;
     enum object_access access = object_access(o);
     if (access == OBJECT_ARCHIVED)

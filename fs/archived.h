@@ -2,11 +2,11 @@
 /*
  * Opens of objects that are archived: EREMOTE at once, with a line that names the command.
  *
- *   OPEN ── of a class that is never archived; sealed; filled or planned by the open anyway ──► goes on
- *    │  ── bytes of it have come before ───────────────────────────────────────────────────► goes on
- *    │  ── it was archived when it was last asked for ─► HEAD ─► restored ─────────────────► goes on
- *    │                                                    └─► EREMOTE
- *    └─ else a GET of what its reader asks for next: the end of a Parquet file, the start of others
+ *   OPEN ── of a class that is never archived; sealed; filled or planned by the open anyway ──►
+ * goes on │  ── bytes of it have come before ───────────────────────────────────────────────────►
+ * goes on │  ── it was archived when it was last asked for ─► HEAD ─► restored ─────────────────►
+ * goes on │                                                    └─► EREMOTE └─ else a GET of what
+ * its reader asks for next: the end of a Parquet file, the start of others
  *
  * What that GET brings is in the cache, so it costs no request more. Other failures than EREMOTE
  * are the reader's to meet.
@@ -30,7 +30,8 @@ int archived_open(struct request *r, struct opened *h, bool fills, struct err *e
  */
 int archived_refuse(struct request *r, struct err *err);
 
-/* A read that failed so: the command that has it restored, added to its error. Does not wait. */
+/* A read that failed so, or what needs a log: the command that has it restored, added to its error.
+ * Does not wait. */
 void archived_tell(struct request *r, struct err *err);
 
 /* Where the object of a file lies; buffers of the caller's. */

@@ -15,6 +15,7 @@ struct dir_handle {
     struct where where; /* holds the version or listing that the stream shows */
     struct asker asker; /* who opened it, as the next line */
     struct shown shown;
+    uint8_t *hidden;         /* of the listing's entries; NULL: none */
     struct history *history; /* of VERSIONS, as the next line */
     struct tags *tags;
     bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
@@ -26,6 +27,7 @@ static void dir_handle_free(struct dir_handle *h)
     asker_done(&h->asker);
     shown_done(&h->shown);
     held_free(h->handle.held);
+    free(h->hidden);
     history_unref(h->history);
     tags_unref(h->tags);
     free(h);
@@ -51,27 +53,6 @@ static void warn_left_out(const char *mountpoint, struct listing *l, struct slic
                  mountpoint, SLICE_FMT(path), listing_left_out(l)->count);
 }
 
-/* What stands behind the names of a plain directory is found out as far as it decides whether they
- * are listed. */
-static int learn_names(struct request *r, const struct dir_handle *h, struct err *err)
-{
-    const struct where *w = &h->where;
-    AUTO(buf) struct buf path = {0};
-    int rc = 0;
-    buf_init(&path, REGISTRY_NAME_MAX);
-    for (size_t i = 0; rc == 0 && h->asker.governor && w->listing && i < listing_count(w->listing);
-         i++) {
-        const struct listing_entry *e = listing_at(w->listing, i);
-        if (!e->is_dir)
-            continue;
-        buf_reset(&path);
-        buf_addf(&path, "%.*s%s%.*s", SLICE_FMT(buf_slice(&w->path)), w->path.len ? "/" : "",
-                 SLICE_FMT(e->name));
-        rc = govern_learn(&h->asker, buf_slice(&path), &r->task, err);
-    }
-    return rc;
-}
-
 /* The directory, for who opens it. Of the mount's root there is always something to open. */
 static int open_shown(struct request *r, struct dir_handle *h, struct err *err)
 {
@@ -79,7 +60,8 @@ static int open_shown(struct request *r, struct dir_handle *h, struct err *err)
     if (rc == 0)
         rc = attr_shown(r, &h->asker, &h->where, &h->shown, err);
     if (rc == 0)
-        rc = learn_names(r, h, err);
+        rc = govern_list(&h->asker, buf_slice(&h->where.path), h->where.listing, &r->task,
+                         &h->hidden, err);
     return rc == 0 ? govern_hold(&h->asker, &h->where, &h->shown, r->ino, &h->handle.held, err)
                    : rc;
 }
@@ -245,15 +227,9 @@ static int fill_snapshot(struct filling *f, off_t offset)
     return lake_heal_version(f->r->session->lake, w->table, w->version, rc, f->err);
 }
 
-static bool listing_shows(const struct filling *f, const char *name, bool is_dir)
+static bool is_hidden(const struct dir_handle *h, size_t i)
 {
-    AUTO(buf) struct buf path = {0};
-    const struct buf *dir = &f->handle->where.path;
-    if (!f->handle->asker.governor)
-        return true;
-    buf_init(&path, REGISTRY_NAME_MAX);
-    buf_addf(&path, "%.*s%s%s", SLICE_FMT(buf_slice(dir)), dir->len ? "/" : "", name);
-    return govern_lists(&f->handle->asker, buf_slice(&path), is_dir);
+    return h->hidden && h->hidden[i / 8] >> i % 8 & 1;
 }
 
 /* Without attributes also in READDIRPLUS: what an entry is, is asked when it is looked up. */
@@ -266,11 +242,9 @@ static int fill_listing(struct filling *f, off_t offset)
     for (size_t i = (size_t)(offset - OFFSET_DOTDOT); rc == 0 && i < listing_count(l); i++) {
         const struct listing_entry *e = listing_at(l, i);
         char text[NAME_BYTES_MAX + 1];
-        if (dirs_only && !e->is_dir)
+        if ((dirs_only && !e->is_dir) || is_hidden(f->handle, i))
             continue;
         (void)snprintf(text, sizeof text, "%.*s", SLICE_FMT(e->name)); /* bounded by the listing */
-        if (!listing_shows(f, text, e->is_dir))
-            continue;
         rc = put_bare(f, text, e->is_dir ? S_IFDIR : S_IFREG, place_ino(f, text),
                       (off_t)i + 1 + OFFSET_DOTDOT);
     }

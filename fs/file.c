@@ -13,18 +13,18 @@ static struct opened *opened_of(const struct request *r)
 static void read_done(struct object_read *read)
 {
     struct request *r = CONTAINER_OF(read, struct request, read);
-    if (read->rc < 0) {
-        request_fail(r, read->rc, &read->err);
-        return;
+    int rc = read->rc;
+    if (rc == 0)
+        rc = govern_held(opened_of(r)->handle.held); /* as it is now, not when it was asked */
+    if (rc == 0) {
+        reader_was_read(opened_of(r), read->offset, read->bytes, read->length);
+        (void)request_reply_buf(r, read->bytes, read->length); /* always 0 */
     }
-    int held = govern_held(opened_of(r)->handle.held); /* as it is now, not when it was asked */
-    if (held < 0) {
-        request_fail(r, held, &read->err);
-        return;
-    }
-    reader_was_read(opened_of(r), read->offset, r->buffer, read->length);
-    (void)request_reply_buf(r, r->buffer, read->length); /* always 0 */
-    request_end(r);
+    object_read_end(read);
+    if (rc < 0)
+        request_fail(r, rc, &read->err);
+    else
+        request_end(r);
 }
 
 static int read_document(struct request *r, const struct document *d, struct err *err)
@@ -63,7 +63,7 @@ int op_read(struct request *r, struct err *err)
         return request_reply_buf(r, NULL, 0);
     r->object = object_ref(h->object); /* an interrupted read may outlive the handle */
     r->read = (struct object_read){
-        .offset = offset, .length = length, .to = r->buffer, .done = read_done};
+        .offset = offset, .length = length, .to = r->buffer, .borrow = true, .done = read_done};
     /* Not after the read, with which the session may end. */
     r->read.fetch_bytes = reader_read(h, offset, length);
     int rc = object_read(h->object, &r->read, err);

@@ -1,51 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/follow.h"
 
-#include <fcntl.h>
-
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "base/vec.h"
-#include "cache/prefetch.h"
 #include "fs/attr.h"
+#include "fs/follow_private.h"
 #include "fs/ops.h"
-
-#define TEXT_BYTES (64 * KIB)
-
-struct follow_list {
-    struct session *session;
-    struct prefetch *prefetch;
-    uid_t uid; /* the writer */
-    pid_t pid;
-    unsigned refs; /* follow's lock, as all to lost_id */
-    bool dropped;
-    bool busy;             /* its job is under way */
-    VEC(uint64_t) entries; /* pass nodes, as its writer is shown the files */
-    bool whole;            /* all lines are entries */
-    size_t position, issued;
-    uint64_t sizes[FOLLOW_FILES_AHEAD]; /* of what is issued, by index modulo */
-    uint64_t ahead_bytes;
-    unsigned lost; /* opens in a row that were not found */
-    uint64_t lost_id;
-
-    struct task task; /* the job's, as the rest */
-    int fd;           /* the text */
-    struct buf base;  /* the directory's path, in the lake */
-    off_t offset;
-    char *text; /* TEXT_BYTES of it */
-    size_t at, end;
-    uint64_t lines, unknown;
-    char first_unknown[128];
-    struct where parent; /* of the line before */
-    struct buf parent_path;
-    bool has_parent;
-};
 
 /* lists */
 
-static void list_free(struct follow_list *l)
+void follow_list_free(struct follow_list *l)
 {
     if (!l)
         return;
@@ -59,9 +25,8 @@ static void list_free(struct follow_list *l)
     free(l->text);
     free(l);
 }
-DEFINE_AUTO(follow_list, struct follow_list *, list_free)
 
-static struct follow_list *list_new(struct session *s, struct err *err)
+struct follow_list *follow_list_new(struct session *s, struct err *err)
 {
     AUTO(follow_list) struct follow_list *l = calloc(1, sizeof *l);
     if (!l) {
@@ -75,7 +40,7 @@ static struct follow_list *list_new(struct session *s, struct err *err)
     where_init(&l->parent);
     buf_init(&l->base, KEY_BYTES_MAX);
     buf_init(&l->parent_path, KEY_BYTES_MAX);
-    l->text = malloc(TEXT_BYTES);
+    l->text = malloc(FOLLOW_TEXT_BYTES);
     l->prefetch = prefetch_new(s->config.lake.cache);
     if (!l->text || !l->prefetch) {
         (void)err_set(err, ENOMEM, "out of memory");
@@ -84,7 +49,7 @@ static struct follow_list *list_new(struct session *s, struct err *err)
     return file_temporary(s->config.temporary_dirfd, &l->fd, err) < 0 ? NULL : STEAL(l);
 }
 
-static void list_unref(struct follow *f, struct follow_list *l)
+void follow_list_unref(struct follow *f, struct follow_list *l)
 {
     bool last;
     WITH_LOCK (&f->lock) {
@@ -93,7 +58,7 @@ static void list_unref(struct follow *f, struct follow_list *l)
             f->lines -= l->entries.n;
     }
     if (last)
-        list_free(l);
+        follow_list_free(l);
 }
 
 void follow_init(struct follow *f)
@@ -102,8 +67,7 @@ void follow_init(struct follow *f)
     lock_init(&f->lock);
 }
 
-/* Takes it out of its place; the reference is the caller's. */
-static struct follow_list *take_out_locked(struct follow *f, size_t i) REQUIRES(f->lock)
+struct follow_list *follow_take_out_locked(struct follow *f, size_t i)
 {
     struct follow_list *l = f->lists[i];
     f->lists[i] = NULL;
@@ -118,11 +82,11 @@ static void drop(struct follow *f, size_t i)
 {
     struct follow_list *l;
     WITH_LOCK (&f->lock)
-        l = take_out_locked(f, i);
+        l = follow_take_out_locked(f, i);
     if (!l)
         return;
     prefetch_cancel(l->prefetch);
-    list_unref(f, l);
+    follow_list_unref(f, l);
 }
 
 void follow_end(struct follow *f)
@@ -152,12 +116,12 @@ static int next_line(struct follow_list *l, struct slice *line)
             *line = slice_make(from, (size_t)(newline - from));
             return 1;
         }
-        if (l->end - l->at == TEXT_BYTES)
+        if (l->end - l->at == FOLLOW_TEXT_BYTES)
             return -ENAMETOOLONG;
         memmove(l->text, from, l->end - l->at);
         l->end -= l->at;
         l->at = 0;
-        ssize_t n = pread(l->fd, l->text + l->end, TEXT_BYTES - l->end, l->offset);
+        ssize_t n = pread(l->fd, l->text + l->end, FOLLOW_TEXT_BYTES - l->end, l->offset);
         if (n < 0)
             return -errno;
         if (n == 0) { /* the last line may have no end */
@@ -253,11 +217,21 @@ static void text_ended(struct follow *f, struct follow_list *l, int rc)
         l->whole = true;
 }
 
+static size_t lines_of_locked(const struct follow *f, uid_t uid) REQUIRES(f->lock)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < FOLLOW_LISTS_MAX; i++)
+        n += f->lists[i] && f->lists[i]->uid == uid ? f->lists[i]->entries.n : 0;
+    return n;
+}
+
 static int keep_entry(struct follow *f, struct follow_list *l, uint64_t e)
 {
     int rc;
     WITH_LOCK (&f->lock) {
-        rc = f->lines < FOLLOW_LINES_MAX ? vec_push(&l->entries, e) : -EOVERFLOW;
+        bool room =
+            f->lines < FOLLOW_LINES_MAX && lines_of_locked(f, l->uid) < FOLLOW_LINES_MAX / 2;
+        rc = room ? vec_push(&l->entries, e) : -EOVERFLOW;
         f->lines += rc == 0;
     }
     return rc;
@@ -397,12 +371,11 @@ static void follow_run(struct job *job)
     }
     if (rc == -EINPROGRESS)
         return;
-    list_unref(f, l);
+    follow_list_unref(f, l);
     session_release(s);
 }
 
-/* The caller has made it busy and has taken a reference for the job. */
-static void submit(struct follow_list *l)
+void follow_submit(struct follow_list *l)
 {
     session_hold(l->session);
     l->task = (struct task){.job = {.run = follow_run}, .since_ms = clock_mono_ms()};
@@ -441,118 +414,6 @@ void follow_opened(struct follow *f, const struct node *file)
             if (f->lists[i] && !f->ended && note_locked(f->lists[i], file))
                 due = f->lists[i];
         if (due)
-            submit(due);
+            follow_submit(due);
     }
-}
-
-/* writing */
-
-struct list_file {
-    struct handle handle;
-    struct follow_list *list; /* until it counts */
-};
-
-/* A place for it: its writer's before, a free one, or any. */
-static size_t place_locked(const struct follow *f, const struct follow_list *l)
-{
-    size_t free_place = FOLLOW_LISTS_MAX;
-    for (size_t i = 0; i < FOLLOW_LISTS_MAX; i++) {
-        const struct follow_list *other = f->lists[i];
-        if (other && other->uid == l->uid && other->pid == l->pid)
-            return i;
-        if (!other)
-            free_place = i;
-    }
-    return free_place < FOLLOW_LISTS_MAX ? free_place : (size_t)l->pid % FOLLOW_LISTS_MAX;
-}
-
-static void list_counts(struct follow *f, struct follow_list *l)
-{
-    struct follow_list *before = NULL;
-    bool ended;
-    WITH_LOCK (&f->lock) {
-        f->writing--;
-        ended = f->ended;
-        if (!ended) {
-            size_t i = place_locked(f, l);
-            before = take_out_locked(f, i);
-            f->lists[i] = l;
-            f->live++;
-            l->busy = true;
-            l->refs++;
-        }
-    }
-    if (before) {
-        prefetch_cancel(before->prefetch);
-        list_unref(f, before);
-    }
-    if (ended)
-        list_unref(f, l);
-    else
-        submit(l);
-}
-
-static void list_closed(struct handle *h)
-{
-    struct list_file *file = CONTAINER_OF(h, struct list_file, handle);
-    list_counts(&h->session->follow, file->list);
-    free(file);
-}
-
-/* The directory above `.tarn/prefetch`. */
-static struct slice base_of(struct slice path)
-{
-    struct slice tail = SLICE_LIT(".tarn/prefetch");
-    size_t n = path.n - tail.n;
-    return slice_make(path.p, n ? n - 1 : 0);
-}
-
-int op_open_list(struct request *r, struct err *err)
-{
-    AUTO(where) struct where w = {0};
-    struct session *s = r->session;
-    where_init(&w);
-    AUTO(asker) struct asker asker;
-    AUTO(shown) struct shown shown = {.view = NULL};
-    int rc = govern_ask(r, &asker, err);
-    if (rc == 0 && node_of(r->ino).kind == NODE_PLACE)
-        rc = attr_shown(r, &asker, &w, &shown, err);
-    if (rc < 0)
-        return rc;
-    if (w.kind != WHERE_PREFETCH || (r->file.flags & O_ACCMODE) != O_WRONLY)
-        return err_set(err, EROFS, "the lake is read-only");
-    rc = task_to_worker(&r->task, s->config.lake.workers);
-    if (rc < 0)
-        return rc;
-    AUTO(follow_list) struct follow_list *l = list_new(s, err);
-    AUTO_FREE struct list_file *file = calloc(1, sizeof *file);
-    if (!l || !file)
-        return l ? err_set(err, ENOMEM, "out of memory") : -err->code;
-    buf_add_slice(&l->base, base_of(buf_slice(&w.path)));
-    l->uid = fuse_req_ctx(r->req)->uid;
-    l->pid = fuse_req_ctx(r->req)->pid;
-    bool taken;
-    WITH_LOCK (&s->follow.lock) {
-        taken = s->follow.writing < FOLLOW_LISTS_MAX;
-        s->follow.writing += taken;
-    }
-    if (!taken)
-        return err_set(err, EMFILE, "too many lists are being written");
-    file->list = STEAL(l);
-    r->file.direct_io = true;
-    return request_reply_open(r, 0, &STEAL(file)->handle, list_closed);
-}
-
-int op_write(struct request *r, struct err *err)
-{
-    struct list_file *file =
-        CONTAINER_OF((struct handle *)(uintptr_t)r->file.fh, struct list_file, handle);
-    int rc = task_to_worker(&r->task, r->session->config.lake.workers);
-    if (rc < 0)
-        return rc;
-    if (r->offset < 0 || (uint64_t)r->offset > FOLLOW_TEXT_MAX - r->size)
-        return err_set(err, EFBIG, "a list has %llu bytes at most",
-                       (unsigned long long)FOLLOW_TEXT_MAX);
-    rc = file_pwrite_full(file->list->fd, r->name, r->size, r->offset, err);
-    return rc < 0 ? rc : request_reply_write(r, r->size);
 }

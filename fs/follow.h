@@ -15,22 +15,27 @@
  * searched for once some opens were not found.
  *
  * A list takes effect when its file is closed, and takes the place of the writer's one before; an
- * empty one ends that. It ends with its last file, with the mount, or when too many others came.
- * Lines that name no file of a table are left out and counted in the log.
+ * empty one ends that. It ends with its last file, with the mount, or when too many others came:
+ * the oldest of who has most of them goes then, so nobody pushes out those of who has fewer. Lines
+ * that name no file of a table are left out and counted in the log.
  *
  * Any thread; nothing waits.
  */
 #ifndef FS_FOLLOW_H
 #define FS_FOLLOW_H
 
+#include <sys/types.h>
+
 #include "base/lock.h"
 #include "base/workers.h"
 #include "fs/node.h"
 
-/* Lists of a mount, also those that are being written. */
+/* Lists of a mount, and those that are being written; lines of all of them (8 bytes each). Of the
+ * latter two nobody has more than half. */
 #define FOLLOW_LISTS_MAX 16
-/* Lines of all lists of a mount (8 bytes each), and bytes of one as text. */
-#define FOLLOW_LINES_MAX ((size_t)4 << 20)
+#define FOLLOW_WRITING_MAX 32
+#define FOLLOW_LINES_MAX ((size_t)8 << 20)
+/* Bytes of one as text. */
 #define FOLLOW_TEXT_MAX GIB
 /* Ahead of the readers of a list; one file at least. */
 #define FOLLOW_FILES_AHEAD 512
@@ -46,8 +51,10 @@ struct follow {
     struct lock lock;
     struct follow_list *lists[FOLLOW_LISTS_MAX]; /* lock; a reference each */
     _Atomic unsigned live;                       /* of them; changes under the lock */
-    unsigned writing;                            /* lock: open for writing */
+    uid_t writers[FOLLOW_WRITING_MAX];           /* lock: of lists that are being written */
+    unsigned writing;                            /* lock: how many */
     size_t lines;                                /* lock: of all lists */
+    uint64_t clock;                              /* lock */
     bool ended;                                  /* lock */
 };
 

@@ -122,7 +122,15 @@ struct claim {
     const struct grant *grant;
     struct task *task;
     bool only_name; /* a refusal is no matter: whoever looks into it is told of that */
+    bool in_list;   /* nor is a denial: nobody has asked for it by name */
 };
+
+static int deny_claim(const struct claim *c, const struct where *w, unsigned line,
+                      const char *reason, struct err *err)
+{
+    return c->in_list ? err_set(err, ENOENT, "not listed")
+                      : govern_deny(c->asker, w, line, reason, err);
+}
 
 /* What a grant that keeps something back leaves of a version. Parks. */
 static int make_view(const struct claim *c, const struct where *w, struct ruling_run at,
@@ -146,13 +154,14 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
     if (rc < 0 && first)
         tell_why(a, w->table, g, &why);
     if (rc == -ENOENT)
-        return govern_deny(a, w, grant_line(g), why.msg, err);
+        return deny_claim(c, w, grant_line(g), why.msg, err);
     if (ruling_refuses(rc) && !c->only_name)
         (void)govern_deny(a, w, grant_line(g), why.msg, NULL); /* it answers what is wrong */
     if (rc < 0)
         return err_copy(err, &why);
+    uint64_t taker = a->governor->per_uid ? a->principal->hash : 0;
     if (out->view->hash) /* else nothing is kept back of this one; its basis stays for later */
-        return slots_find(&a->governor->slots, w->table, out, err);
+        return slots_find(&a->governor->slots, w->table, taker, out, err);
     view_unref(out->view);
     out->view = NULL;
     return 0;
@@ -239,15 +248,14 @@ static int where_is_plain(const struct asker *a, const struct where *w, struct s
 
 static int where_of_table(struct claim *c, struct where *w, struct shown *out, struct err *err)
 {
-    const struct asker *a = c->asker;
-    const struct grant *g = decide(a, table_path(w->table));
+    const struct grant *g = decide(c->asker, table_path(w->table));
     if (!g)
-        return govern_deny(a, w, 0, NULL, err);
+        return deny_claim(c, w, 0, NULL, err);
     out->line = grant_line(g);
     if (grant_whole(g))
         return 0;
     if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
-        return govern_deny(a, w, out->line, "a format of which no columns are known", err);
+        return deny_claim(c, w, out->line, "a format of which no columns are known", err);
     c->grant = g;
     return w->kind == WHERE_FILE ? view_of_file(c, w, out, err) : view_of_dir(c, w, out, err);
 }
@@ -268,9 +276,9 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
 }
 
 /* What stands behind a directory's name is known only when it is looked into. */
-static int look_into(const struct asker *a, const struct where *w, struct slice real,
-                     struct task *task, struct err *err)
+static int look_into(struct claim *c, struct slice place, struct slice real, struct err *err)
 {
+    const struct asker *a = c->asker;
     AUTO(listing) struct listing *listing = NULL;
     AUTO(shown) struct shown shown = {.view = NULL};
     AUTO(where) struct where inside = {0};
@@ -278,7 +286,7 @@ static int look_into(const struct asker *a, const struct where *w, struct slice 
     if (g && grant_whole(g))
         return 0;
     struct table *table;
-    int rc = dir_open(a->governor->session->lake, real, task, &table, &listing, err);
+    int rc = dir_open(a->governor->session->lake, real, c->task, &table, &listing, err);
     if (rc < 0)
         return rc;
     if (!table)
@@ -286,11 +294,31 @@ static int look_into(const struct asker *a, const struct where *w, struct slice 
     where_init(&inside);
     inside.kind = WHERE_VERSIONS; /* no version of it is meant */
     inside.table = table;
-    buf_add_slice(&inside.path, buf_slice(&w->path));
-    struct claim claim = {.asker = a, .task = task, .only_name = true};
-    rc = where_of_table(&claim, &inside, &shown, err);
+    buf_add_slice(&inside.path, place);
+    c->only_name = true;
+    rc = where_of_table(c, &inside, &shown, err);
     /* That it is refused is for whoever looks into it to be told. */
     return rc == -ENOENT || rc == -EINPROGRESS ? rc : 0;
+}
+
+int govern_entry(const struct asker *a, struct slice place, bool is_dir, struct task *task,
+                 struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    struct claim claim = {.asker = a, .task = task, .in_list = true};
+    buf_init(&path, REGISTRY_NAME_MAX);
+    where_real_path(place, &path);
+    int rc = buf_check(&path, err);
+    if (rc < 0)
+        return rc;
+    struct slice real = buf_slice(&path);
+    if (is_dir && ruling_reaches(a->ruling, a->principal, real)) {
+        rc = look_into(&claim, place, real, err);
+        return rc == -EINPROGRESS || rc == -ENOENT ? rc
+                                                   : 0; /* what cannot be looked into is there */
+    }
+    const struct grant *g = is_dir ? NULL : decide(a, real);
+    return g && grant_whole(g) ? 0 : err_set(err, ENOENT, "not listed");
 }
 
 int govern_name(const struct asker *a, const struct where *w, struct task *task, struct err *err)
@@ -304,57 +332,16 @@ int govern_name(const struct asker *a, const struct where *w, struct task *task,
     if (rc < 0)
         return rc;
     struct slice real = buf_slice(&path);
-    return ruling_reaches(a->ruling, a->principal, real) ? look_into(a, w, real, task, err)
-                                                         : govern_deny(a, w, 0, NULL, err);
+    struct claim claim = {.asker = a, .task = task};
+    return ruling_reaches(a->ruling, a->principal, real)
+               ? look_into(&claim, buf_slice(&w->path), real, err)
+               : govern_deny(a, w, 0, NULL, err);
 }
 
 bool govern_sees_all(const struct asker *a, struct slice table)
 {
     const struct grant *g = a->governor ? decide(a, table) : NULL;
     return !a->governor || (g && grant_whole(g));
-}
-
-/* Listings */
-
-/* Whether something that is granted may lie below a name that is not granted itself depends on what
- * it is: a table or not. */
-static bool is_uncertain(const struct asker *a, struct slice real)
-{
-    return !decide(a, real) && ruling_reaches(a->ruling, a->principal, real);
-}
-
-bool govern_lists(const struct asker *a, struct slice place, bool is_dir)
-{
-    AUTO(buf) struct buf path = {0};
-    if (!a->governor)
-        return true;
-    buf_init(&path, REGISTRY_NAME_MAX);
-    where_real_path(place, &path);
-    struct slice real = buf_slice(&path);
-    const struct grant *g = path.failed ? NULL : decide(a, real);
-    if (path.failed)
-        return false;
-    if (!is_dir)
-        return g && grant_whole(g);
-    if (g && grant_whole(g))
-        return true;
-    const struct table *table = lake_known_table(a->governor->session->lake, real);
-    if (g)
-        return !table || table_ops(table)->shape; /* else nothing in it could be kept back */
-    return ruling_reaches(a->ruling, a->principal, real) && !table;
-}
-
-int govern_learn(const struct asker *a, struct slice place, struct task *task, struct err *err)
-{
-    AUTO(buf) struct buf path = {0};
-    AUTO(listing) struct listing *listing = NULL;
-    struct table *table;
-    buf_init(&path, REGISTRY_NAME_MAX);
-    where_real_path(place, &path);
-    if (path.failed || !is_uncertain(a, buf_slice(&path)))
-        return 0;
-    int rc = dir_open(a->governor->session->lake, buf_slice(&path), task, &table, &listing, err);
-    return rc == -EINPROGRESS ? rc : 0; /* what cannot be looked into is listed */
 }
 
 /* What is shown */

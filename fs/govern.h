@@ -51,6 +51,7 @@
 #include "lake/where.h"
 
 struct governor;
+struct listing;
 struct partition_values;
 struct request;
 struct session;
@@ -158,10 +159,13 @@ bool govern_sees_all(const struct asker *a, struct slice table);
 int govern_object(const struct asker *a, const struct where *w, struct task *task, char **place,
                   struct err *err);
 
-/* An entry of a plain directory's listing is shown. Asks nobody. */
-bool govern_lists(const struct asker *a, struct slice place, bool is_dir);
-/* The same after the directory behind an uncertain name has been looked at. Parks. */
-int govern_learn(const struct asker *a, struct slice place, struct task *task, struct err *err);
+/*
+ * Which entries of a plain directory's listing are shown, at `place` in the mount: a bit for each
+ * in *hidden, for free; NULL where all are. A table of which a grant keeps a part back is looked
+ * into: it may leave nothing. Parks.
+ */
+int govern_list(const struct asker *a, struct slice place, const struct listing *l,
+                struct task *task, uint8_t **hidden, struct err *err);
 
 /* The file becomes what the view shows of it. */
 void shown_narrow(const struct shown *s, struct where *file);

@@ -122,6 +122,13 @@ int govern_held(struct held *h)
     return atomic_load(&h->revoked) ? -ESTALE : 0;
 }
 
+static enum audit_what what_is(const struct where *w)
+{
+    return w->kind == WHERE_DOCUMENT ? AUDIT_DOCUMENT
+           : w->kind == WHERE_OBJECT ? AUDIT_OBJECT
+                                     : AUDIT_DATA;
+}
+
 int govern_opened(const struct asker *a, const struct where *w, const struct shown *shown,
                   struct slice version, struct task *task, struct err *err)
 {
@@ -131,6 +138,7 @@ int govern_opened(const struct asker *a, const struct where *w, const struct sho
     buf_init(&path, (size_t)2 * KEY_BYTES_MAX);
     govern_add_place(w, &path);
     const struct audit_event e = {.kind = AUDIT_OPEN,
+                                  .what = what_is(w),
                                   .principal = a->principal,
                                   .has_caller = a->has_caller,
                                   .uid = a->uid,

@@ -47,6 +47,10 @@ void govern_add_place(const struct where *w, struct buf *out);
 int govern_deny(const struct asker *a, const struct where *w, unsigned line, const char *reason,
                 struct err *err);
 
+/* An entry of a plain directory's listing: -ENOENT: it is not shown, and nobody is told. Parks. */
+int govern_entry(const struct asker *a, struct slice place, bool is_dir, struct task *task,
+                 struct err *err);
+
 /* The grant that decides; NULL: denied. */
 static inline const struct grant *ruling_decide(const struct ruling *r, const struct principal *who,
                                                 struct slice path)

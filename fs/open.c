@@ -387,7 +387,7 @@ static bool pages_stay(struct session *s, const struct opened *h)
 /* The mode in which it is read; what is archived is refused before. */
 static int open_object_of(struct request *r, struct opened *h, int32_t *backing, struct err *err)
 {
-    const struct session *s = r->session;
+    struct session *s = r->session;
     bool small = object_size(h->object) <= BLOCK_BYTES;
     bool fills = small && session_passes(s, is_in_place(h)) && !is_direct(s, h);
     int rc = archived_open(r, h, fills, err);

@@ -17,7 +17,7 @@ struct opened {
     enum open_mode mode; /* OPEN_NONE: it counts for none (documents; before it is answered) */
     struct object *object;
     struct recipe *recipe; /* NULL: the object is presented as it is stored */
-    struct store *store;   /* of a table's file: in which its object is; borrowed from the lake */
+    struct store *store;   /* in which its object is; borrowed from the lake */
     bool readable;         /* by its class, as a listing told it, it is not archived */
     struct document *document;
     struct asker asker;   /* who opens it, until it is open; as the next line */

@@ -57,10 +57,19 @@ static const uint32_t offers_wanted = OFFER(FUSE_PASSTHROUGH) | OFFER(FUSE_DIREC
 void passthrough_init(struct passthrough *p, bool wanted)
 {
     *p = (struct passthrough){.wanted = wanted, .why = ERR_INIT};
+    lock_init(&p->settling);
 }
 
-bool passthrough_on(const struct passthrough *p)
+void passthrough_done(struct passthrough *p)
 {
+    lock_done(&p->settling);
+}
+
+bool passthrough_on(struct passthrough *p)
+{
+    if (!atomic_load(&p->settled))
+        WITH_LOCK (&p->settling)
+            continue; /* who held it has tried */
     return atomic_load(&p->on);
 }
 
@@ -110,10 +119,26 @@ static ssize_t answer_init(const struct passthrough *p, int device, const struct
     return writev(device, both, 2);
 }
 
+static ssize_t settle_locked(struct passthrough *p, int device, const struct iovec *iov, int count)
+    REQUIRES(p->settling)
+{
+    struct fuse_out_header head;
+    memcpy(&head, iov[0].iov_base, sizeof head);
+    if (count != 2 || head.error || iov[1].iov_len != sizeof(struct fuse_init_out)) {
+        (void)err_set(&p->why, EPROTO, "the kernel and libfuse have not agreed on INIT");
+        return writev(device, iov, count);
+    }
+    ssize_t n = answer_init(p, device, iov);
+    if (n >= 0 && p->wanted)
+        p->on = try_out(p, device, &p->why) == 0;
+    return n;
+}
+
 ssize_t passthrough_writev(struct passthrough *p, int device, const struct iovec *iov, int count,
                            bool *first)
 {
     struct fuse_out_header head;
+    ssize_t n;
     uint64_t asked = atomic_load(&p->asked);
     *first = false;
     if (asked) {
@@ -123,13 +148,10 @@ ssize_t passthrough_writev(struct passthrough *p, int device, const struct iovec
     if (!*first)
         return writev(device, iov, count);
     p->asked = 0;
-    if (count != 2 || head.error || iov[1].iov_len != sizeof(struct fuse_init_out)) {
-        (void)err_set(&p->why, EPROTO, "the kernel and libfuse have not agreed on INIT");
-        return writev(device, iov, count);
+    WITH_LOCK (&p->settling) {
+        n = settle_locked(p, device, iov, count);
+        p->settled = true;
     }
-    ssize_t n = answer_init(p, device, iov);
-    if (n >= 0 && p->wanted)
-        p->on = try_out(p, device, &p->why) == 0;
     return n;
 }
 

@@ -23,27 +23,31 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/lock.h"
 
 struct passthrough {
     bool wanted;            /* immutable */
     _Atomic uint64_t asked; /* the INIT request that has no answer yet */
     _Atomic uint32_t offers;
-    _Atomic bool on;
+    struct lock settling; /* held from the answer to INIT until it is known whether it is on */
+    _Atomic bool settled, on;
     struct err why; /* where it is not on; immutable after INIT */
 };
 
 /* `wanted` false: nothing passes, and the kernel is not asked for it. */
 void passthrough_init(struct passthrough *p, bool wanted);
+void passthrough_done(struct passthrough *p);
 
 /* Looks at a request that was read from the device: INIT says what the kernel can. Any thread. */
 void passthrough_asked(struct passthrough *p, const void *request, size_t n);
 /* writev() of the device, in libfuse's stead. Any thread. True in *first where this was the answer
  * to INIT: from then on it is known whether files pass. */
 ssize_t passthrough_writev(struct passthrough *p, int device, const struct iovec *iov, int count,
-                           bool *first);
+                           bool *first) EXCLUDES(p->settling);
 
-/* Files may pass. */
-bool passthrough_on(const struct passthrough *p);
+/* Files may pass. The first requests may come before that was tried, which takes two system calls:
+ * they wait for it. */
+bool passthrough_on(struct passthrough *p) EXCLUDES(p->settling);
 
 /*
  * Makes the file known to the kernel, which keeps it open: the id is at least 1. -EPERM without

@@ -5,6 +5,9 @@
 
 #include "base/limits.h"
 
+/* Of a file that others take the name of while it is read. */
+#define READS_MAX 100
+
 int policy_file_init(struct policy_file *f, const char *path, struct err *err)
 {
     *f = (struct policy_file){.path = strdup(path)};
@@ -80,12 +83,11 @@ static int read_all(int fd, struct buf *out)
     }
 }
 
-int policy_file_read(struct policy_file *f, struct buf *out, struct err *err)
+/* 1: another file has taken its name meanwhile. */
+static int read_once(struct policy_file *f, struct buf *out, struct err *err)
 {
     struct stat before, after;
     buf_reset(out);
-    f->read = (struct stat){.st_mode = 0};
-    f->changed_ms = f->still_ms = 0;
     AUTO_FD int fd = open(f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &before) < 0)
         return err_set(err, errno, "%s: %s", f->path, strerror(errno));
@@ -94,9 +96,26 @@ int policy_file_read(struct policy_file *f, struct buf *out, struct err *err)
     int rc = read_all(fd, out);
     if (rc < 0)
         return err_set(err, -rc, "%s: %s", f->path, strerror(-rc));
-    if (fstat(fd, &after) < 0 || !same_file(&before, &after) || is_written(fd))
+    if (fstat(fd, &after) < 0)
+        return err_set(err, errno, "%s: %s", f->path, strerror(errno));
+    bool same = same_file(&before, &after);
+    if (!same && !after.st_nlink)
+        return 1;
+    if (!same || is_written(fd))
         return err_set(err, EBUSY, "%s is being written", f->path);
     f->read = after;
+    return 0;
+}
+
+int policy_file_read(struct policy_file *f, struct buf *out, struct err *err)
+{
+    int rc = 1;
+    f->read = (struct stat){.st_mode = 0};
+    f->changed_ms = f->still_ms = 0;
+    for (int i = 0; rc == 1 && i < READS_MAX; i++)
+        rc = read_once(f, out, err);
+    if (rc)
+        return rc < 0 ? rc : err_set(err, EBUSY, "%s is replaced again and again", f->path);
     return policy_text_is_cut(buf_slice(&f->text), buf_slice(out))
                ? err_set(err, EINVAL, "%s: cut off within a grant of the policy before", f->path)
                : 0;

@@ -38,8 +38,9 @@ bool policy_file_due(struct policy_file *f, int64_t now_ms);
 /* It is to be read even if it is the same. */
 void policy_file_forget(struct policy_file *f);
 
-/* Its text into `out` (reset first). The errors of open(2) and read(2), -EBUSY it is being written,
- * -EINVAL no regular file, or the beginning of the good text before, cut off within a grant. */
+/* Its text into `out` (reset first); where another file takes its name meanwhile, that one's. The
+ * errors of open(2) and read(2), -EBUSY it is being written, -EINVAL no regular file, or the
+ * beginning of the good text before, cut off within a grant. */
 int policy_file_read(struct policy_file *f, struct buf *out, struct err *err);
 
 /* What was read is good. */

@@ -123,7 +123,7 @@ static struct err tell_gone(struct request *r, const struct err *err)
 void request_fail(struct request *r, int rc, const struct err *err)
 {
     int code = rc == -EUCLEAN ? EIO : -rc;
-    bool archived = code == EREMOTE && r->op == op_read;
+    bool archived = code == EREMOTE && err->code && r->probing != PROBE_REFUSED;
     bool gone = code == ENOENT && (r->op == op_open || r->op == op_read); /* it was listed */
     if (gone && err->code) {
         struct err told = tell_gone(r, err);

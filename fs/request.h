@@ -51,6 +51,7 @@ struct session {
     struct watch watch;
     struct passthrough passthrough;
     struct open_modes modes;
+    _Atomic unsigned learners;                  /* fs/govern_list.c */
     _Atomic bool cache_refused, source_refused; /* the kernel does not pass files that lie there */
     int64_t started_ms;                         /* mtime of what has none */
 
@@ -67,7 +68,7 @@ struct session {
 };
 
 /* Objects in place, or cached ones, may be read by the kernel itself. Any thread. */
-bool session_passes(const struct session *s, bool in_place);
+bool session_passes(struct session *s, bool in_place);
 
 /* The store of what is made of objects in that one, a store of the lake's. */
 struct store *session_presents(const struct session *s, const struct store *home);
@@ -104,10 +105,17 @@ struct request {
     bool came_back; /* fs/open_mode.h */
     /* FILL_REFUSED: the cache does not keep it now */
     enum request_fill { FILL_NONE, FILL_UNDER_WAY, FILL_DONE, FILL_REFUSED } filling;
-    enum request_probe { PROBE_NONE, PROBE_UNDER_WAY, PROBE_DONE, PROBE_PASSED, PROBE_REFUSED } probing;
+    enum request_probe {
+        PROBE_NONE,
+        PROBE_UNDER_WAY,
+        PROBE_DONE,
+        PROBE_PASSED,
+        PROBE_REFUSED
+    } probing;
     char probed; /* fs/archived.h */
 
-    /* what is under way; an open reads, if at all, before it fills. Below 1 KiB in all, requests come from malloc's cache
+    /* what is under way; an open reads, if at all, before it fills. Below 1 KiB in all, requests
+     * come from malloc's cache
      */
     union {
         struct object_fill fill; /* an open's */

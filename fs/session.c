@@ -68,6 +68,7 @@ static void free_parts(struct session *s)
     layouts_done(&s->layouts);
     pages_done(&s->pages);
     watch_done(&s->watch);
+    passthrough_done(&s->passthrough);
     cond_done(&s->drained);
     lock_done(&s->lock);
     free(s->mountpoint);
@@ -156,7 +157,7 @@ static int wait_for_kernel(struct session *s, struct err *err)
 }
 
 /* Once, with the reason, where files that could pass do not. */
-static void tell_passthrough(const struct session *s)
+static void tell_passthrough(struct session *s)
 {
     if (!s->config.passthrough)
         return;
@@ -326,7 +327,7 @@ void session_free(struct session *s)
     free_parts(s);
 }
 
-bool session_passes(const struct session *s, bool in_place)
+bool session_passes(struct session *s, bool in_place)
 {
     return passthrough_on(&s->passthrough) && governor_passes(s->governor) &&
            (in_place || (cache_can_pass(s->config.lake.cache) && !s->cache_refused));

@@ -27,8 +27,8 @@ struct session_config {
     struct slack slack; /* of files that may not be presented as they are stored */
     bool recalls;       /* opens of archived objects begin to restore them, so: */
     struct store_restore recall;
-    bool passthrough;   /* where the kernel permits it, files are read without the daemon */
-    uid_t uid;          /* owners of all files */
+    bool passthrough; /* where the kernel permits it, files are read without the daemon */
+    uid_t uid;        /* owners of all files */
     gid_t gid;
     uint64_t id;                          /* told by the attribute user.tarn.mount, to name it by */
     int temporary_dirfd;                  /* for documents; borrowed while the session lives */

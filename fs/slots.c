@@ -6,17 +6,20 @@
 
 #define TABLES_MAX ((size_t)1 << 20)
 
+#define SLOTS_AT_FIRST 4
+
 struct slot {
     struct shown shown; /* its references */
     uint64_t used;      /* the clock then */
+    uint64_t taker;     /* who asked for the view first */
     unsigned opens;
 };
 
 struct table_slots {
     struct slice path; /* the map's key; its bytes are at the end */
     uint64_t clock;
-    unsigned n;
-    struct slot at[SLOTS_MAX]; /* slot i + 1 */
+    unsigned n, room;
+    struct slot *at; /* slot i + 1 */
     char text[];
 };
 
@@ -33,6 +36,7 @@ void slots_done(struct slots *s)
         struct table_slots *t = e->value;
         for (unsigned i = 0; i < t->n; i++)
             shown_done(&t->at[i].shown);
+        free(t->at);
         free(t);
     }
     map_done(&s->tables);
@@ -59,46 +63,83 @@ static struct table_slots *make_locked(struct slots *s, const struct table *tabl
     return map_put(&s->tables, t->path, t) == 0 ? STEAL(t) : NULL;
 }
 
-/* A slot that nobody has, else that which was not asked for longest; NULL: all are open. */
-static struct slot *take(struct table_slots *t)
+/* One more; NULL: out of memory. */
+static struct slot *grow(struct table_slots *t)
+{
+    if (t->n == t->room) {
+        unsigned room = t->room ? 2 * t->room : SLOTS_AT_FIRST;
+        struct slot *more = reallocarray(t->at, room, sizeof *more);
+        if (!more)
+            return NULL;
+        t->at = more;
+        t->room = room;
+    }
+    t->at[t->n] = (struct slot){.used = 0};
+    return &t->at[t->n++];
+}
+
+static struct slot *longest_unasked(const struct table_slots *t, const uint64_t *taker)
 {
     struct slot *oldest = NULL;
-    if (t->n < SLOTS_MAX)
-        return &t->at[t->n++];
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (!t->at[i].opens && (!oldest || t->at[i].used < oldest->used))
+    for (unsigned i = 0; i < t->n; i++)
+        if (!t->at[i].opens && (!taker || t->at[i].taker == *taker) &&
+            (!oldest || t->at[i].used < oldest->used))
             oldest = &t->at[i];
     return oldest;
 }
 
-static struct slot *slot_for(struct table_slots *t, const struct shown *shown)
+static unsigned count_taken(const struct table_slots *t, uint64_t taker)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        n += t->at[i].taker == taker;
+    return n;
+}
+
+static int take(struct table_slots *t, uint64_t taker, struct slot **out)
+{
+    if (taker && count_taken(t, taker) >= SLOTS_EACH)
+        *out = longest_unasked(t, &taker);
+    else if (t->n == SLOTS_MAX)
+        *out = longest_unasked(t, NULL);
+    else if (!(*out = grow(t)))
+        return -ENOMEM;
+    return *out ? 0 : -ENFILE;
+}
+
+static int slot_for(struct table_slots *t, uint64_t taker, const struct shown *shown,
+                    struct slot **out)
 {
     for (unsigned i = 0; i < t->n; i++)
-        if (t->at[i].shown.view->hash == shown->view->hash)
-            return &t->at[i];
-    struct slot *slot = take(t);
-    if (!slot)
-        return NULL;
+        if (t->at[i].shown.view->hash == shown->view->hash) {
+            *out = &t->at[i];
+            return 0;
+        }
+    int rc = take(t, taker, out);
+    if (rc < 0)
+        return rc;
+    struct slot *slot = *out;
     uint64_t generation = slot->shown.generation + (slot->shown.view != NULL);
     shown_done(&slot->shown);
     shown_copy(&slot->shown, shown);
     slot->shown.slot = (unsigned)(slot - t->at) + 1;
     slot->shown.generation = generation;
-    return slot;
+    slot->taker = taker;
+    return 0;
 }
 
-int slots_find(struct slots *s, const struct table *table, struct shown *shown, struct err *err)
+int slots_find(struct slots *s, const struct table *table, uint64_t taker, struct shown *shown,
+               struct err *err)
 {
-    int rc = 0;
+    int rc;
     WITH_LOCK (&s->lock) {
         struct table_slots *t = make_locked(s, table);
-        struct slot *slot = t ? slot_for(t, shown) : NULL;
-        if (slot) {
+        struct slot *slot;
+        rc = t ? slot_for(t, taker, shown, &slot) : -ENOMEM;
+        if (rc == 0) {
             slot->used = ++t->clock;
             shown->slot = slot->shown.slot;
             shown->generation = slot->shown.generation;
-        } else {
-            rc = t ? -ENFILE : -ENOMEM;
         }
     }
     return rc < 0 ? err_set(err, -rc, "views of one table: %s", strerror(-rc)) : 0;

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "tools/arguments.h"
 #include "tools/ask.h"
 #include "tools/directory.h"
 #include "tools/human.h"
@@ -186,6 +187,23 @@ static void tell_disk(const struct cache_command *c)
            human_bytes((uint64_t)st.f_blocks * st.f_frsize, b));
 }
 
+/* Nothing where no near store was used. */
+static void tell_near(const struct cache_stat *s)
+{
+    char a[HUMAN_BYTES], b[HUMAN_BYTES];
+    if (!s->near_hits && !s->near_filled && !s->near_failed && !s->near_damaged)
+        return;
+    printf("  near     %s of that from near stores in %s requests\n",
+           human_bytes(s->near_hit_bytes, a), human_count(s->near_hits, b));
+    printf("           %s put there in %s objects\n", human_bytes(s->near_filled_bytes, a),
+           human_count(s->near_filled, b));
+    if (s->near_removed_bytes)
+        printf("           %s removed for the budget\n", human_bytes(s->near_removed_bytes, a));
+    if (s->near_damaged || s->near_failed)
+        printf("           %s answers were wrong, %s late or refused: read at home\n",
+               human_count(s->near_damaged, a), human_count(s->near_failed, b));
+}
+
 /* What a daemon has counted since it began. */
 static void tell_use(const struct cache_stat *s)
 {
@@ -197,6 +215,7 @@ static void tell_use(const struct cache_stat *s)
            read ? human_percent(s->hit_bytes, read) : 0);
     printf("  fetched  %s in %s requests, %s under way\n", human_bytes(s->fetched_bytes, a),
            human_count(s->requests, b), human_count(s->flights, c));
+    tell_near(s);
     printf("  evicted  %s\n", human_bytes(s->evicted_bytes, a));
     printf("  checked  %s\n", human_bytes(s->scrubbed_bytes, a));
     printf("  damaged  %s%s\n", human_count(s->damaged, a),
@@ -265,9 +284,9 @@ static int tell(const struct cache_command *c)
 
 /* the command */
 
-static int parse_option(struct cache_command *c, int argc, char **argv, int *i, struct err *err)
+static int parse_option(struct cache_command *c, const char *arg, struct arguments *a,
+                        struct err *err)
 {
-    const char *arg = argv[*i];
     if (strcmp(arg, "--json") == 0) {
         c->json = true;
         return 0;
@@ -277,7 +296,7 @@ static int parse_option(struct cache_command *c, int argc, char **argv, int *i, 
     struct slice name = slice_of(arg + 2);
     ptrdiff_t equals = slice_find(name, '=');
     if (equals < 0)
-        return options_set(&c->options, name, *i + 1 < argc ? argv[++*i] : NULL, err);
+        return options_set(&c->options, name, arguments_value(a), err);
     const char *value = name.p + equals + 1;
     name.n = (size_t)equals;
     return options_set(&c->options, name, value, err);
@@ -285,19 +304,20 @@ static int parse_option(struct cache_command *c, int argc, char **argv, int *i, 
 
 static int parse(struct cache_command *c, int argc, char **argv, struct err *err)
 {
-    bool found = false;
-    for (int i = 1; i < argc; i++) {
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool found = false, option;
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
         int rc = 0;
-        if (argv[i][0] == '-')
-            rc = parse_option(c, argc, argv, &i, err);
-        else if (!found && !maintenance_find(slice_of(argv[i]), &c->what))
-            rc = err_set(err, EINVAL, "unknown action %s", argv[i]);
+        if (option)
+            rc = parse_option(c, arg, &a, err);
+        else if (!found && !maintenance_find(slice_of(arg), &c->what))
+            rc = err_set(err, EINVAL, "unknown action %s", arg);
         else if (!found)
             found = true;
         else if (!c->mountpoint)
-            c->mountpoint = argv[i];
+            c->mountpoint = arg;
         else
-            rc = err_set(err, EINVAL, "unexpected argument %s", argv[i]);
+            rc = err_set(err, EINVAL, "unexpected argument %s", arg);
         if (rc < 0)
             return rc;
     }

@@ -6,6 +6,7 @@
  * sends one request and reads answers until the daemon closes:
  *
  *   {"op":"mount","source":..,"mountpoint":..,"options":{..},"credentials":{..},"uid":..,"gid":..}
+ *                         ("lake":".." beside it: the content of the lake file that "source" is)
  *   {"ok":true,"pid":..}   or   {"ok":false,"code":..,"error":".."}   ("warning":".." beside ok)
  *   {"ended":true}          when the mount is gone
  *
@@ -13,6 +14,8 @@
  *   ... "verify", "drop", "gc"              does more than look (-EBUSY)
  *
  *   {"op":"tag","tag":{..}}                 tools/daemon_tag.h
+ *
+ *   {"op":"recall","recall":{..}}           tools/daemon_recall.h
  *
  *   {"op":"ping"}           {"ok":true,"pid":..}
  *

@@ -10,8 +10,11 @@
 #include "fs/govern.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
+#include "lake/lakefile.h"
 #include "lake/unread/unread.h"
+#include "tools/daemon_recall.h"
 #include "tools/daemon_tag.h"
+#include "tools/dress.h"
 #include "tools/maintain.h"
 #include "tools/metadata_warning.h"
 #include "tools/options.h"
@@ -34,8 +37,10 @@ struct client {
 /* What a mount request says. Strings are owned. */
 struct mount_request {
     char *source, *mountpoint;
+    char *lake;      /* the content of the lake file that the source is; NULL: it is none */
     char *action;    /* of "cache" */
     char *tag;       /* of "tag": JSON */
+    char *recall;    /* of "recall": JSON */
     char *cache_key; /* fingerprint of the key that the cache is to have; NULL: none is asked for */
     struct store_options credentials; /* of its environment */
     int64_t uid, gid;
@@ -45,10 +50,12 @@ struct mount_request {
 static void mount_request_done(struct mount_request *m)
 {
     free(m->source);
+    free(m->lake);
     free(m->mountpoint);
     free(m->cache_key);
     free(m->action);
     free(m->tag);
+    free(m->recall);
     settings_done(&m->credentials);
     options_done(&m->options);
 }
@@ -96,7 +103,7 @@ static bool take_credentials(struct json *j, struct mount_request *m)
     return ok && !json_failed(j);
 }
 
-/* One request; *op is "mount", "cache", "tag" or "ping". */
+/* One request; *op is "mount", "cache", "tag", "recall" or "ping". */
 static int parse_request(struct slice line, char **op, struct mount_request *m, struct err *err)
 {
     struct json j;
@@ -110,6 +117,8 @@ static int parse_request(struct slice line, char **op, struct mount_request *m, 
             ok = take_string(&j, op);
         else if (slice_is(key, "source"))
             ok = take_string(&j, &m->source);
+        else if (slice_is(key, "lake"))
+            ok = take_string(&j, &m->lake);
         else if (slice_is(key, "mountpoint"))
             ok = take_string(&j, &m->mountpoint);
         else if (slice_is(key, "credentials"))
@@ -120,6 +129,8 @@ static int parse_request(struct slice line, char **op, struct mount_request *m, 
             ok = take_string(&j, &m->cache_key);
         else if (slice_is(key, "tag"))
             ok = take_json(&j, &m->tag);
+        else if (slice_is(key, "recall"))
+            ok = take_json(&j, &m->recall);
         else if (slice_is(key, "uid"))
             ok = json_int64(&j, &m->uid);
         else if (slice_is(key, "gid"))
@@ -198,15 +209,29 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
                          struct daemon_session **out, struct err *err)
 {
     struct options *o = &m->options;
+    AUTO(lakefile) struct lakefile *file = NULL;
     int rc = options_check(o, err);
+    if (rc == 0 && m->lake)
+        rc = lakefile_parse(slice_of(m->lake), m->source, &file, err);
     if (rc < 0)
         return rc;
     struct store_options store = store_options_of(m);
-    bool bucket = strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0;
+    bool bucket = file || (strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0);
     if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
+    struct store_runtime dressed = runtime;
+    struct dress dress;
+    dress_init(&dress, &(struct dress_config){.file = file,
+                                              .archive_url = o->archive_store,
+                                              .near_url = o->near,
+                                              .near_bytes = o->near_size_bytes,
+                                              .options = &store,
+                                              .runtime = &runtime,
+                                              .cache = d->cache,
+                                              .scratch_dirfd = d->directory.dirfd});
+    dress_layer(&dress, NULL, &dressed);
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
@@ -226,8 +251,11 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
     struct session_config config = {
         .lake = {.url = m->source,
                  .outside = o->outside,
+                 .file = file,
                  .store_options = &store,
-                 .runtime = &runtime,
+                 .runtime = &dressed,
+                 .dress = dress_layer,
+                 .dress_arg = &dress,
                  .refresh_ms = o->refresh_ms,
                  .hold_ms = o->hold_ms,
                  .keep_ms = o->keep_ms,
@@ -245,6 +273,8 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .allow_other = o->allow_other,
         .debug = o->debug,
         .slack = o->slack_rule,
+        .recalls = o->recalls,
+        .recall = o->recall,
         .passthrough = !o->passthrough || strcmp(o->passthrough, "auto") == 0,
         .uid = (uid_t)(o->owner_uid >= 0 ? o->owner_uid : m->uid),
         .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),
@@ -379,6 +409,15 @@ static void serve_tag(struct client *c, const char *request)
         answer_ok(c->fd, "");
 }
 
+static void serve_recall(struct client *c, const char *request)
+{
+    struct err err = ERR_INIT;
+    if (daemon_recall(c->daemon, slice_of(request), c->fd, &err) < 0)
+        answer_error(c->fd, &err);
+    else
+        answer_ok(c->fd, "");
+}
+
 /* A client that is silent, or listens no more, and does not go, must not keep the daemon. */
 static void set_patience(int fd)
 {
@@ -415,6 +454,8 @@ static void *serve_client(void *arg)
         serve_cache(c, m.action);
     else if (rc == 0 && strcmp(op, "tag") == 0)
         serve_tag(c, m.tag);
+    else if (rc == 0 && strcmp(op, "recall") == 0)
+        serve_recall(c, m.recall);
     else if (rc == 0 && strcmp(op, "ping") == 0)
         answer_ok(c->fd, "");
     else if (rc == 0) {

@@ -53,6 +53,10 @@ struct daemon {
 /* A thread of its own for the connection, which it takes. */
 int daemon_client_start(struct daemon *d, int fd, struct err *err);
 
+/* The session of a mount's number (its attribute), held until daemon_let_go. NULL: it is gone. */
+struct daemon_session *daemon_hold_session(struct daemon *d, struct slice mount);
+void daemon_let_go(struct daemon *d, struct daemon_session *s);
+
 /* Makes the main thread look whether anybody is left. Any thread. */
 void daemon_wake(struct daemon *d);
 

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "lake/table.h"
 
 struct tag_request {
@@ -66,28 +65,6 @@ static int parse(struct slice text, struct tag_request *q, struct err *err)
                            : (ok ? 0 : err_set(err, EINVAL, "a request that is too long"));
 }
 
-/* The session of that number, held until session_let_go. */
-static struct daemon_session *hold(struct daemon *d, uint64_t id)
-{
-    struct daemon_session *found = NULL;
-    WITH_LOCK (&d->lock) {
-        for (struct daemon_session *s = d->sessions; s; s = s->next)
-            if (s->id == id && !s->ended)
-                found = s;
-        if (found)
-            found->uses++;
-    }
-    return found;
-}
-
-static void let_go(struct daemon *d, struct daemon_session *s)
-{
-    WITH_LOCK (&d->lock) {
-        s->uses--;
-        cond_broadcast(&d->changed);
-    }
-}
-
 static int list(struct table *t, int fd, struct err *err)
 {
     struct tags_place place = table_tags_place(t);
@@ -140,16 +117,14 @@ static int serve(struct table *t, const struct tag_request *q, int fd, struct er
 int daemon_tag(struct daemon *d, struct slice request, int fd, struct err *err)
 {
     AUTO(request) struct tag_request q = {.version = -1};
-    uint64_t id = 0;
     int rc = parse(request, &q, err);
     if (rc < 0)
         return rc;
-    struct daemon_session *s =
-        text_parse_u64(buf_slice(&q.mount), UINT64_MAX, &id) ? hold(d, id) : NULL;
+    struct daemon_session *s = daemon_hold_session(d, buf_slice(&q.mount));
     if (!s)
         return err_set(err, ENOENT, "the mount is gone");
     struct table *t = lake_known_table(session_lake(s->session), buf_slice(&q.table));
     rc = t ? serve(t, &q, fd, err) : err_set(err, ENOENT, "no table %s", q.table.data);
-    let_go(d, s);
+    daemon_let_go(d, s);
     return rc;
 }

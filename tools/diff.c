@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/vec.h"
+#include "tools/arguments.h"
 #include "tools/facts.h"
 #include "tools/human.h"
 #include "tools/reason.h"
@@ -346,24 +347,23 @@ int cmd_diff(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct diff d = {.json = false};
-    bool ended = false;
-    for (int i = 1; i < argc; i++) {
-        if (options_end(argv[i], &ended))
-            continue;
-        if (!ended && strcmp(argv[i], "--help") == 0) {
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
+        if (option && strcmp(arg, "--help") == 0) {
             help();
             return EXIT_OK;
         }
-        if (!ended && strcmp(argv[i], "--json") == 0)
+        if (option && strcmp(arg, "--json") == 0)
             d.json = true;
-        else if (!ended && strcmp(argv[i], "--summary") == 0)
+        else if (option && strcmp(arg, "--summary") == 0)
             d.summary = true;
-        else if ((!ended && argv[i][0] == '-') || d.b.path)
+        else if (option || d.b.path)
             return usage_error("diff", "two PATHs of one table are needed");
         else if (d.a.path)
-            d.b.path = argv[i];
+            d.b.path = arg;
         else
-            d.a.path = argv[i];
+            d.a.path = arg;
     }
     if (!d.b.path)
         return usage_error("diff", "two PATHs of one table are needed");

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "tools/arguments.h"
 #include "tools/reason.h"
 #include "tools/tools.h"
 
@@ -110,28 +111,26 @@ int cmd_doctor(int argc, char **argv)
                "Exit status 1 where one of them is refused.\n");
         return EXIT_OK;
     }
-    bool ended = false;
-    if (argc > 1 && options_end(argv[1], &ended)) {
-        argc--;
-        argv++;
-    }
-    if (argc != 2 || (!ended && argv[1][0] == '-'))
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
+    const char *path = arguments_next(&a, &option);
+    if (!path || option || arguments_value(&a))
         return usage_error("doctor", "one PATH in a mount is needed");
-    if (stat(argv[1], &st) < 0 && (errno == EIO || errno == EOPNOTSUPP)) {
+    if (stat(path, &st) < 0 && (errno == EIO || errno == EOPNOTSUPP)) {
         struct err err = ERR_INIT;
-        (void)reason_set(&err, errno, argv[1]);
+        (void)reason_set(&err, errno, path);
         printf("%s\n", err.msg);
         return EXIT_FAILED;
     }
-    if (stat(argv[1], &st) < 0 || !S_ISDIR(st.st_mode)) {
-        (void)fprintf(stderr, "tarn doctor: %s is no directory\n", argv[1]);
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        (void)fprintf(stderr, "tarn doctor: %s is no directory\n", path);
         return EXIT_FAILED;
     }
-    if (statfs(argv[1], &fs) < 0 || fs.f_type != FUSE_MAGIC) {
-        (void)fprintf(stderr, "tarn doctor: %s is not in a mount of tarn\n", argv[1]);
+    if (statfs(path, &fs) < 0 || fs.f_type != FUSE_MAGIC) {
+        (void)fprintf(stderr, "tarn doctor: %s is not in a mount of tarn\n", path);
         return EXIT_FAILED;
     }
-    examine(&e, argv[1], 0);
+    examine(&e, path, 0);
     if (e.good + e.refused + e.failed > 1)
         printf("%u good, %u refused, %u not readable\n", e.good, e.refused, e.failed);
     else if (e.good + e.refused + e.failed == 0)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "tools/arguments.h"
 #include "tools/human.h"
 #include "tools/table_log.h"
 #include "tools/tools.h"
@@ -73,20 +74,20 @@ static void print_version(const struct table_log_line *l, int64_t now_ms)
 static int parse(struct log_command *c, int argc, char **argv)
 {
     uint64_t count;
-    bool ended = false;
-    for (int i = 1; i < argc; i++) {
-        if (options_end(argv[i], &ended))
-            continue;
-        if (!ended && strcmp(argv[i], "--json") == 0) {
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
+        if (option && strcmp(arg, "--json") == 0) {
             c->json = true;
-        } else if (!ended && strcmp(argv[i], "-n") == 0 && i + 1 < argc) {
-            if (!text_parse_u64(slice_of(argv[++i]), SIZE_MAX, &count))
-                return usage_error("log", "-n: %s is no number", argv[i]);
+        } else if (option && strcmp(arg, "-n") == 0) {
+            const char *value = arguments_value(&a);
+            if (!value || !text_parse_u64(slice_of(value), SIZE_MAX, &count))
+                return usage_error("log", "-n: %s is no number", value ? value : "nothing");
             c->count = (size_t)count;
-        } else if (c->path || (!ended && argv[i][0] == '-')) {
+        } else if (c->path || option) {
             return usage_error("log", "one PATH of a table in a mount is needed");
         } else {
-            c->path = argv[i];
+            c->path = arg;
         }
     }
     return c->path ? EXIT_OK : usage_error("log", "one PATH of a table in a mount is needed");

@@ -42,6 +42,13 @@ static const struct field stat_fields[] = {
     FIELD("scrubbedBytes", scrubbed_bytes),
     FIELD("damaged", damaged),
     FIELD("writeErrors", write_errors),
+    FIELD("nearHits", near_hits),
+    FIELD("nearHitBytes", near_hit_bytes),
+    FIELD("nearFilled", near_filled),
+    FIELD("nearFilledBytes", near_filled_bytes),
+    FIELD("nearRemovedBytes", near_removed_bytes),
+    FIELD("nearDamaged", near_damaged),
+    FIELD("nearFailed", near_failed),
 #undef FIELD
 };
 

@@ -14,6 +14,7 @@
 #include "tools/daemon.h"
 #include "tools/environment.h"
 #include "tools/key_file.h"
+#include "tools/lake_source.h"
 #include "tools/tools.h"
 
 #define TRIES 5 /* a daemon that is just ending closes the socket before it answers */
@@ -21,6 +22,7 @@
 struct mount_command {
     struct options options;
     const char *source;
+    struct lake_source lake;
     char *mountpoint; /* absolute, owned; NULL where fuse_fd is given */
     int fuse_fd;      /* of the mount point /dev/fd/N, or -1 */
     struct buf request;
@@ -35,9 +37,9 @@ static void help(void)
     printf("usage: tarn mount SOURCE MOUNTPOINT [OPTION]... [-o KEY=VALUE,...]\n\n"
            "Mounts a lake: a directory, file:///DIR, s3://BUCKET/PREFIX with the credentials that\n"
            "the AWS tools would use, gs://BUCKET/PREFIX with those of Google's environment, or\n"
-           "az://ACCOUNT/CONTAINER/PREFIX (abfss://, too) with those of Azure's. MOUNTPOINT "
-           "/dev/fd/N\n"
-           "takes an open /dev/fuse that is mounted already.\n\n");
+           "az://ACCOUNT/CONTAINER/PREFIX (abfss://, too) with those of Azure's; or a lake file,\n"
+           "LAKE.yaml, which names several of these: tarn-lake(5). MOUNTPOINT /dev/fd/N takes an\n"
+           "open /dev/fuse that is mounted already.\n\n");
     options_help();
 }
 
@@ -150,6 +152,10 @@ static int format_request(struct mount_command *m, struct err *err)
     buf_init(out, CONTROL_MESSAGE_MAX);
     buf_add_str(out, "{\"op\":\"mount\",\"source\":");
     add_source(out, m->source);
+    if (m->lake.file) {
+        buf_add_str(out, ",\"lake\":"); /* its content: it may be another one when it is used */
+        buf_add_json(out, buf_slice(&m->lake.text));
+    }
     if (m->mountpoint) {
         buf_add_str(out, ",\"mountpoint\":");
         buf_add_json(out, slice_of(m->mountpoint));
@@ -386,8 +392,8 @@ int cmd_mount(int argc, char **argv)
         options_done(&m.options);
         return usage_error("mount", "%s", err.msg);
     }
-    bool outside = m.options.outside && strstr(m.options.outside, "s3");
-    if (strncmp(m.source, "s3", 2) == 0 || outside)
+    rc = lake_source_read(m.source, &m.options, &m.lake, &err);
+    if (rc == 0 && lake_source_is_s3(&m.lake, m.source, &m.options))
         rc = environment_take(&m.options, &err);
     if (rc == 0)
         rc = parse_mountpoint(&m, mountpoint, &err);
@@ -417,6 +423,7 @@ int cmd_mount(int argc, char **argv)
     explicit_bzero(m.sse_c_key, sizeof m.sse_c_key);
     buf_done(&m.request);
     options_done(&m.options);
+    lake_source_done(&m.lake);
     free(m.mountpoint);
     return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }

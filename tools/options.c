@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "fs/session.h"
+#include "tools/recall_speed.h"
 
 #define DEFAULT_CACHE_BYTES (20 * GIB)
 /* What others on the disk can count on; of a small disk less. */
@@ -46,6 +47,10 @@ static const struct option_row {
     VALUE("keep", keep, "S   names that were shown stay openable this long (86400)"),
     VALUE("as-of", as_of, "TIME   bare paths show this time; later refs do not exist"),
     VALUE("outside", outside, "URL   files of tables may lie below it too; as often as wanted"),
+    VALUE("near", near, "URL   a nearer store, read first and filled with what is read"),
+    VALUE("near-size", near_size, "SIZE   budget of what lies in it (200G)"),
+    VALUE("archive-store", archive_store,
+          "URL   what the source has lost is read there (tarn archive)"),
     VALUE("endpoint-url", endpoint_url, "URL   another server than the store's own"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
@@ -59,6 +64,9 @@ static const struct option_row {
     FLAG("requester-pays", requester_pays, "   the requests are paid by who asks"),
     VALUE("passthrough", passthrough, "auto|off   the kernel reads cached files itself (auto)"),
     VALUE("slack", slack, "SIZE[+1/N]   room of files that need other footers (64K+1/16)"),
+    VALUE("archive", archive, "refuse|recall   what opening an archived file does (refuse)"),
+    VALUE("recall-days", recall_days, "N   files that are recalled stay readable this long (7)"),
+    VALUE("recall-speed", recall_speed, "standard|bulk|expedited   how soon they are (standard)"),
     VALUE("policy", policy, "FILE   who is shown what: what no grant of it allows is not there"),
     VALUE("as", role, "ROLE   as whom the mount sees (the user who mounts)"),
     FLAG("per-uid", per_uid, "   each caller sees as himself; other users may enter the mount"),
@@ -290,6 +298,50 @@ static int check_outside(const struct options *o, struct err *err)
     return 0;
 }
 
+static int check_recall(struct options *o, struct err *err)
+{
+    uint64_t days = RECALL_DAYS_DEFAULT;
+    o->recalls = o->archive && strcmp(o->archive, "recall") == 0;
+    if (o->archive && !o->recalls && strcmp(o->archive, "refuse") != 0)
+        return err_set(err, EINVAL, "option archive: %s is neither refuse nor recall", o->archive);
+    if (o->recall_days &&
+        (!text_parse_u64(slice_of(o->recall_days), RECALL_DAYS_MAX, &days) || days == 0))
+        return err_set(err, EINVAL, "option recall-days: %s is not from 1 to %d", o->recall_days,
+                       RECALL_DAYS_MAX);
+    if (o->recall_speed && !recall_speed_parse(slice_of(o->recall_speed), &o->recall.speed))
+        return err_set(err, EINVAL, "option recall-speed: %s is none of standard, bulk, expedited",
+                       o->recall_speed);
+    o->recall.days = (unsigned)days;
+    return 0;
+}
+
+/* The daemon is somewhere else: a relative path would be another one there. */
+static int check_near(struct options *o, struct err *err)
+{
+    if (!o->near)
+        return o->near_size ? err_set(err, EINVAL, "option near-size needs option near") : 0;
+    if (*o->near != '/' && !strstr(o->near, "://"))
+        return err_set(err, EINVAL, "option near: %s is no URL and no absolute path", o->near);
+    if (o->sse_c_key_file)
+        return err_set(err, EINVAL,
+                       "options near and sse-c-key-file: what is encrypted at home with a key of "
+                       "one's own would lie there in the clear");
+    if (o->near_size &&
+        (!text_parse_size(slice_of(o->near_size), &o->near_size_bytes) || o->near_size_bytes == 0))
+        return err_set(err, EINVAL, "option near-size: %s is no size (such as 500G or 2T)",
+                       o->near_size);
+    return 0;
+}
+
+static int check_archive_store(const struct options *o, struct err *err)
+{
+    const char *url = o->archive_store;
+    return !url || *url == '/' || strstr(url, "://")
+               ? 0
+               : err_set(err, EINVAL, "option archive-store: %s is no URL and no absolute path",
+                         url);
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;
@@ -319,9 +371,15 @@ int options_check(struct options *o, struct err *err)
     if (rc == 0)
         rc = check_outside(o, err);
     if (rc == 0)
+        rc = check_near(o, err);
+    if (rc == 0)
+        rc = check_archive_store(o, err);
+    if (rc == 0)
         rc = check_policy(o, err);
     if (rc == 0)
         rc = check_free(o, err);
+    if (rc == 0)
+        rc = check_recall(o, err);
     if (rc == 0)
         rc = check_duration("cache-compress-after", o->cache_compress_after,
                             DEFAULT_COMPRESS_AFTER_MS, &o->cache_compress_after_ms, err);

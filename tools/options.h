@@ -7,15 +7,19 @@
 #define TOOLS_OPTIONS_H
 
 #include "base/buf.h"
+#include "cache/store/store.h"
 #include "lake/view/transform.h"
 
 /* Values as given; NULL where not given. Durations, sizes and times are parsed by options_check. */
 struct options {
     char *cache_dir, *cache_size, *cache_free, *cache_key_file, *cache_compress_after;
     char *refresh, *hold, *keep, *as_of;
+    char *archive_store;
     char *outside; /* all of them, with line feeds between */
+    char *near, *near_size;
     char *endpoint_url, *region, *ca_bundle, *deadline, *threads, *uid, *gid, *passthrough;
     char *slack;
+    char *archive, *recall_days, *recall_speed;
     char *profile, *addressing, *proxy, *sse, *sse_kms_key_id, *sse_c_key_file;
     char *policy, *role, *audit;
     bool per_uid, revocable, audit_strict;
@@ -23,12 +27,15 @@ struct options {
 
     /* set by options_check */
     uint64_t cache_size_bytes;
+    uint64_t near_size_bytes; /* 0: not given */
     /* Of the disk that stays free: the lesser of both. */
     uint64_t cache_free_bytes;
     unsigned cache_free_percent;
     int64_t cache_compress_after_ms; /* 0: never */
     int64_t refresh_ms, hold_ms, keep_ms, as_of_ms, deadline_ms;
     struct slack slack_rule;
+    bool recalls; /* opens of archived objects have them restored, so: */
+    struct store_restore recall;
     unsigned threads_count;
     int64_t owner_uid, owner_gid; /* -1: the caller's */
 };

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "tools/arguments.h"
 #include "tools/ask.h"
 #include "tools/control.h"
 #include "tools/reason.h"
@@ -55,13 +56,13 @@ static bool take_option(struct tag_command *c, const char *arg)
 
 static int parse(struct tag_command *c, int argc, char **argv)
 {
-    bool ended = false;
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
     c->action = "set";
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (options_end(arg, &ended) || (!ended && take_option(c, arg)))
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
+        if (option && take_option(c, arg))
             continue;
-        if ((!ended && arg[0] == '-') || c->name)
+        if (option || c->name)
             return usage_error("tag", "unexpected argument %s", arg);
         if (c->path)
             c->name = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tarn tier plan|report ...: storage classes of a lake's objects. */
+/* tarn tier plan|apply|export|report ...: storage classes of a lake's objects. */
 #include "tools/tier.h"
 
 #include <math.h>
@@ -14,6 +14,8 @@ static const struct {
     const char *help;
 } commands[] = {
     {"plan", tier_plan_command, "LAKE.yaml [TABLE]...   what its rules would move, and save"},
+    {"apply", tier_apply_command, "LAKE.yaml [TABLE]...   do it"},
+    {"export", tier_export_command, "LAKE.yaml   the stores' own lifecycle, for what was tagged"},
     {"report", tier_report_command, "LAKE [TABLE]...   what is where, and what it costs"},
 };
 

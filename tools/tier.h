@@ -51,5 +51,7 @@ void tier_csv(struct buf *out, struct slice text);
 
 int tier_plan_command(int argc, char **argv);
 int tier_report_command(int argc, char **argv);
+int tier_apply_command(int argc, char **argv);
+int tier_export_command(int argc, char **argv);
 
 #endif

@@ -8,18 +8,15 @@
 #include "base/text.h"
 #include "lake/lakefile.h"
 #include "tools/human.h"
-#include "tools/own_lake.h"
 #include "tools/progress.h"
-#include "tools/tier_apply.h"
+#include "tools/tier.h"
 #include "tools/tools.h"
 
 struct apply {
-    const char *file;
-    char **tables;
-    size_t tables_n;
+    struct tier_arguments arguments;
     struct tier_apply_config config;
-    struct options options;
-    bool json, quiet;
+    struct own_lake *own;
+    bool quiet;
 
     struct progress progress;
     uint64_t files, bytes; /* told so far; under tier_apply's lock */
@@ -39,8 +36,8 @@ static void help(void)
         "  --journal FILE     append what is done; and take tags away from objects that a table\n"
         "                     needs again\n"
         "  --jobs N           objects at once (32)\n"
-        "  --json             the sums as JSON\n"
-        "  -q, --quiet        no progress\n" OWN_LAKE_HELP "\n"
+        "  --plan-age TIME    a plan that is so old is made again before it goes on (2m)\n"
+        "  -q, --quiet        no progress\n" TIER_HELP "\n"
         "Exit status: 0 all done, 1 some were not, 2 wrong use.\n");
 }
 
@@ -78,8 +75,8 @@ static void tell_json(const struct tier_applied *t)
     for (size_t i = 0; i < TIER_DONE_KINDS; i++)
         printf("\"%s\":{\"objects\":%llu,\"bytes\":%llu},", names[i],
                (unsigned long long)t->files[i], (unsigned long long)t->bytes[i]);
-    printf("\"untagged\":%llu,\"month_before\":%.4f,\"month_after\":%.4f}\n",
-           (unsigned long long)t->untagged, t->month_before, t->month_after);
+    printf("\"untagged\":%llu,\"plans\":%u,\"month_before\":%.4f,\"month_after\":%.4f}\n",
+           (unsigned long long)t->untagged, t->plans, t->month_before, t->month_after);
 }
 
 static void tell_text(const struct apply *a, const struct tier_applied *t)
@@ -105,108 +102,89 @@ static void tell_text(const struct apply *a, const struct tier_applied *t)
 
 /* ---- the command ---- */
 
-static int parse_jobs(struct apply *a, const char *text, struct err *err)
+static int parse_jobs(const char *text, unsigned *out, struct err *err)
 {
     uint64_t n;
-    if (!text || !text_parse_u64(slice_of(text), TIER_AT_ONCE_MAX, &n) || n == 0)
+    if (!text_parse_u64(slice_of(text), TIER_AT_ONCE_MAX, &n) || n == 0)
         return err_set(err, EINVAL, "--jobs takes a number from 1 to %d", TIER_AT_ONCE_MAX);
-    a->config.at_once = (unsigned)n;
+    *out = (unsigned)n;
     return 0;
 }
 
-static int parse_option(struct apply *a, int argc, char **argv, int *i, struct err *err)
-{
-    const char *arg = argv[*i], *next = *i + 1 < argc ? argv[*i + 1] : NULL;
-    if (strcmp(arg, "--dry-run") == 0)
-        a->config.dry_run = true;
-    else if (strcmp(arg, "--tags") == 0)
-        a->config.tags = true;
-    else if (strcmp(arg, "--json") == 0)
-        a->json = true;
-    else if (strcmp(arg, "--quiet") == 0 || strcmp(arg, "-q") == 0)
-        a->quiet = true;
-    else if (strncmp(arg, "--journal=", strlen("--journal=")) == 0)
-        a->config.journal = arg + strlen("--journal=");
-    else if (strcmp(arg, "--journal") == 0 && next)
-        a->config.journal = argv[++*i];
-    else if (strncmp(arg, "--jobs=", strlen("--jobs=")) == 0)
-        return parse_jobs(a, arg + strlen("--jobs="), err);
-    else if (strcmp(arg, "--jobs") == 0 || strcmp(arg, "-j") == 0)
-        return parse_jobs(a, next ? argv[++*i] : NULL, err);
-    else
-        return own_lake_option(&a->options, argc, argv, i, err);
-    return 0;
-}
-
-/* Moves the patterns to the front of argv. */
 static int parse(struct apply *a, int argc, char **argv, struct err *err)
 {
-    bool ended = false;
-    a->tables = argv;
-    for (int i = 1; i < argc; i++) {
-        int rc = 0;
-        if (options_end(argv[i], &ended))
-            continue;
-        if (!ended && argv[i][0] == '-' && argv[i][1])
-            rc = parse_option(a, argc, argv, &i, err);
-        else if (!a->file)
-            a->file = argv[i];
-        else
-            a->tables[a->tables_n++] = argv[i];
-        if (rc < 0)
-            return rc;
-    }
-    if (!a->file)
-        return err_set(err, EINVAL, "a LAKE.yaml is needed");
-    return 0;
+    const char *jobs = NULL, *age = NULL;
+    const struct tier_option own[] = {{"--dry-run", &a->config.dry_run, NULL},
+                                      {"--tags", &a->config.tags, NULL},
+                                      {"--quiet", &a->quiet, NULL},
+                                      {"-q", &a->quiet, NULL},
+                                      {"--journal", NULL, &a->config.journal},
+                                      {"--jobs", NULL, &jobs},
+                                      {"--plan-age", NULL, &age},
+                                      {0}};
+    int rc = tier_arguments_parse(&a->arguments, argc, argv, own, err);
+    if (rc == 0 && a->arguments.format == TIER_CSV)
+        rc = err_set(err, EINVAL, "the sums are text or JSON");
+    if (rc == 0 && a->arguments.now_ms > clock_real_ms() && !a->config.dry_run)
+        rc = err_set(err, EINVAL, "--at: what is not due yet is not changed; see --dry-run");
+    if (rc == 0 && age &&
+        (!text_parse_duration_ms(slice_of(age), &a->config.plan_age_ms) || !a->config.plan_age_ms))
+        rc = err_set(err, EINVAL, "--plan-age: %s is no time (such as 30s)", age);
+    return rc == 0 && jobs ? parse_jobs(jobs, &a->config.at_once, err) : rc;
 }
 
 static int run(struct apply *a, struct tier_applied *out, struct err *err)
 {
-    AUTO(own_lake) struct own_lake *own = NULL;
-    int rc = own_lake_open(a->file, &a->options, &own, err);
+    struct tier_arguments *given = &a->arguments;
+    int rc = own_lake_open(given->source, &given->options, &a->own, err);
     if (rc < 0)
         return rc;
-    const struct lakefile *file = own_lake_file(own);
+    const struct lakefile *file = own_lake_file(a->own);
     if (!file)
-        return err_set(err, EINVAL, "%s is no lake file: rules stand in one", a->file);
-    a->config.plan = (struct tier_plan_config){.lake = own_lake_get(own),
+        return err_set(err, EINVAL, "%s is no lake file: rules stand in one", given->source);
+    a->config.plan = (struct tier_plan_config){.lake = own_lake_get(a->own),
                                                .file = file,
-                                               .now_ms = clock_real_ms(),
-                                               .tables = (const char *const *)a->tables,
-                                               .tables_n = a->tables_n,
-                                               .scratch_dirfd = own_lake_scratch(own)};
+                                               .now_ms = given->now_ms,
+                                               .tables = given->tables,
+                                               .tables_n = given->tables_n,
+                                               .scratch_dirfd = own_lake_scratch(a->own)};
     a->config.told = told;
     a->config.arg = a;
     return tier_apply(&a->config, out, err);
 }
 
-int tier_apply_run(int argc, char **argv)
+static void tell(struct apply *a, const struct tier_applied *done, int rc, const struct err *err)
+{
+    for (size_t i = 0; done->plan && i < tier_plan_notes(done->plan); i++)
+        progress_say(&a->progress, "%s", tier_plan_note(done->plan, i));
+    if (rc < 0)
+        progress_say(&a->progress, "%s", err->msg);
+    if (a->arguments.format == TIER_JSON)
+        tell_json(done);
+    else if (done->plans)
+        tell_text(a, done);
+}
+
+int tier_apply_command(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct tier_applied done = {.plans = 0};
-    struct apply a = {.file = NULL};
+    struct apply a = {.own = NULL};
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         help();
         return EXIT_OK;
     }
     if (parse(&a, argc, argv, &err) < 0) {
-        options_done(&a.options);
+        tier_arguments_done(&a.arguments);
         return usage_error("tier apply", "%s", err.msg);
     }
     progress_init(&a.progress, "tier apply", a.quiet);
     int rc = run(&a, &done, &err);
     progress_clear(&a.progress);
-    for (size_t i = 0; done.plan && i < tier_plan_notes(done.plan); i++)
-        progress_say(&a.progress, "%s", tier_plan_note(done.plan, i));
-    if (rc < 0)
-        progress_say(&a.progress, "%s", err.msg);
-    if (a.json)
-        tell_json(&done);
-    else if (rc == 0 || done.plans)
-        tell_text(&a, &done);
+    tell(&a, &done, rc, &err);
     tier_plan_free(done.plan);
+    own_lake_close(a.own);
     progress_done(&a.progress);
-    options_done(&a.options);
+    tier_arguments_done(&a.arguments);
     return rc < 0 || done.files[TIER_REFUSED] || done.files[TIER_FAILED] ? EXIT_FAILED : EXIT_OK;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tools/arguments.h"
 #include "tools/tools.h"
 
 /* What users who are not root have: the setuid helper of FUSE. */
@@ -59,18 +60,21 @@ int cmd_umount(int argc, char **argv)
         printf("usage: tarn umount MOUNTPOINT\n");
         return EXIT_OK;
     }
-    if (argc != 2 || argv[1][0] == '-')
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
+    const char *path = arguments_next(&a, &option);
+    if (!path || option || arguments_value(&a))
         return usage_error("umount", "one MOUNTPOINT is needed");
-    AUTO_FREE char *real = realpath(argv[1], NULL);
-    const char *mountpoint = real ? real : argv[1]; /* a dead mount cannot be resolved */
+    AUTO_FREE char *real = realpath(path, NULL);
+    const char *mountpoint = real ? real : path; /* a dead mount cannot be resolved */
     if (!is_tarn_mount(mountpoint)) {
-        (void)fprintf(stderr, "tarn umount: %s is no mount of tarn\n", argv[1]);
+        (void)fprintf(stderr, "tarn umount: %s is no mount of tarn\n", path);
         return EXIT_FAILED;
     }
     if (geteuid() != 0)
         return run_fusermount(mountpoint);
     if (umount2(mountpoint, 0) < 0) {
-        (void)fprintf(stderr, "tarn umount: %s: %s\n", argv[1], strerror(errno));
+        (void)fprintf(stderr, "tarn umount: %s: %s\n", path, strerror(errno));
         return EXIT_FAILED;
     }
     return EXIT_OK;

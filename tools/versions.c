@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "tools/arguments.h"
 #include "tools/human.h"
 #include "tools/table_log.h"
 #include "tools/tools.h"
@@ -49,20 +50,19 @@ int cmd_versions(int argc, char **argv)
     struct err err = ERR_INIT;
     AUTO(table_log) struct table_log log = {0};
     const char *path = NULL;
-    bool json = false, ended = false;
-    for (int i = 1; i < argc; i++) {
-        if (options_end(argv[i], &ended))
-            continue;
-        if (!ended && strcmp(argv[i], "--help") == 0) {
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool json = false, option;
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
+        if (option && strcmp(arg, "--help") == 0) {
             help();
             return EXIT_OK;
         }
-        if (!ended && strcmp(argv[i], "--json") == 0)
+        if (option && strcmp(arg, "--json") == 0)
             json = true;
-        else if (path || (!ended && argv[i][0] == '-'))
+        else if (path || option)
             return usage_error("versions", "one PATH of a table in a mount is needed");
         else
-            path = argv[i];
+            path = arg;
     }
     if (!path)
         return usage_error("versions", "one PATH of a table in a mount is needed");

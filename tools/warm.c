@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "tools/arguments.h"
 #include "tools/ask.h"
 #include "tools/crew.h"
 #include "tools/human.h"
@@ -141,6 +142,12 @@ static bool take_part(struct warm *w, struct part *p)
     return taken;
 }
 
+static int set_failure(struct err *err)
+{
+    return errno == EREMOTE ? err_set(err, EREMOTE, "archived: `tarn recall` has it restored")
+                            : err_set(err, errno, "%s", strerror(errno));
+}
+
 /*
  * O_DIRECT asks the daemon whatever the kernel has in its pages, and leaves them alone. Where it is
  * not to be had, the pages are given back.
@@ -150,7 +157,7 @@ static int open_file(const char *path, bool direct, struct err *err)
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (direct ? O_DIRECT : 0));
     if (fd < 0 && direct && errno == EINVAL)
         return open_file(path, false, err);
-    return fd < 0 ? err_set(err, errno, "%s", strerror(errno)) : fd;
+    return fd < 0 ? set_failure(err) : fd;
 }
 
 static void count_bytes(struct warm *w, uint64_t bytes)
@@ -193,7 +200,7 @@ static int read_part(struct warm *w, struct part *p, char *to, struct err *err)
             continue;
         }
         if (n < 0)
-            return err_set(err, errno, "%s", strerror(errno));
+            return set_failure(err);
         if (n == 0)
             return err_set(err, EIO, "ends at %llu, of %llu bytes", (unsigned long long)p->offset,
                            (unsigned long long)p->file->size);
@@ -459,15 +466,13 @@ static int parse_jobs(struct warm *w, const char *text, struct err *err)
 /* Moves the paths to the front of argv. */
 static int parse(struct warm *w, int argc, char **argv, struct err *err)
 {
-    bool options = true;
+    struct arguments a = {.argc = argc, .argv = argv};
+    bool option;
     w->paths = argv;
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
+    for (const char *arg; (arg = arguments_next(&a, &option));) {
         int rc = 0;
-        if (!options || arg[0] != '-' || !arg[1])
-            w->paths[w->path_count++] = argv[i];
-        else if (strcmp(arg, "--") == 0)
-            options = false;
+        if (!option || !arg[1])
+            w->paths[w->path_count++] = argv[a.taken];
         else if (strcmp(arg, "--check") == 0)
             w->check = true;
         else if (strcmp(arg, "--json") == 0)
@@ -476,12 +481,12 @@ static int parse(struct warm *w, int argc, char **argv, struct err *err)
             w->quiet = true;
         else if (strncmp(arg, "--follow=", 9) == 0)
             w->follow = arg + 9;
-        else if (strcmp(arg, "--follow") == 0 && i + 1 < argc)
-            w->follow = argv[++i];
+        else if (strcmp(arg, "--follow") == 0 && a.taken + 1 < argc)
+            w->follow = arguments_value(&a);
         else if (strncmp(arg, "--jobs=", 7) == 0)
             rc = parse_jobs(w, arg + 7, err);
         else if (strcmp(arg, "--jobs") == 0 || strcmp(arg, "-j") == 0)
-            rc = parse_jobs(w, i + 1 < argc ? argv[++i] : NULL, err);
+            rc = parse_jobs(w, arguments_value(&a), err);
         else
             rc = err_set(err, EINVAL, "unknown option %s", arg);
         if (rc < 0)

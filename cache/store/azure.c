@@ -6,6 +6,7 @@
 #include "cache/store/azure_request.h"
 #include "cache/store/azure_restore.h"
 #include "cache/store/azure_url.h"
+#include "cache/store/azure_write.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
 #include "cache/store/remote_tags.h"
@@ -74,6 +75,8 @@ static const struct store_ops azure_ops = {
     .head = remote_head,
     .list = azure_list,
     .put_if_absent = remote_put_if_absent,
+    .put_begin = azure_put_begin,
+    .remove = remote_remove,
     .set_class = azure_set_class,
     .tags = remote_tags,
     .set_tag = remote_set_tag,

@@ -63,7 +63,7 @@ static int lease(const struct change *c, struct err *err)
                                         {"x-ms-lease-duration", LEASE_S},
                                         {"x-ms-proposed-lease-id", c->lease}};
     int rc = put(c, "lease", c->before.etag, fields, ARRAY_SIZE(fields), &q, err);
-    if (rc < 0 && q && strncmp(remote_problem(q).code, "LeaseAlreadyPresent", 20) == 0)
+    if (rc < 0 && q && strcmp(remote_problem(q).code, "LeaseAlreadyPresent") == 0)
         return remote_refuse(q, EBUSY, "somebody else holds a lease of it", err);
     return rc;
 }
@@ -105,10 +105,13 @@ static int look(struct change *c, const struct store_info *if_is, struct err *er
     if (rc < 0)
         return rc;
     const char *type = q->http.answer.blob_type;
-    if (c->before.size != if_is->size || (if_is->etag[0] && strcmp(c->before.etag, if_is->etag)))
+    if (c->before.size != if_is->size ||
+        (if_is->etag[0] && strcmp(c->before.etag, if_is->etag) != 0))
         return stale(c, err);
     if (strcmp(c->before.class, c->class) == 0)
         return 0;
+    if (if_is->class[0] && strcmp(c->before.class, if_is->class) != 0)
+        return remote_refuse(q, ESTALE, "it is in another tier now", err);
     if (c->before.access != STORE_READABLE)
         return remote_refuse(q, EREMOTE, "it is archived, and has to be rehydrated first", err);
     if ((type[0] && strcmp(type, "BlockBlob") != 0) || !c->before.class[0])

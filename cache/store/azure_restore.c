@@ -11,7 +11,7 @@ void azure_tell_class(const struct http_answer *a, struct store_info *info)
         info->access = STORE_READABLE;
     else
         info->access = slice_starts(status, SLICE_LIT("rehydrate-pending-to-")) ? STORE_RESTORING
-                                                                               : STORE_ARCHIVED;
+                                                                                : STORE_ARCHIVED;
 }
 
 int azure_restore(struct store *s, const char *key, const struct store_restore *how,
@@ -32,8 +32,8 @@ int azure_restore(struct store *s, const char *key, const struct store_restore *
     const struct http_parameter tier = {"comp", "tier"};
     const struct http_field fields[] = {
         {"x-ms-access-tier", "Hot"},
-        {"x-ms-rehydrate-priority",
-         how->speed == STORE_SPEED_EXPEDITED ? "High" : "Standard"}};
+        {"x-ms-rehydrate-priority", how->speed == STORE_SPEED_EXPEDITED ? "High" : "Standard"},
+        {"content-type", "application/octet-stream"}};
     struct remote_parts parts = {.method = "PUT",
                                  .key = whole,
                                  .parameters = &tier,

@@ -21,6 +21,7 @@ static const struct {
     {"ContainerBeingDeleted", ENOENT, false},     /* 409 */
     {"ContainerDisabled", EACCES, false},         /* 409 */
     {"LeaseIdMissing", EEXIST, false},            /* 412: the blob is there, and leased */
+    {"Md5Mismatch", EIO, true},                   /* 400: what arrived is not what was sent */
     {"InternalError", EIO, true},
     {"OperationTimedOut", EIO, true},
     {"ServerBusy", EIO, true},

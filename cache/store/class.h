@@ -41,10 +41,10 @@ struct store_tags {
  * Puts the object into the class, as the store names it ("STANDARD_IA", "Cool"), and sees that it
  * is there: size and ETag what they were. An object that is in the class already is left alone.
  *
- * `if_is`: the size, and the ETag where it is not empty, that the object must have; -ESTALE where
- * it is another, also where it was replaced while this ran. `now` (may be NULL) is what the store
- * says of it afterwards. -EREMOTE: archived; it would have to be restored first. -EINVAL: no class
- * of this store.
+ * `if_is`: the size that the object must have, and the ETag and the class where they are not empty;
+ * -ESTALE where it is another, also where it was replaced while this ran. `now` (may be NULL) is
+ * what the store says of it afterwards. -EREMOTE: archived; it would have to be restored first.
+ * -EINVAL: no class of this store.
  */
 int store_set_class(struct store *s, const char *key, const char *class,
                     const struct store_info *if_is, struct store_info *now, struct err *err);

@@ -2,6 +2,7 @@
 #include "cache/store/gcs.h"
 
 #include "cache/store/gcs_request.h"
+#include "cache/store/gcs_write.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
 
@@ -68,6 +69,8 @@ static const struct store_ops gcs_ops = {
     .head = remote_head,
     .list = gcs_list,
     .put_if_absent = remote_put_if_absent,
+    .put_begin = gcs_put_begin,
+    .remove = remote_remove,
     .free = gcs_free,
 };
 

@@ -20,13 +20,23 @@ static bool name_is(struct slice name, const char *lower)
     return name.n == strlen(lower) && strncasecmp(name.p, lower, name.n) == 0;
 }
 
+/* They come in one field or in several. */
+static void add_hash(struct http_answer *a, struct slice value)
+{
+    size_t n = strlen(a->hash);
+    if (n)
+        a->hash[n++] = ',';
+    copy_text(a->hash + n, sizeof a->hash - n, value);
+}
+
 /* What decides whether a copy of the object would be the same object. */
 static void read_nature(struct http_answer *a, struct slice name, struct slice value)
 {
     if (name_is(name, "x-amz-version-id") || name_is(name, "x-ms-version-id"))
         copy_text(a->version_id, sizeof a->version_id, value);
     else if (name_is(name, "x-amz-server-side-encryption"))
-        copy_text(a->encryption, sizeof a->encryption, value);
+        copy_text(a->encryption, sizeof a->encryption,
+                  value.n < sizeof a->encryption ? value : SLICE_LIT("another"));
     else if (name_is(name, "x-ms-blob-type"))
         copy_text(a->blob_type, sizeof a->blob_type, value);
     else if (name_is(name, "x-amz-server-side-encryption-customer-algorithm"))
@@ -58,6 +68,12 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->bucket_region, sizeof a->bucket_region, value);
     else if (name_is(name, "x-ms-error-code"))
         copy_text(a->error_code, sizeof a->error_code, value);
+    else if (name_is(name, "location"))
+        copy_text(a->location, sizeof a->location, value);
+    else if (name_is(name, "range"))
+        copy_text(a->range, sizeof a->range, value);
+    else if (name_is(name, "x-goog-hash"))
+        add_hash(a, value);
     else if (name_is(name, "x-amz-storage-class") || name_is(name, "x-goog-storage-class") ||
              name_is(name, "x-ms-access-tier"))
         copy_text(a->storage_class, sizeof a->storage_class, value);

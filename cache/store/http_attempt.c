@@ -166,11 +166,19 @@ static int on_close(void *arg, curl_socket_t fd)
 static bool make_field_list(struct http_request *r)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* never wait for a 100 */
+    bool typed = false;
     for (size_t i = 0; list && i < r->fields_count; i++) {
+        typed = typed || strcasecmp(r->fields[i].name, "content-type") == 0;
         AUTO(buf) struct buf line = {0};
         buf_init(&line, 64 * KIB);
         buf_addf(&line, "%s: %s", r->fields[i].name, r->fields[i].value);
         struct curl_slist *more = line.failed ? NULL : curl_slist_append(list, line.data);
+        if (!more)
+            curl_slist_free_all(list);
+        list = more;
+    }
+    if (list && !typed) { /* libcurl would tell one, which is not signed */
+        struct curl_slist *more = curl_slist_append(list, "Content-Type:");
         if (!more)
             curl_slist_free_all(list);
         list = more;

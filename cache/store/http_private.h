@@ -36,10 +36,10 @@ struct attempt {
     struct attempt *next; /* in http.idle, http.dropped or http.heard */
     unsigned index;       /* in http.active */
     bool hedge, dropped, began, in_heard;
-    int64_t begun_us; /* clock_mono_us: sent */
-    int64_t heard_ms; /* clock_mono_ms: the last byte that came, or begun */
+    int64_t begun_us;      /* clock_mono_us: sent */
+    int64_t heard_ms;      /* clock_mono_ms: the last byte that came, or begun */
     curl_off_t sent_bytes; /* as it was last heard */
-    int64_t hedge_us; /* when it is late; INT64_MAX: nobody asks */
+    int64_t hedge_us;      /* when it is late; INT64_MAX: nobody asks */
     struct http_answer answer;
     char error[CURL_ERROR_SIZE];
 };

@@ -14,10 +14,17 @@ int listing_check(const struct store_list *req, struct err *err)
 /* Of those that nobody names yet it is not known. */
 static bool class_is_readable(struct slice class)
 {
-    static const char *const never_archived[] = {
-        "STANDARD",    "STANDARD_IA",        "ONEZONE_IA", "GLACIER_IR",
-        "EXPRESS_ONEZONE", "REDUCED_REDUNDANCY", "OUTPOSTS",   "Hot",
-        "Cool",        "Cold",               "Premium"};
+    static const char *const never_archived[] = {"STANDARD",
+                                                 "STANDARD_IA",
+                                                 "ONEZONE_IA",
+                                                 "GLACIER_IR",
+                                                 "EXPRESS_ONEZONE",
+                                                 "REDUCED_REDUNDANCY",
+                                                 "OUTPOSTS",
+                                                 "Hot",
+                                                 "Cool",
+                                                 "Cold",
+                                                 "Premium"};
     for (size_t i = 0; i < ARRAY_SIZE(never_archived); i++)
         if (slice_is(class, never_archived[i]))
             return true;

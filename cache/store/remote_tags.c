@@ -66,8 +66,20 @@ static int read_tags(const struct tagged *t, struct store_tags *out, struct err 
     return rc < 0 ? err_wrap(err, "%s, key %.160s", t->remote->where, t->key) : 0;
 }
 
+/* S3 has an operation of its own for none. */
+static int remove_tags(const struct tagged *t, struct err *err)
+{
+    AUTO(remote_request) struct remote_request *q = NULL;
+    struct http_parameter parameters[2];
+    struct remote_parts parts = parts_of(t, "DELETE", parameters);
+    int rc = remote_ask(t->remote, &parts, &q, err);
+    return explain(q, rc, err);
+}
+
 static int write_tags(const struct tagged *t, const struct store_tags *tags, struct err *err)
 {
+    if (!tags->count && !is_azure(t))
+        return remove_tags(t, err);
     AUTO(buf) struct buf body = {0};
     AUTO(remote_request) struct remote_request *q = NULL;
     uint8_t md5[EVP_MAX_MD_SIZE];
@@ -106,7 +118,8 @@ static int look(struct tagged *t, struct err *err)
 
 static bool is_that(const struct store_info *is, const struct store_info *wanted)
 {
-    return is->size == wanted->size && (!wanted->etag[0] || strcmp(is->etag, wanted->etag) == 0);
+    return is->size == wanted->size && (!wanted->etag[0] || strcmp(is->etag, wanted->etag) == 0) &&
+           (!wanted->class[0] || strcmp(is->class, wanted->class) == 0);
 }
 
 static int stale(const struct tagged *t, struct err *err)
@@ -121,6 +134,8 @@ static int verify(struct tagged *t, const struct store_tag *tag, struct err *err
     AUTO_FREE struct store_tags *now = calloc(1, sizeof *now);
     struct tagged after = {.remote = t->remote, .key = t->key};
     struct store_tag none = {.name = ""};
+    struct store_info before = t->info;
+    before.class[0] = '\0'; /* that may have changed: it is why it was tagged */
     if (!now)
         return err_set(err, ENOMEM, "out of memory");
     int rc = read_tags(t, now, err);
@@ -128,7 +143,7 @@ static int verify(struct tagged *t, const struct store_tag *tag, struct err *err
     bool same = strcmp(found ? found->value : "", tag->value) == 0;
     if (rc == 0)
         rc = look(&after, err);
-    if (rc == 0 && !is_that(&after.info, &t->info)) {
+    if (rc == 0 && !is_that(&after.info, &before)) {
         memcpy(none.name, tag->name, sizeof none.name);
         if (found && !t->version[0] && store_tags_set(now, &none, &rc))
             (void)write_tags(&after, now, NULL); /* what it would tell is told below */

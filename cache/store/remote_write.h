@@ -52,7 +52,8 @@ struct remote_writer {
     uint32_t crc;      /* of all that was added */
     bool begun, ended;
     char upload_id[REMOTE_UPLOAD_ID_BYTES];
-    char *sums; /* the protocol's: of each part, sum_bytes */
+    char etag[ETAG_BYTES_MAX]; /* of what is there, where a part's answer tells it */
+    char *sums;                /* the protocol's: of each part, sum_bytes */
     struct remote_part parts[REMOTE_PARTS_AT_ONCE];
 };
 

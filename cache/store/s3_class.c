@@ -275,9 +275,9 @@ static int copy(struct change *c, struct err *err)
         return 0;
     if (rc == 0 && strcmp(etag, c->before.etag) != 0)
         return err_set(err, EIO,
-                       "%s, key %.160s: the copy has ETag %.60s, the object had %.60s: "
-                       "the server encrypts copies in another way. The bytes are the same; readers "
-                       "of the old ETag are told that the object changed",
+                       "%s, key %.160s: the copy has ETag %.60s, the object had %.60s: it was "
+                       "replaced meanwhile and the server heeds no conditions, or it encrypts "
+                       "copies in another way",
                        c->remote->where, c->key, etag, c->before.etag);
     return rc;
 }
@@ -295,10 +295,13 @@ static int look(struct change *c, const struct store_info *if_is, struct err *er
     const char *why = unlike(a, &c->before);
     c->bucket = s3_request_of(q)->bucket;
     memcpy(c->encryption, a->encryption, sizeof c->encryption);
-    if (c->before.size != if_is->size || (if_is->etag[0] && strcmp(c->before.etag, if_is->etag)))
+    if (c->before.size != if_is->size ||
+        (if_is->etag[0] && strcmp(c->before.etag, if_is->etag) != 0))
         return remote_refuse(q, ESTALE, "the object is another one now", err);
     if (strcmp(c->before.class, c->class) == 0)
         return 0;
+    if (if_is->class[0] && strcmp(c->before.class, if_is->class) != 0)
+        return remote_refuse(q, ESTALE, "it is in another class now", err);
     if (c->before.access != STORE_READABLE)
         return remote_refuse(q, EREMOTE, "it is archived, and has to be restored first", err);
     return why ? remote_refuse(q, EOPNOTSUPP, why, err) : 0;

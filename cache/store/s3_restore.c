@@ -81,11 +81,14 @@ int s3_restore(struct store *s, const char *key, const struct store_restore *how
     buf_init(&body, KIB);
     format_body(how, class, &body);
     const struct http_parameter parameters[] = {{"restore", ""}, {"versionId", how->version}};
+    const struct http_field type = {"content-type", "application/xml"};
     struct remote_parts parts = {.method = "POST",
                                  .key = whole,
                                  .parameters = parameters,
                                  .parameters_count = how->version ? 2 : 1,
                                  .keeps = true,
+                                 .fields = &type,
+                                 .fields_count = 1,
                                  .upload = buf_slice(&body),
                                  .text_max = REMOTE_ERROR_BYTES_MAX};
     rc = buf_check(&body, err);

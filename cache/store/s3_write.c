@@ -38,7 +38,9 @@ static int on_element(void *arg, const struct xml_element *e, struct err *err)
     return 0;
 }
 
-bool s3_answer_text(struct slice xml, const char *root, const char *name, char *to, size_t room)
+bool s3_answer_text(struct slice xml, const char *root, const char *name,
+                    char *to, /* NOLINT(readability-non-const-parameter) */
+                    size_t room)
 {
     struct wanted w = {root, name, to, room, false};
     return xml_walk(xml, TEXT_BYTES_MAX, on_element, &w, NULL) == 0 && w.found;

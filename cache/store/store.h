@@ -117,12 +117,15 @@ enum store_speed {
 struct store_restore {
     const char *class;   /* of the object, as store_info tells it; NULL or empty: it is asked for */
     const char *version; /* the id of the version, as store_get.version; NULL: the newest */
-    unsigned days; /* for how long the copy stays, of stores that make one (S3); at least 1 */
+    unsigned days;       /* for how long the copy stays, of stores that make one (S3); at least 1 */
     enum store_speed speed;
 };
 
 /* A regular file that is an object, and its size when it was opened. */
 struct store_file {
+    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store
+     * that has it elsewhere too (a wrapper) then gives that one. */
+    const char *if_match;
     int fd;
     uint64_t size;
 };
@@ -138,6 +141,9 @@ struct store_ops {
     const char *scheme; /* "s3", "gs", "abfss", "file" */
     /* So much is worth asking for at once into several rooms; 0: the store knows none. */
     size_t rooms_bytes;
+    /* Of a wrapper: what is not where the others are may be had all the same, from elsewhere. Where
+     * objects are files of this machine head tells which those are. */
+    bool has_elsewhere;
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -164,9 +170,9 @@ struct store_ops {
 
     /*
      * Of a wrapper: the cache has all of an object that was opened with it, by this identity.
-     * Any thread; must not block. NULL: nobody wants to know.
+     * Any thread, under the cache's lock; must not block. NULL: nobody wants to know.
      */
-    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size, const char *etag);
+    void (*sealed)(struct store *s, const uint8_t *identity, uint64_t size);
 
     /* As store_set_class, store_tags and store_set_tag, which are the callers. NULL: there are
      * none.

@@ -61,35 +61,14 @@ int store_tags_parse(struct slice xml, struct store_tags *out, struct err *err)
     return rc;
 }
 
-static void add_text(struct buf *out, const char *text)
-{
-    for (; *text; text++)
-        switch (*text) {
-        case '&':
-            buf_add_str(out, "&amp;");
-            break;
-        case '<':
-            buf_add_str(out, "&lt;");
-            break;
-        case '>':
-            buf_add_str(out, "&gt;");
-            break;
-        case '\r': /* a parser would make a line feed of it */
-            buf_add_str(out, "&#13;");
-            break;
-        default:
-            buf_add_char(out, *text);
-        }
-}
-
 void store_tags_format(const struct store_tags *tags, const char *root, struct buf *out)
 {
     buf_addf(out, "<%s><TagSet>", root);
     for (unsigned i = 0; i < tags->count; i++) {
         buf_add_str(out, "<Tag><Key>");
-        add_text(out, tags->at[i].name);
+        xml_add_text(out, slice_of(tags->at[i].name));
         buf_add_str(out, "</Key><Value>");
-        add_text(out, tags->at[i].value);
+        xml_add_text(out, slice_of(tags->at[i].value));
         buf_add_str(out, "</Value></Tag>");
     }
     buf_addf(out, "</TagSet></%s>", root);

@@ -16,6 +16,11 @@
 /* zlib: window of 32 KiB, and the framing (gzip or zlib) is found out. */
 #define ANY_FRAMING (MAX_WBITS + 32)
 
+/* Of ZSTD_c_experimentalParam5, literal compression mode: bytes without repetitions are compressed
+ * also where few of them are looked for, and of so many bytes one is where it looks. */
+#define LITERALS_COMPRESSED 1
+#define DIGITS_STRIDE 32
+
 /* Decompression. Each gives 0, -EIO (damaged, or another size) or -ENOMEM. */
 
 static int copy(struct slice from, void *to, size_t n)
@@ -229,8 +234,32 @@ static size_t compress_lz4_hadoop(struct slice from, char *to, size_t room,
     return n ? n + HADOOP_HEAD_BYTES : 0;
 }
 
+/* Digits, by how often each of them is: every so many bytes a repetition is looked for, with little
+ * memory, which is what a new context of the library costs. */
+static size_t compress_digits(struct slice from, char *to, size_t room)
+{
+    static const struct {
+        ZSTD_cParameter name;
+        int value;
+    } how[] = {{ZSTD_c_compressionLevel, 1},
+               {ZSTD_c_strategy, ZSTD_fast},
+               {ZSTD_c_windowLog, 17},
+               {ZSTD_c_hashLog, 12},
+               {ZSTD_c_targetLength, DIGITS_STRIDE},
+               {ZSTD_c_experimentalParam5, LITERALS_COMPRESSED}};
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    bool good = context != NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(how) && good; i++)
+        good = !ZSTD_isError(ZSTD_CCtx_setParameter(context, how[i].name, how[i].value));
+    size_t n = good ? ZSTD_compress2(context, to, room, from.p, from.n) : 0;
+    (void)ZSTD_freeCCtx(context); /* cannot fail */
+    return ZSTD_isError(n) ? 0 : n;
+}
+
 static size_t compress_zstd(struct slice from, char *to, size_t room, enum codec_effort effort)
 {
+    if (effort == CODEC_DIGITS)
+        return compress_digits(from, to, room);
     size_t n = ZSTD_compress(to, room, from.p, from.n, effort == CODEC_SMALL ? 12 : 1);
     return ZSTD_isError(n) ? 0 : n;
 }

@@ -31,8 +31,9 @@ int codec_check(unsigned codec, struct err *err);
 int codec_decompress(unsigned codec, struct slice from, void *to, size_t n, struct err *err);
 
 enum codec_effort {
-    CODEC_QUICK, /* as writers of tables do by default */
-    CODEC_SMALL, /* about ten times as slow, where the codec has a choice */
+    CODEC_QUICK,  /* as writers of tables do by default */
+    CODEC_SMALL,  /* about ten times as slow, where the codec has a choice */
+    CODEC_DIGITS, /* repetitions are hardly looked for: ZSTD's; of the others as CODEC_QUICK */
 };
 
 /*

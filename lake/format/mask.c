@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/format/mask.h"
 
-#include "base/hash.h"
+#include "base/digests.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "lake/format/parquet_schema.h"
@@ -9,6 +9,8 @@
 /* Characters that are shown. */
 #define SHOWN 4
 #define HEX_BYTES (2 * (size_t)SHA256_BYTES)
+/* Values that are hashed at once. */
+#define HASHES ((size_t)64)
 #define DAY_NANOSECONDS INT64_C(86400000000000)
 #define DAY_MICROSECONDS INT64_C(86400000000)
 #define DAY_MILLISECONDS INT64_C(86400000)
@@ -93,14 +95,12 @@ int mask_init(struct mask *m, const struct mask_rule *rule, struct err *err)
     }
     *m = (struct mask){.rule = *rule};
     buf_init(&m->bytes, PAGE_BYTES_MAX + PARQUET_BATCH * HEX_BYTES);
-    buf_init(&m->salted, PAGE_BYTES_MAX + SHAPE_SALT_BYTES);
     return 0;
 }
 
 void mask_done(struct mask *m)
 {
     buf_done(&m->bytes);
-    buf_done(&m->salted);
 }
 
 /* Text */
@@ -242,44 +242,54 @@ static int mask_dates(struct mask *m, union parquet_value *values, size_t n, cha
 
 /* Hashes */
 
-/* The value behind the salt, or as it is. */
-static struct slice salt(struct mask *m, struct slice value)
+/* The bytes of a value that are hashed; `number` has those of one. */
+static struct slice hashed_bytes(const struct mask *m, const union parquet_value *v,
+                                 uint8_t number[sizeof(int64_t)])
 {
-    if (m->rule.how != SHAPE_MASK_SHA256_LOCAL)
-        return value;
-    buf_reset(&m->salted);
-    buf_add(&m->salted, m->rule.salt, SHAPE_SALT_BYTES);
-    buf_add_slice(&m->salted, value);
-    return buf_slice(&m->salted);
+    if (m->rule.type == PARQUET_BYTE_ARRAY)
+        return v->bytes;
+    memcpy(number, &v->number, sizeof v->number); /* the lower bytes of INT32 come first */
+    return slice_make(number, m->rule.type == PARQUET_INT32 ? sizeof(int32_t) : sizeof(int64_t));
 }
 
-static int mask_hashes(struct mask *m, union parquet_value *values, size_t n, char *to,
-                       struct err *err)
+/* Returns behind what was written at `to`. */
+static char *put_hash(const struct mask *m, const uint8_t sum[SHA256_BYTES], char *to,
+                      union parquet_value *v)
 {
-    uint8_t sum[SHA256_BYTES];
-    char hex[HEX_BYTES + 1];
     int32_t half;
-    for (size_t i = 0; i < n; i++) {
-        if (is_text(&m->rule)) {
-            sha256_hex(salt(m, values[i].bytes), hex);
-            memcpy(to, hex, HEX_BYTES);
-            values[i].bytes = slice_make(to, HEX_BYTES);
-            to += HEX_BYTES;
-        } else if (m->rule.type == PARQUET_BYTE_ARRAY) {
-            sha256(salt(m, values[i].bytes), (uint8_t *)to);
-            values[i].bytes = slice_make(to, SHA256_BYTES);
-            to += SHA256_BYTES;
-        } else if (m->rule.type == PARQUET_INT32) {
-            half = (int32_t)values[i].number;
-            sha256(salt(m, slice_make(&half, sizeof half)), sum);
-            memcpy(&half, sum, sizeof half);
-            values[i].number = half;
-        } else {
-            sha256(salt(m, slice_make(&values[i].number, sizeof values[i].number)), sum);
-            memcpy(&values[i].number, sum, sizeof values[i].number);
-        }
+    if (m->rule.type == PARQUET_INT32) {
+        memcpy(&half, sum, sizeof half);
+        v->number = half;
+        return to;
     }
-    return buf_check(&m->salted, err);
+    if (m->rule.type == PARQUET_INT64) {
+        memcpy(&v->number, sum, sizeof v->number);
+        return to;
+    }
+    size_t n = is_text(&m->rule) ? HEX_BYTES : SHA256_BYTES;
+    if (is_text(&m->rule))
+        sha256_digits(sum, to);
+    else
+        memcpy(to, sum, n);
+    v->bytes = slice_make(to, n);
+    return to + n;
+}
+
+static void mask_hashes(struct mask *m, union parquet_value *values, size_t n, char *to)
+{
+    struct slice salt = m->rule.how == SHAPE_MASK_SHA256_LOCAL
+                            ? slice_make(m->rule.salt, SHAPE_SALT_BYTES)
+                            : SLICE_NONE;
+    uint8_t numbers[HASHES][sizeof(int64_t)], sums[HASHES][SHA256_BYTES];
+    struct slice bytes[HASHES];
+    for (size_t done = 0; done < n; done += HASHES) {
+        size_t some = n - done < HASHES ? n - done : HASHES;
+        for (size_t i = 0; i < some; i++)
+            bytes[i] = hashed_bytes(m, &values[done + i], numbers[i]);
+        sha256_each(salt, bytes, some, sums);
+        for (size_t i = 0; i < some; i++)
+            to = put_hash(m, sums[i], to, &values[done + i]);
+    }
 }
 
 /* Batches */
@@ -292,7 +302,7 @@ static size_t room(const struct mask *m, const union parquet_value *values, size
         return n * INT96_BYTES;
     if (m->rule.type != PARQUET_BYTE_ARRAY)
         return 0;
-    if (m->rule.how == SHAPE_MASK_SHA256 || m->rule.how == SHAPE_MASK_SHA256_LOCAL)
+    if (mask_is_hash(m->rule.how))
         return n * HEX_BYTES;
     for (size_t i = 0; i < n; i++)
         size += values[i].bytes.n;
@@ -317,7 +327,8 @@ int mask_batch(struct mask *m, union parquet_value *values, size_t n, struct err
         return mask_dates(m, values, n, to, err);
     case SHAPE_MASK_SHA256:
     case SHAPE_MASK_SHA256_LOCAL:
-        return mask_hashes(m, values, n, to, err);
+        mask_hashes(m, values, n, to);
+        break;
     case SHAPE_MASK_NONE:
     case SHAPE_MASK_NULL:
     case SHAPE_MASK_FIXED:

@@ -32,8 +32,7 @@ struct mask_rule {
 
 struct mask {
     struct mask_rule rule;
-    struct buf bytes;  /* of the batch's values */
-    struct buf salted; /* the salt, and a value behind it */
+    struct buf bytes; /* of the batch's values */
 };
 
 /* -EOPNOTSUPP where values of that type, held so, have no such mask; nothing to free then. */
@@ -47,6 +46,11 @@ DEFINE_AUTO_DONE(mask, struct mask, mask_done)
  * have; -ENOMEM.
  */
 int mask_batch(struct mask *m, union parquet_value *values, size_t n, struct err *err);
+
+static inline bool mask_is_hash(uint8_t how)
+{
+    return how == SHAPE_MASK_SHA256 || how == SHAPE_MASK_SHA256_LOCAL;
+}
 
 /* Appends what mask-to-fixed-value makes of every value of the field, in Parquet's PLAIN encoding
  * (booleans a byte, strings bare), as a file has it that tarn makes: `bytes` of a value of fixed

@@ -17,6 +17,7 @@ struct rewrite {
     struct present_group *groups;
     struct present_chunk *written; /* of all groups */
     size_t groups_n;
+    int64_t hashed; /* by how much chunks of hashes took more than what is hashed */
     struct buf footer;
     bool no_room;
 };
@@ -61,13 +62,18 @@ static bool must_be_compact(const struct present_plan *plan)
     return more > (double)slack(plan) / 2;
 }
 
-/* How hard to compress, as long as the footer still needs its room. */
+/* By how much what was written is more than what it was made of. */
+static int64_t growth(const struct rewrite *r)
+{
+    return (int64_t)r->chunks->out.at - (int64_t)r->chunks->consumed;
+}
+
+/* How hard to compress, as long as the footer still needs its room. Hashes have room of their own,
+ * and no effort makes them smaller. */
 static enum codec_effort effort(const struct rewrite *r)
 {
-    uint64_t at = r->chunks->out.at, consumed = r->chunks->consumed;
-    if (r->chunks->tight)
-        return CODEC_SMALL;
-    return at > consumed && at - consumed > slack(r->plan) / 2 ? CODEC_SMALL : CODEC_QUICK;
+    return r->chunks->tight || growth(r) - r->hashed > (int64_t)slack(r->plan) / 2 ? CODEC_SMALL
+                                                                                   : CODEC_QUICK;
 }
 
 static int check_room(struct rewrite *r, uint64_t size, struct err *err)
@@ -124,9 +130,12 @@ static int write_group(struct rewrite *r, size_t group, const struct parquet_row
     *out = (struct present_group){
         .rows = rows->kept, .stored = (uint32_t)group, .chunks = r->written + r->groups_n * leaves};
     for (size_t i = 0; i < leaves; i++) {
+        int64_t before = growth(r);
         r->chunks->out.effort = effort(r);
         if (parquet_chunk_write(r->chunks, group, i, rows, &out->chunks[i], err) < 0)
             return in_chunk(r, group, i, err);
+        if (mask_is_hash(r->plan->leaves[i].mask.how))
+            r->hashed += growth(r) - before;
         int rc = check_room(r, r->chunks->out.at, err);
         if (rc < 0)
             return rc;
@@ -193,6 +202,7 @@ static int write_tight(struct rewrite *r, const struct parquet_sink *sink, struc
     r->chunks->tight = r->chunks->compact = true;
     r->chunks->out.at = r->chunks->consumed = 0;
     r->groups_n = 0;
+    r->hashed = 0;
     buf_reset(&r->footer);
     return write_all(r, err);
 }

@@ -413,23 +413,20 @@ static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err 
     return rc < 0 ? rc : parquet_chunk_all_rows(w, err);
 }
 
-/* Hashes of strings are longer than these. */
-static bool is_hashed(const struct parquet_chunk_writer *w)
-{
-    uint8_t mask = w->leaf->mask.how;
-    return (mask == SHAPE_MASK_SHA256 || mask == SHAPE_MASK_SHA256_LOCAL) &&
-           w->to->type == PARQUET_BYTE_ARRAY;
-}
-
-/* What must take less room is compressed well. */
+/* What must take less room is compressed well. What is slow to compress is written by a codec that
+ * is not, as long as there is room; so are hashes, of which there is nothing but their digits to
+ * compress. */
 static uint32_t new_codec(const struct parquet_chunk_writer *w, uint32_t old)
 {
     bool fast = old == CODEC_UNCOMPRESSED || old == CODEC_SNAPPY || old == CODEC_LZ4 ||
                 old == CODEC_LZ4_RAW;
+    bool slow = old == CODEC_GZIP || old == CODEC_BROTLI;
     bool converts = w->leaf->how != PRESENT_COPY;
     bool changes = w->rows.gone || w->prune || converts;
-    return fast && (is_hashed(w) || (w->compact && converts) || (w->tight && changes)) ? CODEC_ZSTD
-                                                                                       : old;
+    bool better = (w->compact && converts) || (w->tight && changes);
+    bool other =
+        mask_is_hash(w->leaf->mask.how) || (fast && better) || (slow && changes && !w->tight);
+    return other ? CODEC_ZSTD : old;
 }
 
 int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t leaf,
@@ -453,8 +450,8 @@ int parquet_chunk_write(struct parquet_chunk_writer *w, size_t group, size_t lea
         if (rc < 0)
             return rc;
     }
-    if (is_hashed(w)) /* digits are as small as they get */
-        w->out.effort = CODEC_QUICK;
+    if (mask_is_hash(w->leaf->mask.how))
+        w->out.effort = w->tight ? CODEC_QUICK : CODEC_DIGITS;
     parquet_page_write_chunk(&w->out, w->to, codec, chunk);
     bool fill = w->leaf->how == PRESENT_NULLS || w->leaf->how == PRESENT_CONSTANT;
     return fill ? parquet_fill(w, group, err) : write_pages(w, group, err);

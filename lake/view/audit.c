@@ -144,6 +144,9 @@ static void key_of(const struct audit_event *e, uint8_t out[16], struct buf *scr
     buf_add_le64(scratch, e->table.n);
     buf_add_slice(scratch, e->table);
     buf_add_slice(scratch, e->version);
+    buf_add_char(scratch, (char)e->what);
+    if (e->what == AUDIT_OBJECT)
+        buf_add_slice(scratch, e->path);
     sha256(buf_slice(scratch), sum);
     memcpy(out, sum, 16);
 }

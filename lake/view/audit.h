@@ -32,14 +32,22 @@
 #include "lake/view/principal.h"
 
 enum audit_kind {
-    AUDIT_OPEN,   /* an open; told once for each (principal, table, version, view) */
+    AUDIT_OPEN,   /* an open; told once for each (principal, table, version, view), of objects
+                   * outside of tables once for each, and of documents apart from data */
     AUDIT_DENIED, /* told each time */
     AUDIT_POLICY, /* a policy was read */
+};
+
+enum audit_what {
+    AUDIT_DATA,     /* a file of a version */
+    AUDIT_DOCUMENT, /* one that tells of a version */
+    AUDIT_OBJECT,   /* an object outside of tables */
 };
 
 /* Borrowed for the call. What is empty or 0 is not in the line. */
 struct audit_event {
     enum audit_kind kind;
+    enum audit_what what;              /* is opened, of AUDIT_OPEN; not in the line: its path is */
     const struct principal *principal; /* who was decided about; NULL: nobody (AUDIT_POLICY) */
     bool has_caller;                   /* uid and pid are those of a request (in the daemon's */
     uid_t uid;                         /* namespaces; pid 0: a process that is not in them) */

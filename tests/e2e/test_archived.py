@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects whose bytes are archived: refused at once and by name, readable as soon as they are restored."""
 import errno
+import json
 import os
+import struct
 import threading
 import time
+import zlib
 
 import pytest
 
 from fake.proxy import DelayProxy
-from support import azure, moto
-from support.archived import ARCHIVES, BIG, ROWS, SMALL, big_lake, refusal
+from support import moto, presented_tables
+from support.archived import ARCHIVES, BIG, SMALL, big_lake, refusal
 from support.mounts import wait_for
-from support.places import SLOWNESS
+from support.places import PATIENCE_S
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +68,7 @@ def test_archived_is_refused_at_once(mount, server, source, lake_bucket, storage
     assert os.stat(m / name).st_size == source.sizes[which]
     started = time.monotonic()
     assert refusal(m / name) == errno.EREMOTE
-    assert time.monotonic() - started < 5 * SLOWNESS
+    assert time.monotonic() - started < 30        # not only when a deadline ends
     assert m.xattr(name, 'tier') == storage_class + ',archived'
     pinned = m / m.xattr(name, 'path')
     assert '`tarn recall %s`' % pinned in logged(m)
@@ -98,19 +101,18 @@ def test_restored_reads_without_a_remount(mount, server, source, lake_bucket, wh
     assert m.xattr(source.names[which], 'tier') == 'GLACIER'
 
 
-def test_restore_that_takes_hours(mount, server, source, lake_bucket):
+def test_restore_that_takes_hours(mount, server, source, lake_bucket, front):
     """While the store is at it the file is EREMOTE still, and its tier says so."""
     server.move(lake_bucket, source.keys[BIG], 'DEEP_ARCHIVE')
-    m = mount('s3://' + lake_bucket, endpoint_url=server.url, env=server.env)
-    server.restore_takes(6)
-    try:
-        server.restore(lake_bucket, source.keys[BIG])
-        assert m.xattr(source.names[BIG], 'tier') == 'DEEP_ARCHIVE,restoring'
+    under_way = front.rule('field', kind='head', key='*.parquet', name='x-amz-restore',
+                           value='ongoing-request="true"')
+    m = mount('s3://' + lake_bucket, endpoint_url=front.url, env=server.env)
+    assert m.xattr(source.names[BIG], 'tier') == 'DEEP_ARCHIVE,restoring'
+    for _ in range(2):
         assert refusal(m / source.names[BIG]) == errno.EREMOTE
-        assert 'being restored; `tarn recall --wait ' in logged(m)
-        wait_for(lambda: refusal(m / source.names[BIG]) == 0, 60, 'the restore ends')
-    finally:
-        server.restore_takes(0)
+    assert 'being restored; `tarn recall --wait ' in logged(m)
+    front.remove(under_way)
+    server.restore(lake_bucket, source.keys[BIG])
     assert (m / source.names[BIG]).read_bytes() == source.bytes(BIG)
 
 
@@ -137,7 +139,7 @@ def test_what_is_cached_is_read_from_the_cache(mount, server, source, lake_bucke
     m = mount('s3://' + lake_bucket, endpoint_url=server.url, env=server.env)
     for which in (BIG, SMALL):
         assert (m / source.names[which]).read_bytes() == source.bytes(which)
-        wait_for(lambda: int(m.xattr(source.names[which], 'cached')) == source.sizes[which], 30,
+        wait_for(lambda: int(m.xattr(source.names[which], 'cached')) == source.sizes[which], PATIENCE_S,
                  'all of it is cached')
         server.move(lake_bucket, source.keys[which], 'GLACIER')
     for which in (BIG, SMALL):
@@ -252,7 +254,7 @@ def test_archived_log(mount, server, source, lake_bucket, what):
     assert key.rsplit('/', 1)[1] in logged(m) and 'tarn recall' in logged(m)
     assert (m / 'raw/scans/small.bin').read_bytes()
     server.restore(lake_bucket, key)
-    wait_for(lambda: listed(m / table), 60, 'the table is there again')
+    wait_for(lambda: listed(m / table), PATIENCE_S, 'the table is there again')
 
 
 def listed(path):
@@ -260,3 +262,68 @@ def listed(path):
         return os.listdir(path)
     except OSError:
         return []
+
+
+@pytest.fixture(scope='module')
+def shaped(server, tmp_path_factory):
+    """A bucket with tables whose files are presented otherwise than they are stored: (root, what they show)."""
+    root = tmp_path_factory.mktemp('shaped')
+    shown = {'mapped': presented_tables.mapped(root / 'silver/mapped', [60_000, 500]),
+             'deletes': presented_tables.with_deletes(root / 'silver/deletes', [60_000, 500])}
+    server.copy_tree(root, server.new_bucket('shaped'))
+    return root, shown
+
+
+@pytest.mark.parametrize('narrowed', [False, True], ids=['all', 'policy'])
+@pytest.mark.parametrize('table', ['mapped', 'deletes'])
+@pytest.mark.parametrize('part', [0, 1], ids=['large', 'small'])
+def test_presented_files(mount, server, shaped, table, part, narrowed, tmp_path):
+    """Renamed columns, deleted rows, hidden columns: what is made of an archived object is EREMOTE, and reads once it is restored."""
+    import pyarrow.parquet as pq
+    root, shown = shaped
+    key = 'silver/%s/part-%d.parquet' % (table, part)
+    hidden = {'mapped': 'words', 'deletes': 'text'}[table]
+    wanted = shown[table][part].drop_columns([hidden]) if narrowed else shown[table][part]
+    options = {}
+    if narrowed:
+        policy = tmp_path / 'policy.yaml'
+        policy.write_text(json.dumps({'grants': [{'to': ['role:trainer'], 'tables': ['silver/*'],
+                                                  'hide': [hidden]}]}))
+        options = {'policy': policy, 'as': 'trainer'}
+    server.move('shaped', key, 'GLACIER')
+    try:
+        m = mount('s3://shaped', endpoint_url=server.url, env=server.env, **options)
+        for _ in range(2):
+            assert refusal(m / key) == errno.EREMOTE
+        assert '`tarn recall ' in logged(m)
+        assert m.xattr(key, 'tier') == 'GLACIER,archived'
+    finally:
+        server.restore('shaped', key)
+    wait_for(lambda: refusal(m / key) == 0, PATIENCE_S, 'it can be read')
+    assert pq.read_table(m / key).equals(wanted)
+    server.put('shaped', key, (root / key).read_bytes())
+
+
+def test_a_deletion_vector_that_is_archived(mount, server, tmp_path):
+    """A file whose deleted rows are told by an archived object is EREMOTE, never shown with its deleted rows."""
+    table = tmp_path / 'silver/t'
+    presented_tables.with_deletes(table, [1000])
+    log = table / '_delta_log/00000000000000000000.json'
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    vector = presented_tables.bitmap(range(0, 1000, 97))
+    name = 'deletion_vector_00000000-0000-4000-8000-000000000007.bin'
+    stored = b'\x01' + struct.pack('>I', len(vector)) + vector + struct.pack('>I', zlib.crc32(vector))
+    (table / name).write_bytes(stored)
+    for action in actions:
+        if 'add' in action:
+            action['add']['deletionVector'] = {
+                'storageType': 'p', 'pathOrInlineDv': 's3://vectors/silver/t/' + name, 'offset': 1,
+                'sizeInBytes': len(vector), 'cardinality': len(range(0, 1000, 97))}
+    log.write_text('\n'.join(map(json.dumps, actions)))
+    server.copy_tree(tmp_path, server.new_bucket('vectors'))
+    server.move('vectors', 'silver/t/' + name, 'GLACIER')
+    m = mount('s3://vectors', endpoint_url=server.url, env=server.env)
+    assert refusal(m / 'silver/t/part-0.parquet') == errno.EREMOTE
+    assert name in logged(m)
+    server.restore('vectors', 'silver/t/' + name)
+    wait_for(lambda: refusal(m / 'silver/t/part-0.parquet') == 0, PATIENCE_S, 'it can be read')

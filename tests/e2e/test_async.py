@@ -2,7 +2,6 @@
 """No thread of the mount waits: slow stores cost one wait, not one after the other."""
 import concurrent.futures
 import contextlib
-import json
 import os
 import random
 import signal
@@ -10,45 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 import pytest
 
 from support.mounts import wait_for
-from support.places import FAKE, PYTHON, SLOWNESS, SUPPORT
+from support.places import PATIENCE_S, PYTHON, SUPPORT
+from support.proxy_program import proxy_program
 
 DELAY_S, FILES, BYTES = 0.2, 64, 1 << 20
-
-
-class ProxyProgram:
-    """The proxy as a process of its own, which shares no interpreter with the readers."""
-
-    def __init__(self, upstream, delay):
-        self.process = subprocess.Popen(
-            [PYTHON, str(FAKE / 'proxy.py'), '--upstream', str(upstream), '--delay', str(delay)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.url = 'http://127.0.0.1:%d' % int(self.process.stdout.readline())
-
-    def requests(self, kind):
-        with urllib.request.urlopen(self.url + '/-/requests', timeout=20) as answer:
-            return [r for r in json.load(answer) if r['kind'] == kind]
-
-    def stop(self):
-        self.process.communicate(timeout=20)
-
-
-@contextlib.contextmanager
-def proxy_program(upstream, delay):
-    p = ProxyProgram(upstream, delay)
-    try:
-        yield p
-    finally:
-        p.stop()
+SILENCE_S = 60                                  # a store that is silent for so long is an error (--deadline)
 
 
 @pytest.fixture(scope='module')
 def blobs(s3, tmp_path_factory):
-    """A bucket with 64 blobs of 1 MiB, one of 64 MiB, and 400 small files."""
+    """64 blobs of 1 MiB, one of 64 MiB, and 400 small files: (bucket, directory)."""
     root, chance = tmp_path_factory.mktemp('blobs'), random.Random(5)
     for name in ('bronze/blobs', 'bronze/one', 'bronze/small'):
         (root / name).mkdir(parents=True)
@@ -57,9 +31,10 @@ def blobs(s3, tmp_path_factory):
     (root / 'bronze/one/large.bin').write_bytes(chance.randbytes(FILES * BYTES))
     for i in range(400):
         (root / 'bronze/small' / ('%03d.txt' % i)).write_text(str(i))
-    s3.copy_tree(root, s3.make_bucket('blobs'))
+    bucket = s3.new_bucket('blobs')
+    s3.copy_tree(root, bucket)
     os.sync()                                   # writing it back must not meet what is measured
-    return root
+    return bucket, root
 
 
 @contextlib.contextmanager
@@ -71,7 +46,7 @@ def prober(directory):
     try:
         assert process.stdout.readline() == 'ready\n'
         yield found
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_S)
         count, p99 = out.split()
         found.update(count=int(count), p99_ms=float(p99))
     finally:
@@ -113,11 +88,11 @@ def asked_for(requests):
 ATTEMPTS = 6
 
 
-def cold_reads(mount, s3, blobs, shape):
+def cold_reads(mount, s3, blobs, shape, delay):
     """One attempt, cold: seconds of the 64 reads, and what stat took meanwhile."""
-    with proxy_program(s3.port, DELAY_S) as proxy:
+    with proxy_program(s3.port, delay) as proxy:
         # what is known stays known: the reads are measured, not the look for something newer
-        m = mount('s3://blobs', endpoint_url=proxy.url, env=s3.env, o='threads=1', refresh='600')
+        m = mount('s3://' + blobs[0], endpoint_url=proxy.url, env=s3.env, o='threads=1', refresh='600')
         os.listdir(m / 'bronze/blobs'), os.listdir(m / 'bronze/one')
         if shape == '64 files':
             jobs = [(m / 'bronze/blobs' / ('%02d.bin' % i), 0) for i in range(FILES)]
@@ -131,21 +106,22 @@ def cold_reads(mount, s3, blobs, shape):
         m.unmount()
     print('%s: %.3f s, %d requests, stat p99 %.2f ms of %d'
           % (shape, seconds, len(requests), stats['p99_ms'], stats['count']))
-    large = (blobs / 'bronze/one/large.bin').read_bytes()
+    large = (blobs[1] / 'bronze/one/large.bin').read_bytes()
     for i, data in enumerate(got):
-        expected = (blobs / 'bronze/blobs' / ('%02d.bin' % i)).read_bytes() \
+        expected = (blobs[1] / 'bronze/blobs' / ('%02d.bin' % i)).read_bytes() \
             if shape == '64 files' else large[i * BYTES:(i + 1) * BYTES]
         assert data == expected, i
     assert asked_for(requests) >= FILES * BYTES, 'the reads were not cold'
-    assert seconds > DELAY_S and stats['count'] >= 50
+    assert seconds > delay and stats['count'] >= 50
     return seconds, stats['p99_ms']
 
 
 @pytest.mark.parametrize('shape', ['64 files', 'one file'])
 def test_64_cold_reads_at_once(mount, s3, blobs, shape):
-    """64 cold reads against a store of 200 ms go side by side with one FUSE thread, not in turn."""
-    seconds, _ = cold_reads(mount, s3, blobs, shape)
-    assert seconds < FILES * DELAY_S / 4
+    """64 cold reads against a slow store go side by side with one FUSE thread, not in turn."""
+    delay = 1                                   # in turn: a minute, on any machine
+    seconds, _ = cold_reads(mount, s3, blobs, shape, delay)
+    assert seconds < FILES * delay / 2
 
 
 @pytest.mark.long
@@ -158,7 +134,7 @@ def test_64_cold_reads_within_600_ms(mount, s3, blobs, shape):
     """
     figures = []
     for _ in range(ATTEMPTS):
-        seconds, p99_ms = cold_reads(mount, s3, blobs, shape)
+        seconds, p99_ms = cold_reads(mount, s3, blobs, shape, DELAY_S)
         figures.append((round(seconds, 3), round(p99_ms, 2)))
         if seconds < 0.6 and p99_ms < 10:
             return
@@ -168,11 +144,11 @@ def test_64_cold_reads_within_600_ms(mount, s3, blobs, shape):
 def test_one_flight_for_many_readers(mount, s3, blobs, proxy):
     """16 readers of one cold block cause one request for it."""
     proxy.delay = DELAY_S
-    m = mount('s3://blobs', endpoint_url=proxy.url, env=s3.env)
+    m = mount('s3://' + blobs[0], endpoint_url=proxy.url, env=s3.env)
     path = m / 'bronze/blobs/00.bin'
     os.stat(path)
     _, got = read_together([(path, 0)] * 16)
-    assert set(got) == {(blobs / 'bronze/blobs/00.bin').read_bytes()}
+    assert set(got) == {(blobs[1] / 'bronze/blobs/00.bin').read_bytes()}
     assert proxy.counts('data', '*/00.bin') == 1
 
 
@@ -205,7 +181,7 @@ def stalled(proxy, kind, key, what, path):
                                stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == 'ready\n'
-        wait_for(lambda: rule.hits, 20, 'the request at the store')
+        wait_for(lambda: rule.hits, PATIENCE_S, 'the request at the store')
         time.sleep(0.3)
         assert process.poll() is None, 'it did not wait'
         yield process
@@ -221,9 +197,12 @@ def stalled(proxy, kind, key, what, path):
     ('read', 'data', '*/07.bin'), ('stat', 'log', '*/orders/*'), ('list', 'log', '*/orders/*')])
 def test_interrupted_reader_returns_at_once(mount, s3, blobs, lake, bucket, proxy, what, kind, key,
                                             sign):
-    """A process that waits in a read, a lookup or a listing goes when it is signalled."""
+    """
+    A process that waits in a read, a lookup or a listing goes when it is signalled: it does not
+    wait until the store's silence is an error.
+    """
     if what == 'read':
-        m = mount('s3://blobs', endpoint_url=proxy.url, env=s3.env)
+        m = mount('s3://' + blobs[0], endpoint_url=proxy.url, env=s3.env)
         path = m / 'bronze/blobs/07.bin'
         os.stat(path)
     else:
@@ -235,29 +214,29 @@ def test_interrupted_reader_returns_at_once(mount, s3, blobs, lake, bucket, prox
     with stalled(proxy, kind, key, what, path) as process:
         started = time.monotonic()
         process.send_signal(sign)
-        process.wait(timeout=10 * SLOWNESS)
+        process.wait(timeout=PATIENCE_S)
         took = time.monotonic() - started
         if sign == signal.SIGUSR1:
             assert process.stdout.read() == 'interrupted\n'
-    assert took < 0.5 * SLOWNESS, '%.3f s' % took
+    assert took < SILENCE_S / 2, '%.3f s' % took
     # the mount is well: what others ask is answered
     assert os.listdir(m / 'bronze')
 
 
 def test_interrupted_reader_leaves_the_flight_to_others(mount, s3, blobs, proxy):
     """One reader of a block is killed, the other one still gets its bytes, by one request."""
-    m = mount('s3://blobs', endpoint_url=proxy.url, env=s3.env)
+    m = mount('s3://' + blobs[0], endpoint_url=proxy.url, env=s3.env)
     path = m / 'bronze/blobs/09.bin'
     os.stat(path)
     proxy.rule('delay', kind='data', key='*/09.bin', seconds=2)
     first = subprocess.Popen(['cat', str(path)], stdout=subprocess.DEVNULL)
-    wait_for(lambda: proxy.counts('data', '*/09.bin'), 20, 'the request at the store')
+    wait_for(lambda: proxy.counts('data', '*/09.bin'), PATIENCE_S, 'the request at the store')
     second = subprocess.Popen(['md5sum', str(path)], stdout=subprocess.PIPE, text=True)
     time.sleep(0.3)
     first.kill()
-    out, _ = second.communicate(timeout=30)
+    out, _ = second.communicate(timeout=PATIENCE_S)
     import hashlib
-    assert out.split()[0] == hashlib.md5((blobs / 'bronze/blobs/09.bin').read_bytes()).hexdigest()
+    assert out.split()[0] == hashlib.md5((blobs[1] / 'bronze/blobs/09.bin').read_bytes()).hexdigest()
     assert proxy.counts('data', '*/09.bin') == 1
 
 
@@ -269,6 +248,6 @@ def test_slow_table_does_not_hold_up_others(mount, s3, lake, bucket, proxy):
     with stalled(proxy, 'log', '*/orders/*', 'list', m / 'silver/orders'):
         started = time.monotonic()
         names = os.listdir(m / 'gold/daily')
-        assert names and time.monotonic() - started < 5 * SLOWNESS
+        assert names and time.monotonic() - started < SILENCE_S / 2
         some = next((m / 'gold/daily').rglob('*.parquet'))
         assert some.read_bytes()[:4] == b'PAR1'

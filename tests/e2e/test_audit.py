@@ -14,11 +14,10 @@ from deltalake import write_deltalake
 from support import audit_log
 from support.mounts import detach, is_mounted, run_tarn, wait_for
 from support.people import as_user
+from support.places import PATIENCE_S
 
 ALICE, BOB, STRANGER = 60001, 60002, 60003
 TABLE, SECRET = 'silver/customers', 'silver/secret'
-# In which a line is written, where nobody waits for it.
-WRITTEN_S = 5
 
 POLICY = '''grants:
   - to: [role:trainer, user:60001]
@@ -74,7 +73,7 @@ def events(path, what=None):
 
 
 def await_events(path, what, n):
-    wait_for(lambda: len(events(path, what)) >= n, WRITTEN_S, '%d lines of %s' % (n, what))
+    wait_for(lambda: len(events(path, what)) >= n, PATIENCE_S, '%d lines of %s' % (n, what))
     return events(path, what)
 
 
@@ -138,9 +137,9 @@ def test_policies(mount, lake, policy, log):
     changed = POLICY + '  - to: [everyone]\n    tables: ["gold/**"]\n'
     policy.write_text(changed)
     wait_for(lambda: any(e['version'] == hashlib.sha256(changed.encode()).hexdigest()
-                         for e in events(log, 'policy')), WRITTEN_S, 'the other policy')
+                         for e in events(log, 'policy')), PATIENCE_S, 'the other policy')
     policy.write_text('grants: [')
-    wait_for(lambda: events(log, 'policy')[-1].get('reason'), WRITTEN_S, 'the bad policy')
+    wait_for(lambda: events(log, 'policy')[-1].get('reason'), PATIENCE_S, 'the bad policy')
 
 
 NAMES = ['"},{"event":"open', 'caf\u00e9', '\\u0041', '\u202etxt.exe', '\U0001f41f', "'; rm -rf"]
@@ -165,7 +164,7 @@ def test_rotation(mount, lake, policy, log):
     old = log.with_name('audit.log.1')
     log.rename(old)
     os.kill(m.pid, signal.SIGHUP)
-    wait_for(lambda: events(old, 'end') and log.exists(), WRITTEN_S, 'the new file')
+    wait_for(lambda: events(old, 'end') and log.exists(), PATIENCE_S, 'the new file')
     verify(old)
     assert as_user(ALICE, m, denied, SECRET) == ('ok', True)
     await_events(log, 'denied', 1)
@@ -186,7 +185,7 @@ def test_mounts_share_a_log_and_a_restart_goes_on(mount, lake, policy, log):
     os.kill(pid, signal.SIGKILL)
     for m in (one, two):
         detach(m.path)
-    wait_for(lambda: not Path('/proc/%d/ns' % pid).exists(), 20, 'the end of the daemon')
+    wait_for(lambda: not Path('/proc/%d/ns' % pid).exists(), PATIENCE_S, 'the end of the daemon')
     with open(log, 'a') as f:                   # as if it had died in the middle of a line
         f.write('{"line":99,"prev":"')
     third = mount(lake, cache=one.cache, policy=policy, audit=log, **{'as': 'trainer'})
@@ -270,9 +269,9 @@ def test_full_disk(mount, lake, policy, small_disk, strict):
     assert ('EIO' in answers) == strict
     assert as_user(ALICE, m, first_byte, TABLE) == ('ok', 1)    # told before
     (small_disk / 'filler').unlink()
-    wait_for(lambda: as_user(BOB, m, first_byte, SECRET) == ('ok', 1), WRITTEN_S, 'an open')
+    wait_for(lambda: as_user(BOB, m, first_byte, SECRET) == ('ok', 1), PATIENCE_S, 'an open')
     wait_for(lambda: as_user(ALICE, m, denied, SECRET) == ('ok', True) and
-             any('lost' in e for e in events(log)), WRITTEN_S, 'a line that counts what was lost')
+             any('lost' in e for e in events(log)), PATIENCE_S, 'a line that counts what was lost')
     m.unmount()
     assert len([e for e in events(log, 'open') if e['uid'] == ALICE]) == 1
     verify(log)

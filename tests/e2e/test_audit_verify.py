@@ -7,6 +7,7 @@ import pytest
 
 from support.audit_log import Writer, seal
 from support.mounts import clean_env, run_tarn
+from support.places import PATIENCE_S
 
 
 def verify(*words):
@@ -15,7 +16,7 @@ def verify(*words):
 
 def verify_text(tarn, text, *words):
     return subprocess.run([tarn, 'audit', 'verify', *map(str, words), '-'], input=text, text=True,
-                          capture_output=True, env=clean_env(None), timeout=60)
+                          capture_output=True, env=clean_env(None), timeout=PATIENCE_S)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from support import bad_logs, lakes
 from support.mounts import run_tarn, wait_for, zombie
+from support.places import PATIENCE_S
 
 SECRET = 'not for the lake'
 
@@ -158,7 +159,7 @@ def test_directory_of_files_keeps_few_listings(mount, tmp_path):
     for i in range(7):
         name = 'f%d' % i
         (raw / name).write_text('x')
-        wait_for(lambda: name in os.listdir(m / 'bronze/raw'), 20, name)
+        wait_for(lambda: name in os.listdir(m / 'bronze/raw'), PATIENCE_S, name)
     assert len(list(m.cache.rglob('listing-*'))) == 4
     assert sorted(os.listdir(m / 'bronze/raw/.tarn')) == ['files.jsonl', 'history.json', 'version']
     assert not (m / 'bronze/raw/.tarn/schema.json').exists()
@@ -169,7 +170,7 @@ def test_store_that_stays_broken(mount, s3, bucket, proxy, tmp_path):
     bad_logs.base(tmp_path / 'lake' / 'table')
     bad_logs.base(tmp_path / 'lake' / 'other')
     s3.copy_tree(tmp_path / 'lake', bucket)
-    m = mount('s3://' + bucket, endpoint_url=proxy.url, env=s3.env)
+    m = mount('s3://' + bucket, endpoint_url=proxy.url, env=s3.env, deadline=10)
     proxy.rule('status', kind='log', key='*/table/*', status=500)
     assert fails(m / 'table') == errno.EIO
     assert lakes.tree(m / 'other') == bad_logs.EXPECTED
@@ -180,4 +181,4 @@ def test_store_that_stays_broken(mount, s3, bucket, proxy, tmp_path):
             return lakes.tree(m / 'table') == bad_logs.EXPECTED
         except OSError:
             return False
-    wait_for(healed, 30, 'the table readable again')
+    wait_for(healed, PATIENCE_S, 'the table readable again')

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from support import lakes
+from support.places import PATIENCE_S
 
 TABLE = 'silver/orders'
 
@@ -109,7 +110,7 @@ def test_kill_leaves_a_valid_cache(mount, lake, served, tmp_path):
             assert (m / 'bronze/images' / name).read_bytes() == expected[name]
         pid = m.pid
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda pid=pid: zombie(pid), 10, 'the end of the daemon')
+        wait_for(lambda pid=pid: zombie(pid), PATIENCE_S, 'the end of the daemon')
         detach(m.path)
     assert read_all(mount(cache=cache, **served) / 'bronze/images') == expected
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from support.mounts import clean_env, run_tarn, wait_for
-from support.places import SLOWNESS, TARN
+from support.places import PATIENCE_S, TARN
 
 MIB = 1 << 20
 COUNT, SIZE = 12, 700_000
@@ -81,7 +81,7 @@ def contents(m):
 def test_stat(warm, kept):
     """stat tells objects and bytes of the cache, to programs and to people."""
     words, _ = warm
-    wait_for(lambda: figures('stat', words)['sealed'] == COUNT, 20 * SLOWNESS, 'all sealed')
+    wait_for(lambda: figures('stat', words)['sealed'] == COUNT, PATIENCE_S, 'all sealed')
     told = figures('stat', words)
     assert told['objects'] == COUNT
     assert COUNT * SIZE <= told['bytes'] <= 2 * COUNT * SIZE < told['limitBytes']
@@ -180,13 +180,13 @@ def test_gc_shrinks_to_what_the_command_says(mount, kept, files):
 
 def test_budget_of_the_last_daemon(mount, kept):
     """Without a daemon the cache is opened with the budget that the last one had: nothing is lost."""
-    m = mount(cache_size='100T', cache_free='1%', **kept)
+    m = mount(cache_size='1T', cache_free='1%', **kept)
     limit = figures('stat', [str(m)])['limitBytes']
     m.unmount_and_wait_for_the_daemon()
     words = ['--cache-dir', str(kept['cache'])]
-    assert abs(figures('stat', words)['limitBytes'] - limit) < 1 << 30      # others use the disk too
+    assert abs(figures('stat', words)['limitBytes'] - limit) < 4 << 30      # others use the disk too
     saved = json.loads((kept['cache'] / 'options').read_text())
-    assert saved == {'cache-size': '100T', 'cache-free': '1%'}
+    assert saved == {'cache-size': '1T', 'cache-free': '1%'}
 
 
 def test_options_of_a_running_daemon(mount, kept, files):
@@ -211,7 +211,7 @@ def test_stat_answers_while_verify_runs(mount, kept):
             assert len(os.listdir(m / 'files')) == COUNT
     finally:
         flag.unlink()
-        assert looping.wait(timeout=60) == 0
+        assert looping.wait(timeout=PATIENCE_S) == 0
     assert 'nothing is damaged' in said.read_text()
 
 
@@ -219,7 +219,7 @@ def test_any_path_in_the_mount(mount, kept):
     """A path below the mount point names the same cache as its directory."""
     m = mount(**kept)
     wait_for(lambda: figures('stat', [str(m / 'files')]) == figures('stat', ['--cache-dir', str(m.cache)]),
-             10, 'the same answer')
+             PATIENCE_S, 'the same answer')
 
 
 @pytest.mark.parametrize('words', [['cache'], ['cache', 'nonsense'], ['cache', 'stat', 'a', 'b'],
@@ -253,4 +253,4 @@ def test_a_mount_waits_for_the_command(mount, kept, files):
                                 env=clean_env(), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL) for action in ('verify', 'stat', 'stat')]
     assert contents(mount(**kept)) == files
-    assert [p.wait(timeout=60) for p in running] == [0, 0, 0]
+    assert [p.wait(timeout=PATIENCE_S) for p in running] == [0, 0, 0]

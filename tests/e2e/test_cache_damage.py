@@ -9,6 +9,7 @@ import pytest
 
 from support import bad_logs, damage
 from support.mounts import run_tarn
+from support.places import PATIENCE_S
 from support.range_reader import difference, read_full
 
 MIB = 1 << 20
@@ -38,7 +39,7 @@ def kept(s3, tmp_path_factory):
             for p, d in contents.items() if p.startswith(TABLE)]
     (root / TABLE / '_delta_log').mkdir()
     bad_logs.write(root / TABLE, 0, bad_logs.line(bad_logs.protocol(), bad_logs.metadata(), *adds))
-    bucket = s3.make_bucket('kept-%d' % os.getpid())
+    bucket = s3.new_bucket('kept')
     s3.copy_tree(root, bucket)
     return bucket, contents
 
@@ -92,7 +93,7 @@ def counted(where):
 
 def verify(cache, sound=False):
     """Scrubs the whole cache, in which nothing may be wrong where it is `sound`."""
-    done = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=100)
+    done = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=PATIENCE_S)
     assert done.returncode in ((0,) if sound else (0, 1)), done.stdout + done.stderr
     return done.stdout
 
@@ -158,10 +159,10 @@ def test_verify_counts_what_it_finds(mount, s3, kept, tmp_path, chance):
     m.unmount_and_wait_for_the_daemon()
     for path in damage.objects(cache)[:5]:
         assert damage.flip_bits(path, chance)
-    first = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=100)
+    first = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=PATIENCE_S)
     assert first.returncode == 1, first.stdout + first.stderr
     assert re.search(r'\b5 ', first.stdout), first.stdout
-    second = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=100)
+    second = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=PATIENCE_S)
     assert second.returncode == 0, second.stdout + second.stderr
 
 

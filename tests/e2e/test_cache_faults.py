@@ -9,6 +9,7 @@ import pytest
 
 from support import faults, lakes
 from support.mounts import run_tarn, wait_for
+from support.places import PATIENCE_S
 
 TABLE = 'silver/eu/fr/clients'
 CODES = [errno.ENOSPC, errno.EIO]
@@ -31,13 +32,14 @@ def small(s3, lake, tmp_path_factory):
     for i, size in enumerate(SIZES):
         (root / 'files' / ('file-%d' % i)).write_bytes(chance.randbytes(size))
     shutil.copytree(lake / TABLE, root / TABLE)
-    s3.copy_tree(root, s3.make_bucket('faults-%d' % os.getpid()))
+    bucket = s3.new_bucket('faults')
+    s3.copy_tree(root, bucket)
     wanted = {}
     for below in ('files', TABLE):
         for name in lakes.tree(root / below):
             if not name.startswith('_delta_log'):
                 wanted[below + '/' + name] = (root / below / name).read_bytes()
-    return {'source': 's3://faults-%d' % os.getpid(), 'endpoint_url': s3.url, 'env': s3.env}, wanted
+    return {'source': 's3://' + bucket, 'endpoint_url': s3.url, 'env': s3.env}, wanted
 
 
 def mounted(mount, small, cache, env=None, **more):
@@ -170,7 +172,7 @@ def until_right(m, wanted):
             assert e.errno in (errno.EIO, errno.ESTALE), e
             return False
         return True
-    wait_for(right, 20, 'reads right after the death of the disk')
+    wait_for(right, PATIENCE_S, 'reads right after the death of the disk')
 
 
 def lasting(m, wanted):
@@ -225,9 +227,9 @@ def test_disk_dies_while_reading(mount, small, disk, read_before, synced):
     check(m, small[1])
     assert m.process.poll() is None and m.process.pid == pid
     assert run_tarn('umount', m.path).returncode == 0
-    assert m.process.wait(timeout=20) == 0, 'the daemon ended with its disk'
+    assert m.process.wait(timeout=PATIENCE_S) == 0, 'the daemon ended with its disk'
     disk.unmount()
-    wait_for(lambda: not os.path.ismount(disk.path), 10, 'the dead disk gone')
+    wait_for(lambda: not os.path.ismount(disk.path), PATIENCE_S, 'the dead disk gone')
     disk.mount()
     lasting(mounted(mount, small, disk.path / 'cache', cache_size='1G'), small[1])
 
@@ -245,7 +247,7 @@ def test_device_is_cut_short(mount, small, disk):
         try:
             (m / path).read_bytes()             # zeros, as the device says, before the scrub has run
         except OSError as e:
-            assert e.errno == errno.EIO, (e, m.process.wait(timeout=5))
+            assert e.errno == errno.EIO, (e, m.process.wait(timeout=PATIENCE_S))
     assert m.process.poll() is None
     assert run_tarn('umount', m.path).returncode == 0
-    assert m.process.wait(timeout=20) == 0
+    assert m.process.wait(timeout=PATIENCE_S) == 0

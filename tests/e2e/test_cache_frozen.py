@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support.mounts import run_tarn, wait_for
-from support.places import SLOWNESS
+from support.places import PATIENCE_S
 from test_passthrough import needs_passthrough, wait_until_it_passes
 
 MIB = 1 << 20
@@ -54,7 +54,7 @@ def disk_used(cache):
 
 
 def wait_frozen(cache, count):
-    wait_for(lambda: stat(cache)['frozen'] == count, 60 * SLOWNESS, '%d compressed' % count)
+    wait_for(lambda: stat(cache)['frozen'] == count, PATIENCE_S, '%d compressed' % count)
 
 
 def read_all(m, held):
@@ -82,7 +82,7 @@ def test_rested_files_take_less_disk(mount, kept, held, proxy):
     wait_frozen(cache, 0)
     assert disk_used(cache) >= plain
     assert not list((cache / 'objects').rglob('*.zst'))
-    assert stat(cache)['sealed'] == len(held)
+    wait_for(lambda: stat(cache)['sealed'] == len(held), PATIENCE_S, 'all sealed')
     assert stat(cache)['damaged'] == 0
     assert proxy.counts('data') == 0
 

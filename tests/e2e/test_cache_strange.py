@@ -10,6 +10,7 @@ import time
 import pytest
 
 from support.mounts import run_tarn, wait_for
+from support.places import PATIENCE_S
 
 
 @pytest.fixture
@@ -178,4 +179,4 @@ def test_silent_client(mount, files, tmp_path):
         s.send(b'{"op":')
         time.sleep(0.1)
         m.unmount()
-        wait_for(lambda: not (cache / 'ctl.sock').exists(), 60, 'the end of the daemon')
+        wait_for(lambda: not (cache / 'ctl.sock').exists(), PATIENCE_S, 'the end of the daemon')

@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from support import bad_logs, lakes
 from support.mounts import (clean_env, connections, daemon_pid, detach, fusermount_descriptor,
                             is_mounted, run_tarn, wait_for, zombie)
-from support.places import SLOWNESS
+from support.places import PATIENCE_S
 
 TABLE = 'silver/orders'
 
@@ -58,7 +57,7 @@ def test_failure_is_1_with_its_reason(tarn, tmp_path, s3, what):
     mnt.mkdir()
     try:
         done = run_tarn('mount', *words, mnt, '--cache-dir', tmp_path / 'cache', env=s3.env,
-                        timeout=110)
+                        timeout=PATIENCE_S)
         assert done.returncode in ((1, 2) if what in ('unknown scheme', 'no bucket name') else (1,))
         assert named in done.stderr
         assert not is_mounted(mnt)
@@ -104,11 +103,9 @@ def test_background_lets_go_of_the_terminal(mount, lake, tarn, tmp_path):
     """A caller that waits for the end of its pipe is not held by the daemon."""
     mnt = tmp_path / 'mnt'
     mnt.mkdir()
-    started = time.monotonic()
-    try:
-        done = run_tarn('mount', lake.root, mnt, '--cache-dir', tmp_path / 'cache', timeout=30)
+    try:                                        # run_tarn reads to the end of the pipe
+        done = run_tarn('mount', lake.root, mnt, '--cache-dir', tmp_path / 'cache')
         assert done.returncode == 0, done.stderr
-        assert time.monotonic() - started < 20 * SLOWNESS
         assert is_mounted(mnt)
         pid = daemon_pid(tmp_path / 'cache')
         assert os.getsid(pid) != os.getsid(0)
@@ -125,7 +122,7 @@ def test_umount(mount, lake):
     assert os.listdir(m.path) == []
     done = run_tarn('umount', m.path)
     assert done.returncode == 1 and str(m.path) in done.stderr
-    wait_for(lambda: zombie(pid), 30 * SLOWNESS, 'the end of the daemon')
+    wait_for(lambda: zombie(pid), PATIENCE_S, 'the end of the daemon')
 
 
 def test_umount_of_something_else(tarn, tmp_path):
@@ -177,7 +174,7 @@ def test_two_mounts_one_daemon(mount, lake, own_lake, tmp_path):
     assert not zombie(pid)
     assert lakes.tree(two / TABLE) == own_lake.versions(TABLE)[-1].files
     two.unmount()
-    wait_for(lambda: zombie(pid), 30 * SLOWNESS, 'the end of the daemon')
+    wait_for(lambda: zombie(pid), PATIENCE_S, 'the end of the daemon')
     assert lakes.tree(three / TABLE)
 
 
@@ -199,7 +196,7 @@ def test_many_mounts_at_once(mount, lake, tmp_path, tarn):
                                      str(cache)], stdin=subprocess.DEVNULL, env=clean_env(),
                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                    for p in points]
-        assert [s.wait(timeout=60) for s in started] == [0] * len(points)
+        assert [s.wait(timeout=PATIENCE_S) for s in started] == [0] * len(points)
         assert all(lakes.tree(p / TABLE) == lake.versions(TABLE)[-1].files for p in points)
         assert daemon_pid(cache)
     finally:
@@ -211,7 +208,7 @@ def test_many_mounts_at_once(mount, lake, tmp_path, tarn):
 def test_foreground(mount, lake):
     """-f stays in the foreground until it is unmounted, and then ends with 0."""
     m = mount(lake.root, foreground=True)
-    wait_for(lambda: os.listdir(m), 20, 'an answer')
+    wait_for(lambda: os.listdir(m), PATIENCE_S, 'an answer')
     assert m.process.poll() is None
     assert lakes.tree(m / TABLE) == lake.versions(TABLE)[-1].files
     m.unmount()
@@ -222,10 +219,10 @@ def test_foreground_signal(mount, lake, sign):
     """A signal to a mount in the foreground unmounts it."""
     import signal
     m = mount(lake.root, foreground=True)
-    wait_for(lambda: os.listdir(m), 20, 'an answer')
+    wait_for(lambda: os.listdir(m), PATIENCE_S, 'an answer')
     m.process.send_signal(getattr(signal, sign))
-    m.process.wait(timeout=30)
-    wait_for(lambda: not is_mounted(m.path), 10, 'unmounted')
+    m.process.wait(timeout=PATIENCE_S)
+    wait_for(lambda: not is_mounted(m.path), PATIENCE_S, 'unmounted')
 
 
 def test_options_as_o(mount, lake):
@@ -247,11 +244,11 @@ def test_descriptor_from_outside(lake, tmp_path, tarn):
     try:
         # asked by a process of its own: it would hang if nobody served the descriptor
         found = subprocess.run([sys.executable, '-c', 'import os, sys; print(os.listdir(sys.argv[1]))',
-                                str(mnt)], capture_output=True, text=True, timeout=30)
+                                str(mnt)], capture_output=True, text=True, timeout=PATIENCE_S)
         assert "'silver'" in found.stdout, found.stderr + (tmp_path / 'log').read_text()
         assert lakes.tree(mnt / TABLE) == lake.versions(TABLE)[-1].files
         detach(mnt)
-        served.wait(timeout=30)
+        served.wait(timeout=PATIENCE_S)
     finally:
         detach(mnt)
         if served.poll() is None:
@@ -267,7 +264,7 @@ def test_dead_daemon_is_replaced(mount, lake, tmp_path):
     files = lakes.tree(m / TABLE)
     pid = m.pid
     os.kill(pid, 9)
-    wait_for(lambda: zombie(pid), 10, 'the end of the daemon')
+    wait_for(lambda: zombie(pid), PATIENCE_S, 'the end of the daemon')
     detach(m.path)
     again = mount(lake.root, cache=cache)
     assert again.pid != pid and lakes.tree(again / TABLE) == files
@@ -282,7 +279,7 @@ def test_daemon_ends_after_an_abort(mount, lake):
         held.read(1)
         subprocess.run(['umount', '-l', str(m)], check=True)
         (connections() / str(os.minor(os.fstat(held.fileno()).st_dev)) / 'abort').write_text('1')
-    wait_for(lambda: zombie(pid), 30, 'the end of daemon %d' % pid)
+    wait_for(lambda: zombie(pid), PATIENCE_S, 'the end of daemon %d' % pid)
 
 
 def test_descriptor_that_is_no_mount(tmp_path, lake, mount):
@@ -323,6 +320,6 @@ def test_two_mounts_share_a_store(mount, lake, s3, bucket, tmp_path):
         other.close()
         second.unmount()
         log = cache / 'tarn.log'
-        wait_for(lambda: str(second) + ': unmounted' in log.read_text(), 10 * SLOWNESS, 'the end')
+        wait_for(lambda: str(second) + ': unmounted' in log.read_text(), PATIENCE_S, 'the end')
         held.seek(0)
         assert held.read()

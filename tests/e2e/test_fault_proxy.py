@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from fake.faults import FaultProxy
 from support.mounts import wait_for
-from support.places import SLOWNESS
+from support.places import PATIENCE_S, SLOWNESS
 from support.s3 import ACCESS_KEY, SECRET_KEY
 
 SIZE = 300_000
@@ -42,9 +42,9 @@ def get(s3, bucket, stored, proxy):
     url, head = (urllib.parse.urlsplit(signer.generate_presigned_url(
         what, Params={'Bucket': bucket, 'Key': 'dir/object'})) for what in ('get_object', 'head_object'))
 
-    def get(method='GET', fields=()):
+    def get(method='GET', fields=(), timeout=PATIENCE_S):
         target = head if method == 'HEAD' else url
-        client = http.client.HTTPConnection('127.0.0.1', proxy.port, timeout=3)
+        client = http.client.HTTPConnection('127.0.0.1', proxy.port, timeout=timeout)
         try:
             client.request(method, '%s?%s' % (target.path, target.query),
                            headers={'Host': url.netloc, **dict(fields)})
@@ -61,7 +61,7 @@ def test_what_no_rule_takes_goes_through(get, proxy, stored, bucket):
     assert get(fields={'Range': 'bytes=100-199'})[2] == stored[100:200]
     status, fields, body = get('HEAD')
     assert (status, fields['Content-Length'], body) == (200, str(SIZE), b'')
-    wait_for(lambda: not proxy.flying(), 5, 'all answers noted')
+    wait_for(lambda: not proxy.flying(), PATIENCE_S, 'all answers noted')
     seen = proxy.seen()
     assert [(r.method, r.kind, r.range, r.status, r.sent) for r in seen] == [
         ('GET', 'data', '', 200, SIZE), ('GET', 'data', 'bytes=100-199', 206, 100),
@@ -91,7 +91,7 @@ def test_what_breaks(get, proxy, stored, rule, error):
     """A reset, a close, the end of a body too early, silence: of that request, and of no other."""
     rule = proxy.rule(times=1, **rule)
     with pytest.raises(error):
-        get()
+        get(timeout=3 if error is socket.timeout else PATIENCE_S)
     assert rule.hits == 1 and get()[2] == stored
 
 
@@ -122,48 +122,55 @@ def test_rules_choose_by_kind_key_query_number_and_times(get, proxy):
     assert get()[0] == 200
 
 
-def timed(get):
-    started = time.monotonic()
-    assert get()[0] == 200
-    return time.monotonic() - started
+def takes(get, least, less):
+    """No request takes less than the least; one at last, for which the machine has time, no more."""
+    def in_time():
+        started = time.monotonic()
+        assert get()[0] == 200
+        took = time.monotonic() - started
+        assert took >= least
+        return took < less
+    wait_for(in_time, PATIENCE_S, 'an answer within %g s' % less)
 
 
 def test_latency_rate_and_slow_requests(get, proxy):
     """The first byte comes late, the others at the rate, and slow requests are slower in both."""
     proxy.network(latency_ms=200)
-    assert 0.2 <= timed(get) < 0.5 * SLOWNESS
+    takes(get, 0.2, 0.5 * SLOWNESS)
     proxy.network(latency_ms=0, rate=1_000_000)
-    assert 0.28 <= timed(get) < 0.6 * SLOWNESS
+    takes(get, 0.28, 0.6 * SLOWNESS)
     proxy.network(rate=0, latency_ms=50, slow_share=1, slow_factor=4)
-    assert 0.2 <= timed(get) < 0.5 * SLOWNESS
+    takes(get, 0.2, 0.5 * SLOWNESS)
     proxy.use_profile('none')
     proxy.rule('delay', seconds=0.3, rate=1_000_000)
-    assert 0.58 <= timed(get) < 1 * SLOWNESS
+    takes(get, 0.58, 1 * SLOWNESS)
 
 
 def test_share_of_slow_requests(get, proxy):
     """One in a hundred in the long run; which of them is decided by the seed."""
-    proxy.network(latency_ms=2, slow_share=0.1, slow_factor=20)
+    proxy.network(latency_ms=3, slow_share=0.1, slow_factor=150)
     proxy.seed(5)
     for _ in range(100):
         get()
-    slow = [r for r in proxy.requests() if r.first_byte - r.started >= 0.04]
-    assert 3 <= len(slow) <= 20 + 10 * (SLOWNESS > 1)
+    slow = [r for r in proxy.requests() if r.first_byte - r.started >= 0.45]
+    assert 3 <= len(slow) <= 20
 
 
 def test_throttle_refuses_what_is_over_the_limit(get, proxy):
     proxy.network(requests_per_s=5)
-    started = time.monotonic()
-    said = [get() for _ in range(12)]
-    if time.monotonic() - started < 1:
-        assert [s for s, _, _ in said].count(200) == 5
-    assert b'<Code>SlowDown</Code>' in next(body for s, _, body in said if s == 503)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        started = time.monotonic()
+        said = list(pool.map(lambda _: get(), range(100)))
+        windows = int(time.monotonic() - started) + 1
+    good = [s for s, _, _ in said].count(200)
+    assert 5 <= good <= 5 * windows
+    assert good == 100 or b'<Code>SlowDown</Code>' in next(body for s, _, body in said if s == 503)
 
 
 def test_many_connections_at_their_own_rates(proxy, get, stored):
-    """Sixteen connections of 3 MB/s each bring sixteen times as much as one."""
-    proxy.network(rate=3_000_000)
+    """Sixteen connections of 300 KB/s each do not wait for one another: that would be 16 seconds."""
+    proxy.network(rate=300_000)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         started = time.monotonic()
         assert all(r[2] == stored for r in pool.map(lambda _: get(), range(16)))
-        assert time.monotonic() - started < 0.8 * SLOWNESS
+        assert time.monotonic() - started < 8

@@ -224,7 +224,6 @@ class Lake:
         return tuple((' %s ' % word).join('(%s)' % p[i] for p in parts) for i in (0, 1))
 
 
-@pytest.mark.timeout(300)
 def test_same_rows_as_duckdb(chance, tmp_path, duck):
     """Columns of all types with all their special values, stored in all ways, with columns that became
     wider, that files do not have, inside structs, or of partitions; random expressions."""
@@ -294,9 +293,9 @@ def test_damaged_columns(tmp_path, chance):
     With checksums of pages they are always an error."""
     source, damaged, out = (tmp_path / name for name in ('in.parquet', 'damaged.parquet', 'out.parquet'))
     pq.write_table(pa.table({'x': pa.array(range(3000), pa.int32())}), source, write_page_checksum=True,
-                   use_dictionary=False, compression='snappy')
+                   use_dictionary=False, write_statistics=False, compression='snappy')
     chunk = pq.ParquetFile(source).metadata.row_group(0).column(0)
-    start = chunk.data_page_offset + 40                             # behind the page's header
+    start = chunk.data_page_offset + 40                             # behind the page's header, which has no checksum
     for _ in range(20):
         bytes_ = bytearray(source.read_bytes())
         bytes_[chance.randrange(start, start + chunk.total_compressed_size - 40)] ^= 1 << chance.randrange(8)

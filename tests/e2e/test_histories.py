@@ -11,7 +11,7 @@ import pytest
 
 from support import histories, presented
 from support.mounts import wait_for
-from support.places import SLOWNESS
+from support.places import PATIENCE_S
 
 SEED = int(os.environ.get('SEED', random.randrange(1 << 32)))
 
@@ -31,7 +31,7 @@ def shown(module_mount, lake):
 
 def check(m, name, history):
     """Every version that can be reconstructed, whole or refused where files of it are gone."""
-    wait_for((m / name).exists, 10 * SLOWNESS, name)
+    wait_for((m / name).exists, PATIENCE_S, name)
     earliest = history.earliest()
     for v in history.versions.values():
         what = 'seed %s, version %d (%s) after %s' % (history.seed, v.number, v.operation, history.done)

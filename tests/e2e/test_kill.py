@@ -13,8 +13,8 @@ import pytest
 
 from fake.proxy import DelayProxy
 from support import bad_logs
-from support.mounts import Mount, clean_env, is_mounted, run_tarn, wait_for
-from support.places import SLOWNESS, SUPPORT
+from support.mounts import Mount, clean_env, is_mounted, run_tarn
+from support.places import PATIENCE_S, SUPPORT
 from support.range_reader import Control
 
 MIB = 1 << 20
@@ -54,7 +54,7 @@ def mixed(s3, tmp_path_factory):
     root = tmp_path_factory.mktemp('mixed') / 'lake'
     files = make_files(root, random.Random(11))
     assert sum(size for _, size in files) > 3 * CACHE_BYTES
-    bucket = s3.make_bucket('kill-%d' % os.getpid())
+    bucket = s3.new_bucket('kill')
     s3.copy_tree(root, bucket)
     return root, files, bucket
 
@@ -77,10 +77,10 @@ class Victim:
             process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                        env=self.env)
         self.mount.process = process
-        deadline = time.monotonic() + 30 * SLOWNESS
+        deadline = time.monotonic() + PATIENCE_S
         while not is_mounted(self.path):
             assert process.poll() is None, 'no start after a kill: ' + self.log.read_text()[-2000:]
-            assert time.monotonic() < deadline, 'not mounted within 30 s'
+            assert time.monotonic() < deadline, 'not mounted within %g s' % PATIENCE_S
             time.sleep(0.002)
         return self.mount
 
@@ -88,7 +88,7 @@ class Victim:
         os.kill(self.mount.process.pid, signal.SIGKILL)
 
     def bury(self):
-        status = self.mount.process.wait(timeout=30)
+        status = self.mount.process.wait(timeout=PATIENCE_S)
         assert status == -signal.SIGKILL, 'the daemon had ended before: status %d' % status
         if self.libc.umount2(os.fsencode(self.path), MNT_DETACH) < 0:
             raise OSError(ctypes.get_errno(), 'umount2', str(self.path))
@@ -126,7 +126,7 @@ class Readers:
         """Waits for their ends: a process that found something wrong raises."""
         self.control.state = 0
         for p in self.processes:
-            said, _ = p.communicate(timeout=60 * SLOWNESS)
+            said, _ = p.communicate(timeout=PATIENCE_S)
             assert p.returncode == 0, 'wrong: %s (status %d)' % (said, p.returncode)
 
     def stop(self):
@@ -136,15 +136,24 @@ class Readers:
                 p.wait()
 
 
+def just_sent(proxy):
+    """Requests for data that are not answered for some time yet, by their numbers."""
+    now = time.monotonic()
+    return {n for n, r in proxy.flying('data').items() if now - r.started < DELAY_S / 3}
+
+
 def kill_in_flight(victim, readers, proxy):
     """
     Kills when the proxy has a request for data that is not answered. True where one of them was
     still without its answer after the kill, which then came in the middle of the flight.
     """
-    flying = wait_for(lambda: proxy.flying('data'), 10 * SLOWNESS, 'a fetch in flight')
+    deadline = time.monotonic() + PATIENCE_S
+    while not (flying := just_sent(proxy)):
+        assert time.monotonic() < deadline, 'no fetch in flight'
+        time.sleep(0.001)
     readers.halt()
     victim.kill()
-    return bool(flying.keys() & proxy.flying('data').keys())
+    return bool(flying & proxy.flying('data').keys())
 
 
 def compare_everything(m, root, files):
@@ -207,11 +216,10 @@ def verify_after(cache):
     """No kill leaves a record of bytes that are not there."""
     if 'tarn cache' not in run_tarn('--help').stdout:
         return
-    done = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=100)
+    done = run_tarn('cache', 'verify', '--cache-dir', cache, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(240)
 def test_some_kills(mount, s3, mixed, tmp_path):
     """20 kills, each with a fetch in flight; afterwards everything is read and right."""
     reads, total, _ = torture(mount, s3, mixed, tmp_path, 20)

@@ -9,6 +9,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from support.mounts import run_tarn, wait_for
+from support.places import PATIENCE_S
 
 DAY_MS = 86400 * 1000
 
@@ -192,7 +193,7 @@ def test_opening_such_a_version_is_told_in_the_log_once(table, mount):
         os.listdir(m / 'silver/orders@1')
         os.listdir(m / 'silver/orders@3')
     text = wait_for(lambda: 'VACUUM' in (m.cache / 'tarn.log').read_text() and
-                    (m.cache / 'tarn.log').read_text(), 20, 'the warning')
+                    (m.cache / 'tarn.log').read_text(), PATIENCE_S, 'the warning')
     assert text.count('VACUUM') == 1 and 'version 1, which is in use' in text
 
 
@@ -206,7 +207,7 @@ def test_a_mount_as_of_a_time_tells_what_vacuum_may_remove(table, mount):
     m = mount(table.parents[1], as_of=as_of)
     assert m.xattr('silver/orders', 'version') == '1'
     text = wait_for(lambda: 'VACUUM' in (m.cache / 'tarn.log').read_text() and
-                    (m.cache / 'tarn.log').read_text(), 20, 'the warning')
+                    (m.cache / 'tarn.log').read_text(), PATIENCE_S, 'the warning')
     assert 'version 1, which is in use' in text
     told = json.loads(run_tarn('versions', '--json', m / 'silver/orders').stdout)
     assert [v['removableAt'] is None for v in told] == [False, False]
@@ -238,11 +239,14 @@ def test_commands_tell_why_a_table_is_refused(table, mount):
 def test_what_follows_two_dashes_is_a_path(table, mount):
     table.rename(table.with_name('-orders'))
     m = mount(table.parents[1])
-    for words in (['versions', '--json'], ['log'], ['diff', '--summary'], ['tag', '--list'], ['doctor']):
+    for words in (['versions', '--json'], ['log'], ['diff', '--summary'], ['tag', '--list'], ['doctor'],
+                  ['cache', 'stat']):
         paths = ['-orders'] * (2 if words[0] == 'diff' else 1)
         done = run_tarn(*words, '--', *paths, cwd=m / 'silver')
         assert done.returncode == 0, (words, done.stderr)
         assert run_tarn(*words, *paths, cwd=m / 'silver').returncode == 2, words
+    assert run_tarn('umount', '--', '-orders', cwd=m / 'silver').returncode == 1     # it is no mount
+    assert run_tarn('umount', '-orders', cwd=m / 'silver').returncode == 2
 
 
 def test_what_vacuum_has_removed_is_an_error_that_says_so(table, mount):
@@ -251,10 +255,10 @@ def test_what_vacuum_has_removed_is_an_error_that_says_so(table, mount):
     os.unlink(table / gone)
     m = mount(table.parents[1])
     os.listdir(m / 'silver/orders@1')
-    wait_for(lambda: 'VACUUM' in (m.cache / 'tarn.log').read_text(), 20, 'the warning')
+    wait_for(lambda: 'VACUUM' in (m.cache / 'tarn.log').read_text(), PATIENCE_S, 'the warning')
     with pytest.raises(FileNotFoundError):
         (m / 'silver/orders@1' / gone).read_bytes()
-    wait_for(lambda: 'the object is gone' in (m.cache / 'tarn.log').read_text(), 10, 'the error')
+    wait_for(lambda: 'the object is gone' in (m.cache / 'tarn.log').read_text(), PATIENCE_S, 'the error')
     assert 'VACUUM' in m.xattr('silver/orders@1/' + gone, 'error')
 
 
@@ -266,5 +270,5 @@ def test_what_is_gone_from_a_bucket_says_so_too(table, mount, s3, bucket):
     m = mount('s3://' + bucket, env=s3.env, endpoint_url=s3.url)
     with pytest.raises(FileNotFoundError):
         (m / 'silver/orders@1' / gone).read_bytes()
-    wait_for(lambda: 'the object is gone' in (m.cache / 'tarn.log').read_text(), 10, 'the error')
+    wait_for(lambda: 'the object is gone' in (m.cache / 'tarn.log').read_text(), PATIENCE_S, 'the error')
     assert 'VACUUM' in m.xattr('silver/orders@1/' + gone, 'error')

@@ -43,7 +43,6 @@ def check(view, original, got, what):
             assert got.schema.field(name).type == stays, (what, field)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize('make', [parquet_files.arrow_files, parquet_files.duckdb_files])
 def test_every_mask_of_every_type(make, tmp_path, chance, duck):
     """Every mask that fits, of flat and nested columns in all encodings, pages and codecs, with all
@@ -246,7 +245,6 @@ def write_secret(table, path, chance, codec, dictionary, pages):
     assert MARK in data or codec != 'none'
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize('dictionary', [True, False])
 def test_no_trace_is_left(dictionary, tmp_path, chance):
     """Whatever a view hides, masks or filters: neither the file's bytes nor its pages, decompressed,

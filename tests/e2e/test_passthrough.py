@@ -14,7 +14,7 @@ import pytest
 
 from support.delta_log import write_log
 from support.mounts import clean_env, detach, fusermount_descriptor, wait_for
-from support.places import TARN
+from support.places import PATIENCE_S, TARN
 
 MIB = 1 << 20
 BIG_BYTES, SMALL_BYTES = 9 * MIB + 12345, 110_000
@@ -153,7 +153,7 @@ def test_program_is_run_from_the_mount(mount, tmp_path):
     m = mount(root)
     loader = next(Path('/lib64').glob('ld-linux*'))     # files of a mount have no x bit
     with Counted(m) as c:
-        subprocess.run([loader, m / 'a/true'], check=True, timeout=30)
+        subprocess.run([loader, m / 'a/true'], check=True, timeout=PATIENCE_S)
     assert c.bytes < SLACK
 
 
@@ -190,7 +190,7 @@ def test_file_is_replaced_while_it_is_open(mount, source):
             new = noise('new%d' % turn, BIG_BYTES + 17 + turn)
             (source / 'aside').write_bytes(new)
             os.rename(source / 'aside', source / 'loose.bin')
-            wait_for(lambda: (m / 'loose.bin').stat().st_size == BIG_BYTES + 17 + turn, 10,
+            wait_for(lambda: (m / 'loose.bin').stat().st_size == BIG_BYTES + 17 + turn, PATIENCE_S,
                      'the mount shows the new file')
             for _ in range(3):
                 assert (m / 'loose.bin').read_bytes() == new
@@ -232,7 +232,7 @@ class Served:
     def __exit__(self, *_):
         detach(self.path)
         try:
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=PATIENCE_S)
         finally:
             self.process.kill()
             self.process.wait()
@@ -306,12 +306,12 @@ def test_many_opens_leave_nothing_behind(mount, source):
 
     for name in names:
         name.read_bytes()
-    wait_for(lambda: descriptors() < 60, 10, 'released')
+    wait_for(lambda: descriptors() < 60, PATIENCE_S, 'released')
     before = descriptors()
     for _ in range(100):
         for name in names:
             os.close(os.open(name, os.O_RDONLY))
-    wait_for(lambda: descriptors() <= before, 10, 'as many descriptors as before: %d' % before)
+    wait_for(lambda: descriptors() <= before, PATIENCE_S, 'as many descriptors as before: %d' % before)
 
 
 # Objects of a bucket: files of a table's version, whose names the kernel keeps for ever.
@@ -344,7 +344,7 @@ def wait_until_it_passes(m, name, data):
         with Counted(m) as c:
             assert (m / name).read_bytes() == data
         return c.bytes < len(data) // 2
-    wait_for(passes, 30, '%s passes' % name)
+    wait_for(passes, PATIENCE_S, '%s passes' % name)
 
 
 @needs_passthrough
@@ -447,13 +447,12 @@ class Readers:
     def stop(self):
         self.end = True
         for run in self.runs:
-            run.result(timeout=60)
+            run.result(timeout=PATIENCE_S)
         self.pool.shutdown()
         return self.opens
 
 
 @needs_passthrough
-@pytest.mark.timeout(180)
 def test_openers_in_all_states(mount, bucket_of_files):
     """A hundred threads open, map and read files while these are fetched, completed and evicted
     again: each gets the right bytes and nobody an error."""
@@ -473,7 +472,6 @@ def test_openers_in_all_states(mount, bucket_of_files):
 
 
 @needs_passthrough
-@pytest.mark.timeout(180)
 def test_files_come_and_go_between_lookup_and_open(mount, bucket_of_files):
     """Files that are completed and evicted behind names that the kernel remembers: every open works
     and passes again once the file is complete."""

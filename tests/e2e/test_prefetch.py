@@ -10,7 +10,8 @@ import time
 import pytest
 
 from support.mounts import clean_env, run_tarn, wait_for
-from support.places import SLOWNESS, TARN
+from support.people import as_user
+from support.places import PATIENCE_S, SLOWNESS, TARN
 
 MIB, GRANULE = 1 << 20, 64 << 10
 DELAY_S = 0.1
@@ -34,8 +35,9 @@ def source(s3, tmp_path_factory):
                    compression='none', use_dictionary=False)
     for i in range(FILES):
         (root / SMALL / ('%04d.bin' % i)).write_bytes(chance.randbytes(SMALL_BYTES))
-    s3.copy_tree(root, s3.make_bucket('ahead'))
-    return 'ahead', root
+    bucket = s3.new_bucket('ahead')
+    s3.copy_tree(root, bucket)
+    return bucket, root
 
 
 @pytest.fixture
@@ -63,6 +65,12 @@ def names(proxy):
     return [r.key.rsplit('/', 1)[1] for r in proxy.seen('data', '*/small/*')]
 
 
+def come_to(proxy, wanted):
+    """Until these small files have been asked for, and nothing is any more."""
+    wait_for(lambda: wanted <= set(names(proxy)), PATIENCE_S, 'requests for all of them')
+    quiet(proxy)
+
+
 def once(asked):
     """The names, each asked for once, but for a few that were late."""
     assert len(asked) - len(set(asked)) <= len(asked) // 20
@@ -78,7 +86,7 @@ def test_sequential_reader_has_a_growing_window(m, proxy, source):
         while data := f.read(256 << 10):
             assert data == same.read(len(data))
             most = max(most, len(proxy.flying('data')))
-    assert proxy.sent('data') == 64 * MIB
+    assert 64 * MIB <= proxy.sent('data') <= 1.05 * 64 * MIB    # what was late is asked for twice
     assert most > 3      # trains of several blocks each
     assert proxy.counts('data') < 80
 
@@ -189,7 +197,7 @@ def test_next_small_files_of_several_readers(m, proxy, share):
              for i in range(8)]
     readers = [subprocess.Popen([sys.executable, '-Sc', READ, *(small(m, i) for i in part)],
                                 stdout=subprocess.PIPE, text=True) for part in parts]
-    said = [r.communicate(timeout=100)[0].split() for r in readers]
+    said = [r.communicate(timeout=PATIENCE_S)[0].split() for r in readers]
     opened = {words[i]: float(words[i + 1]) for words in said for i in range(0, len(words), 2)}
     assert len(opened) == 800 and ahead(proxy, opened) > 400
     quiet(proxy)
@@ -221,15 +229,15 @@ def lines(numbers, before=''):
 def test_list(m, proxy, source, shuffled):
     """A list is fetched in its order and at a distance, which moves as listed files are opened."""
     (m / SMALL / '.tarn/prefetch').write_text(lines(shuffled))
-    quiet(proxy)
+    wanted = {'%04d.bin' % i for i in shuffled[:512]}
+    come_to(proxy, wanted)
     asked = names(proxy)                        # what was late is asked for twice
-    assert set(asked) == {'%04d.bin' % i for i in shuffled[:512]}
+    assert set(asked) == wanted
     assert {'%04d.bin' % i for i in shuffled[:20]} <= set(asked[:100])
     for i in shuffled[:100]:
         with open(small(m, i), 'rb') as f:
             assert f.read() == (source[1] / SMALL / ('%04d.bin' % i)).read_bytes()
-    wait_for(lambda: len(set(names(proxy))) == 612, 20, 'the list goes on')
-    quiet(proxy)
+    come_to(proxy, {'%04d.bin' % i for i in shuffled[:612]})
     assert len(set(names(proxy))) == 612
 
 
@@ -240,7 +248,7 @@ def test_list_names_files_from_its_directory(m, proxy, where, before):
     if where == 'absolute':
         where, before = '', str(m / SMALL) + '/'
     (m / where / '.tarn/prefetch').write_text('\n' + lines([7, 3, 900], before))
-    quiet(proxy)
+    come_to(proxy, {'0003.bin', '0007.bin', '0900.bin'})
     assert sorted(names(proxy)) == ['0003.bin', '0007.bin', '0900.bin']
 
 
@@ -248,36 +256,55 @@ def test_list_leaves_out_what_is_not_there(m, proxy):
     """Lines that name nothing are counted in the log, and keep nobody from the others."""
     (m / SMALL / '.tarn/prefetch').write_text(
         'nothing\n/etc/passwd\n../small/0001.bin\n' + 'x' * 3000 + '\n' + lines([5]) + '0006.bin')
-    quiet(proxy)
+    come_to(proxy, {'0005.bin', '0006.bin'})
     assert sorted(names(proxy)) == ['0005.bin', '0006.bin']
     wait_for(lambda: '4 of 6 lines name no file of a table, first: nothing' in (m.cache / 'tarn.log').read_text(),
-             10, 'the log')
+             PATIENCE_S, 'the log')
 
 
 def test_later_list_replaces_the_writers_one_before(m, proxy, shuffled):
     """Who writes another list is done with the one before; an empty one ends it."""
-    proxy.delay = 0.5
+    proxy.delay = 2                             # there are at most 96 under way
     path = m / SMALL / '.tarn/prefetch'
     path.write_text(lines(shuffled))
-    time.sleep(0.3)
+    wait_for(lambda: proxy.flying('data'), PATIENCE_S, 'the first list')
     path.write_text(lines(shuffled[:600:-1]))
     time.sleep(0.3)
     path.write_text('')
     assert quiet(proxy) < 400
+    proxy.delay = 0
     with open(small(m, shuffled[0]), 'rb') as f:
         f.read()
     assert quiet(proxy) < 400
+
+
+def write(path, text):
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(text)
+
+
+def test_nobody_pushes_out_the_lists_of_others(public, s3, proxy, source, shuffled):
+    """However many lists somebody writes, they take the places of his own."""
+    m = public('s3://' + source[0], endpoint_url=proxy.url, env=s3.env, o='allow_other')
+    (m / SMALL / '.tarn/prefetch').write_text(lines(shuffled))
+    quiet(proxy)
+    for i in range(40):
+        assert as_user(60001, m / SMALL, write, '.tarn/prefetch', lines([shuffled[-i]])) == ('ok', None)
+    for i in shuffled[:100]:
+        with open(small(m, i), 'rb') as f:
+            f.read()
+    wait_for(lambda: {'%04d.bin' % i for i in shuffled[:612]} <= set(names(proxy)), PATIENCE_S, 'the first list goes on')
 
 
 def test_list_is_joined_in_its_middle(m, proxy, shuffled):
     """Who begins far behind a list's start is found, and fetched ahead of from there."""
     proxy.delay = 0
     (m / SMALL / '.tarn/prefetch').write_text(lines(shuffled))
-    quiet(proxy)
+    come_to(proxy, {'%04d.bin' % i for i in shuffled[:512]})
     for i in shuffled[700:760]:
         with open(small(m, i), 'rb') as f:
             f.read()
-    wait_for(lambda: '%04d.bin' % shuffled[1100] in names(proxy), 20, 'the end of the list')
+    wait_for(lambda: '%04d.bin' % shuffled[1100] in names(proxy), PATIENCE_S, 'the end of the list')
 
 
 def test_prefetch_is_all_that_can_be_written(m):
@@ -299,13 +326,14 @@ def test_prefetch_is_all_that_can_be_written(m):
 
 
 def test_unmount_while_much_is_planned(m, proxy, shuffled):
-    """A mount goes at once, whatever it had in mind."""
+    """A mount goes at once, whatever it had in mind: it would take a minute."""
+    proxy.delay = 4
     (m / SMALL / '.tarn/prefetch').write_text(lines(shuffled) * 50)
     with open(m / 'bronze/large/a.bin', 'rb', 0) as f:
         f.read(MIB)
     started = time.monotonic()
     m.unmount_and_wait_for_the_daemon()
-    assert time.monotonic() - started < 10 * SLOWNESS
+    assert time.monotonic() - started < 20 * SLOWNESS
 
 
 @pytest.mark.parametrize('way', ['file', 'stdin'])
@@ -315,10 +343,11 @@ def test_warm_follow(m, proxy, shuffled, tmp_path, way):
     (tmp_path / 'list').write_text(text)
     words = ['warm', '--follow', str(tmp_path / 'list') if way == 'file' else '-']
     done = subprocess.run([TARN, *words, m / SMALL], input=text, text=True, capture_output=True,
-                          env=clean_env(), timeout=60, check=False)
+                          env=clean_env(), timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout) == (0, 'handed over: 30 lines\n')
-    quiet(proxy)
-    assert sorted(names(proxy)) == sorted('%04d.bin' % i for i in shuffled[:30])
+    wanted = ['%04d.bin' % i for i in shuffled[:30]]
+    come_to(proxy, set(wanted))
+    assert sorted(names(proxy)) == sorted(wanted)
     for where, why in ((m / 'bronze', 'neither a table nor the root'),
                        (tmp_path, 'neither a table nor the root')):
         wrong = run_tarn('warm', '--follow', tmp_path / 'list', where)
@@ -334,7 +363,7 @@ def test_demand_goes_before_what_is_fetched_ahead(m, proxy, shuffled):
     other = shuffled[0]
     listed = ['bronze/large/a.bin'] + ['%s/%04d.bin' % (SMALL, i) for i in shuffled[1:400]]
     (m / '.tarn/prefetch').write_text('\n'.join(listed) + '\n')
-    wait_for(lambda: len(proxy.flying('data')) >= 14, 20, 'all that prefetch may have on its way')
+    wait_for(lambda: len(proxy.flying('data')) >= 14, PATIENCE_S, 'all that prefetch may have on its way')
     time.sleep(0.2)
     opened = time.monotonic()
     with open(small(m, other), 'rb') as f:

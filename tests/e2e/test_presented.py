@@ -20,7 +20,7 @@ from deltalake import DeltaTable, QueryBuilder
 from support import delta_log
 from support import presented_tables as tables
 from support.mounts import detach, run_tarn, wait_for
-from support.places import TABLES
+from support.places import PATIENCE_S, TABLES
 from test_passthrough import Counted, needs_passthrough
 
 MIB = 1 << 20
@@ -121,14 +121,14 @@ def test_the_second_read_passes(mount, far, s3, table):
         path = m / table / part
         size = path.stat().st_size
         first = path.read_bytes()
-        wait_for(lambda: int(os.getxattr(path, 'user.tarn.cached')) == size, 20, 'all is cached')
+        wait_for(lambda: int(os.getxattr(path, 'user.tarn.cached')) == size, PATIENCE_S, 'all is cached')
 
         def passes():
             with Counted(m) as counted:
                 assert path.read_bytes() == first
             return counted.bytes < 256 * 1024
         if size > MIB:
-            wait_for(passes, 20, '%s passes' % path)
+            wait_for(passes, PATIENCE_S, '%s passes' % path)
     check_all(m / table, shown[table])
 
 
@@ -155,7 +155,7 @@ def test_after_a_restart(mount, far, s3, proxy, tmp_path):
         check_all(m / table, parts)
         for path in (m / table).iterdir():
             path.read_bytes()
-            wait_for(lambda p=path: int(os.getxattr(p, 'user.tarn.cached')) == p.stat().st_size, 20,
+            wait_for(lambda p=path: int(os.getxattr(p, 'user.tarn.cached')) == p.stat().st_size, PATIENCE_S,
                      'all is cached')
     m.unmount_and_wait_for_the_daemon()
     before = proxy.counts('data')
@@ -180,7 +180,7 @@ def test_after_kill_9(mount, far, s3, tmp_path):
         os.kill(m.process.pid, signal.SIGKILL)
         m.process.wait()
         detach(m.path)
-        reader.wait(timeout=20)
+        reader.wait(timeout=PATIENCE_S)
     m = mount(url, cache=cache, endpoint_url=s3.url, env=s3.env)
     for table, parts in shown.items():
         check_all(m / table, parts)

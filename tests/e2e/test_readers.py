@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
-from support.places import SUPPORT, TOOLS
+from support.places import PATIENCE_S, SUPPORT, TOOLS
 
 TABLE = 'silver/orders'
 
@@ -54,7 +54,7 @@ def test_pytorch_dataloader(mount, lake):
     done = subprocess.run(
         [str(TOOLS / 'venv-torch' / 'bin' / 'python'), str(SUPPORT / 'torch_reader.py'),
          *['%s/%s@%d' % (m, TABLE, v.number) for v in versions]],
-        capture_output=True, text=True, timeout=110)
+        capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     got = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     assert got == [(v.rows, v.total) for v in versions]

@@ -98,7 +98,6 @@ def files(tmp_path_factory):
 REFUSED = ('EIO: ', 'EOPNOTSUPP: ', 'EOVERFLOW: ')
 
 
-@pytest.mark.timeout(300)
 def test_rows_of_real_tables(files, tmp_path, chance, duck):
     """Rows taken out of every file that real engines wrote."""
     out = tmp_path / 'out.parquet'

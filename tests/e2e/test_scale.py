@@ -12,8 +12,8 @@ from support.memory import MemoryGroup, Sampler
 GROUP_BYTES, ANON_BYTES_MAX = 400 << 20, 300 << 20
 
 SIZES = [
-    pytest.param(100_000, 100, marks=pytest.mark.timeout(300), id='100k'),
-    pytest.param(100_000, 1, marks=pytest.mark.timeout(300), id='100k-one-directory'),
+    pytest.param(100_000, 100, id='100k'),
+    pytest.param(100_000, 1, id='100k-one-directory'),
     pytest.param(1_000_000, 100, marks=[pytest.mark.long, pytest.mark.timeout(1500)], id='1M'),
     pytest.param(1_000_000, 1, marks=[pytest.mark.long, pytest.mark.timeout(1500)],
                  id='1M-one-directory'),
@@ -68,7 +68,7 @@ def test_many_files(group, mount, s3, bucket, proxy, tmp_path, files, directorie
           % (count, first, listed, memory.peak >> 20, second * 1000))
     assert memory.peak <= ANON_BYTES_MAX
     assert read == []
-    assert second < 0.1
+    assert second < max(0.1, first / 4), 'the log was read again'
 
 
 def test_memory_does_not_grow_with_walks(mount, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from support import bad_logs
 from support.mounts import wait_for
-from support.places import SLOWNESS
+from support.places import PATIENCE_S
 
 MIB = 1 << 20
 TABLE = 'silver/shared'
@@ -64,7 +64,7 @@ def test_eight_processes_one_fetch(mount, table, proxy, name):
     proxy.delay = 0.1
     readers = [subprocess.Popen([sys.executable, '-c', READ_ALL, str(m / TABLE / name)],
                                 stdout=subprocess.PIPE, text=True) for _ in range(8)]
-    said = {r.communicate(timeout=60 * SLOWNESS)[0] for r in readers}
+    said = {r.communicate(timeout=PATIENCE_S)[0] for r in readers}
     assert [r.returncode for r in readers] == [0] * 8 and len(said) == 1
     assert (m / TABLE / name).read_bytes() == contents[name]
     fetched_once(proxy, name, SIZES[name])
@@ -88,7 +88,7 @@ def test_same_range_one_request(mount, table, proxy):
     for t in threads:
         t.start()
     try:
-        wait_for(lambda: proxy.flying('data'), 10, 'the request')
+        wait_for(lambda: proxy.flying('data'), PATIENCE_S, 'the request')
         time.sleep(0.3)                         # what follows would follow at once
     finally:
         rule.release()
@@ -115,7 +115,7 @@ def test_bytes_as_soon_as_they_come(mount, table, proxy):
     late = threading.Thread(target=lambda: got.append(os.pread(fd, 8192, 40960)))
     reader.start()
     try:
-        reader.join(20 * SLOWNESS)
+        reader.join(PATIENCE_S)
         assert got == [contents[name][4096:12288]], 'nothing came before the rest was there'
         assert proxy.flying('data'), 'the answer was not held back'
         late.start()
@@ -124,8 +124,8 @@ def test_bytes_as_soon_as_they_come(mount, table, proxy):
     finally:
         rule.release()
         if late.ident:
-            late.join(20 * SLOWNESS)
-        reader.join(20 * SLOWNESS)
+            late.join(PATIENCE_S)
+        reader.join(PATIENCE_S)
         os.close(fd)
     assert got[1] == contents[name][40960:49152]
 

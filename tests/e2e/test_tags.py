@@ -12,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from support import lakes
 from support.mounts import run_tarn, wait_for
+from support.places import PATIENCE_S
 
 TABLE = 'silver/orders'
 
@@ -54,7 +55,7 @@ def test_a_tag_is_set_anew_only_by_force(m, shared):
     tag(*shared, '--force', m / (TABLE + '@4'), 'release')
     assert shown(m / (TABLE + '@release')) == '4'
     tag('--delete', *shared, m / TABLE, 'release')
-    wait_for(lambda: not os.path.exists(m / (TABLE + '@release')), 10, 'its end')
+    wait_for(lambda: not os.path.exists(m / (TABLE + '@release')), PATIENCE_S, 'its end')
     tag('--delete', *shared, m / TABLE, 'release', ok=False)
     assert tags(m / TABLE) == {}
     tag(*shared, m / (TABLE + '@5'), 'release')
@@ -185,7 +186,7 @@ def test_refs_alone_notice_a_table_that_was_made_anew(own_lake, mount):
         write_deltalake(own_lake / TABLE, lakes.rows(n * 10, 3), mode='append')
     names = {os.path.basename(f) for f in DeltaTable(own_lake / TABLE, version=2).file_uris()}
     spelled = ('@%s%d' % ('v' * (i % 2), 2) for i in itertools.count())
-    wait_for(lambda: set(os.listdir(m / (TABLE + next(spelled)))) == names, 20, 'the new table')
+    wait_for(lambda: set(os.listdir(m / (TABLE + next(spelled)))) == names, PATIENCE_S, 'the new table')
     assert lakes.tree(m / (TABLE + '@1')) != before
 
 

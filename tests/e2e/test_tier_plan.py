@@ -15,7 +15,7 @@ from support import lakes, moto as moto_support
 from support.histories import History
 from support.mounts import run_tarn
 from support.need import Needs
-from support.places import SLOWNESS
+from support.places import PATIENCE_S
 
 DAY = 86400_000
 KIB, GB = 1 << 10, 1e9
@@ -42,7 +42,7 @@ def write_file(path, layers, rules, **more):
 def plan(file, server, *more, at=None, status=0):
     times = ('--at', iso(at)) if at else ()
     done = run_tarn('tier', 'plan', file, '--json', '--files', '--endpoint-url', server.url, *times,
-                    *more, env=server.env, timeout=100 * SLOWNESS)
+                    *more, env=server.env, timeout=PATIENCE_S)
     assert done.returncode == status, done.stderr
     return json.loads(done.stdout) if status == 0 else done.stderr
 

@@ -16,11 +16,11 @@ from support import lakes
 from support.histories import History
 from support.mounts import run_tarn
 from support.need import Needs
-from support.places import SLOWNESS, TABLES
+from support.places import PATIENCE_S, TABLES
 
 
 def report(source, *more, env=None):
-    done = run_tarn('tier', 'report', source, '--json', *more, env=env, timeout=100 * SLOWNESS)
+    done = run_tarn('tier', 'report', source, '--json', *more, env=env, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from support import lakes
+from support.places import PATIENCE_S
 
 TABLE = 'silver/orders'
 
@@ -14,7 +15,7 @@ TABLE = 'silver/orders'
 def quiet(command, cwd=None):
     """Runs a shell command that must end with 0 and nothing on stderr: its output."""
     done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], capture_output=True, text=True,
-                          cwd=cwd, timeout=100)
+                          cwd=cwd, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, ''), command
     return done.stdout
 

@@ -88,7 +88,6 @@ def files(tmp_path_factory):
     return sorted(contents.values())
 
 
-@pytest.mark.timeout(300)
 def test_files_of_real_tables(files, tmp_path, chance, duck):
     """Any columns of any file that real engines wrote, renamed, moved and added to."""
     tally = Tally()
@@ -103,7 +102,6 @@ def test_files_of_real_tables(files, tmp_path, chance, duck):
 
 
 
-@pytest.mark.timeout(120)
 def test_files_of_pyarrow(tmp_path, chance, duck):
     """Any columns of files with every type in every form that pyarrow writes."""
     tally = Tally()
@@ -135,7 +133,6 @@ DUCKDB_COLUMNS = {
 }
 
 
-@pytest.mark.timeout(120)
 def test_files_of_duckdb(tmp_path, chance, duck):
     """Any columns of files with every type in every form that DuckDB writes."""
     tally = Tally()

@@ -15,7 +15,7 @@ import pytest
 
 from support import bad_logs, lakes, s3 as s3_support
 from support.mounts import clean_env, run_tarn, wait_for
-from support.places import SLOWNESS, TARN
+from support.places import PATIENCE_S, SLOWNESS, TARN
 
 IMAGES = 'bronze/images'
 MIB = 1 << 20
@@ -54,16 +54,16 @@ def cached(m, files):
     return {n: int(m.xattr('blobs/' + n, 'cached')) for n in files}
 
 
-def wait_until_still(m, files):
+def wait_until_still(m, files, proxy):
     """Until no more bytes are added to the cache for a second."""
     last = [None, 0.0]
 
     def still():
         now = cached(m, files)
-        if now != last[0]:
+        if now != last[0] or proxy.flying('data'):
             last[:] = [now, time.monotonic()]
         return time.monotonic() - last[1] > SLOWNESS
-    wait_for(still, 60 * SLOWNESS, 'the last answers')
+    wait_for(still, PATIENCE_S, 'the last answers')
     return last[0]
 
 
@@ -132,15 +132,15 @@ def test_stopped_in_the_middle(mount, blobs, proxy, sign):
     """Stopped in the middle and run again, it asks the store only for the rest."""
     kept, files = blobs
     m = mount(**kept)
-    slow = proxy.rule('delay', kind='data', seconds=0.2)
+    slow = proxy.rule('delay', kind='data', seconds=1)
     warm = start(m, '--jobs', 4, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(lambda: slow.hits >= 20, 60 * SLOWNESS, 'twenty requests')
+    wait_for(lambda: slow.hits >= 20, PATIENCE_S, 'twenty requests')
     warm.send_signal(sign)
-    said, _ = warm.communicate(timeout=20)
+    said, _ = warm.communicate(timeout=PATIENCE_S)
     assert warm.returncode == -sign
     if sign == signal.SIGINT:
         assert re.match(r'stopped: read \d+ files', said)
-    there = wait_until_still(m, files)          # what was asked for arrives, and counts
+    there = wait_until_still(m, files, proxy)   # what was asked for arrives, and counts
     first = {(r.key, r.range) for r in proxy.seen('data')}
     assert 0 < sum(there.values()) < sum(map(len, files.values()))
     proxy.clear()
@@ -157,9 +157,9 @@ def test_ctrl_c_does_not_wait(mount, blobs, proxy):
     m = mount(**kept)
     stalled = proxy.rule('stall', kind='data')
     warm = start(m, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    wait_for(lambda: stalled.hits >= 1, 30 * SLOWNESS, 'a request')
+    wait_for(lambda: stalled.hits >= 1, PATIENCE_S, 'a request')
     warm.send_signal(signal.SIGINT)
-    said, _ = warm.communicate(timeout=5 * SLOWNESS)
+    said, _ = warm.communicate(timeout=PATIENCE_S)
     assert warm.returncode == -signal.SIGINT and said.startswith('stopped: read 0 files')
 
 
@@ -244,7 +244,7 @@ def test_lines_where_there_is_no_terminal(mount, blobs, proxy):
     """On a pipe there are lines without control characters, one every few seconds."""
     kept, files = blobs
     proxy.rule('delay', kind='data', seconds=1)
-    done = run_tarn('warm', '--jobs', 8, mount(**kept), timeout=100)
+    done = run_tarn('warm', '--jobs', 8, mount(**kept), timeout=PATIENCE_S)
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert lines[0] == 'tarn warm: %d files, 45.7 MiB to read; 0 files, 0 B are cached' % len(files)
@@ -253,7 +253,7 @@ def test_lines_where_there_is_no_terminal(mount, blobs, proxy):
         assert re.fullmatch(r'tarn warm: +\d+%  \d+/61 files  [\d.]+ \w+ of 45.7 MiB'
                             r'(  [\d.]+ \w+/s  [\d:]+ left)?', line), line
     assert '\r' not in done.stderr and '\033' not in done.stderr
-    assert run_tarn('warm', '--quiet', mount(**kept), timeout=100).stderr == ''
+    assert run_tarn('warm', '--quiet', mount(**kept), timeout=PATIENCE_S).stderr == ''
 
 
 @pytest.mark.parametrize('width', [200, 80, 40, 12])
@@ -276,7 +276,7 @@ def test_bar_on_a_terminal(mount, blobs, proxy, width):
             break
         drawn += piece
     os.close(ours)
-    assert warm.wait(timeout=60) == 0 and warm.stdout.read().startswith('done: read 61 files')
+    assert warm.wait(timeout=PATIENCE_S) == 0 and warm.stdout.read().startswith('done: read 61 files')
     frames = [f.replace('\033[K', '') for f in drawn.decode().split('\r')]
     assert '\n' not in drawn.decode() and frames[-1] == ''
     assert len(frames) > 5 and max(map(len, frames)) < width

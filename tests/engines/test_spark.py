@@ -63,7 +63,7 @@ def check(m, base, history):
 
 
 @pytest.mark.parametrize('count', [
-    pytest.param(3, marks=pytest.mark.timeout(900)),
+    pytest.param(3, marks=pytest.mark.timeout(1800)),
     pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(7200)]),
 ])
 def test_histories(module_mount, tmp_path, count):

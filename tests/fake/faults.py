@@ -64,7 +64,7 @@ class FaultProxy:
 
     def __enter__(self):
         subprocess.run(['make', '--no-print-directory', '-s', str(PROGRAM.relative_to(ROOT))],
-                       cwd=ROOT, check=True, timeout=120, env=dict(os.environ, MAKEFLAGS=''))
+                       cwd=ROOT, check=True, timeout=300, env=dict(os.environ, MAKEFLAGS=''))
         to = self.upstream if ':' in str(self.upstream) else '127.0.0.1:%d' % self.upstream
         self.process = subprocess.Popen(
             [str(PROGRAM), '--to', to, '--listen', str(self.listen), '--profile', self.profile],
@@ -82,7 +82,7 @@ class FaultProxy:
         self.lines.close()
         self.control.close()
         self.process.stdin.close()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=120)
         self.process.stdout.close()
 
     @property

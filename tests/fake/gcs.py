@@ -52,6 +52,26 @@ def sign_v4(secret, method, path, query, headers, names):
     return scope, hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
+def _crc_table():
+    table = []
+    for n in range(256):
+        for _ in range(8):
+            n = n >> 1 ^ (0x82f63b78 if n & 1 else 0)
+        table.append(n)
+    return table
+
+
+CRC_TABLE = _crc_table()
+
+
+def crc32c_text(data):
+    """CRC32C as x-goog-hash has it: base64, the highest byte first."""
+    crc = 0xffffffff
+    for byte in bytes(data):
+        crc = CRC_TABLE[(crc ^ byte) & 255] ^ crc >> 8
+    return base64.b64encode((crc ^ 0xffffffff).to_bytes(4, 'big')).decode()
+
+
 class FakeGcs:
     """
     Buckets and who may ask. `hmac_keys`: secrets by id; `tokens`: the instants at which tokens end;
@@ -65,6 +85,8 @@ class FakeGcs:
         self.token_life_s, self.token_count = 3600, itertools.count(1)
         self.buckets, self.generations = {}, itertools.count(1700000000000001)
         self.seen, self.refusals, self.lock = [], [], threading.Lock()
+        self.sessions = {}                      # resumable uploads, by id
+        self.takes = 1 << 60                    # bytes of a part that a session takes at once
         fake = self
 
         class Handler(_Handler):
@@ -271,7 +293,44 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                                    "<Message>%s</Message></Error>"
                                    % (e.code, escape(e.message))).encode())
 
-    do_GET = do_HEAD = do_PUT = do_POST = handle_any
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any
+
+    def begin_session(self, bucket, key, headers, path):
+        upload = 'ABg5-%d/+=' % len(self.owner.sessions)
+        self.owner.sessions[upload] = [bucket, key, bytearray(),
+                                       headers.get('x-goog-if-generation-match'), None]
+        self.answer(201, fields=[('Location', 'http://elsewhere.example%s?upload_id=%s'
+                                  % (path, urllib.parse.quote(upload, safe='')))])
+
+    def go_on(self, upload, headers, body):
+        """A part of a session ("Resumable uploads"): 308 until the last one."""
+        session = self.owner.sessions.get(upload)
+        if session is None:
+            raise Refused(404, 'NoSuchUpload')
+        bucket, key, have, condition, ended = session
+        if self.command == 'DELETE':
+            del self.owner.sessions[upload]
+            self.answer(499)
+            return
+        first, last, total = (int(n) for n in
+                              re.fullmatch(r'bytes (\d+)-(\d+)/(\d+)', headers['content-range'])
+                              .groups())
+        assert last - first + 1 == len(body) and (last + 1 == total or len(body) % (256 << 10) == 0)
+        if first > len(have):
+            raise Refused(503, 'ServiceUnavailable')
+        if ended is None:
+            have += body[len(have) - first:][:self.owner.takes]
+            if len(have) < total:
+                self.answer(308, fields=[('Range', 'bytes=0-%d' % (len(have) - 1))])
+                return
+            stored = self.owner.buckets[bucket].get(key)
+            if condition is not None and int(condition) != (stored.generation if stored else 0):
+                raise Refused(412, 'PreconditionFailed')
+            session[4] = self.owner.put(bucket, key, have)
+        self.answer(200, fields=[('x-goog-generation', session[4]),
+                                 ('x-goog-hash', 'md5=' + base64.b64encode(
+                                     hashlib.md5(have).digest()).decode()),
+                                 ('x-goog-hash', 'crc32c=' + crc32c_text(have))])
 
     def serve(self, path, query, headers, body):
         bucket, _, key = path[1:].partition('/')
@@ -281,17 +340,31 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not key:
             self.answer(200, self.owner.list(bucket, query))
             return
+        form = dict(urllib.parse.parse_qsl(query))
+        if 'upload_id' in form:
+            self.go_on(form['upload_id'], headers, body)
+            return
         with self.owner.lock:
             stored = self.owner.buckets[bucket].get(key)
         wanted = headers.get('x-goog-if-generation-match')
         if wanted is not None and int(wanted) != (stored.generation if stored else 0):
             raise Refused(404 if not stored else 412,
                           'NoSuchKey' if not stored else 'PreconditionFailed')
+        if self.command == 'POST' and headers.get('x-goog-resumable') == 'start':
+            self.begin_session(bucket, key, headers, path)
+            return
         if self.command == 'PUT':
+            if headers['x-goog-hash'] != 'crc32c=' + crc32c_text(body):
+                raise Refused(400, 'BadDigest')
             self.answer(200, fields=[('x-goog-generation', self.owner.put(bucket, key, body))])
             return
         if not stored:
             raise Refused(404, 'NoSuchKey', 'The specified key does not exist.')
+        if self.command == 'DELETE':
+            with self.owner.lock:
+                del self.owner.buckets[bucket][key]
+            self.answer(204)
+            return
         self.read(stored, headers)
 
     def read(self, stored, headers):

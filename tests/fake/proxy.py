@@ -8,7 +8,7 @@ client's signature as if the proxy were not there. A delayed answer is fetched a
 back until its time, so that the delay is all that the proxy adds.
 
 In a test:      with DelayProxy(port) as p: ... p.url, p.counts('data'), p.rule(...)
-As a program:   proxy.py --upstream PORT [--listen PORT] [--delay S] [--rate BYTES]; prints its port;
+As a program:   proxy.py --upstream PORT [--listen PORT] [--delay S] [--rate BYTES] [--atomic]; prints its port;
                 GET /-/requests gives what was counted, POST /-/delay?SECONDS changes the delay
 """
 import argparse
@@ -112,6 +112,7 @@ class DelayProxy:
         self.atomic = atomic
         self.bodies = collections.Counter()     # bytes by kind
         self.requests, self.rules, self.lock = [], [], threading.Lock()
+        self.uploads = collections.deque(maxlen=16)             # the last bodies that were sent
         self.numbers, self.aloft = itertools.count(1), {}       # aloft: lock; not answered yet
         self.turns = collections.defaultdict(asyncio.Lock)
         self.tasks, self.idle, self.port = set(), [], None
@@ -218,6 +219,8 @@ class DelayProxy:
         if target.startswith('/-/'):
             return await self._control(target, writer)
         body = await self._request_body(reader, writer, fields)
+        if body:
+            self.uploads.append(body)
         due = time.monotonic() + self.delay
         request, rule = self._note(method, target, fields)
         try:
@@ -344,8 +347,9 @@ def main():
     p.add_argument('--listen', type=int, default=0, metavar='PORT')
     p.add_argument('--delay', type=float, default=0.0, metavar='SECONDS')
     p.add_argument('--rate', type=int, metavar='BYTES')
+    p.add_argument('--atomic', action='store_true')
     opt = p.parse_args()
-    with DelayProxy(opt.upstream, opt.listen, opt.delay, opt.rate) as proxy:
+    with DelayProxy(opt.upstream, opt.listen, opt.delay, opt.rate, opt.atomic) as proxy:
         print(proxy.port, flush=True)
         sys.stdin.read()                        # until the caller closes it
 

@@ -22,7 +22,7 @@ count() { passed=$((passed + $1)) failed=$((failed + $2)); }
 run() {
     local log
     log=$logs/$(echo "$1" | tr / _).log
-    timeout "${LIMIT_S:-300}" "$@" >"$log" 2>&1
+    timeout "${LIMIT_S:-900}" "$@" >"$log" 2>&1
     echo "$?" >"$log.status"
 }
 
@@ -117,8 +117,8 @@ sanitized() {
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:log_path=$PWD/build/$1/logs/san
     mkdir -p "build/$1/logs"
     rm -f "build/$1/logs"/san*
-    LIMIT_S=1200 unit "build/$1/"
-    LIMIT_S=1200 replay "build/$1/"
+    LIMIT_S=3600 unit "build/$1/"
+    LIMIT_S=3600 replay "build/$1/"
     TARN_SLOWNESS=5 e2e 'not long and not figures' "build/$1/tarn"
     # a daemon's report is a failure even where the test did not notice
     local report

@@ -330,10 +330,13 @@ struct output {
     off_t at;
 };
 
+/* Zeros stay a hole, as in the mount (lake/view/presented_rewrite.c). */
 static int put(void *arg, struct slice bytes, struct err *err)
 {
     struct output *o = arg;
-    int rc = file_pwrite_full(o->fd, bytes.p, bytes.n, o->at, err);
+    bool zeros =
+        bytes.n == 0 || (bytes.p[0] == 0 && memcmp(bytes.p, bytes.p + 1, bytes.n - 1) == 0);
+    int rc = zeros ? 0 : file_pwrite_full(o->fd, bytes.p, bytes.n, o->at, err);
     if (rc == 0)
         o->at += (off_t)bytes.n;
     return rc;
@@ -476,6 +479,8 @@ static int run(const struct job *job, struct err *err)
     if (rc == 0 && (uint64_t)out.at != r.presented_bytes)
         return err_set(err, EPROTO, "%jd bytes were written of %ju", (intmax_t)out.at,
                        (uintmax_t)r.presented_bytes);
+    if (rc == 0 && ftruncate(fd, out.at) < 0)
+        rc = err_set(err, errno, "%s", job->out);
     if (rc == 0)
         report(plan);
     return rc;

@@ -299,19 +299,25 @@ static inline struct reading *reading_start(struct object *o, uint64_t offset, s
     return reading_start_as(o, offset, length, (struct object_read){0});
 }
 
-/* Waits, checks the bytes against the generation where the read was right, and frees. */
-static inline int reading_end(struct reading *g, int generation, const char *key, struct err *err)
+static inline void reading_wait(struct reading *g)
 {
     WITH_LOCK (&g->lock) {
         while (!g->over)
             cond_wait(&g->changed, &g->lock);
     }
+}
+
+/* Waits, checks the bytes against the generation where the read was right, and frees. */
+static inline int reading_end(struct reading *g, int generation, const char *key, struct err *err)
+{
+    reading_wait(g);
     int rc = g->read.rc;
     for (size_t i = 0; rc == 0 && i < g->read.length; i++)
-        if (g->read.to[i] != byte_at(generation, key, g->read.offset + i))
+        if (g->read.bytes[i] != byte_at(generation, key, g->read.offset + i))
             fail_msg("%s: byte %zu is wrong", key, (size_t)g->read.offset + i);
     if (err)
         *err = g->read.err;
+    object_read_end(&g->read);
     cond_done(&g->changed);
     lock_done(&g->lock);
     free(g->read.to);
@@ -353,6 +359,14 @@ static inline void pause_ms(unsigned ms)
 {
     (void)usleep(ms * 1000);
 }
+
+/* Until it is so; after a minute it is taken for never. */
+#define AWAIT(condition)                                                                           \
+    do {                                                                                           \
+        for (int waited_ = 0; waited_ < 60000 / 20 && !(condition); waited_++)                     \
+            pause_ms(20);                                                                          \
+        assert_true(condition);                                                                    \
+    } while (0)
 
 static inline void wait_halted(struct fake *f, int count)
 {

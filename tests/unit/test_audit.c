@@ -32,6 +32,34 @@ static void test_first_opens(void **state)
     assert_int_equal(count(text.data, "\"view\":\"0000000000000007\""), 1);
 }
 
+/* Aim: of objects outside of tables each is told, and a document of a version does not stand for
+ * the data that the version added. */
+static void test_first_opens_of_other_things(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf text = {0};
+    struct audit *a = open_as(f.file, false);
+    struct audit_event document = an_open(f.alice, "silver/x"), object = an_open(f.alice, "");
+    document.what = AUDIT_DOCUMENT;
+    document.path = SLICE_LIT("silver/x/.tarn/schema.json");
+    object.what = AUDIT_OBJECT;
+    object.version = SLICE_NONE;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(audit_add(a, &document, NULL, NULL), 0);
+        tell_open(a, f.alice, "silver/x");
+        object.path = SLICE_LIT("bronze/a.csv");
+        assert_int_equal(audit_add(a, &object, NULL, NULL), 0);
+        object.path = SLICE_LIT("bronze/b.csv");
+        assert_int_equal(audit_add(a, &object, NULL, NULL), 0);
+    }
+    audit_close(a);
+    assert_int_equal(read_log((const char *[]){f.file}, 1, &text), 4);
+    assert_int_equal(count(text.data, "schema.json"), 1);
+    assert_int_equal(count(text.data, "\"path\":\"a.parquet\""), 1);
+    assert_int_equal(count(text.data, "bronze/a.csv"), 1);
+    assert_int_equal(count(text.data, "bronze/b.csv"), 1);
+}
+
 /* Aim: each denial is a line, however often. */
 static void test_denials(void **state)
 {
@@ -281,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_first_opens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_first_opens_of_other_things, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_denials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_overflow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),

@@ -24,6 +24,34 @@ static void test_one_request(void **state)
     place_free(p);
 }
 
+/* Aim: who borrows bytes of one fetch is lent them; of two, and without asking, he gets his
+ * own. Lent ones stay as they are when the object is closed. */
+static void test_lent_bytes(void **state)
+{
+    (void)state;
+    struct place *p = place_open(4 * MIB, 64 * MIB);
+    struct object *o = open_key(p, "a");
+    struct object_read borrow = {.borrow = true};
+    p->fake.halt = true;
+    struct reading *one = reading_start_as(o, MIB + 1000, 100000, borrow);
+    struct reading *two = reading_start_as(o, MIB + 100000, 300000, borrow);
+    struct reading *own = reading_start(o, MIB + 1000, 100000);
+    let_go(&p->fake);
+    object_unref(o);
+    reading_wait(one);
+    reading_wait(two);
+    reading_wait(own);
+    assert_ptr_not_equal(one->read.bytes, one->read.to);
+    assert_ptr_equal(two->read.bytes, two->read.to);
+    assert_ptr_equal(own->read.bytes, own->read.to);
+    assert_int_equal(reading_end(one, 1, "a", NULL), 0);
+    assert_int_equal(reading_end(two, 1, "a", NULL), 0);
+    assert_int_equal(reading_end(own, 1, "a", NULL), 0);
+    while (stat_of(p).buffers) /* or for ever */
+        pause_ms(1);
+    place_free(p);
+}
+
 /* Aim: a reader gets its bytes when they have arrived, not when the block is complete. */
 static void test_early_bytes(void **state)
 {
@@ -298,11 +326,17 @@ static void test_drain_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_request),       cmocka_unit_test(test_early_bytes),
-        cmocka_unit_test(test_ranges_and_reopen), cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_changed),           cmocka_unit_test(test_concurrent_generations),
-        cmocka_unit_test(test_other_size),        cmocka_unit_test(test_store_error),
-        cmocka_unit_test(test_in_place),          cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_one_request),
+        cmocka_unit_test(test_lent_bytes),
+        cmocka_unit_test(test_early_bytes),
+        cmocka_unit_test(test_ranges_and_reopen),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_concurrent_generations),
+        cmocka_unit_test(test_other_size),
+        cmocka_unit_test(test_store_error),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_identity),
         cmocka_unit_test(test_drain_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* What was fetched ahead of a reader stays in memory until he comes for it, and no longer. */
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "cache/prefetch.h"
 #include "tests/unit/cache_fixture.h"
 
@@ -172,6 +173,28 @@ static void test_nothing_kept(void **state)
     ahead_end(&a);
 }
 
+/* Aim: nor does who reads slowly, though there is more to fetch ahead of him than there are
+ * buffers. */
+static void test_nothing_kept_of_a_slow_reader(void **state)
+{
+    (void)state;
+    enum { BIG = 2 * PREFETCH_BYTES_MAX };
+    struct ahead a = ahead_new(BIG, 0);
+    assert_true(prefetch_range(a.prefetch, a.object, 0, BIG));
+    wait_buffers(a.place, PREFETCH_BYTES_MAX / BLOCK_BYTES);
+    for (uint64_t at = 0; at < BIG; at += BLOCK_BYTES / 2) {
+        clock_shift_for_test((int64_t)(at / BLOCK_BYTES * 1000));
+        assert_int_equal(read_range(a.object, "a", at, BLOCK_BYTES / 2), 0);
+        if (at % (16 * BLOCK_BYTES) == 0)
+            pause_ms(1100); /* the flusher has run */
+    }
+    assert_int_equal(stat_of(a.place).fetched_bytes, BIG);
+    object_reader_end(a.object);
+    wait_buffers(a.place, 0);
+    clock_shift_for_test(0);
+    ahead_end(&a);
+}
+
 /* One read of who is in sequence, and misses. */
 static void read_in_sequence(struct object *o, uint64_t offset, size_t length)
 {
@@ -252,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_sealed),
         cmocka_unit_test(test_nothing_kept),
+        cmocka_unit_test(test_nothing_kept_of_a_slow_reader),
         cmocka_unit_test(test_past_the_page_cache),
         cmocka_unit_test(test_budget_ends_in_a_train),
     };

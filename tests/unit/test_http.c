@@ -210,7 +210,7 @@ static void test_exhausted(void **state)
     (void)state;
     struct fixture f;
     char to[6];
-    BEGIN(&f, 500, SLOW_DOWN, PLAIN("429 Too Many Requests"));
+    BEGIN(&f, 4000, SLOW_DOWN, PLAIN("429 Too Many Requests"));
     assert_int_equal(get(&f, NULL, to, NULL), -EIO);
     assert_true(served(&f) > 1);
     assert_non_null(strstr(f.err.msg, "HTTP 429"));

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <pthread.h>
 
 #include "base/limits.h"
 #include "fs/policy_file.h"
@@ -83,11 +84,57 @@ static void test_when_a_file_is_due(void **state)
     policy_file_done(&f);
 }
 
+struct replacing {
+    const char *path;
+    _Atomic bool ended;
+};
+
+static void *replace_again_and_again(void *arg)
+{
+    struct replacing *r = arg;
+    char aside[64];
+    (void)snprintf(aside, sizeof aside, "%s-aside", r->path);
+    while (!r->ended) {
+        put(aside, HEAD HIDES);
+        assert_int_equal(rename(aside, r->path), 0);
+    }
+    return NULL;
+}
+
+/* A policy that is replaced while it is read is the old one or the new one, and never none. */
+static void test_a_file_that_is_replaced_while_it_is_read(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf text = {0};
+    struct policy_file f;
+    struct err err = ERR_INIT;
+    pthread_t thread;
+    char path[] = "/tmp/tarn-policy-XXXXXX";
+    struct replacing r = {.path = path};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    buf_init(&text, POLICY_BYTES_MAX);
+    put(path, HEAD HIDES);
+    assert_int_equal(policy_file_init(&f, path, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, replace_again_and_again, &r), 0);
+    for (int i = 0; i < 20000; i++) {
+        if (policy_file_read(&f, &text, &err) < 0)
+            fail_msg("read %d: %s", i, err.msg);
+        assert_true(slice_is(buf_slice(&text), HEAD HIDES));
+    }
+    r.ended = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(unlink(path), 0);
+    policy_file_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_text_that_is_cut_off),
         cmocka_unit_test(test_when_a_file_is_due),
+        cmocka_unit_test(test_a_file_that_is_replaced_while_it_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

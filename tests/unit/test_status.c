@@ -52,7 +52,8 @@ static void test_every_row(void **state)
         struct slice code = r->code ? slice_of(r->code) : SLICE_NONE;
         assert_true((r->code != NULL) != (r->status != 0));
         assert_true(r->error == EIO || r->error == EACCES || r->error == ENOENT ||
-                    r->error == ESTALE || r->error == EREMOTE);
+                    r->error == ESTALE || r->error == EREMOTE || r->error == EALREADY ||
+                    r->error == EBUSY);
         assert_true(!r->retryable || r->error == EIO);
         for (unsigned status = r->code ? 300 : r->status; status < (r->code ? 600 : r->status + 1);
              status++) {

@@ -15,6 +15,7 @@ class Lake:
     keys: dict            # of the table's large and its small file: in the store
     log_key: str          # its first commit
     checkpoint_key: str   # of the other table
+    added: dict           # the versions that added them
 
     @property
     def names(self):
@@ -46,10 +47,12 @@ def big_lake(root):
     (root / 'raw/scans').mkdir(parents=True)
     (root / 'raw/scans/large.bin').write_bytes(chance.randbytes(3 << 20))
     (root / 'raw/scans/small.bin').write_bytes(chance.randbytes(5000))
+    first = DeltaTable(table, version=0).file_uris()[0].rsplit('/', 1)[1]
     checkpoint, = (root / 'silver/pointed/_delta_log').glob('*.checkpoint.parquet')
     return Lake(root, {BIG: os.path.relpath(found[0], root), SMALL: os.path.relpath(found[1], root)},
                 'silver/orders/_delta_log/00000000000000000000.json',
-                os.path.relpath(checkpoint, root))
+                os.path.relpath(checkpoint, root),
+                {BIG: 0 if found[0].name == first else 1, SMALL: 0 if found[1].name == first else 1})
 
 
 def refusal(path):

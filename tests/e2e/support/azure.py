@@ -13,15 +13,14 @@ import http.client
 import http.server
 import json
 import os
-import socket
 import ssl
 import subprocess
 import threading
 import time
 import urllib.parse
 
-from .places import AZURITE
-from .s3 import free_port
+from .places import AZURITE, PATIENCE_S
+from .ports import serve
 
 ACCOUNT = 'tarntests'
 KEY = base64.b64encode(bytes(range(64))).decode()
@@ -62,29 +61,15 @@ class Server:
 
     def __init__(self, below, tls=None):
         assert AZURITE.is_file(), 'no Azurite at %s: run tests/tools/deps.sh check' % AZURITE
-        self.port, self.tls = free_port(), tls
-        words = ['node', str(AZURITE), '--blobPort', str(self.port),
-                 '--disableTelemetry', '--silent', '--inMemoryPersistence']
+        self.tls = tls
+        words = ['node', str(AZURITE), '--disableTelemetry', '--silent', '--inMemoryPersistence']
         if tls:
             words += ['--cert', str(tls[0]), '--key', str(tls[1]), '--oauth', 'basic']
         self.log = open(below / 'azurite.log', 'wb')
-        self.process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=below,
-            env=dict(os.environ, AZURITE_ACCOUNTS='%s:%s' % (ACCOUNT, KEY)))
-        self._wait()
-
-    def _wait(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                socket.create_connection(('127.0.0.1', self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        self.log.flush()
-        raise RuntimeError('Azurite did not start: ' + open(self.log.name).read()[-2000:])
+        self.process, self.port = serve(lambda port: subprocess.Popen(
+            [*words, '--blobPort', str(port)], stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=self.log, cwd=below,
+            env=dict(os.environ, AZURITE_ACCOUNTS='%s:%s' % (ACCOUNT, KEY))), self.log.name)
 
     @property
     def url(self):
@@ -98,8 +83,8 @@ class Server:
     def connect(self):
         if self.tls:
             context = ssl.create_default_context(cafile=str(self.tls[0]))
-            return http.client.HTTPSConnection('127.0.0.1', self.port, context=context, timeout=30)
-        return http.client.HTTPConnection('127.0.0.1', self.port, timeout=30)
+            return http.client.HTTPSConnection('127.0.0.1', self.port, context=context, timeout=PATIENCE_S)
+        return http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE_S)
 
     def request(self, method, path, parameters=(), headers=(), body=b'', connection=None):
         """Sends one signed request; path without the account. Returns (status, headers, body)."""
@@ -155,7 +140,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

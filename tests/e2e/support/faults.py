@@ -7,7 +7,7 @@ import os
 import struct
 import subprocess
 
-from .places import FAKE, TARN
+from .places import FAKE, PATIENCE_S, TARN
 
 CONTROL = struct.Struct('=QQQQQ216s')
 FOREVER = 1 << 62
@@ -17,7 +17,7 @@ def build(to):
     """Compiles the library: its path."""
     library = to / 'failing_disk.so'
     subprocess.run(['gcc', '-O1', '-g', '-D_GNU_SOURCE', '-shared', '-fPIC', '-Wall', '-Werror',
-                    str(FAKE / 'failing_disk.c'), '-o', str(library), '-ldl'], check=True, timeout=60)
+                    str(FAKE / 'failing_disk.c'), '-o', str(library), '-ldl'], check=True, timeout=PATIENCE_S)
     return library
 
 
@@ -70,15 +70,15 @@ class SmallDisk:
         self.path.mkdir()
         with open(self.image, 'wb') as f:
             f.truncate(size_bytes)
-        subprocess.run(['mkfs.ext4', '-q', '-m', '0', str(self.image)], check=True, timeout=60)
+        subprocess.run(['mkfs.ext4', '-q', '-m', '0', str(self.image)], check=True, timeout=PATIENCE_S)
         self.mount()
 
     def mount(self):
         subprocess.run(['mount', '-o', 'loop', str(self.image), str(self.path)], check=True,
-                       timeout=60)
+                       timeout=PATIENCE_S)
 
     def unmount(self):
-        subprocess.run(['umount', '-l', str(self.path)], check=True, timeout=60)
+        subprocess.run(['umount', '-l', str(self.path)], check=True, timeout=PATIENCE_S)
 
     @property
     def free(self):

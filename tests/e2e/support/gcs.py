@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real GCS server of its own (fake-gcs-server, in memory) on a loopback port."""
 import http.client
+import itertools
 import json
 import os
 import subprocess
-import time
 import urllib.parse
 
-from .places import FAKE_GCS_SERVER
-from .s3 import free_port
+from .places import FAKE_GCS_SERVER, PATIENCE_S
+from .ports import serve
 
 
 class Server:
@@ -21,30 +21,18 @@ class Server:
         assert FAKE_GCS_SERVER.is_file(), \
             'no GCS server at %s: run tests/tools/deps.sh check' % FAKE_GCS_SERVER
         self.log = open(below / 'fake-gcs-server.log', 'wb')
-        self.port = free_port()
-        self.process = subprocess.Popen(
+        self.numbers = itertools.count(1)
+        self.process, self.port = serve(lambda port: subprocess.Popen(
             [str(FAKE_GCS_SERVER), '-backend', 'memory', '-scheme', 'http', '-host', '127.0.0.1',
-             '-public-host', '127.0.0.1', '-port', str(self.port), '-log-level', 'warn'],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        self._wait()
+             '-public-host', '127.0.0.1', '-port', str(port), '-log-level', 'warn'],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log), self.log.name)
 
     @property
     def url(self):
         return 'http://127.0.0.1:%d' % self.port
 
-    def _wait(self):
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if self._ask('GET', '/_internal/healthcheck')[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.05)
-        self.log.flush()
-        raise RuntimeError('fake-gcs-server did not start: ' + open(self.log.name).read()[-2000:])
-
     def _ask(self, method, path, body=None, kind='application/json', connection=None):
-        c = connection or http.client.HTTPConnection('127.0.0.1', self.port, timeout=30)
+        c = connection or http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE_S)
         c.request(method, path, body, {'Content-Type': kind} if body is not None else {})
         answer = c.getresponse()
         data = answer.read()
@@ -56,6 +44,10 @@ class Server:
         status, said = self._ask('POST', '/storage/v1/b?project=tests', json.dumps({'name': name}))
         assert status == 200, said
         return name
+
+    def new_bucket(self, stem):
+        """Of a name that it never had: a module's fixtures are made again where its tests are spread."""
+        return self.make_bucket('%s-%d' % (stem, next(self.numbers)))
 
     def put(self, bucket, key, data, connection=None):
         """The generation that the object has then."""
@@ -72,7 +64,7 @@ class Server:
 
     def copy_tree(self, source, bucket, prefix=''):
         """Uploads a directory's files, those of a log in its order: their times follow it."""
-        c = http.client.HTTPConnection('127.0.0.1', self.port, timeout=30)
+        c = http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE_S)
         for where, directories, names in os.walk(source):
             directories.sort()
             for name in sorted(names):
@@ -85,7 +77,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from .mounts import wait_for
+from .places import PATIENCE_S
 
 V1, V2 = Path('/sys/fs/cgroup/memory'), Path('/sys/fs/cgroup')
 
@@ -45,7 +46,7 @@ class MemoryGroup:
         return 0
 
     def remove(self):
-        wait_for(lambda: not self.pids(), 30, 'the end of the processes in the group')
+        wait_for(lambda: not self.pids(), PATIENCE_S, 'the end of the processes in the group')
         self.path.rmdir()
 
 

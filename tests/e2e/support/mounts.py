@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from .places import TARN
+from .places import PATIENCE_S, TARN
 
-MOUNT_TIMEOUT_S = 60
+MOUNT_TIMEOUT_S = PATIENCE_S
 CONNECTIONS = Path('/sys/fs/fuse/connections')
 
 # The environment's own credentials must not decide what a test sees.
@@ -52,7 +52,7 @@ def connections():
     """The kernel's directory of FUSE connections, mounted where the machine has not done it."""
     if not any(CONNECTIONS.iterdir()):
         subprocess.run(['mount', '-t', 'fusectl', 'none', str(CONNECTIONS)], check=False,
-                       capture_output=True, timeout=20)
+                       capture_output=True, timeout=PATIENCE_S)
     return CONNECTIONS
 
 
@@ -76,13 +76,13 @@ def detach(path):
     abort_connection(path)
     for command in (['umount', '-l', str(path)], ['fusermount3', '-uz', str(path)]):
         if is_mounted(path):
-            subprocess.run(command, check=False, capture_output=True, timeout=20)
+            subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE_S)
 
 
 def daemon_pid(cache):
     """The process that serves a cache directory, as the kernel names the socket's owner."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-        s.settimeout(5)
+        s.settimeout(PATIENCE_S)
         here = os.open(cache, os.O_PATH)        # a socket's path is limited to 108 bytes
         try:
             s.connect('/proc/self/fd/%d/ctl.sock' % here)
@@ -122,8 +122,8 @@ def paused(process):
     """A server that does not answer. The signal alone is not enough: it stops a process's threads some time later."""
     os.kill(process.pid, signal.SIGSTOP)
     try:
-        wait_for(lambda: all(state_of(task) == 'T' for task in Path('/proc/%d/task' % process.pid).iterdir()), 60,
-                 'the server stops')
+        wait_for(lambda: all(state_of(task) == 'T' for task in Path('/proc/%d/task' % process.pid).iterdir()),
+                 PATIENCE_S, 'the server stops')
         yield
     finally:
         os.kill(process.pid, signal.SIGCONT)
@@ -160,15 +160,15 @@ class Mount:
         """As a person does it; a failure is the test's."""
         done = run_tarn('umount', self.path)
         assert done.returncode == 0, 'tarn umount: %s%s' % (done.stdout, done.stderr)
-        wait_for(lambda: not is_mounted(self.path), 10, '%s unmounted' % self.path)
+        wait_for(lambda: not is_mounted(self.path), PATIENCE_S, '%s unmounted' % self.path)
         if self.process:
-            assert self.process.wait(timeout=20) == 0
+            assert self.process.wait(timeout=PATIENCE_S) == 0
 
-    def unmount_and_wait_for_the_daemon(self, seconds=30):
+    def unmount_and_wait_for_the_daemon(self):
         """Also waits until the daemon has written what it had and is gone."""
         pid = self.pid
         self.unmount()
-        wait_for(lambda: not Path('/proc/%d/ns' % pid).exists() or zombie(pid), seconds,
+        wait_for(lambda: not Path('/proc/%d/ns' % pid).exists() or zombie(pid), PATIENCE_S,
                  'the end of daemon %d' % pid)
 
 
@@ -236,7 +236,7 @@ class Mounter:
                     status = process.wait(timeout=MOUNT_TIMEOUT_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    raise AssertionError('tarn mount did not return within %d s: %s'
+                    raise AssertionError('tarn mount did not return within %g s: %s'
                                          % (MOUNT_TIMEOUT_S, log.read_text())) from None
                 m.said = said_path.read_text()
                 assert status == 0, 'status %d of %s:\n%s%s' % (status, ' '.join(words), m.said,
@@ -249,7 +249,7 @@ class Mounter:
         for m in reversed(self.made):
             if is_mounted(m.path):
                 try:
-                    run_tarn('umount', m.path, timeout=20)
+                    run_tarn('umount', m.path, timeout=PATIENCE_S)
                 except (subprocess.TimeoutExpired, OSError):
                     pass
                 if is_mounted(m.path):
@@ -257,7 +257,7 @@ class Mounter:
                     detach(m.path)
             if m.process and m.process.poll() is None:
                 try:
-                    m.process.wait(timeout=10)
+                    m.process.wait(timeout=PATIENCE_S)
                 except subprocess.TimeoutExpired:
                     forced.append('process %d' % m.process.pid)
                     m.process.kill()

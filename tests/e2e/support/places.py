@@ -24,5 +24,7 @@ FAKE = ROOT / 'tests' / 'fake'
 
 # A sanitizer's build is several times slower: limits of time are multiplied by this.
 SLOWNESS = float(os.environ.get('TARN_SLOWNESS', '1'))
+# A limit that only keeps a test from hanging, and is nobody's promise: a busy machine is no failure.
+PATIENCE_S = 120 * SLOWNESS
 MINIO = TOOLS / 'bin' / 'minio'
 MOTO_SERVER = TOOLS / 'venv-check' / 'bin' / 'moto_server'

@@ -6,7 +6,7 @@ import subprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from support.places import TARN
+from support.places import PATIENCE_S, TARN
 
 PRESENT = TARN.parent / 'tests' / 'present'
 
@@ -80,7 +80,7 @@ def present(source, out, fields=None, slack=None, rows=None, by_id=False, row_fi
         deleted.write_text('\n'.join(map(str, rows)))
         command += ['-d', str(deleted)]
     done = subprocess.run([*command, str(source), str(out)], capture_output=True, text=True,
-                          errors='replace', timeout=60)
+                          errors='replace', timeout=PATIENCE_S)
     if done.returncode == 1:
         raise Refused(done.stderr.strip())
     assert done.returncode == 0, (done.returncode, done.stderr)

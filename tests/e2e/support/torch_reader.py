@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Reads the Parquet files below each directory with a PyTorch DataLoader of 4 workers, and prints
-`rows sum(amount)` of each. Runs in the environment that sees Debian's PyTorch.
+`rows sum(amount)` of each; with --shuffle in another order each time. Runs in the environment that sees Debian's PyTorch.
 """
 import sys
 from pathlib import Path
@@ -26,8 +26,10 @@ class Files(Dataset):
         return torch.tensor([len(amounts), sum(amounts)], dtype=torch.int64)
 
 
-for directory in sys.argv[1:]:
+directories = [a for a in sys.argv[1:] if a != '--shuffle']
+shuffle = len(directories) < len(sys.argv) - 1
+for directory in directories:
     total = torch.zeros(2, dtype=torch.int64)
-    for batch in DataLoader(Files(directory), batch_size=2, num_workers=4):
+    for batch in DataLoader(Files(directory), batch_size=2, num_workers=4, shuffle=shuffle):
         total += batch.sum(dim=0)
     print(*total.tolist(), flush=True)
