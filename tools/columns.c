@@ -93,7 +93,7 @@ static bool is_remark(struct slice cell)
 int columns_print(const struct columns *c, FILE *to)
 {
     size_t widths[COLUMNS_MAX] = {0}, column = 0;
-    if (c->failed)
+    if (c->failed || c->n == 0)
         return c->failed;
     for (size_t i = 0; i < c->n; i++)
         widths[i] = width_of(c->heads[i]);

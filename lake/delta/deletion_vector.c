@@ -259,6 +259,8 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
         return 0;
     }
     int rc = delta_dv_locate(root, dv, &elsewhere, &key, err);
+    if (rc == 0 && key.len == 0)
+        rc = err_set(err, EOPNOTSUPP, "deletion vectors without a storage type");
     return rc < 0 ? rc : read_file(elsewhere ? elsewhere : store, key.data, dv, bytes, out, err);
 }
 
@@ -268,7 +270,7 @@ int delta_dv_read(struct store *store, const struct delta_root *root, const stru
     AUTO(buf) struct buf bytes = {0};
     AUTO(roaring) struct roaring *r = NULL;
     struct err e = ERR_INIT;
-    struct slice bitmap;
+    struct slice bitmap = SLICE_NONE;
     if ((uint64_t)dv->size > ROARING_BYTES_MAX)
         return err_set(err, EOVERFLOW, "a deletion vector of %lld bytes, over %zu",
                        (long long)dv->size, ROARING_BYTES_MAX);

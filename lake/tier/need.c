@@ -119,9 +119,10 @@ int need_locate(const struct need *n, const struct store *store, struct slice ke
 
 /* records */
 
-static int add_record_locked(struct need *n, const struct need_name *name, struct need_record *r,
-                             struct err *err) REQUIRES(&n->lock)
+static int add_record_locked(struct need *n, const struct need_name *name,
+                             const struct need_record *r, struct err *err) REQUIRES(&n->lock)
 {
+    struct need_record whole = *r;
     struct slice key = name->key;
     AUTO(buf) struct buf object = {0};
     char room[1 + KEY_BYTES_MAX];
@@ -129,13 +130,13 @@ static int add_record_locked(struct need *n, const struct need_name *name, struc
     if (key.n <= KEY_BYTES_MAX) { /* nearly always */
         room[0] = (char)name->place;
         memcpy(room + 1, key.p, key.n);
-        r->object = slice_make(room, 1 + key.n);
+        whole.object = slice_make(room, 1 + key.n);
     } else {
         buf_add_char(&object, (char)name->place);
         buf_add_slice(&object, key);
-        r->object = buf_slice(&object);
+        whole.object = buf_slice(&object);
     }
-    need_record_format(&n->record, r);
+    need_record_format(&n->record, &whole);
     int rc = object.failed ? buf_check(&object, err) : buf_check(&n->record, err);
     return rc < 0 ? rc : sorter_add(n->sorter, buf_slice(&n->record), err);
 }
@@ -150,7 +151,7 @@ static void add_text(struct buf *out, struct slice text)
 static int add_event_locked(struct need *n, const struct need_source *t,
                             const struct object_event *e, struct err *err) REQUIRES(&n->lock)
 {
-    struct need_name name;
+    struct need_name name = {NEED_NOWHERE, SLICE_NONE};
     int rc = 0;
     if (e->key.n)
         rc = need_locate(n, e->store ? e->store : t->store, e->key, &n->full, &name, err);
@@ -231,7 +232,7 @@ int need_table(struct need *n, const struct store *store, const struct history *
 static int add_listed_locked(struct need *n, const struct store *store, const struct store_entry *e,
                              struct err *err) REQUIRES(&n->lock)
 {
-    struct need_name name;
+    struct need_name name = {NEED_NOWHERE, SLICE_NONE};
     int rc = need_locate(n, store, e->key, &n->full, &name, err);
     if (rc < 0)
         return rc;

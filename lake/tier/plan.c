@@ -265,7 +265,7 @@ static int gather(struct planning *p, struct err *err)
     if (rc < 0)
         return rc;
     tier_listing_begin(&listing, t, p->need, wants, p);
-    rc = tier_tables_read(t, p->need, err);
+    rc = tier_tables_read(t, p->need, false, err);
     int listed = tier_listing_end(&listing, rc < 0, rc < 0 ? NULL : err);
     rc = rc < 0 ? rc : listed;
     return rc < 0 ? rc : need_finish(p->need, err);

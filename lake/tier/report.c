@@ -151,10 +151,10 @@ static enum tier_kind kind_of(const struct reporting *r, const struct need_objec
     struct slice inner = slice_from(o->key, owner->place_key.n);
     if (driver_marks(r->config->lake->config.drivers, inner))
         return TIER_LOG;
+    if (owner->unread) /* whatever its log has told before it was given up */
+        return TIER_UNREAD;
     if (o->uses_n)
         return kind_of_uses(o);
-    if (owner->unread)
-        return TIER_UNREAD;
     return owner->holds_all ? TIER_LIVE : TIER_UNNAMED;
 }
 
@@ -274,7 +274,7 @@ static void end_versions(struct reporting *r)
             row->files = (uint64_t)sum.files;
             row->bytes = (uint64_t)sum.bytes;
             row->month = sum.files ? sum.month : 0; /* of what is rounded nothing is left over */
-            if (t->at.at[i].selected)
+            if (t->at.at[i].selected && !t->at.at[i].unread)
                 report->versions.at[n++] = *row;
         }
     }
@@ -347,7 +347,7 @@ static int gather(struct reporting *r, struct err *err)
     if (rc < 0)
         return rc;
     tier_listing_begin(&listing, t, r->need, r->config->tables_n ? is_selected : NULL, r);
-    rc = tier_tables_read(t, r->need, err);
+    rc = tier_tables_read(t, r->need, true, err);
     int listed = tier_listing_end(&listing, rc < 0, rc < 0 ? NULL : err);
     rc = rc < 0 ? rc : listed;
     return rc < 0 ? rc : need_finish(r->need, err);
@@ -364,7 +364,7 @@ static int add_notes(struct reporting *r, struct err *err)
             continue;
         if (t->unread)
             rc = add_note(report, "%.*s is not read: %s", SLICE_FMT(t->path), t->unread);
-        if (rc == 0 && a->live)
+        if (rc == 0 && a->live && !t->unread)
             rc = add_note(report,
                           "%.*s: %llu files that the newest version holds are not in the store",
                           SLICE_FMT(t->path), (unsigned long long)a->live);

@@ -170,13 +170,13 @@ static int read_history(struct tier_table *table, struct err *err)
 }
 
 static int read_table(struct tier_tables *t, struct tier_table *table, struct need *need,
-                      struct err *err)
+                      bool damaged, struct err *err)
 {
     struct err why = ERR_INIT;
     const struct object_sink *sink;
     struct store *store = t->layers.at[table->layer].store;
     int rc = read_history(table, &why);
-    bool hopeless = rc == -EOPNOTSUPP || rc == -EBADMSG;
+    bool hopeless = damaged || rc == -EOPNOTSUPP || rc == -EBADMSG;
     if (rc < 0 && !hopeless)
         return err_copy(err, &why);
     int also = need_table(need, store, table->history, &sink, err);
@@ -185,7 +185,7 @@ static int read_table(struct tier_tables *t, struct tier_table *table, struct ne
     if (rc == 0 && table->history) {
         const struct driver_ops *ops = table_ops(table->table);
         rc = ops->objects(table_driver(table->table), table->history, sink, &why);
-        hopeless = rc == -EOPNOTSUPP;
+        hopeless = damaged || rc == -EOPNOTSUPP;
     }
     if (rc == 0)
         return 0;
@@ -244,11 +244,11 @@ int tier_tables_place(const struct tier_tables *t, struct need *need, struct err
     return rc;
 }
 
-int tier_tables_read(struct tier_tables *t, struct need *need, struct err *err)
+int tier_tables_read(struct tier_tables *t, struct need *need, bool damaged, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < t->at.n; i++) {
-        rc = read_table(t, &t->at.at[i], need, err);
+        rc = read_table(t, &t->at.at[i], need, damaged, err);
         if (rc < 0)
             (void)err_wrap(err, "%.*s", SLICE_FMT(t->at.at[i].path));
     }

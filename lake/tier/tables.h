@@ -62,11 +62,11 @@ int tier_tables_select(struct tier_tables *t, const char *const *patterns, size_
 int tier_tables_place(const struct tier_tables *t, struct need *need, struct err *err);
 
 /*
- * Their tables into the need, numbered as here, and all that their logs tell. What is of
- * no known format, or damaged beyond doubt, is `unread`; other errors are returned: what a table
- * needs must be known.
+ * Their tables into the need, numbered as here, and all that their logs tell. What is of no known
+ * format, or damaged beyond doubt, is `unread`; so is, where `damaged` may be, each whose log
+ * cannot be read to its end. Else that is an error: what a table needs must be known.
  */
-int tier_tables_read(struct tier_tables *t, struct need *need, struct err *err);
+int tier_tables_read(struct tier_tables *t, struct need *need, bool damaged, struct err *err);
 
 /* The table in whose directory an object lies; NULL: in none. */
 const struct tier_table *tier_tables_owner(struct tier_tables *t, uint8_t place, struct slice key);

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 COMMIT = re.compile(r'^(\d{20})\.json$')
 CHECKPOINT = re.compile(r'^(\d{20})\.checkpoint(\.\d{10}\.\d{10})?\.parquet$')
+ADD = ['add.' + n for n in ('path', 'partitionValues', 'size', 'modificationTime', 'deletionVector')]
 Z85 = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#'
 
 
@@ -97,7 +98,8 @@ class Needs:
 
     @staticmethod
     def _commit(path, state, dropped, cdc):
-        actions = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        actions = [json.JSONDecoder().raw_decode(line)[0]       # what follows the value is of no meaning
+                   for line in path.read_text().split('\n') if line.strip()]
         for a in actions:
             if 'remove' in a:
                 r = a['remove']
@@ -116,7 +118,7 @@ class Needs:
     def _checkpoint(paths):
         state = {}
         for path in paths:
-            for add in pq.read_table(path, columns=['add'])['add'].to_pylist():
+            for add in pq.ParquetFile(path).read(columns=ADD)['add'].to_pylist():
                 if add is None or add['path'] is None:
                     continue
                 add = dict(add, partitionValues=dict(add['partitionValues'] or []))
