@@ -88,7 +88,7 @@ int archive_list_seek(struct archive_list *l, struct slice name, struct err *err
     while (low < high) {
         uint64_t start;
         struct slice line;
-        struct archive_object o;
+        struct archive_object o = {.mtime_ms = 0};
         int rc = line_start(l, low + (high - low) / 2, &start, err);
         if (rc == 0)
             rc = read_line(l, start, &line, err);
