@@ -166,6 +166,7 @@ static void test_segments(void **state)
         /* the flusher evicts what is not open */
         AWAIT(disk_use_of(p).bytes <= 3 * SEGMENT_BYTES + 64 * KIB);
         if (round % 3 == 2) {
+            AWAIT(stat_of(p).buffers == 0); /* what was read is written */
             uint64_t bytes = stat_of(p).bytes;
             close_cache(p);
             open_cache(p);
