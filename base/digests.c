@@ -176,6 +176,21 @@ WITH_SHA static void each_by_instructions(struct slice salt, const struct slice 
     }
 }
 
+WITH_SHA static void hex_by_instructions(const uint8_t sum[SHA256_BYTES],
+                                         char out[2 * SHA256_BYTES])
+{
+    const __m128i digits = _mm_setr_epi8('0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b',
+                                         'c', 'd', 'e', 'f');
+    const __m128i half = _mm_set1_epi8(0x0f);
+    for (size_t i = 0; i < SHA256_BYTES; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(sum + i));
+        __m128i upper = _mm_shuffle_epi8(digits, _mm_and_si128(_mm_srli_epi16(v, 4), half));
+        __m128i lower = _mm_shuffle_epi8(digits, _mm_and_si128(v, half));
+        _mm_storeu_si128((__m128i *)(void *)(out + 2 * i), _mm_unpacklo_epi8(upper, lower));
+        _mm_storeu_si128((__m128i *)(void *)(out + 2 * i + 16), _mm_unpackhi_epi8(upper, lower));
+    }
+}
+
 /* GCC's and clang's names of processor features know nothing of these instructions. */
 static bool has_instructions;
 
@@ -198,4 +213,19 @@ void sha256_each(struct slice salt, const struct slice *values, size_t n,
     }
 #endif
     each_portable(salt, values, n, out);
+}
+
+void sha256_digits(const uint8_t sum[SHA256_BYTES], char out[2 * SHA256_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+#if defined(__x86_64__)
+    if (has_instructions) {
+        hex_by_instructions(sum, out);
+        return;
+    }
+#endif
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        out[2 * i] = digits[sum[i] >> 4];
+        out[2 * i + 1] = digits[sum[i] & 15];
+    }
 }

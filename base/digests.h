@@ -13,4 +13,7 @@
 void sha256_each(struct slice salt, const struct slice *values, size_t n,
                  uint8_t (*out)[SHA256_BYTES]);
 
+/* Lower-case hex, without a final zero. */
+void sha256_digits(const uint8_t sum[SHA256_BYTES], char out[2 * SHA256_BYTES]);
+
 #endif

@@ -69,10 +69,10 @@ static int near_tags(struct store *s, const char *key, struct store_tags *out, s
 }
 
 static int near_set_tag(struct store *s, const char *key, const struct store_tag *tag,
-                        const struct store_info *if_is, struct err *err)
+                        const struct store_info *if_is, bool *changed, struct err *err)
 {
     struct store *home = home_of(s);
-    return home->ops->set_tag(home, key, tag, if_is, err);
+    return home->ops->set_tag(home, key, tag, if_is, changed, err);
 }
 
 static int near_restore(struct store *s, const char *key, const struct store_restore *how,

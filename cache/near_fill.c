@@ -312,18 +312,18 @@ static int list_all(struct census *c, int (*emit)(void *arg, const struct store_
 }
 
 /* Removes the least lately used of it until there is room. */
-static int trim(struct census *c)
+static int trim(struct census *c, uint64_t wanted)
 {
-    uint64_t found = 0, limit = c->near->size_bytes;
-    c->over = c->bytes - limit / 10 * KEEP_TENTHS;
+    uint64_t found = 0, keep = c->near->size_bytes / 10 * KEEP_TENTHS;
+    c->over = c->bytes + wanted - keep;
     c->oldest = HOURS_MAX;
     while (c->oldest > 0 && found < c->over)
         found += c->hours[--c->oldest];
     return list_all(c, remove_one);
 }
 
-/* Counts what is there, and removes what is too much. */
-static int measure(struct near *n, struct err *err)
+/* Counts what is there, and removes what is too much, with so much that is wanted. */
+static int measure(struct near *n, uint64_t wanted, struct err *err)
 {
     struct census c = {.near = n, .err = err};
     AUTO_FREE uint64_t *hours = calloc(HOURS_MAX, sizeof *hours);
@@ -331,8 +331,8 @@ static int measure(struct near *n, struct err *err)
         return err_set(err, ENOMEM, "out of memory");
     c.hours = hours;
     int rc = list_all(&c, count_one);
-    if (rc == 0 && c.bytes > n->size_bytes)
-        rc = trim(&c);
+    if (rc == 0 && c.bytes + wanted > n->size_bytes)
+        rc = trim(&c, wanted);
     WITH_LOCK (&n->lock) {
         n->measured = n->measured || rc == 0;
         n->there_bytes = c.bytes;
@@ -341,24 +341,34 @@ static int measure(struct near *n, struct err *err)
     return rc;
 }
 
-/* There is room for so much more, as far as is known: 1; not now: 0; or -errno. */
-static int make_room(struct near *n, uint64_t bytes, struct err *err)
+static void give_room(struct near *n, uint64_t bytes)
 {
-    bool due, mine;
+    WITH_LOCK (&n->lock)
+        n->reserved_bytes -= bytes;
+}
+
+/* 1: there is room for so much, for give_room; 0: there is none now; or -errno. */
+static int take_room(struct near *n, uint64_t bytes, struct err *err)
+{
+    bool mine, fits;
+    int rc = 0;
     WITH_LOCK (&n->lock) {
-        due = !n->measured || n->there_bytes + bytes > n->size_bytes ||
-              clock_mono_ms() - n->measured_ms > MEASURE_MS;
-        mine = due && !n->trimming;
+        mine = !n->trimming &&
+               (!n->measured || n->there_bytes + n->reserved_bytes + bytes > n->size_bytes ||
+                clock_mono_ms() - n->measured_ms > MEASURE_MS);
         n->trimming = n->trimming || mine;
     }
-    if (!due)
-        return 1;
-    if (!mine)
-        return 0; /* another filler is at it */
-    int rc = measure(n, err);
-    WITH_LOCK (&n->lock)
-        n->trimming = false;
-    return rc < 0 ? rc : 1;
+    if (mine)
+        rc = measure(n, bytes, err);
+    WITH_LOCK (&n->lock) {
+        if (mine)
+            n->trimming = false;
+        fits =
+            rc == 0 && n->measured && n->there_bytes + n->reserved_bytes + bytes <= n->size_bytes;
+        if (fits)
+            n->reserved_bytes += bytes;
+    }
+    return rc < 0 ? rc : fits;
 }
 
 /* ---- the fillers ---- */
@@ -375,27 +385,36 @@ static bool known_there(struct near *n, const struct near_wanted *w)
     return there;
 }
 
+/* 0 where it was put there by us, -EEXIST by others. */
+static int look_and_put(struct near *n, const struct near_wanted *w, bool *store_failed,
+                        struct err *err)
+{
+    int rc = is_there(n, w, err);
+    *store_failed = rc < 0;
+    if (rc > 0)
+        return -EEXIST;
+    return rc < 0 ? rc : put(n, w, store_failed, err);
+}
+
 static void fill(struct near *n, const struct near_wanted *w)
 {
     struct err err = ERR_INIT;
     bool store_failed = true;
     if (writes_off(n) || known_there(n, w))
         return;
-    int rc = make_room(n, near_bytes(w->size), &err);
+    int rc = take_room(n, near_bytes(w->size), &err);
     if (rc == 0)
         return;
-    if (rc > 0)
-        rc = is_there(n, w, &err);
-    if (rc == 0)
-        rc = put(n, w, &store_failed, &err);
-    else if (rc > 0)
-        rc = -EEXIST;
-    if (rc == 0)
-        filled(n, w);
-    else if (rc == -EEXIST)
+    if (rc > 0) {
+        rc = look_and_put(n, w, &store_failed, &err);
+        if (rc == 0)
+            filled(n, w);
+        give_room(n, near_bytes(w->size));
+    }
+    if (rc == -EEXIST)
         WITH_LOCK (&n->lock)
             near_note_locked(n, w->identity, true);
-    else if (store_failed)
+    else if (rc < 0 && store_failed)
         write_failed(n, rc, &err);
 }
 

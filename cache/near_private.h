@@ -91,9 +91,9 @@ struct near {
     unsigned fillers; /* that have begun */
     struct near_note notes[NEAR_NOTES_MAX];
     size_t notes_count;
-    bool trimming; /* a filler does */
-    bool measured; /* there_bytes is known */
-    uint64_t there_bytes;
+    bool trimming;                        /* a filler does */
+    bool measured;                        /* there_bytes is known */
+    uint64_t there_bytes, reserved_bytes; /* as counted; of what is being put there */
     int64_t measured_ms;
 };
 

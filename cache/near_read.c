@@ -194,7 +194,8 @@ static void settle(struct near *n, const struct near_get *g, const uint8_t *iden
         case GOOD:
             n->cache->near_hits++;
             n->cache->near_hit_bytes += g->req->length;
-            near_note_locked(n, identity, true);
+            if (!near_is_absent_locked(n, identity)) /* else it has been found wrong meanwhile */
+                near_note_locked(n, identity, true);
             worked_locked(n, g->probe);
             break;
         case ABSENT:

@@ -135,7 +135,7 @@ static struct object *object_named(struct cache *c, const struct object_name *na
 
 static int open_in_place(struct object *o, bool wait, struct err *err)
 {
-    struct store_file file;
+    struct store_file file = {.if_match = o->etag[0] ? o->etag : NULL};
     struct store *store = o->store;
     int rc = store->ops->open_in_place(store, o->key, wait, &file, err);
     if (rc < 0)
@@ -163,7 +163,8 @@ static void load_record_locked(struct cache *c, struct object *o) REQUIRES(c->lo
         return;
     }
     o->sealed = r.sealed && doom != DOOM_FROZEN;
-    o->counted = o->came = true;
+    o->came = true;
+    o->counted = true;
     o->checked_ms = r.checked_ms;
     if (r.etag[0])
         memcpy(o->etag, r.etag, sizeof o->etag);

@@ -130,7 +130,7 @@ struct object {
     atomic_uint refs;            /* raised by who holds one; falls under cache.lock */
     atomic_bool sealed;          /* complete, and all of it synced */
     atomic_bool noted;           /* its use by the kernel has been noted */
-    atomic_bool came;            /* bytes of it have come from the store, now or in an earlier life */
+    atomic_bool came; /* bytes of it have come from the store, now or in an earlier life */
 
     bool dirty;                /* cache.lock: in the list, which holds a reference */
     struct object *dirty_next; /* cache.lock */
@@ -223,12 +223,12 @@ struct cache {
 
     _Atomic uint64_t hit_bytes, fetched_bytes, requests, write_errors;
     _Atomic uint64_t evicted_bytes, scrubbed_bytes, damaged;
-    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
     _Atomic uint64_t near_hits, near_hit_bytes, near_filled, near_filled_bytes; /* cache_stat's */
     _Atomic uint64_t near_removed_bytes, near_damaged, near_failed;
-    struct lock near_lock;        /* guards near_book until it is there; held while it is opened */
-    struct near_book *near_book;  /* NULL: no near store is used */
-    _Atomic size_t loaded_bytes;  /* of segments in memory */
+    struct lock near_lock;       /* guards near_book until it is there; held while it is opened */
+    struct near_book *near_book; /* NULL: no near store is used */
+    _Atomic uint64_t archived[ARCHIVED_MARKS]; /* archived.c; 0: nobody */
+    _Atomic size_t loaded_bytes;               /* of segments in memory */
     _Atomic uint64_t limit_bytes; /* the budget, and what free_bytes leaves of the disk */
     _Atomic int64_t off_until_ms; /* 0: the disk takes what it is given */
     atomic_bool dead;             /* it did not, though there was room: not even records go away */

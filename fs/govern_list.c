@@ -5,7 +5,6 @@
  * the entries behind the one that a request waits for, as many are learned meanwhile as the lake
  * has workers for.
  */
-#include <assert.h>
 #include <stdatomic.h>
 
 #include "base/clock.h"

@@ -98,9 +98,10 @@ static int read_once(struct policy_file *f, struct buf *out, struct err *err)
         return err_set(err, -rc, "%s: %s", f->path, strerror(-rc));
     if (fstat(fd, &after) < 0)
         return err_set(err, errno, "%s: %s", f->path, strerror(errno));
-    if (before.st_nlink && !after.st_nlink)
+    bool same = same_file(&before, &after);
+    if (!same && !after.st_nlink)
         return 1;
-    if (!same_file(&before, &after) || is_written(fd))
+    if (!same || is_written(fd))
         return err_set(err, EBUSY, "%s is being written", f->path);
     f->read = after;
     return 0;

@@ -39,7 +39,8 @@ bool policy_file_due(struct policy_file *f, int64_t now_ms);
 void policy_file_forget(struct policy_file *f);
 
 /* Its text into `out` (reset first); where another file takes its name meanwhile, that one's. The
- * errors of open(2) and read(2), -EBUSY it is being written, -EINVAL no regular file, or the beginning of the good text before, cut off within a grant. */
+ * errors of open(2) and read(2), -EBUSY it is being written, -EINVAL no regular file, or the
+ * beginning of the good text before, cut off within a grant. */
 int policy_file_read(struct policy_file *f, struct buf *out, struct err *err);
 
 /* What was read is good. */

@@ -44,8 +44,7 @@ void slots_done(struct slots *s);
  * -ENFILE where all that may be taken are open; -ENOMEM.
  */
 int slots_find(struct slots *s, const struct table *table, uint64_t taker, struct shown *shown,
-               struct err *err)
-    EXCLUDES(s->lock);
+               struct err *err) EXCLUDES(s->lock);
 
 /* What a slot stands for now, as references: false where nobody has it. */
 bool slots_shown(struct slots *s, const struct table *table, unsigned slot, struct shown *out)

@@ -209,7 +209,7 @@ static int value_tier(struct subject *s, struct buf *out)
     struct store_info info = {0};
     if (!s->is_object)
         return -ENODATA;
-    if (store_of(s)->ops->open_in_place) {
+    if (store_of(s)->ops->open_in_place && !store_of(s)->ops->has_elsewhere) {
         buf_add_str(out, "local");
         return 0;
     }

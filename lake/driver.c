@@ -38,6 +38,7 @@ struct history *history_cut(struct history *h, size_t n, struct err *err)
     struct history *cut = history_new(n, err);
     if (cut) {
         cut->numbered = h->numbered;
+        cut->consecutive = h->consecutive;
         memcpy(cut->at, h->at, n * sizeof cut->at[0]);
     }
     return cut;
@@ -61,10 +62,12 @@ ptrdiff_t history_find(const struct history *h, int64_t number)
 /* From the end, as times may step back where a format changes the clock that it goes by. */
 ptrdiff_t history_at(const struct history *h, int64_t time_ms)
 {
-    for (size_t i = h->n; i > 0; i--)
-        if (h->at[i - 1].timestamp_ms <= time_ms)
-            return (ptrdiff_t)(i - 1);
-    return -1;
+    size_t i = h->n;
+    while (i > 0 && h->at[i - 1].timestamp_ms > time_ms)
+        i--;
+    bool lost = h->consecutive && i > 0 && i < h->n && h->at[i].number != h->at[i - 1].number + 1 &&
+                h->at[i - 1].timestamp_ms < time_ms;
+    return lost ? -1 : (ptrdiff_t)i - 1;
 }
 
 void object_location_init(struct object_location *l)

@@ -17,6 +17,7 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct object_sink; /* lake/objects.h */
 struct roaring; /* lake/format/roaring.h */
 struct shape;   /* lake/format/shape.h */
 
@@ -32,6 +33,8 @@ struct history {
     _Atomic unsigned refs;
     /* Versions have numbers; else (`files`) there is one, "latest", and moments (driver_ops). */
     bool numbered;
+    /* Each number follows the one before: where there is a gap, versions are lost. */
+    bool consecutive;
     size_t n; /* 0: a table without any version */
     struct version at[];
 };
@@ -43,7 +46,8 @@ DEFINE_AUTO(history, struct history *, history_unref)
 struct history *history_cut(struct history *h, size_t n, struct err *err);
 /* Position of a number, or -1. */
 ptrdiff_t history_find(const struct history *h, int64_t number);
-/* Position of the greatest version whose time is not after t, or -1. */
+/* Position of the greatest version whose time is not after t; -1 also where one that is lost may have
+ * been the version of then. */
 ptrdiff_t history_at(const struct history *h, int64_t time_ms);
 
 /* Where a driver finds its table. */
@@ -132,6 +136,19 @@ struct driver_ops {
     int (*locate)(struct driver *d, const struct entry *entry, struct object_location *out,
                   struct err *err);
 
+    /*
+     * The objects of the table's own store that load() makes the version of, beside those of its
+     * files: calls emit with the key of each until that returns other than 0 (returned). NULL: the
+     * format has none, a version is a listing.
+     */
+    int (*log_objects)(struct driver *d, const struct history *h, size_t position,
+                       int (*emit)(void *arg, const char *key), void *arg, struct err *err);
+
+    /* Where the deletes of an entry with ENTRY_DELETES are written; an empty key: in the log. NULL:
+     * the format deletes no rows. */
+    int (*locate_deletes)(struct driver *d, const struct entry *entry, struct object_location *out,
+                          struct err *err);
+
     /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;
      * tarn(1) names the fields. part: for who is shown a part of the table; nothing in it tells of
      * rows, files or columns then. */
@@ -149,6 +166,16 @@ struct driver_ops {
     /* The same of one version, for little: RETENTION_NONE where it is not before `now_ms`. */
     int (*removable)(struct driver *d, const struct history *h, size_t position, int64_t now_ms,
                      int64_t *since_ms, struct err *err);
+
+    /*
+     * Every object that a version of the history holds or held, event by event (lake/objects.h).
+     * -ESTALE where the log is another one than the history's. NULL: the format cannot tell, or:
+     */
+    int (*objects)(struct driver *d, const struct history *h, const struct object_sink *sink,
+                   struct err *err);
+
+    /* The newest version holds each object below the table's root (`files`). */
+    bool holds_all;
 
     /* `.tarn/schema.json` from a snapshot's meta; NULL where the format has none. shown: the
      * columns that are shown, a part of what shape() gives; NULL: all. */

@@ -45,7 +45,8 @@ struct lake_config {
     int64_t as_of_ms;                        /* 0: none */
     const struct driver_ops *const *drivers; /* in order of precedence, NULL at the end; static */
     const struct driver_ops *files;          /* for what no driver finds; static */
-    struct cache *cache;                     /* what is fetched through the store ends before it */
+    /* What is fetched through the store ends before it. NULL: nothing is cached. */
+    struct cache *cache;
     struct registry *registry;               /* these are borrowed while the lake lives */
     struct workers *workers;
     struct local_tags *tags; /* likewise; NULL: there are none */

@@ -274,7 +274,7 @@ int layers_open(struct layers *l, const struct lake_config *config, struct err *
 
 static void close_store(struct store *store, struct cache *cache)
 {
-    if (store_leave(store))
+    if (store_leave(store) && cache)
         cache_drain_store(cache, store);
     store_free(store);
 }

@@ -44,7 +44,8 @@ struct layers {
  * layer's name and line. What was opened stays in *l for layers_close, also on failure. Blocks.
  */
 int layers_open(struct layers *l, const struct lake_config *config, struct err *err);
-/* Nothing of the stores may be in use any more. Blocks until what is under way has ended. */
+/* Nothing of the stores may be in use any more. Blocks until what is under way has ended. cache:
+ * may be NULL, where nothing was fetched through one. */
 void layers_close(struct layers *l, struct cache *cache);
 
 /* The lake's root lists the layers, and is in none. */

@@ -6,7 +6,8 @@
 
 bool where_object_is_whole(struct lake *lake, const struct object_name *name)
 {
-    return name->size <= BLOCK_BYTES || cache_has_sealed(lake->config.cache, name);
+    return name->size <= BLOCK_BYTES ||
+           (lake->config.cache && cache_has_sealed(lake->config.cache, name));
 }
 
 struct where_file where_file_of(struct table *table, const struct table_version *version,

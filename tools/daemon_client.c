@@ -12,9 +12,9 @@
 #include "lake/files/files.h"
 #include "lake/lakefile.h"
 #include "lake/unread/unread.h"
-#include "tools/daemon_layers.h"
 #include "tools/daemon_recall.h"
 #include "tools/daemon_tag.h"
+#include "tools/dress.h"
 #include "tools/maintain.h"
 #include "tools/metadata_warning.h"
 #include "tools/options.h"
@@ -221,11 +221,17 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         metadata_warning_start(d->secrets, &store);
     struct store_runtime runtime = {
         .http = d->http, .workers = d->disk, .shares = d->shares, .secrets = d->secrets};
-    struct daemon_layers layers = {.mount = &store, .cache = d->cache};
-    struct near_around nearer;
-    struct store_options nearer_options = near_options(&store);
-    if (o->near)
-        near_around(&nearer, o->near, o->near_size_bytes, &nearer_options, d->cache, &runtime);
+    struct store_runtime dressed = runtime;
+    struct dress dress;
+    dress_init(&dress, &(struct dress_config){.file = file,
+                                              .archive_url = o->archive_store,
+                                              .near_url = o->near,
+                                              .near_bytes = o->near_size_bytes,
+                                              .options = &store,
+                                              .runtime = &runtime,
+                                              .cache = d->cache,
+                                              .scratch_dirfd = d->directory.dirfd});
+    dress_layer(&dress, NULL, &dressed);
     struct daemon_session *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
@@ -246,10 +252,10 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .lake = {.url = m->source,
                  .outside = o->outside,
                  .file = file,
-                 .dress = daemon_layers_dress,
-                 .dress_arg = &layers,
                  .store_options = &store,
-                 .runtime = &runtime,
+                 .runtime = &dressed,
+                 .dress = dress_layer,
+                 .dress_arg = &dress,
                  .refresh_ms = o->refresh_ms,
                  .hold_ms = o->hold_ms,
                  .keep_ms = o->keep_ms,

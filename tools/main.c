@@ -17,11 +17,13 @@ static const struct {
     {"log", cmd_log, "PATH   tell what was done to a table, newest first"},
     {"diff", cmd_diff, "PATH PATH   compare two versions of a table"},
     {"tag", cmd_tag, "PATH NAME   name a version of a table"},
+    {"archive", cmd_archive, "TABLE@REF --to STORE   keep a version beyond the table's clean-up"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
     {"recall", cmd_recall, "PATH...   have archived files of a mount restored"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},
     {"lake", cmd_lake, "check FILE...   tell what is wrong in a lake file"},
+    {"tier", cmd_tier, "plan|report LAKE ...   plan storage classes, and tell what they cost"},
     {"policy", cmd_policy, "check|test|import ...   look at a policy of access"},
     {"audit", cmd_audit, "verify FILE...   tell whether an audit log is whole"},
 };

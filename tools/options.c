@@ -49,6 +49,8 @@ static const struct option_row {
     VALUE("outside", outside, "URL   files of tables may lie below it too; as often as wanted"),
     VALUE("near", near, "URL   a nearer store, read first and filled with what is read"),
     VALUE("near-size", near_size, "SIZE   budget of what lies in it (200G)"),
+    VALUE("archive-store", archive_store,
+          "URL   what the source has lost is read there (tarn archive)"),
     VALUE("endpoint-url", endpoint_url, "URL   another server than the store's own"),
     VALUE("region", region, "NAME   region of the bucket (us-east-1)"),
     VALUE("ca-bundle", ca_bundle, "FILE   certificates to trust, PEM"),
@@ -331,6 +333,15 @@ static int check_near(struct options *o, struct err *err)
     return 0;
 }
 
+static int check_archive_store(const struct options *o, struct err *err)
+{
+    const char *url = o->archive_store;
+    return !url || *url == '/' || strstr(url, "://")
+               ? 0
+               : err_set(err, EINVAL, "option archive-store: %s is no URL and no absolute path",
+                         url);
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;
@@ -361,6 +372,8 @@ int options_check(struct options *o, struct err *err)
         rc = check_outside(o, err);
     if (rc == 0)
         rc = check_near(o, err);
+    if (rc == 0)
+        rc = check_archive_store(o, err);
     if (rc == 0)
         rc = check_policy(o, err);
     if (rc == 0)

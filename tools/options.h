@@ -14,6 +14,7 @@
 struct options {
     char *cache_dir, *cache_size, *cache_free, *cache_key_file, *cache_compress_after;
     char *refresh, *hold, *keep, *as_of;
+    char *archive_store;
     char *outside; /* all of them, with line feeds between */
     char *near, *near_size;
     char *endpoint_url, *region, *ca_bundle, *deadline, *threads, *uid, *gid, *passthrough;

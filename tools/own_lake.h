@@ -6,9 +6,9 @@
  *
  *   own_lake_option (for each argument) ─► own_lake_open ─► own_lake_get ... ─► own_lake_close
  *
- * Indexes are kept in the cache directory where nobody holds it, else in a temporary directory that
- * goes with the lake. Nothing is cached but them. One thread opens and closes; what the lake gives
- * may be used by any.
+ * Nothing is cached. Indexes are made in a temporary directory (below TMPDIR, /var/tmp) that goes
+ * with the lake: the cache directory is left to the daemons, which may start at any time. One
+ * thread opens and closes; what the lake gives may be used by any.
  */
 #ifndef TOOLS_OWN_LAKE_H
 #define TOOLS_OWN_LAKE_H

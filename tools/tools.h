@@ -13,11 +13,13 @@ int cmd_versions(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_tag(int argc, char **argv);
+int cmd_archive(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
 int cmd_recall(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
 int cmd_lake(int argc, char **argv);
+int cmd_tier(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/azure.h"
 
+#include "cache/store/azure_class.h"
 #include "cache/store/azure_list.h"
 #include "cache/store/azure_request.h"
 #include "cache/store/azure_restore.h"
@@ -8,6 +9,7 @@
 #include "cache/store/azure_write.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
+#include "cache/store/remote_tags.h"
 
 /* Pages without an entry, which Azure sends where partitions meet, one after the other. */
 #define EMPTY_PAGES_MAX 1000
@@ -73,9 +75,12 @@ static const struct store_ops azure_ops = {
     .head = remote_head,
     .list = azure_list,
     .put_if_absent = remote_put_if_absent,
-    .restore = azure_restore,
     .put_begin = azure_put_begin,
     .remove = remote_remove,
+    .set_class = azure_set_class,
+    .tags = remote_tags,
+    .set_tag = remote_set_tag,
+    .restore = azure_restore,
     .free = azure_free,
 };
 

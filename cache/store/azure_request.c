@@ -114,7 +114,7 @@ int azure_request_init(struct azure_request *q, const struct azure_container *co
     q->remote.http.url = q->remote.url.data;
     q->remote.http.ca_bundle = container->ca_bundle;
     q->remote.http.proxy_url = container->proxy_url;
-    q->remote.http.deadline_ms = container->deadline_ms;
+    q->remote.http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : container->deadline_ms;
     return 0;
 }
 

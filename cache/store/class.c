@@ -24,9 +24,13 @@ int store_tags(struct store *s, const char *key, struct store_tags *out, struct 
 }
 
 int store_set_tag(struct store *s, const char *key, const struct store_tag *tag,
-                  const struct store_info *if_is, struct err *err)
+                  const struct store_info *if_is, bool *changed, struct err *err)
 {
     if (!s->ops->set_tag)
         return err_set(err, EOPNOTSUPP, "%s: objects there have no tags", s->url);
-    return s->ops->set_tag(s, key, tag, if_is, err);
+    bool set = false;
+    int rc = s->ops->set_tag(s, key, tag, if_is, &set, err);
+    if (rc == 0 && changed)
+        *changed = set;
+    return rc;
 }

@@ -41,10 +41,10 @@ struct store_tags {
  * Puts the object into the class, as the store names it ("STANDARD_IA", "Cool"), and sees that it
  * is there: size and ETag what they were. An object that is in the class already is left alone.
  *
- * `if_is`: the size, and the ETag where it is not empty, that the object must have; -ESTALE where
- * it is another, also where it was replaced while this ran. `now` (may be NULL) is what the store
- * says of it afterwards. -EREMOTE: archived; it would have to be restored first. -EINVAL: no class
- * of this store.
+ * `if_is`: the size that the object must have, and the ETag and the class where they are not empty;
+ * -ESTALE where it is another, also where it was replaced while this ran. `now` (may be NULL) is
+ * what the store says of it afterwards. -EREMOTE: archived; it would have to be restored first.
+ * -EINVAL: no class of this store.
  */
 int store_set_class(struct store *s, const char *key, const char *class,
                     const struct store_info *if_is, struct store_info *now, struct err *err);
@@ -53,10 +53,11 @@ int store_set_class(struct store *s, const char *key, const char *class,
 int store_tags(struct store *s, const char *key, struct store_tags *out, struct err *err);
 
 /*
- * Sets one tag (an empty value removes it) and keeps the others; nothing is sent where it is so
- * already. `if_is` as above. -EOPNOTSUPP: the store has no tags, or the object has ten already.
+ * Sets one tag (an empty value removes it) and keeps the others. *changed (may be NULL): false
+ * where it was so already and nothing was sent. `if_is` as above. -EOPNOTSUPP: the store has no
+ * tags, or the object has ten already.
  */
 int store_set_tag(struct store *s, const char *key, const struct store_tag *tag,
-                  const struct store_info *if_is, struct err *err);
+                  const struct store_info *if_is, bool *changed, struct err *err);
 
 #endif

@@ -152,7 +152,7 @@ int gcs_request_init(struct gcs_request *q, const struct gcs_bucket *bucket,
     q->remote.http.url = q->remote.url.data;
     q->remote.http.ca_bundle = bucket->ca_bundle;
     q->remote.http.proxy_url = bucket->proxy_url;
-    q->remote.http.deadline_ms = bucket->deadline_ms;
+    q->remote.http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : bucket->deadline_ms;
     return 0;
 }
 

@@ -29,6 +29,26 @@ static void add_hash(struct http_answer *a, struct slice value)
     copy_text(a->hash + n, sizeof a->hash - n, value);
 }
 
+/* What decides whether a copy of the object would be the same object. */
+static void read_nature(struct http_answer *a, struct slice name, struct slice value)
+{
+    if (name_is(name, "x-amz-version-id") || name_is(name, "x-ms-version-id"))
+        copy_text(a->version_id, sizeof a->version_id, value);
+    else if (name_is(name, "x-amz-server-side-encryption"))
+        copy_text(a->encryption, sizeof a->encryption,
+                  value.n < sizeof a->encryption ? value : SLICE_LIT("another"));
+    else if (name_is(name, "x-ms-blob-type"))
+        copy_text(a->blob_type, sizeof a->blob_type, value);
+    else if (name_is(name, "x-amz-server-side-encryption-customer-algorithm"))
+        a->has_customer_key = true;
+    else if (name_is(name, "x-amz-object-lock-mode"))
+        a->is_locked = true;
+    else if (name_is(name, "x-amz-object-lock-legal-hold"))
+        a->is_locked |= slice_is(value, "ON");
+    else if (name_is(name, "x-amz-website-redirect-location"))
+        a->is_redirect = true;
+}
+
 static void read_field(struct http_answer *a, struct slice name, struct slice value)
 {
     if (name_is(name, "content-length"))
@@ -48,6 +68,12 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->bucket_region, sizeof a->bucket_region, value);
     else if (name_is(name, "x-ms-error-code"))
         copy_text(a->error_code, sizeof a->error_code, value);
+    else if (name_is(name, "location"))
+        copy_text(a->location, sizeof a->location, value);
+    else if (name_is(name, "range"))
+        copy_text(a->range, sizeof a->range, value);
+    else if (name_is(name, "x-goog-hash"))
+        add_hash(a, value);
     else if (name_is(name, "x-amz-storage-class") || name_is(name, "x-goog-storage-class") ||
              name_is(name, "x-ms-access-tier"))
         copy_text(a->storage_class, sizeof a->storage_class, value);
@@ -55,16 +81,12 @@ static void read_field(struct http_answer *a, struct slice name, struct slice va
         copy_text(a->archive_status, sizeof a->archive_status, value);
     else if (name_is(name, "x-amz-restore"))
         copy_text(a->restore, sizeof a->restore, value);
-    else if (name_is(name, "location"))
-        copy_text(a->location, sizeof a->location, value);
-    else if (name_is(name, "range"))
-        copy_text(a->range, sizeof a->range, value);
-    else if (name_is(name, "x-goog-hash"))
-        add_hash(a, value);
     else if (name_is(name, "x-ms-meta-hdi_isfolder"))
         a->is_directory |= slice_is(value, "true");
     else if (name_is(name, "x-ms-resource-type"))
         a->is_directory |= slice_is(value, "directory");
+    else
+        read_nature(a, name, value);
 }
 
 static bool is_blank(char c)

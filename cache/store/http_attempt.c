@@ -168,7 +168,7 @@ static bool make_field_list(struct http_request *r)
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* never wait for a 100 */
     bool typed = false;
     for (size_t i = 0; list && i < r->fields_count; i++) {
-        typed = typed || strcmp(r->fields[i].name, "content-type") == 0;
+        typed = typed || strcasecmp(r->fields[i].name, "content-type") == 0;
         AUTO(buf) struct buf line = {0};
         buf_init(&line, 64 * KIB);
         buf_addf(&line, "%s: %s", r->fields[i].name, r->fields[i].value);

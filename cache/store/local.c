@@ -136,7 +136,8 @@ static int local_open_in_place(struct store *s, const char *key, bool wait, stru
         return fd;
     if (st.st_size >= QUIET_BYTES_MIN)
         fd = open_quietly(l, key, fd, &st);
-    *out = (struct store_file){.fd = fd, .size = (uint64_t)st.st_size};
+    out->fd = fd;
+    out->size = (uint64_t)st.st_size;
     return 0;
 }
 

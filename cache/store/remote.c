@@ -222,31 +222,39 @@ int remote_ask(struct remote *r, const struct remote_parts *parts, struct remote
     return rc < 0 ? rc : remote_run(*out, r->http, err);
 }
 
-int remote_head(struct store *s, const char *key, struct store_info *out, struct err *err)
+int remote_look(struct remote *r, const char *whole, struct remote_request **out,
+                struct store_info *info, struct err *err)
 {
-    struct remote *r = remote_of(s);
     AUTO(remote_request) struct remote_request *q = NULL;
-    AUTO_FREE char *whole = remote_whole_key(r, key);
-    if (!whole)
-        return err_set(err, ENOMEM, "out of memory");
-    if (!key[0])
-        return err_set(err, ENOENT, "%s: no key", r->where);
+    struct store_info told = {0};
     struct remote_parts parts = {
         .method = "HEAD", .key = whole, .text_max = REMOTE_ERROR_BYTES_MAX};
     int rc = remote_ask(r, &parts, &q, err);
     if (rc < 0)
         return rc;
     const struct http_answer *a = &q->http.answer;
-    struct store_info info = {0};
-    tell_info(q, a->content_length, &info);
+    tell_info(q, a->content_length, &told);
     if (a->is_directory)
         return remote_refuse(q, ENOENT, "a directory, not an object", err);
     if (a->status != 200 || !a->has_length)
         return remote_refuse(q, EIO, "the answer does not tell the object's size", err);
-    if (q->ops->identity_always && !info.etag[0])
+    if (q->ops->identity_always && !told.etag[0])
         return remote_refuse(q, EIO, "the answer does not tell which object it is", err);
-    *out = info;
+    *info = told;
+    *out = STEAL(q);
     return 0;
+}
+
+int remote_head(struct store *s, const char *key, struct store_info *out, struct err *err)
+{
+    struct remote *r = remote_of(s);
+    AUTO_FREE char *whole = remote_whole_key(r, key);
+    AUTO(remote_request) struct remote_request *q = NULL; /* borrows the key */
+    if (!whole)
+        return err_set(err, ENOMEM, "out of memory");
+    if (!key[0])
+        return err_set(err, ENOENT, "%s: no key", r->where);
+    return remote_look(r, whole, &q, out, err);
 }
 
 int remote_put_if_absent(struct store *s, const char *key, struct slice data, struct err *err)

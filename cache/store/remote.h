@@ -56,7 +56,8 @@ struct remote_parts {
     const struct http_field *fields;
     size_t fields_count;
     struct slice upload;
-    size_t text_max; /* of the answer's body */
+    size_t text_max;     /* of the answer's body */
+    int64_t deadline_ms; /* of what takes the store long; 0: as the store's other requests */
 };
 
 struct remote_ops {
@@ -169,6 +170,13 @@ int remote_request_new(struct remote *r, const struct remote_parts *parts,
                        struct remote_request **out, struct err *err);
 void remote_request_free(struct remote_request *q);
 DEFINE_AUTO(remote_request, struct remote_request *, remote_request_free)
+
+/*
+ * What the store says of an object, with the request whose answer says more. `whole` is its key,
+ * not empty, and lives as long as the request.
+ */
+int remote_look(struct remote *r, const char *whole, struct remote_request **out,
+                struct store_info *info, struct err *err);
 
 /* As in struct store_ops. */
 void remote_get(struct store *s, struct store_get *get);

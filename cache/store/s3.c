@@ -8,6 +8,8 @@
 #include "cache/store/credentials.h"
 #include "cache/store/listing.h"
 #include "cache/store/proxy.h"
+#include "cache/store/remote_tags.h"
+#include "cache/store/s3_class.h"
 #include "cache/store/s3_request.h"
 #include "cache/store/s3_restore.h"
 #include "cache/store/s3_versions.h"
@@ -147,9 +149,12 @@ static const struct store_ops s3_ops = {
     .list = s3_list,
     .list_at = s3_list_at,
     .put_if_absent = remote_put_if_absent,
-    .restore = s3_restore,
     .put_begin = s3_put_begin,
     .remove = remote_remove,
+    .set_class = s3_set_class,
+    .tags = remote_tags,
+    .set_tag = remote_set_tag,
+    .restore = s3_restore,
     .free = s3_free,
 };
 

@@ -176,7 +176,7 @@ int s3_request_init(struct s3_request *q, struct s3_bucket *bucket,
     sha256_hex(parts->upload, q->payload_sha256);
     q->remote.http.ca_bundle = bucket->ca_bundle;
     q->remote.http.proxy_url = bucket->proxy_url;
-    q->remote.http.deadline_ms = bucket->deadline_ms;
+    q->remote.http.deadline_ms = parts->deadline_ms ? parts->deadline_ms : bucket->deadline_ms;
     int rc = buf_check(&q->path, err);
     return rc < 0 ? rc : buf_check(&q->query, err);
 }

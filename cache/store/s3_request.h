@@ -18,6 +18,9 @@
 #include "cache/store/remote.h"
 #include "cache/store/sigv4.h"
 
+/* Whether objects of a bucket have access lists of their own. */
+enum s3_acls { S3_ACLS_UNKNOWN, S3_ACLS_ON, S3_ACLS_OFF };
+
 /* Where a bucket is and who asks. Immutable, but for what has a lock. */
 struct s3_bucket {
     char *name;
@@ -36,6 +39,7 @@ struct s3_bucket {
 
     struct lock lock;
     char region[REGION_BYTES_MAX]; /* lock: the bucket's may turn out to be another */
+    enum s3_acls acls;             /* lock */
 };
 
 /* Before anything else is done with a zeroed one. */

@@ -85,8 +85,10 @@ struct store *store_share(struct store_shares *shares, struct store *opened,
     AUTO_FREE struct store_share *e = calloc(1, sizeof *e);
     struct store *use = NULL;
     bool other = false;
-    if (!e || (options && !mine->ops->open_in_place &&
-               digest(options, mine->ops->scheme, wrapped, e->options, err) < 0)) {
+    /* a directory's own options say nothing: its URL and what is around it tell all */
+    static const struct store_options none;
+    const struct store_options *counts = mine->ops->open_in_place ? &none : options;
+    if (!e || (options && digest(counts, mine->ops->scheme, wrapped, e->options, err) < 0)) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

@@ -123,6 +123,9 @@ struct store_restore {
 
 /* A regular file that is an object, and its size when it was opened. */
 struct store_file {
+    /* Set by the caller: the ETag that the object should have, where it is known; NULL. A store
+     * that has it elsewhere too (a wrapper) then gives that one. */
+    const char *if_match;
     int fd;
     uint64_t size;
 };
@@ -138,6 +141,9 @@ struct store_ops {
     const char *scheme; /* "s3", "gs", "abfss", "file" */
     /* So much is worth asking for at once into several rooms; 0: the store knows none. */
     size_t rooms_bytes;
+    /* Of a wrapper: what is not where the others are may be had all the same, from elsewhere. Where
+     * objects are files of this machine head tells which those are. */
+    bool has_elsewhere;
 
     void (*get)(struct store *s, struct store_get *req);
 
@@ -175,7 +181,7 @@ struct store_ops {
                      const struct store_info *if_is, struct store_info *now, struct err *err);
     int (*tags)(struct store *s, const char *key, struct store_tags *out, struct err *err);
     int (*set_tag)(struct store *s, const char *key, const struct store_tag *tag,
-                   const struct store_info *if_is, struct err *err);
+                   const struct store_info *if_is, bool *changed, struct err *err);
     /* As store_put_begin and store_remove, which are the callers. NULL: nothing is written. */
     int (*put_begin)(struct store *s, const char *key, const struct store_put *how,
                      struct store_writer **out, struct err *err);

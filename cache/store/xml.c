@@ -103,3 +103,24 @@ int xml_walk(struct slice document, size_t text_max,
     buf_done(&w.text);
     return w.rc;
 }
+
+void xml_add_text(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        switch (text.p[i]) {
+        case '&':
+            buf_add_str(out, "&amp;");
+            break;
+        case '<':
+            buf_add_str(out, "&lt;");
+            break;
+        case '>':
+            buf_add_str(out, "&gt;");
+            break;
+        case '\r': /* a parser would make a line feed of it */
+            buf_add_str(out, "&#13;");
+            break;
+        default:
+            buf_add_char(out, text.p[i]);
+        }
+}

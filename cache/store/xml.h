@@ -26,4 +26,7 @@ int xml_walk(struct slice document, size_t text_max,
              int (*end)(void *arg, const struct xml_element *element, struct err *err), void *arg,
              struct err *err);
 
+/* The text of an element, escaped, appended. */
+void xml_add_text(struct buf *out, struct slice text);
+
 #endif

@@ -171,3 +171,51 @@ int delta_checkpoint_read(struct delta_checkpoint *c, enum delta_checkpoint_part
     arena_done(&sidecars.arena);
     return rc;
 }
+
+static int ignore(void *arg, const struct delta_action *action, struct err *err)
+{
+    (void)arg;
+    (void)action;
+    (void)err;
+    return 0;
+}
+
+/* The names of the sidecars stand between the adds, where there are any. */
+static int find_sidecars(struct delta_checkpoint *c, uint32_t files, struct sidecars *out,
+                         struct err *err)
+{
+    struct delta_sink nothing = {ignore, NULL};
+    struct first_file first = {&nothing, out, DELTA_CHECKPOINT_FILES};
+    struct delta_sink to = {take_first, &first};
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < files; i++)
+        rc = read_file(c, i, DELTA_CHECKPOINT_FILES, &to, err);
+    return rc;
+}
+
+int delta_checkpoint_files(struct delta_checkpoint *c, int (*emit)(void *arg, const char *key),
+                           void *arg, struct err *err)
+{
+    struct sidecars sidecars = {.max = SIDECARS_MAX};
+    AUTO(buf) struct buf key = {0};
+    uint32_t files = c->file->name.parts ? c->file->name.parts : 1;
+    buf_init(&key, KEY_BYTES_MAX);
+    arena_init(&sidecars.arena, SIDECARS_BYTES_MAX);
+    int rc = find_sidecars(c, files, &sidecars, err);
+    for (uint32_t i = 0; rc == 0 && i < files; i++) {
+        delta_log_key(&key, c->prefix, &c->file[i].name);
+        rc = buf_check(&key, err);
+        if (rc == 0)
+            rc = emit(arg, key.data);
+    }
+    for (size_t i = 0; rc == 0 && i < sidecars.n; i++) {
+        buf_reset(&key);
+        buf_addf(&key, "%s_delta_log/_sidecars/%.*s", c->prefix, SLICE_FMT(sidecars.at[i].name));
+        rc = buf_check(&key, err);
+        if (rc == 0)
+            rc = emit(arg, key.data);
+    }
+    vec_done(&sidecars);
+    arena_done(&sidecars.arena);
+    return rc;
+}

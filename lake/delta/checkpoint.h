@@ -51,4 +51,11 @@ DEFINE_AUTO_DONE(delta_checkpoint, struct delta_checkpoint, delta_checkpoint_don
 int delta_checkpoint_read(struct delta_checkpoint *c, enum delta_checkpoint_part part,
                           const struct delta_sink *sink, struct err *err);
 
+/*
+ * Calls emit with the key of each file that it consists of, first file, parts and sidecars, until
+ * that returns other than 0 (returned). -EBADMSG where the first file is damaged.
+ */
+int delta_checkpoint_files(struct delta_checkpoint *c, int (*emit)(void *arg, const char *key),
+                           void *arg, struct err *err);
+
 #endif

@@ -225,6 +225,21 @@ static int read_file(struct store *store, const char *key, const struct delta_dv
     return rc < 0 ? err_wrap(err, "%s", key) : 0;
 }
 
+int delta_dv_locate(const struct delta_root *root, const struct delta_dv *dv, struct store **store,
+                    struct buf *out, struct err *err)
+{
+    buf_reset(out);
+    *store = NULL;
+    if (slice_is(dv->storage, "i") || dv->storage.n == 0)
+        return 0;
+    if (slice_is(dv->storage, "u"))
+        return uuid_key(root, dv->path, out, err);
+    if (slice_is(dv->storage, "p"))
+        return delta_path_locate(root, dv->path, store, out, err);
+    return err_set(err, EOPNOTSUPP, "deletion vectors of the storage type %.*s",
+                   SLICE_FMT(dv->storage));
+}
+
 /* The bitmap's bytes, in `bytes`. */
 static int read_bytes(struct store *store, const struct delta_root *root, const struct delta_dv *dv,
                       struct buf *bytes, struct slice *out, struct err *err)
@@ -232,7 +247,6 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
     AUTO(buf) struct buf key = {0};
     struct store *elsewhere = NULL;
     buf_init(&key, KEY_BYTES_MAX);
-    int rc;
     if (slice_is(dv->storage, "i")) {
         bool whole = delta_z85_decode(dv->path, bytes);
         if (buf_check(bytes, err) < 0)
@@ -244,13 +258,7 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
         *out = slice_make(bytes->data, (size_t)dv->size);
         return 0;
     }
-    if (slice_is(dv->storage, "u"))
-        rc = uuid_key(root, dv->path, &key, err);
-    else if (slice_is(dv->storage, "p"))
-        rc = delta_path_locate(root, dv->path, &elsewhere, &key, err);
-    else
-        return err_set(err, EOPNOTSUPP, "deletion vectors of the storage type %.*s",
-                       SLICE_FMT(dv->storage));
+    int rc = delta_dv_locate(root, dv, &elsewhere, &key, err);
     return rc < 0 ? rc : read_file(elsewhere ? elsewhere : store, key.data, dv, bytes, out, err);
 }
 

@@ -32,6 +32,14 @@ int delta_dv_format(const struct delta_dv *dv, struct buf *out, struct err *err)
 int delta_dv_parse(struct slice extra, struct delta_dv *out, struct err *err);
 
 /*
+ * Key of the file that it is in, into out (reset first), in the table's own store (*store NULL) or
+ * one of those outside; an empty key where it is in no file. -EOPNOTSUPP a storage that is not
+ * known; -EACCES as delta_path_locate.
+ */
+int delta_dv_locate(const struct delta_root *root, const struct delta_dv *dv, struct store **store,
+                    struct buf *out, struct err *err);
+
+/*
  * Reads and checks the bitmap: one request, or two where it stands far behind in its file. For
  * roaring_free. -EIO damaged (size, checksum, count), -EOPNOTSUPP a storage that is not known,
  * -EACCES where its file must not be read, -EOVERFLOW over ROARING_BYTES_MAX, -ENOMEM; the store's.

@@ -8,6 +8,8 @@
 #include "lake/delta/describe.h"
 #include "lake/delta/history.h"
 #include "lake/delta/load.h"
+#include "lake/delta/needs.h"
+#include "lake/delta/objects.h"
 #include "lake/delta/range.h"
 #include "lake/delta/retention.h"
 
@@ -120,6 +122,25 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
     return delta_path_locate(&table_of(d)->root, entry->raw, &out->store, &out->key, err);
 }
 
+static int op_log_objects(struct driver *d, const struct history *h, size_t position,
+                          int (*emit)(void *arg, const char *key), void *arg, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_needs(table_of(d), h->at[position].number, emit, arg, &e);
+    return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
+}
+
+static int op_locate_deletes(struct driver *d, const struct entry *entry,
+                             struct object_location *out, struct err *err)
+{
+    struct delta_dv dv;
+    struct err e = ERR_INIT;
+    int rc = delta_dv_parse(entry->extra, &dv, &e);
+    if (rc == 0)
+        rc = delta_dv_locate(&table_of(d)->root, &dv, &out->store, &out->key, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 static int op_shape(struct slice meta, struct shape **out, struct err *err)
 {
     AUTO(delta_state) struct delta_state state;
@@ -192,6 +213,14 @@ static int op_removable(struct driver *d, const struct history *h, size_t positi
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
+static int op_objects(struct driver *d, const struct history *h, const struct object_sink *sink,
+                      struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = delta_objects(table_of(d), h, sink, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 const struct driver_ops delta_ops = {
     .format = "delta",
     .marker = "_delta_log",
@@ -202,9 +231,12 @@ const struct driver_ops delta_ops = {
     .load = op_load,
     .range = op_range,
     .locate = op_locate,
+    .log_objects = op_log_objects,
+    .locate_deletes = op_locate_deletes,
     .describe_history = op_describe_history,
     .retention = op_retention,
     .removable = op_removable,
+    .objects = op_objects,
     .describe_schema = delta_describe_schema,
     .describe_properties = delta_describe_properties,
     .shape = op_shape,

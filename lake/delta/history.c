@@ -261,7 +261,7 @@ static int whole(const struct delta_table *table, struct history **out, struct e
         rc = delta_log_versions(&log, &files, err);
     AUTO(history) struct history *h = rc == 0 ? history_new(files.n, err) : NULL;
     if (h) {
-        h->numbered = true;
+        h->numbered = h->consecutive = true;
         set_versions(h, &files, 0);
         rc = set_times(table, h, &files, 0, err);
         if (rc == 0)
@@ -303,7 +303,7 @@ static int go_on(const struct delta_table *table, struct history *previous, stru
     if (!h)
         return -err->code;
     struct delta_files fresh = {c->at + 1, c->n - 1, 0, 0};
-    h->numbered = true;
+    h->numbered = h->consecutive = true;
     memcpy(h->at, previous->at, previous->n * sizeof h->at[0]);
     set_versions(h, &fresh, previous->n);
     rc = set_times(table, h, &fresh, previous->n, err);

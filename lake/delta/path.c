@@ -409,3 +409,15 @@ int delta_path_locate(const struct delta_root *root, struct slice raw, struct st
                    "'%.*s' lies outside of what is mounted (-o outside=PREFIX allows it)",
                    (int)(raw.n < 300 ? raw.n : 300), raw.p);
 }
+
+int delta_path_name(const struct delta_root *root, struct slice raw, struct buf *out,
+                    struct err *err)
+{
+    AUTO(buf) struct buf decoded = {0};
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    buf_reset(out);
+    bool known = is_absolute(raw)
+                     ? add_absolute(out, raw)
+                     : decode(&decoded, raw) && add_above(out, root, buf_slice(&decoded));
+    return known ? buf_check(out, err) : bad_path(err, raw);
+}

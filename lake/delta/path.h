@@ -48,4 +48,11 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
 int delta_path_locate(const struct delta_root *root, struct slice raw, struct store **store,
                       struct buf *out, struct err *err);
 
+/*
+ * The whole name of a path as in the log, `scheme://authority/path` in its one spelling, decoded,
+ * into out (reset first): of what lies outside. -EIO where there is none.
+ */
+int delta_path_name(const struct delta_root *root, struct slice raw, struct buf *out,
+                    struct err *err);
+
 #endif

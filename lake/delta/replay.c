@@ -382,8 +382,7 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
     return 0;
 }
 
-/* The oldest commit from which on all up to `last` are there, within the limits. */
-static int64_t first_evidence(const struct delta_log *log, int64_t last)
+int64_t delta_replay_first_evidence(const struct delta_log *log, int64_t last)
 {
     uint64_t bytes = 0;
     int64_t first = last + 1;
@@ -411,7 +410,7 @@ static const struct delta_log_file *next_commit_of(void *arg)
 
 int delta_replay_evidence(struct delta_replay *r, const struct delta_log *log, struct err *err)
 {
-    int64_t last = r->version, first = first_evidence(log, last);
+    int64_t last = r->version, first = delta_replay_first_evidence(log, last);
     struct evidence e = {.replay = r, .since = first};
     struct delta_sink sink = {take_evidence, &e};
     struct walk walk = {log, first, last};

@@ -88,6 +88,10 @@ DEFINE_AUTO_DONE(delta_replay, struct delta_replay, delta_replay_done)
 int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file *file,
                             struct err *err);
 
+/* The oldest commit from which on all up to `last` are there, within the limits: what is read as
+ * evidence for a checkpoint of that version. */
+int64_t delta_replay_first_evidence(const struct delta_log *log, int64_t last);
+
 /*
  * What the commits of the log up to that checkpoint, which was replayed, tell of its files. Before
  * any later commit. One that cannot be understood ends what is known; the store's errors.

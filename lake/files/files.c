@@ -246,4 +246,5 @@ const struct driver_ops files_ops = {
     .locate = files_locate,
     .describe_history = files_describe_history,
     .left_out = files_listing_left_out,
+    .holds_all = true,
 };

@@ -19,7 +19,7 @@
 /* Of ZSTD_c_experimentalParam5, literal compression mode: bytes without repetitions are compressed
  * also where few of them are looked for, and of so many bytes one is where it looks. */
 #define LITERALS_COMPRESSED 1
-#define DIGITS_STRIDE 16
+#define DIGITS_STRIDE 32
 
 /* Decompression. Each gives 0, -EIO (damaged, or another size) or -ENOMEM. */
 

@@ -242,16 +242,6 @@ static int mask_dates(struct mask *m, union parquet_value *values, size_t n, cha
 
 /* Hashes */
 
-/* Two digits of each byte. */
-static void add_hex(const uint8_t sum[SHA256_BYTES], char *to)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        to[2 * i] = digits[sum[i] >> 4];
-        to[2 * i + 1] = digits[sum[i] & 15];
-    }
-}
-
 /* The bytes of a value that are hashed; `number` has those of one. */
 static struct slice hashed_bytes(const struct mask *m, const union parquet_value *v,
                                  uint8_t number[sizeof(int64_t)])
@@ -278,7 +268,7 @@ static char *put_hash(const struct mask *m, const uint8_t sum[SHA256_BYTES], cha
     }
     size_t n = is_text(&m->rule) ? HEX_BYTES : SHA256_BYTES;
     if (is_text(&m->rule))
-        add_hex(sum, to);
+        sha256_digits(sum, to);
     else
         memcpy(to, sum, n);
     v->bytes = slice_make(to, n);

@@ -2,9 +2,8 @@
 /*
  * Plans: which objects belong into which storage class, by the rules of a lake file.
  *
- *   logs of all tables ──┐
- *                        ├─► need (lake/tier/need.h): object by object, in order of keys ─► rules
- * ─► moves listings of stores ──┘
+ *   logs of all tables ──► need (lake/tier/need.h): object by object ──► rules ──► moves
+ *   listings of stores ──┘
  *
  * A move is due when its rule says so:
  *
@@ -14,11 +13,11 @@
  *             compacted: from the commit that rewrote its rows
  *   partition the end of the day (or of what its value names) is so long ago
  *
- * Of several rules, the coldest class wins, then the first rule. Never moved: what the newest
- * version of any table of the lake holds (unless the rule says `live`), logs, checkpoints, deletion
- * vectors, objects that no version names, and objects that lie in no table's directory or in that
- * of another one than names them. Nothing is moved to a class that is warmer than its own, none
- * where it costs more each month.
+ * The first rule of the file that takes an object (its table, who needs it, its partition) counts
+ * for it. Never moved: what the newest version of any table of the lake holds (unless the rule says
+ * `live`), logs, checkpoints, deletion vectors, objects that no version of the table names in whose
+ * directory they lie, and objects in no table's directory. Nothing is moved to a class that is not
+ * colder than its own, or where it costs more each month.
  *
  * Objects come from the store's listing: what is not there any more is not moved, and a class is
  * what it says now. So a plan that is made again leaves out what was done.
@@ -51,7 +50,7 @@ struct tier_move {
     size_t table_number; /* in the plan's tables */
     enum tier_why why;
     int64_t since_ms;                 /* it is due since then */
-    double month_before, month_after; /* USD, or whatever the prices are in */
+    double month_before, month_after; /* in the money of the prices */
     double once; /* what the move itself costs: request, minimum duration in `from` */
 };
 

@@ -16,16 +16,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fake.proxy import DelayProxy                                   # noqa: E402
-from support import gcs as gcs_support, lakes, s3 as s3_support     # noqa: E402
+from support import canaries, gcs as gcs_support, lakes, s3 as s3_support     # noqa: E402
 from support.mounts import Mounter                                  # noqa: E402
 from support.places import SLOWNESS, TARN                           # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
 
 # Guards against hanging only: a busy machine may take ten times as long as a quiet one.
-DEFAULT_TIMEOUT_S = 600
+DEFAULT_TIMEOUT_S = 900
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker('last') is not None)
     for item in items:
         own = item.get_closest_marker('timeout')
         seconds = own.args[0] if own else DEFAULT_TIMEOUT_S
@@ -122,6 +123,8 @@ def public(tarn, request):
             with open(lock) as held:
                 fcntl.flock(held, fcntl.LOCK_EX)
         assert not forced, 'had to be taken away by force: %s' % ', '.join(forced)
+        left = canaries.left_in(base)
+        assert not left, 'everybody can read what is in these, and should not: %s' % ', '.join(left)
 
 
 @pytest.fixture(scope='session')

@@ -2,7 +2,6 @@
 """No thread of the mount waits: slow stores cost one wait, not one after the other."""
 import concurrent.futures
 import contextlib
-import json
 import os
 import random
 import signal
@@ -10,41 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 import pytest
 
 from support.mounts import wait_for
-from support.places import FAKE, PATIENCE_S, PYTHON, SUPPORT
+from support.places import PATIENCE_S, PYTHON, SUPPORT
+from support.proxy_program import proxy_program
 
 DELAY_S, FILES, BYTES = 0.2, 64, 1 << 20
 SILENCE_S = 60                                  # a store that is silent for so long is an error (--deadline)
-
-
-class ProxyProgram:
-    """The proxy as a process of its own, which shares no interpreter with the readers."""
-
-    def __init__(self, upstream, delay):
-        self.process = subprocess.Popen(
-            [PYTHON, str(FAKE / 'proxy.py'), '--upstream', str(upstream), '--delay', str(delay)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.url = 'http://127.0.0.1:%d' % int(self.process.stdout.readline())
-
-    def requests(self, kind):
-        with urllib.request.urlopen(self.url + '/-/requests', timeout=PATIENCE_S) as answer:
-            return [r for r in json.load(answer) if r['kind'] == kind]
-
-    def stop(self):
-        self.process.communicate(timeout=PATIENCE_S)
-
-
-@contextlib.contextmanager
-def proxy_program(upstream, delay):
-    p = ProxyProgram(upstream, delay)
-    try:
-        yield p
-    finally:
-        p.stop()
 
 
 @pytest.fixture(scope='module')

@@ -180,13 +180,13 @@ def test_gc_shrinks_to_what_the_command_says(mount, kept, files):
 
 def test_budget_of_the_last_daemon(mount, kept):
     """Without a daemon the cache is opened with the budget that the last one had: nothing is lost."""
-    m = mount(cache_size='100T', cache_free='1%', **kept)
+    m = mount(cache_size='1T', cache_free='1%', **kept)
     limit = figures('stat', [str(m)])['limitBytes']
     m.unmount_and_wait_for_the_daemon()
     words = ['--cache-dir', str(kept['cache'])]
     assert abs(figures('stat', words)['limitBytes'] - limit) < 4 << 30      # others use the disk too
     saved = json.loads((kept['cache'] / 'options').read_text())
-    assert saved == {'cache-size': '100T', 'cache-free': '1%'}
+    assert saved == {'cache-size': '1T', 'cache-free': '1%'}
 
 
 def test_options_of_a_running_daemon(mount, kept, files):

@@ -82,7 +82,7 @@ def test_rested_files_take_less_disk(mount, kept, held, proxy):
     wait_frozen(cache, 0)
     assert disk_used(cache) >= plain
     assert not list((cache / 'objects').rglob('*.zst'))
-    assert stat(cache)['sealed'] == len(held)
+    wait_for(lambda: stat(cache)['sealed'] == len(held), PATIENCE_S, 'all sealed')
     assert stat(cache)['damaged'] == 0
     assert proxy.counts('data') == 0
 

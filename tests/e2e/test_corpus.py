@@ -51,7 +51,7 @@ def check(mounted, corpus, tables, *more, expected=TABLES / 'expected'):
         [PYTHON, str(TABLES / 'check'), str(mounted), str(expected), '--bytes',
          '--source', str(corpus), '--tables', tables, '--refused', str(REFUSED),
          '--deletes', 'either',
-         '--timeout', str(PATIENCE_S), *more], capture_output=True, text=True)
+         '--timeout', str(4 * PATIENCE_S), *more], capture_output=True, text=True)
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     passed = int(done.stdout.splitlines()[-1].split()[0])

@@ -293,7 +293,7 @@ def test_nobody_pushes_out_the_lists_of_others(public, s3, proxy, source, shuffl
     for i in shuffled[:100]:
         with open(small(m, i), 'rb') as f:
             f.read()
-    wait_for(lambda: {'%04d.bin' % i for i in shuffled[:612]} <= set(names(proxy)), 60, 'the first list goes on')
+    wait_for(lambda: {'%04d.bin' % i for i in shuffled[:612]} <= set(names(proxy)), PATIENCE_S, 'the first list goes on')
 
 
 def test_list_is_joined_in_its_middle(m, proxy, shuffled):

@@ -13,8 +13,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from fake.proxy import DelayProxy
 from support import bad_logs
+from support.proxy_program import proxy_program
 from support.range_reader import read_full
 from support.s3 import ACCESS_KEY, SECRET_KEY
 
@@ -237,15 +237,16 @@ def replace_all(mount, s3, bucket, tmp_path, count, **options):
     seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
     print('SEED', seed)
     started = time.monotonic()
-    with DelayProxy(s3.port, delay=DELAY_S, atomic=True) as proxy:
+    with proxy_program(s3.port, DELAY_S, '--atomic') as proxy:
         field = Field(s3, bucket, proxy, count, seed)
         field.lay(tmp_path)
         m = mount('s3://' + bucket, endpoint_url=proxy.url, env=s3.env, **options)
         assert len(os.listdir(m / TABLE)) >= count
         with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-            for done in [pool.submit(field.replace_one, i, m) for i in range(count)]:
+            # in no order: those that come next in a listing would be fetched before they are there
+            order = random.Random(seed).sample(range(count), count)
+            for done in [pool.submit(field.replace_one, i, m) for i in order]:
                 done.result()
-            proxy.clear()
     stale, whole = next(field.stale), next(field.whole)
     print('%d replaced: %d seen stale, %d whole, %.0f s'
           % (count, stale, whole, time.monotonic() - started))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from support import governed
+from support import canaries, governed
 from support.people import Descriptors, Person, read_tree
 
 VIEWS = 10
@@ -122,6 +122,8 @@ def read_given(told, fds):
 def check_rows(customers, i, found, root):
     """What the reader found is view i, and all of it."""
     name = [f.name for f in governed.COLUMNS if f.name != 'id'][i]
+    canaries.check_allowed(customers, found, [governed.view(
+        customers.rows(), hide=[name], where='id %% %d = %d' % (VIEWS, i))], 'reader %d' % i)
     wanted = {r['id'] for v in customers.rows().to_pylist() for r in [v] if r['id'] % VIEWS == i}
     ids = set()
     for path, data in found.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support import governed, presented
+from support import canaries, governed, presented
 
 # Real grants, each a table of its own view. `where` is what DuckDB is told, where it is not `rows`.
 POLICIES = {
@@ -81,6 +81,11 @@ def check(m, customers, grant, what):
     presented.compare(m / 'silver/customers', rows_of(customers, grant), ['region'], what)
 
 
+def rows_of_all(customers, grant):
+    """What is left in some version."""
+    return [wanted(customers.rows(v), grant) for v in range(len(customers.versions))]
+
+
 def rows_of(customers, grant):
     return presented.Rows([wanted(customers.rows(), grant)])
 
@@ -92,6 +97,9 @@ def test_a_role_reads_what_the_policy_leaves(mount, made, tmp_path, what):
     m = mount(root, policy=policy_file(tmp_path, POLICIES[what]), **{'as': 'trainer'})
     assert os.listdir(m) == ['silver'] and os.listdir(m / 'silver') == ['customers']
     check(m, customers, POLICIES[what], what)
+    if POLICIES[what]:                          # else nothing is kept back of what tells of the table either
+        found = canaries.look_everywhere(str(m), '/nonexistent', os.getpid())
+        canaries.check_allowed(customers, found, rows_of_all(customers, POLICIES[what]), what)
 
 
 @pytest.mark.parametrize('what', ['all at once', 'masks of strings', 'a column hidden'])

@@ -8,7 +8,7 @@ client's signature as if the proxy were not there. A delayed answer is fetched a
 back until its time, so that the delay is all that the proxy adds.
 
 In a test:      with DelayProxy(port) as p: ... p.url, p.counts('data'), p.rule(...)
-As a program:   proxy.py --upstream PORT [--listen PORT] [--delay S] [--rate BYTES]; prints its port;
+As a program:   proxy.py --upstream PORT [--listen PORT] [--delay S] [--rate BYTES] [--atomic]; prints its port;
                 GET /-/requests gives what was counted, POST /-/delay?SECONDS changes the delay
 """
 import argparse
@@ -347,8 +347,9 @@ def main():
     p.add_argument('--listen', type=int, default=0, metavar='PORT')
     p.add_argument('--delay', type=float, default=0.0, metavar='SECONDS')
     p.add_argument('--rate', type=int, metavar='BYTES')
+    p.add_argument('--atomic', action='store_true')
     opt = p.parse_args()
-    with DelayProxy(opt.upstream, opt.listen, opt.delay, opt.rate) as proxy:
+    with DelayProxy(opt.upstream, opt.listen, opt.delay, opt.rate, opt.atomic) as proxy:
         print(proxy.port, flush=True)
         sys.stdin.read()                        # until the caller closes it
 

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -64,11 +65,29 @@ static void test_vectors(void **state)
         assert_memory_equal(found[i], expected[i], sizeof expected[i]);
 }
 
+/* Of all bytes, the digits are two each. */
+static void test_digits(void **state)
+{
+    (void)state;
+    uint8_t sum[SHA256_BYTES];
+    char found[2 * SHA256_BYTES], wanted[3];
+    for (unsigned first = 0; first < 256; first++) {
+        for (unsigned i = 0; i < SHA256_BYTES; i++)
+            sum[i] = (uint8_t)(first + i * 7);
+        sha256_digits(sum, found);
+        for (unsigned i = 0; i < SHA256_BYTES; i++) {
+            (void)snprintf(wanted, sizeof wanted, "%02x", sum[i]);
+            assert_memory_equal(found + (size_t)2 * i, wanted, 2);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_is_the_hash_of_its_value),
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,10 +70,11 @@ static void test_names(void **state)
     static const struct store_ops ops = {.scheme = "test", .list = list};
     static const struct driver_ops *const no_drivers[] = {NULL};
     struct store store = {.ops = &ops};
+    struct layer layer = {.name = "", .store = &store};
     struct err err = ERR_INIT;
     struct lake lake = {
         .config = {.refresh_ms = 1, .drivers = no_drivers, .workers = workers_new("test", 1, &err)},
-        .store = &store};
+        .layers = {.at = {.at = &layer, .n = 1}}};
     assert_non_null(lake.config.workers);
     lock_init(&lake.lock);
     map_init(&lake.dirs, 8);

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import presented_tables
+from . import canaries, presented_tables
 
 REGIONS = ('EU', 'US', 'AP')
 TIME_MS = presented_tables.TIME_MS
@@ -206,6 +206,7 @@ def make(root, seed):
     (root / 'bronze/events').mkdir(parents=True)
     (root / 'bronze/events/a.csv').write_text('id,word\n1,%s\n' % token())
     (root / 'notes.txt').write_text(token())
+    canaries.record(token.given)
     return customers
 
 

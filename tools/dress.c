@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/dress.h"
+
+#include "base/hash.h"
+#include "lake/archive/overlay.h"
+#include "lake/layers.h"
+
+_Static_assert(sizeof(((struct dress *)0)->wrapped) == 2 * SHA256_BYTES + 1, "a digest in hex");
+
+void dress_init(struct dress *d, const struct dress_config *config)
+{
+    *d = (struct dress){.config = *config};
+    if (config->archive_url)
+        d->archive.url = config->archive_url;
+    else if (config->file)
+        d->archive = config->file->archive;
+    if (d->archive.url)
+        lakefile_store_options(&d->archive, config->options, &d->archive_options);
+}
+
+/* The mount's credentials, and nothing of its server: the near store is elsewhere. */
+static void set_near_options(struct dress *d, const struct lakefile_store *near)
+{
+    struct store_options mount = *d->config.options;
+    mount.endpoint_url = mount.region = mount.addressing = NULL;
+    mount.sse = mount.sse_kms_key_id = mount.sse_c_key = NULL;
+    mount.requester_pays = false;
+    mount.deadline_ms = 0;
+    lakefile_store_options(near, &mount, &d->near_options);
+}
+
+static void set_near(struct dress *d, const struct lakefile_layer *layer)
+{
+    struct lakefile_store near = {.url = d->config.near_url};
+    uint64_t bytes = d->config.near_bytes;
+    if (layer && layer->near.url) {
+        near = layer->near;
+        bytes = layer->near_bytes;
+    }
+    d->near = (struct near_config){.url = near.url,
+                                   .options = &d->near_options,
+                                   .runtime = d->config.runtime,
+                                   .size_bytes = bytes ? bytes : NEAR_SIZE_DEFAULT,
+                                   .cache = d->config.cache};
+    if (near.url)
+        set_near_options(d, &near);
+}
+
+/* Directories of this machine are as near as any. */
+static struct store *wrap(void *arg, struct store *opened, struct err *err)
+{
+    const struct dress *d = arg;
+    const struct archive_wrap_config archive = {.url = d->archive.url,
+                                                .options = &d->archive_options,
+                                                .runtime = d->config.runtime,
+                                                .scratch_dirfd = d->config.scratch_dirfd};
+    bool local = opened->ops->open_in_place != NULL;
+    struct store *store = archive.url ? archive_wrap(opened, &archive, err) : opened;
+    return store && d->near.url && !local ? near_wrap(store, &d->near, err) : store;
+}
+
+void dress_layer(void *arg, const struct lakefile_layer *layer, struct store_runtime *runtime)
+{
+    struct dress *d = arg;
+    AUTO(buf) struct buf text = {0};
+    set_near(d, layer);
+    if (!d->archive.url && !d->near.url)
+        return;
+    buf_init(&text, 4 * URL_BYTES_MAX);
+    buf_addf(&text, "near %s %llu\narchive %s", d->near.url ? d->near.url : "",
+             (unsigned long long)d->near.size_bytes, d->archive.url ? d->archive.url : "");
+    sha256_hex(buf_slice(&text), d->wrapped);
+    runtime->wrap = wrap;
+    runtime->wrap_arg = d;
+    runtime->wrapped = d->wrapped;
+}
