@@ -11,17 +11,24 @@
 /* What readers of Parquet ask for first. */
 #define TAIL_BYTES (64 * KIB)
 
-void archived_place_init(struct archived_place *p)
+/* Where the object of a file lies. */
+struct place {
+    struct object_location at; /* with its store */
+    struct buf path;           /* below the mount: pinned, where the table has versions */
+};
+
+static void place_init(struct place *p)
 {
     object_location_init(&p->at);
     buf_init(&p->path, REGISTRY_NAME_MAX + KEY_BYTES_MAX);
 }
 
-void archived_place_done(struct archived_place *p)
+static void place_done(struct place *p)
 {
     object_location_done(&p->at);
     buf_done(&p->path);
 }
+DEFINE_AUTO_DONE(place, struct place, place_done)
 
 /* ---- where it is ---- */
 
@@ -35,7 +42,7 @@ static void add_path(const struct table *t, const struct entry *entry, struct bu
     buf_add_slice(out, entry->path);
 }
 
-static int place_of_file(struct request *r, const struct node *node, struct archived_place *out,
+static int place_of_file(struct request *r, const struct node *node, struct place *out,
                          struct err *err)
 {
     AUTO(run) struct run *run = NULL;
@@ -57,7 +64,7 @@ static int place_of_file(struct request *r, const struct node *node, struct arch
 }
 
 /* Outside of tables: the path is the key, as names of the mount. */
-static int place_of_object(struct request *r, struct archived_place *out, struct err *err)
+static int place_of_object(struct request *r, struct place *out, struct err *err)
 {
     AUTO(where) struct where w = {0};
     where_init(&w);
@@ -73,7 +80,7 @@ static int place_of_object(struct request *r, struct archived_place *out, struct
     return rc < 0 ? rc : object_location_check(&out->at, err);
 }
 
-static int place_of(struct request *r, struct archived_place *out, struct err *err)
+static int place_of(struct request *r, struct place *out, struct err *err)
 {
     struct node node = node_of(r->ino);
     return node.kind == NODE_FILE ? place_of_file(r, &node, out, err)
@@ -109,7 +116,7 @@ void archived_format(const struct store_info *info, struct buf *out)
 
 /* ---- what to do about it ---- */
 
-static int set_refusal(struct request *r, const struct archived_place *p, const char *how,
+static int set_refusal(struct request *r, const struct place *p, const char *how,
                        const char *option, struct err *err)
 {
     r->probing = PROBE_REFUSED;
@@ -119,7 +126,7 @@ static int set_refusal(struct request *r, const struct archived_place *p, const 
 }
 
 /* The mount restores what is opened: begins, and says so. */
-static int recall(struct request *r, const struct archived_place *p, const struct store_info *info,
+static int recall(struct request *r, const struct place *p, const struct store_info *info,
                   struct err *err)
 {
     const struct session_config *config = &r->session->config;
@@ -139,7 +146,7 @@ static int recall(struct request *r, const struct archived_place *p, const struc
 }
 
 /* What its store has said. */
-static int refuse(struct request *r, const struct archived_place *p, const struct store_info *info,
+static int refuse(struct request *r, const struct place *p, const struct store_info *info,
                   struct err *err)
 {
     char how[STORE_CLASS_BYTES_MAX + 32];
@@ -154,10 +161,10 @@ static int refuse(struct request *r, const struct archived_place *p, const struc
 
 int archived_refuse(struct request *r, struct err *err)
 {
-    AUTO(archived_place) struct archived_place p;
+    AUTO(place) struct place p;
     struct store_info info = {0};
     struct err why = ERR_INIT;
-    archived_place_init(&p);
+    place_init(&p);
     if (r->probing == PROBE_REFUSED)
         return -EREMOTE; /* all is said */
     int rc = task_to_worker(&r->task, r->session->config.lake.workers);
@@ -176,10 +183,10 @@ int archived_refuse(struct request *r, struct err *err)
 
 void archived_tell(struct request *r, struct err *err)
 {
-    AUTO(archived_place) struct archived_place p;
+    AUTO(place) struct place p;
     struct node node = node_of(r->ino);
     struct err said = *err;
-    archived_place_init(&p);
+    place_init(&p);
     if (r->op == op_read && node.kind == NODE_FILE && place_of_file(r, &node, &p, NULL) == 0)
         (void)set_refusal(r, &p, "archived since it was opened", "", err);
     else
@@ -226,9 +233,9 @@ static int probe(struct request *r, struct object *o, struct err *err)
 /* It was archived when it was last asked for. */
 static int ask_again(struct request *r, struct object *o, struct err *err)
 {
-    AUTO(archived_place) struct archived_place p;
+    AUTO(place) struct place p;
     struct store_info info = {0};
-    archived_place_init(&p);
+    place_init(&p);
     int rc = task_to_worker(&r->task, r->session->config.lake.workers);
     if (rc == 0)
         rc = place_of(r, &p, err);

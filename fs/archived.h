@@ -34,15 +34,6 @@ int archived_refuse(struct request *r, struct err *err);
  * Does not wait. */
 void archived_tell(struct request *r, struct err *err);
 
-/* Where the object of a file lies; buffers of the caller's. */
-struct archived_place {
-    struct object_location at; /* with its store */
-    struct buf path;           /* below the mount: pinned, where the table has versions */
-};
-void archived_place_init(struct archived_place *p);
-void archived_place_done(struct archived_place *p);
-DEFINE_AUTO_DONE(archived_place, struct archived_place, archived_place_done)
-
 /* What a store says of an object that it has now, or of that version of it. Blocks. */
 int archived_ask(const struct object_location *at, struct store_info *out, struct err *err);
 
