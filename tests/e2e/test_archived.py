@@ -270,7 +270,7 @@ def shaped(server, tmp_path_factory):
     root = tmp_path_factory.mktemp('shaped')
     shown = {'mapped': presented_tables.mapped(root / 'silver/mapped', [60_000, 500]),
              'deletes': presented_tables.with_deletes(root / 'silver/deletes', [60_000, 500])}
-    server.copy_tree(root, server.new_bucket('shaped'))
+    server.copy_tree(root, server.make_bucket('shaped'))
     return root, shown
 
 
@@ -320,7 +320,7 @@ def test_a_deletion_vector_that_is_archived(mount, server, tmp_path):
                 'storageType': 'p', 'pathOrInlineDv': 's3://vectors/silver/t/' + name, 'offset': 1,
                 'sizeInBytes': len(vector), 'cardinality': len(range(0, 1000, 97))}
     log.write_text('\n'.join(map(json.dumps, actions)))
-    server.copy_tree(tmp_path, server.new_bucket('vectors'))
+    server.copy_tree(tmp_path, server.make_bucket('vectors'))
     server.move('vectors', 'silver/t/' + name, 'GLACIER')
     m = mount('s3://vectors', endpoint_url=server.url, env=server.env)
     assert refusal(m / 'silver/t/part-0.parquet') == errno.EREMOTE
