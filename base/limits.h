@@ -66,7 +66,8 @@
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
-/* Objects that are tagged and wait for a store's lifecycle, 300 bytes each (lake/tier/journal.h). */
+/* Objects that are tagged and wait for a store's lifecycle, 300 bytes each (lake/tier/journal.h).
+ */
 #define TIER_JOURNAL_MAX ((size_t)1 << 20)
 
 /* A policy's file: 10,000 grants of 400 bytes; and what is kept of it. */

@@ -18,8 +18,8 @@
 #include "lake/index/snapshot.h"
 
 struct object_sink; /* lake/objects.h */
-struct roaring; /* lake/format/roaring.h */
-struct shape;   /* lake/format/shape.h */
+struct roaring;     /* lake/format/roaring.h */
+struct shape;       /* lake/format/shape.h */
 
 /* One committed version. */
 struct version {
@@ -46,8 +46,8 @@ DEFINE_AUTO(history, struct history *, history_unref)
 struct history *history_cut(struct history *h, size_t n, struct err *err);
 /* Position of a number, or -1. */
 ptrdiff_t history_find(const struct history *h, int64_t number);
-/* Position of the greatest version whose time is not after t; -1 also where one that is lost may have
- * been the version of then. */
+/* Position of the greatest version whose time is not after t; -1 also where one that is lost may
+ * have been the version of then. */
 ptrdiff_t history_at(const struct history *h, int64_t time_ms);
 
 /* Where a driver finds its table. */

@@ -47,7 +47,7 @@ struct lake_config {
     const struct driver_ops *files;          /* for what no driver finds; static */
     /* What is fetched through the store ends before it. NULL: nothing is cached. */
     struct cache *cache;
-    struct registry *registry;               /* these are borrowed while the lake lives */
+    struct registry *registry; /* these are borrowed while the lake lives */
     struct workers *workers;
     struct local_tags *tags; /* likewise; NULL: there are none */
     int indexes_dirfd;       /* DIR/indexes, for the tables' runs */

@@ -37,21 +37,17 @@ static int make_lease_id(char out[LEASE_ID_BYTES], struct err *err)
     return 0;
 }
 
-/* A PUT of a part of the blob, without a body. */
-static int put(const struct change *c, const char *what, const char *identity,
-               const struct http_field *fields, size_t fields_count, struct remote_request **out,
-               struct err *err)
+/* A PUT of a part of the blob, without a body; `parts` has its identity and fields. */
+static int put(const struct change *c, const char *what, struct remote_parts parts,
+               struct remote_request **out, struct err *err)
 {
     struct http_parameter parameter = {"comp", what};
-    struct remote_parts parts = {.method = "PUT",
-                                 .key = c->key,
-                                 .parameters = &parameter,
-                                 .parameters_count = 1,
-                                 .identity = identity,
-                                 .keeps = true,
-                                 .fields = fields,
-                                 .fields_count = fields_count,
-                                 .text_max = REMOTE_ERROR_BYTES_MAX};
+    parts.method = "PUT";
+    parts.key = c->key;
+    parts.parameters = &parameter;
+    parts.parameters_count = 1;
+    parts.keeps = true;
+    parts.text_max = REMOTE_ERROR_BYTES_MAX;
     return remote_ask(c->remote, &parts, out, err);
 }
 
@@ -62,7 +58,9 @@ static int lease(const struct change *c, struct err *err)
     const struct http_field fields[] = {{"x-ms-lease-action", "acquire"},
                                         {"x-ms-lease-duration", LEASE_S},
                                         {"x-ms-proposed-lease-id", c->lease}};
-    int rc = put(c, "lease", c->before.etag, fields, ARRAY_SIZE(fields), &q, err);
+    struct remote_parts parts = {
+        .identity = c->before.etag, .fields = fields, .fields_count = ARRAY_SIZE(fields)};
+    int rc = put(c, "lease", parts, &q, err);
     if (rc < 0 && q && strcmp(remote_problem(q).code, "LeaseAlreadyPresent") == 0)
         return remote_refuse(q, EBUSY, "somebody else holds a lease of it", err);
     return rc;
@@ -73,7 +71,8 @@ static void release(const struct change *c)
     AUTO(remote_request) struct remote_request *q = NULL;
     const struct http_field fields[] = {{"x-ms-lease-action", "release"},
                                         {"x-ms-lease-id", c->lease}};
-    (void)put(c, "lease", NULL, fields, ARRAY_SIZE(fields), &q, NULL); /* else it ends by itself */
+    struct remote_parts parts = {.fields = fields, .fields_count = ARRAY_SIZE(fields)};
+    (void)put(c, "lease", parts, &q, NULL); /* else it ends by itself */
 }
 
 static int set_tier(const struct change *c, struct err *err)
@@ -81,7 +80,8 @@ static int set_tier(const struct change *c, struct err *err)
     AUTO(remote_request) struct remote_request *q = NULL;
     const struct http_field fields[] = {{"x-ms-access-tier", c->class},
                                         {"x-ms-lease-id", c->lease}};
-    int rc = put(c, "tier", NULL, fields, ARRAY_SIZE(fields), &q, err);
+    struct remote_parts parts = {.fields = fields, .fields_count = ARRAY_SIZE(fields)};
+    int rc = put(c, "tier", parts, &q, err);
     struct s3_problem problem = rc < 0 && q ? remote_problem(q) : (struct s3_problem){0};
     if (strcmp(problem.code, "InvalidHeaderValue") == 0)
         return remote_refuse(q, EINVAL, "no access tier", err);

@@ -99,13 +99,12 @@ static int emit_file(struct walk *w, const struct stat *st)
         return 0;
     struct store_info info;
     local_info(st, &info);
-    struct store_entry entry = {
-        .key = key,
-        .size = info.size,
-        .mtime_ms = info.mtime_ms,
-        .etag = slice_of(info.etag),
-        .class = slice_of(info.class),
-        .readable = true};
+    struct store_entry entry = {.key = key,
+                                .size = info.size,
+                                .mtime_ms = info.mtime_ms,
+                                .etag = slice_of(info.etag),
+                                .class = slice_of(info.class),
+                                .readable = true};
     return w->req->emit(w->req->arg, &entry);
 }
 

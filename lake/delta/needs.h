@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which files of the log a version is made of: a checkpoint with its parts and sidecars, the commits
- * behind it, and those before it that tell since when the files are there (lake/delta/replay.h).
- * Checksums are left out: they save no reading, and a version is whole without them.
+ * Which files of the log a version is made of: a checkpoint with its parts and sidecars, the
+ * commits behind it, and those before it that tell since when the files are there
+ * (lake/delta/replay.h). Checksums are left out: they save no reading, and a version is whole
+ * without them.
  */
 #ifndef LAKE_DELTA_NEEDS_H
 #define LAKE_DELTA_NEEDS_H
