@@ -31,14 +31,14 @@ bool near_key_parse(struct slice key, uint8_t identity[SHA256_BYTES])
     return true;
 }
 
-uint64_t near_granules(uint64_t bytes)
+static uint64_t granules(uint64_t bytes)
 {
     return bytes / GRANULE_BYTES + (bytes % GRANULE_BYTES != 0);
 }
 
 uint64_t near_bytes(uint64_t bytes)
 {
-    return bytes + near_granules(bytes) * NEAR_TAIL_BYTES;
+    return bytes + granules(bytes) * NEAR_TAIL_BYTES;
 }
 
 uint64_t near_offset(uint64_t place)

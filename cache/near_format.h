@@ -32,8 +32,7 @@ void near_key(const uint8_t *identity, char out[NEAR_KEY_BYTES]);
 /* The identity of such a key. False: it is none. */
 bool near_key_parse(struct slice key, uint8_t identity[SHA256_BYTES]);
 
-/* Granules that hold so many bytes, and what these take in the near store. */
-uint64_t near_granules(uint64_t bytes);
+/* What the granules that hold so many bytes take in the near store. */
 uint64_t near_bytes(uint64_t bytes);
 /* Where the granules from that place on begin; the place is a granule's first byte. */
 uint64_t near_offset(uint64_t place);

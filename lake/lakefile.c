@@ -2,7 +2,6 @@
 #include "lake/lakefile.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <strings.h>
 
 #include "base/file.h"
@@ -14,15 +13,9 @@ static struct lakefile_whole *whole_of(struct lakefile *l)
     return CONTAINER_OF(l, struct lakefile_whole, file);
 }
 
-struct lakefile *lakefile_ref(struct lakefile *l)
+void lakefile_free(struct lakefile *l)
 {
-    atomic_fetch_add(&whole_of(l)->refs, 1);
-    return l;
-}
-
-void lakefile_unref(struct lakefile *l)
-{
-    if (!l || atomic_fetch_sub(&whole_of(l)->refs, 1) != 1)
+    if (!l)
         return;
     arena_done(&whole_of(l)->arena);
     free(whole_of(l));

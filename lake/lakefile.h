@@ -92,7 +92,7 @@ struct lakefile {
 };
 
 /*
- * name: of the file, for messages. One reference in *out. -EINVAL with the place for what is wrong;
+ * name: of the file, for messages. *out is the caller's. -EINVAL with the place for what is wrong;
  * -EOVERFLOW over LAKEFILE_BYTES_MAX or LAKEFILE_MEMORY_MAX; -ENOMEM.
  */
 int lakefile_parse(struct slice text, const char *name, struct lakefile **out, struct err *err);
@@ -103,9 +103,8 @@ int lakefile_read(const char *path, struct lakefile **out, struct err *err);
 /* A SOURCE that is meant as a lake file: a name in .yaml or .yml, and no URL. */
 bool lakefile_is_named(const char *source);
 
-struct lakefile *lakefile_ref(struct lakefile *l);
-void lakefile_unref(struct lakefile *l); /* NULL is fine */
-DEFINE_AUTO(lakefile, struct lakefile *, lakefile_unref)
+void lakefile_free(struct lakefile *l); /* NULL is fine */
+DEFINE_AUTO(lakefile, struct lakefile *, lakefile_free)
 
 /* The layer of that name, or NULL. */
 const struct lakefile_layer *lakefile_layer(const struct lakefile *l, struct slice name);

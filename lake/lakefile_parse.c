@@ -424,7 +424,6 @@ int lakefile_parse(struct slice text, const char *name, struct lakefile **out, s
     if (!whole)
         return err_set(err, ENOMEM, "%s: out of memory", name);
     AUTO(lakefile) struct lakefile *file = &whole->file;
-    atomic_init(&whole->refs, 1);
     arena_init(&whole->arena, LAKEFILE_MEMORY_MAX);
     struct lakefile_parser p = {file, &whole->arena, &e};
     file->name = arena_slice(p.arena, slice_of(name)).p;

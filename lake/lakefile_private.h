@@ -10,7 +10,6 @@
 struct lakefile_whole {
     struct lakefile file;
     struct arena arena; /* all of it */
-    _Atomic unsigned refs;
 };
 
 struct lakefile_parser {

@@ -139,7 +139,7 @@ int raw_version(struct table *t, const struct table_version *of, struct task *ta
     v->version = of->version;
     v->snapshot = snapshot_new(run, NULL, err);
     if (!v->snapshot)
-        return -ENOMEM; /* cppcheck-suppress memleak ; it does not know AUTO */
+        return -ENOMEM;
     rc = lake_run_number(table_lake(t), t, run, &v->base_number, err);
     if (rc == 0)
         *out = STEAL(v);

@@ -214,7 +214,7 @@ struct stores {
 
 static void stores_done(struct stores *s)
 {
-    lakefile_unref(s->file);
+    lakefile_free(s->file);
 }
 DEFINE_AUTO_DONE(stores, struct stores, stores_done)
 

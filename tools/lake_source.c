@@ -10,7 +10,7 @@
 void lake_source_done(struct lake_source *s)
 {
     buf_done(&s->text);
-    lakefile_unref(s->file);
+    lakefile_free(s->file);
     s->file = NULL;
 }
 

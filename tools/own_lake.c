@@ -20,7 +20,6 @@
 #define METADATA_WORKERS 16 /* they wait for the network */
 #define DISK_WORKERS 4
 #define SECRET_WORKERS 4
-#define OWN_WORKERS 16
 #define REFRESH_MS 1000
 #define LEFTOVER_S 60 /* younger ones may be about to be locked */
 
@@ -34,7 +33,7 @@ static const struct driver_ops *const drivers[] = {
 struct own_lake {
     char *path;               /* of a directory of its own, which goes with it */
     int dirfd, indexes_dirfd; /* of that, which is locked; of `indexes` in it */
-    struct workers *disk, *metadata, *secrets, *own;
+    struct workers *disk, *metadata, *secrets;
     struct http *http;
     struct store_shares *shares;
     struct registry *registry;
@@ -151,8 +150,7 @@ static int open_services(struct own_lake *o, struct err *err)
     o->disk = workers_new("tarn-disk", DISK_WORKERS, err);
     o->metadata = o->disk ? workers_new("tarn-meta", METADATA_WORKERS, err) : NULL;
     o->secrets = o->metadata ? workers_new("tarn-secret", SECRET_WORKERS, err) : NULL;
-    o->own = o->secrets ? workers_new("tarn-own", OWN_WORKERS, err) : NULL;
-    o->http = o->own ? http_new(err) : NULL;
+    o->http = o->secrets ? http_new(err) : NULL;
     o->shares = o->http ? store_shares_new(err) : NULL;
     if (!o->shares)
         return -err->code;
@@ -247,11 +245,9 @@ void own_lake_close(struct own_lake *o)
 {
     if (!o)
         return;
-    if (o->own)
-        workers_free(o->own);
     if (o->lake)
         lake_close(o->lake);
-    lakefile_unref(o->file);
+    lakefile_free(o->file);
     if (o->registry)
         registry_close(o->registry);
     if (o->shares)
@@ -296,9 +292,4 @@ const struct store_options *own_lake_store_options(const struct own_lake *o)
 int own_lake_scratch(const struct own_lake *o)
 {
     return o->dirfd;
-}
-
-struct workers *own_lake_workers(const struct own_lake *o)
-{
-    return o->own;
 }

@@ -48,7 +48,5 @@ const struct store_runtime *own_lake_runtime(const struct own_lake *o);
 const struct store_options *own_lake_store_options(const struct own_lake *o);
 /* A directory for temporary files without names. */
 int own_lake_scratch(const struct own_lake *o);
-/* Threads that may wait for stores: work of the command's own (lake/wait.h must not run there). */
-struct workers *own_lake_workers(const struct own_lake *o);
 
 #endif

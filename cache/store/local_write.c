@@ -55,7 +55,7 @@ static int make_parent(int root, const char *key, struct err *err)
         return err_set(err, ENOMEM, "out of memory");
     AUTO_FD int parent = local_open(root, ".", O_RDONLY | O_DIRECTORY, err);
     if (parent < 0)
-        return STEAL_FD(parent); /* cppcheck-suppress memleak ; it does not know AUTO */
+        return STEAL_FD(parent);
     char *at = path, *slash;
     for (; (slash = strchr(at, '/')); at = slash + 1) {
         *slash = '\0';
@@ -220,7 +220,6 @@ int local_write_begin(int root, const char *key, const struct store_put *how,
                                .if_absent = how->if_absent};
     w->key = strdup(key);
     if (!w->key)
-        /* cppcheck-suppress memleak ; it does not know AUTO */
         return err_set(err, ENOMEM, "out of memory");
     const char *slash = strrchr(w->key, '/');
     w->name = slash ? slash + 1 : w->key;
@@ -245,15 +244,12 @@ int local_unlink(int root, const char *key, struct err *err)
         *slash = '\0';
     AUTO_FD int parent = local_open(root, slash ? dir : ".", O_RDONLY | O_DIRECTORY, err);
     if (parent < 0)
-        /* cppcheck-suppress memleak ; it does not know AUTO */
         return parent == -ENOENT ? 0 : STEAL_FD(parent);
     struct stat st;
     int error = unlinkat(parent, name, 0) < 0 ? errno : 0;
     if (error == EROFS && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         error = errno; /* which is asked before whether it is there */
     if (error)
-        /* cppcheck-suppress memleak ; it does not know AUTO */
         return error == ENOENT || error == EISDIR ? 0 : write_error(error, key, err);
-    /* cppcheck-suppress memleak ; likewise */
     return file_sync_dir(parent, err) < 0 ? local_error(EIO, key, err) : 0;
 }

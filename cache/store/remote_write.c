@@ -276,13 +276,11 @@ int remote_write_begin(struct store *s, const struct remote_write_ops *ops, cons
     w->whole_key = remote_whole_key(w->remote, key);
     w->class = how->class ? strdup(how->class) : NULL;
     if (!w->key || !w->whole_key || (how->class && !w->class))
-        /* cppcheck-suppress memleak ; it does not know AUTO */
         return err_set(err, ENOMEM, "out of memory");
     uint64_t least = how->size / REMOTE_PARTS_MAX + 1;
     w->part_bytes =
         least < STORE_PART_BYTES ? STORE_PART_BYTES : (size_t)((least + MIB - 1) / MIB * MIB);
     *out = STEAL(owned);
-    /* cppcheck-suppress memleak ; likewise */
     return 0;
 }
 

@@ -38,9 +38,11 @@ static int on_element(void *arg, const struct xml_element *e, struct err *err)
     return 0;
 }
 
-bool s3_answer_text(struct slice xml, const char *root, const char *name,
-                    char *to, /* NOLINT(readability-non-const-parameter) */
-                    size_t room)
+/* The text of one element below the root of that name, of an answer: copied, cut where it is too
+ * long. False: there is none. */
+static bool answer_text(struct slice xml, const char *root, const char *name,
+                        char *to, /* NOLINT(readability-non-const-parameter) */
+                        size_t room)
 {
     struct wanted w = {root, name, to, room, false};
     return xml_walk(xml, TEXT_BYTES_MAX, on_element, &w, NULL) == 0 && w.found;
@@ -80,8 +82,8 @@ static int begin(struct remote_writer *w, struct err *err)
     int rc = remote_ask(w->remote, &parts, &q, err);
     if (rc < 0)
         return rc;
-    return s3_answer_text(buf_slice(&q->http.text), "InitiateMultipartUploadResult", "UploadId",
-                          w->upload_id, sizeof w->upload_id)
+    return answer_text(buf_slice(&q->http.text), "InitiateMultipartUploadResult", "UploadId",
+                       w->upload_id, sizeof w->upload_id)
                ? 0
                : remote_refuse(q, EIO, "the answer does not tell the id of an upload", err);
 }
@@ -130,8 +132,8 @@ static int judge_end(struct remote_request *q, struct store_info *out, bool *aga
     char why[400];
     struct s3_problem problem;
     *again = false;
-    if (s3_answer_text(buf_slice(&q->http.text), "CompleteMultipartUploadResult", "ETag", out->etag,
-                       sizeof out->etag))
+    if (answer_text(buf_slice(&q->http.text), "CompleteMultipartUploadResult", "ETag", out->etag,
+                    sizeof out->etag))
         return 0;
     s3_problem_parse(buf_slice(&q->http.text), &problem);
     *again = !problem.code[0] || status_retryable(0, slice_of(problem.code));

@@ -13,8 +13,4 @@
 int s3_put_begin(struct store *s, const char *key, const struct store_put *how,
                  struct store_writer **out, struct err *err);
 
-/* The text of one element below the root of that name, of an answer: copied, cut where it is too
- * long. False: there is none. Pure. */
-bool s3_answer_text(struct slice xml, const char *root, const char *name, char *to, size_t room);
-
 #endif

@@ -154,7 +154,6 @@ static int parse_bucket(struct slice text, struct slice scheme, struct url *out,
     u.bucket = copy_slice(bucket);
     u.prefix = buf_steal_str(&before);
     if (!u.bucket || !u.prefix)
-        /* cppcheck-suppress memleak ; it does not know AUTO */
         return err_set(err, ENOMEM, "out of memory");
     *out = u;
     u.endpoint = u.bucket = u.prefix = NULL; /* taken over */

@@ -263,7 +263,7 @@ void rewrite_begin(struct recipe *r, const struct rewrite_parts *parts)
     }
     if (err.code) {
         recipe_finish(r, NULL, &err);
-        return; /* cppcheck-suppress memleak ; it does not know AUTO */
+        return;
     }
     WITH_LOCK (&r->store->lock)
         w->rows = STEAL(r->rows);

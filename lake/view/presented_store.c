@@ -155,7 +155,7 @@ static struct recipe *recipe_new(struct presented_store *s, const struct present
     r->values = f->filter ? copy_values(f->values, row_filter_values(f->filter)) : NULL;
     if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version) ||
         (r->filter && !r->values))
-        return NULL; /* cppcheck-suppress memleak ; it does not know AUTO */
+        return NULL;
     return STEAL(r);
 }
 
