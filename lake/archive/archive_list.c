@@ -87,7 +87,7 @@ int archive_list_seek(struct archive_list *l, struct slice name, struct err *err
     uint64_t low = 0, high = l->size; /* both begin a line, or are the end */
     while (low < high) {
         uint64_t start;
-        struct slice line;
+        struct slice line = {0};
         struct archive_object o = {.mtime_ms = 0};
         int rc = line_start(l, low + (high - low) / 2, &start, err);
         if (rc == 0)

@@ -144,7 +144,7 @@ int put_read(const struct put_source *from, int scratch_dirfd, int *fd, struct a
 static int make_frames(int fd, uint64_t size, int out, uint64_t *stored, struct err *err)
 {
     struct frozen_source source = {.fd = fd, .size = size};
-    struct slice frame;
+    struct slice frame = {0};
     bool dense = false;
     AUTO_FREE char *plain = malloc(FRAME_PLAIN_BYTES);
     int rc = plain ? 0 : err_set(err, ENOMEM, "out of memory");
