@@ -331,12 +331,13 @@ static int measure(struct near *n, uint64_t wanted, struct err *err)
         return err_set(err, ENOMEM, "out of memory");
     c.hours = hours;
     int rc = list_all(&c, count_one);
-    if (rc == 0 && c.bytes + wanted > n->size_bytes)
+    bool counted = rc == 0;
+    if (counted && c.bytes + wanted > n->size_bytes)
         rc = trim(&c, wanted);
     WITH_LOCK (&n->lock) {
         n->measured = n->measured || rc == 0;
-        n->there_bytes = c.bytes;
-        n->measured_ms = clock_mono_ms();
+        n->there_bytes = counted ? c.bytes : n->there_bytes;
+        n->measured_ms = counted ? clock_mono_ms() : n->measured_ms;
     }
     return rc;
 }

@@ -40,7 +40,7 @@ void near_note_locked(struct near *n, const uint8_t *identity, bool there)
     } else if (n->absent_hash[at] == hash) {
         n->absent_until_s[at] = 0;
     }
-    if (n->notes_count == NEAR_NOTES_MAX)
+    if (n->ending || n->notes_count == NEAR_NOTES_MAX)
         return; /* it is learned again */
     struct near_note *note = &n->notes[n->notes_count++];
     *note = (struct near_note){.place.store = n->url_hash, .used_s = there ? near_now_s() : 0};

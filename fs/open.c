@@ -416,7 +416,9 @@ int op_open(struct request *r, struct err *err)
     if (rc == 0 && h->object)
         rc = open_object_of(r, h, &backing, err);
     if (rc < 0)
-        return rc == -EREMOTE ? archived_refuse(r, err) : rc;
+        /* Nothing is restored for who was not found to be shown it. */
+        return rc == -EREMOTE && (!h->asker.governor || h->handle.held) ? archived_refuse(r, err)
+                                                                        : rc;
     if (node.kind == NODE_FILE && h->object)
         follow_opened(&r->session->follow, &node);
     if (node.kind == NODE_FILE && object_size(h->object) <= BLOCK_BYTES)

@@ -43,6 +43,8 @@ void lakefile_store_options(const struct lakefile_store *s, const struct store_o
             out->no_sign_request = true;
         if (strcmp(o->name, "profile") == 0)
             out->aws_profile_chosen = true;
+        if (strcmp(o->name, "endpoint-url") == 0)
+            out->sse_c_key = NULL; /* it is for the mount's server */
         for (size_t v = 0; v < ARRAY_SIZE(values); v++)
             if (strcmp(o->name, values[v].name) == 0)
                 *(const char **)(void *)((char *)out + values[v].offset) = o->value;

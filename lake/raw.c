@@ -86,9 +86,7 @@ static int make(struct table *t, const struct table_version *of, const char *nam
     buf_init(&m.prefix, KEY_BYTES_MAX);
     buf_init(&m.path, KEY_BYTES_MAX);
     object_location_init(&m.at);
-    struct slice path = table_path(t);
-    key_name_add_key(&m.prefix, path);
-    buf_add_str(&m.prefix, path.n ? "/" : "");
+    buf_add_slice(&m.prefix, table_prefix(t));
     int rc = buf_check(&m.prefix, err);
     if (rc == 0)
         rc = snapshot_each_file(of->snapshot, add_file, &m, err);

@@ -218,6 +218,17 @@ static void stores_done(struct stores *s)
 }
 DEFINE_AUTO_DONE(stores, struct stores, stores_done)
 
+/* What is encrypted at home with a key of one's own would lie near in the clear. */
+static int check_keys(const struct stores *s, struct err *err)
+{
+    for (size_t i = 0; s->file && s->options.sse_c_key && i < s->file->layers_n; i++)
+        if (s->file->layers[i].near.url)
+            return err_set(err, EINVAL,
+                           "%s: layer %s: near and --sse-c-key-file do not go together",
+                           s->file->name, s->file->layers[i].name);
+    return 0;
+}
+
 static int prepare_stores(struct daemon *d, const struct mount_request *m, struct stores *s,
                           struct err *err)
 {
@@ -226,6 +237,9 @@ static int prepare_stores(struct daemon *d, const struct mount_request *m, struc
     if (rc < 0)
         return rc;
     s->options = store_options_of(m);
+    rc = check_keys(s, err);
+    if (rc < 0)
+        return rc;
     bool bucket = s->file || (strstr(m->source, "://") && strncmp(m->source, "file:", 5) != 0);
     if (bucket && !atomic_exchange(&d->metadata_tried, true))
         metadata_warning_start(d->secrets, &s->options);

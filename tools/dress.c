@@ -14,8 +14,10 @@ void dress_init(struct dress *d, const struct dress_config *config)
         d->archive.url = config->archive_url;
     else if (config->file)
         d->archive = config->file->archive;
-    if (d->archive.url)
-        lakefile_store_options(&d->archive, config->options, &d->archive_options);
+    if (!d->archive.url)
+        return;
+    lakefile_store_options(&d->archive, config->options, &d->archive_options);
+    d->archive_options.sse_c_key = NULL; /* the source's objects have it, and nothing else */
 }
 
 /* The mount's credentials, and nothing of its server: the near store is elsewhere. */

@@ -136,7 +136,7 @@ static const char *unlike(const struct http_answer *a, const struct store_info *
         return "it was uploaded in parts: a copy has another ETag";
     if (info->size > COPY_BYTES_MAX)
         return "it has over 5 GiB: no more can be copied at once";
-    if (a->version_id[0] && strcmp(a->version_id, "null") != 0)
+    if (a->version_id[0]) /* "null", too: of before the bucket kept them */
         return "the bucket keeps versions: a copy leaves the old one behind";
     if (a->is_locked)
         return "it is locked: a copy is not";

@@ -262,6 +262,13 @@ static int check_written(struct copying *g, const struct manifest *m, struct err
     return rc;
 }
 
+/* Somebody has archived it, who may have been killed before he had looked at it. */
+static int look_again(const struct copying *g, const struct manifest *m, struct err *err)
+{
+    int rc = check_archived(g, m, err);
+    return rc < 0 || archive_check(g->c, m, err) == 0 ? rc : -err->code;
+}
+
 static int copy_version(struct copying *g, struct manifest *out, struct err *err)
 {
     struct side side = {copy_one, tick, g, g->c->threads};
@@ -278,12 +285,14 @@ static int copy_version(struct copying *g, struct manifest *out, struct err *err
     describe(g, out);
     rc = write_list(g, &out->list, err);
     if (rc == 0)
+        rc = lease_check(&g->lease, err); /* before anybody can see it */
+    if (rc == 0)
         rc = write_manifest(g, out, err);
     if (rc == 1) /* by somebody else, at the same time */
         rc = find_archived(g, out, err);
     else if (rc == 0)
         rc = check_written(g, out, err);
-    return rc == 1 ? check_archived(g, out, err) : rc;
+    return rc == 1 ? look_again(g, out, err) : rc;
 }
 
 int archive_copy(struct archive_copy *c, struct manifest *out, struct err *err)
@@ -298,7 +307,7 @@ int archive_copy(struct archive_copy *c, struct manifest *out, struct err *err)
     g.table = table.data;
     rc = find_archived(&g, out, err);
     if (rc != 0)
-        return rc < 0 ? rc : check_archived(&g, out, err);
+        return rc < 0 ? rc : look_again(&g, out, err);
     rc = lease_take(&g.lease, c->archive, LEASE_ARCHIVE, err);
     if (rc == 0)
         rc = copy_version(&g, out, err);

@@ -250,9 +250,13 @@ static int overlay_head(struct store *s, const char *key, struct store_info *out
     struct archive_found f;
     struct err e = ERR_INIT, home = ERR_INIT;
     int rc = o->home ? o->home->ops->head(o->home, key, out, &home) : not_at_home(key, &home);
-    if (rc != -ENOENT)
+    struct store_info here = rc == 0 ? *out : (struct store_info){0};
+    bool kept = rc == 0 && here.access != STORE_READABLE; /* it must be restored there */
+    if (rc != -ENOENT && !kept)
         return rc < 0 ? err_copy(err, &home) : 0;
-    rc = find(o, key, NULL, &f, &e);
+    rc = find(o, key, kept ? here.etag : NULL, &f, &e);
+    if (kept && rc != 1)
+        return 0;
     if (rc == 1) {
         AUTO(buf) struct buf content = {0};
         struct store_info there;

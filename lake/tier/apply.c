@@ -280,7 +280,7 @@ static int untag(void *arg, const struct journal_entry *e, struct err *err)
     if (!s)
         return 0; /* of another lake: it stays in the journal */
     int rc = look_after(s, e, &did, err);
-    if (rc == -ENOENT || rc == -ESTALE) /* since then */
+    if (rc == -ENOENT || rc == -ESTALE || rc == -EOPNOTSUPP) /* since then; or it takes no tags */
         rc = 0;
     struct journal_entry line = *e;
     line.did = did;

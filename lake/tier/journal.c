@@ -243,7 +243,7 @@ int journal_add(struct journal *j, const struct journal_entry *e, struct err *er
     buf_init(&line, ENTRY_BYTES_MAX);
     if (strcmp(e->did, "tag") == 0 && is_told(j, e))
         return 0;
-    buf_add_str(&line, "{\"time\":\"");
+    buf_add_str(&line, "\n{\"time\":\""); /* the last line may have been cut by a full disk */
     instant_format(&line, clock_real_ms());
     buf_add_str(&line, "\"");
     add_member(&line, "did", e->did);
@@ -300,10 +300,14 @@ int journal_unnamed(struct journal *j,
                 rc = vec_push(&found, (struct tagged *)e->value);
     if (rc < 0)
         (void)err_set(err, -rc, "out of memory");
-    for (size_t i = 0; rc == 0 && i < found.n; i++) {
+    size_t n = rc == 0 ? found.n : 0;
+    for (size_t i = 0; i < n; i++) { /* one that fails does not keep the others */
+        struct err why = ERR_INIT;
         /* A line about it takes it out of the map: what is called works on a copy. */
         AUTO_FREE struct tagged *copy = tagged_new(&found.at[i]->entry);
-        rc = copy ? each(arg, &copy->entry, err) : err_set(err, ENOMEM, "out of memory");
+        int one = copy ? each(arg, &copy->entry, &why) : err_set(&why, ENOMEM, "out of memory");
+        if (one < 0 && rc == 0)
+            rc = err_copy(err, &why);
     }
     vec_done(&found);
     return rc;

@@ -34,7 +34,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     workers_free(f->workers);
-    lakefile_unref(f->file);
+    lakefile_free(f->file);
     int rc = temp_dir_tear_down((void **)&f->dir);
     free(f);
     return rc;
@@ -58,7 +58,7 @@ static int open_layers(struct fixture *f, const char *text)
         else
             buf_add_char(&whole, *p);
     }
-    lakefile_unref(f->file);
+    lakefile_free(f->file);
     f->file = NULL;
     assert_int_equal(lakefile_parse(buf_slice(&whole), "l", &f->file, &f->err), 0);
     struct lake_config config = {
@@ -185,7 +185,7 @@ static void test_options(void **state)
                                         .ca_bundle = "/mount",
                                         .access_key_id = "key",
                                         .deadline_ms = 5};
-    lakefile_unref(f->file);
+    lakefile_free(f->file);
     assert_int_equal(lakefile_parse(slice_of(text), "l", &f->file, &f->err), 0);
     lakefile_store_options(&f->file->layers[0].store, &mount, &o);
     assert_string_equal(o.endpoint_url, "http://mount");
