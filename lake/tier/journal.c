@@ -2,6 +2,7 @@
 #include "lake/tier/journal.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ struct tagged {
 struct journal {
     int fd;
     char *path;
+    atomic_bool torn; /* its last line may lack its end */
     struct lock lock;
     struct map tagged; /* lock; name -> struct tagged, whose own it is */
 };
@@ -243,7 +245,7 @@ int journal_add(struct journal *j, const struct journal_entry *e, struct err *er
     buf_init(&line, ENTRY_BYTES_MAX);
     if (strcmp(e->did, "tag") == 0 && is_told(j, e))
         return 0;
-    buf_add_str(&line, "\n{\"time\":\""); /* the last line may have been cut by a full disk */
+    buf_add_str(&line, j->torn ? "\n{\"time\":\"" : "{\"time\":\"");
     instant_format(&line, clock_real_ms());
     buf_add_str(&line, "\"");
     add_member(&line, "did", e->did);
@@ -258,8 +260,10 @@ int journal_add(struct journal *j, const struct journal_entry *e, struct err *er
     if (rc < 0)
         return rc;
     ssize_t n = write(j->fd, line.data, line.len);
-    if (n != (ssize_t)line.len)
+    if (n != (ssize_t)line.len) {
+        j->torn = true;
         return err_set(err, n < 0 ? errno : ENOSPC, "%s", j->path);
+    }
     return remember(j, e, err);
 }
 

@@ -76,9 +76,9 @@ def test_same_range_one_request(mount, table, proxy):
     m = mount(**options)
     name, offset = 'large.parquet', 20 * MIB + 4096
     assert os.listdir(m / TABLE)
-    rule = proxy.rule('hold', kind='data', keep=0)
-    # O_DIRECT where the kernel takes it: so that each read comes to the daemon
+    # An open asks for the file's end: whether it is archived.
     fds = [os.open(m / TABLE / name, os.O_RDONLY) for _ in range(16)]
+    rule = proxy.rule('hold', kind='data', keep=0)
     got = [None] * 16
 
     def read(i):
