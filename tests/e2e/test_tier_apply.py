@@ -303,7 +303,7 @@ def test_an_answer_that_is_lost_or_refused_is_no_half_change(lake):
     before = lake.look()
     with FaultProxy(lake.server.port) as proxy:
         late = lake.write('STANDARD_IA', url=proxy.url, name='broken.yaml')
-        proxy.rule('truncate', kind='write', key='*old-*', times=3, keep=5)
+        proxy.rule('truncate', kind='write', key='*old-00*', times=3, keep=5)
         refused = proxy.rule('status', kind='write', key='*old-011*', status=403, code='AccessDenied')
         counts, said = lake.apply(path=late, ok=False)
         assert refused.hits
