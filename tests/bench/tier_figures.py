@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'e2e'))
 
 from support import big_table                                       # noqa: E402
 from support.places import TARN                                     # noqa: E402
-from support.s3 import free_port                                    # noqa: E402
+from support.ports import free_port                                 # noqa: E402
 
 SERVER = Path(__file__).resolve().parents[1] / 'fake' / 's3_list.py'
 WRITTEN_S = big_table.FIRST_MS // 1000
