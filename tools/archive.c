@@ -14,6 +14,7 @@
 #include "lake/layers.h"
 #include "lake/wait.h"
 #include "lake/where.h"
+#include "tools/arguments.h"
 #include "tools/human.h"
 #include "tools/mounts.h"
 #include "tools/progress.h"
@@ -100,25 +101,24 @@ static int take_option(struct archive_arguments *a, int argc, char **argv, int *
     else if ((value = value_of("--threads", argc, argv, i)))
         return take_threads(a, value, err);
     else
-        return own_lake_option(&a->options, argc, argv, i, err);
+        return options_argument(&a->options, argc, argv, i, err);
     return 0;
 }
 
 int archive_arguments_parse(struct archive_arguments *a, int argc, char **argv, struct err *err)
 {
-    bool ended = false;
+    struct arguments words = {.argc = argc, .argv = argv};
+    bool option;
     a->threads = THREADS;
-    for (int i = 1; i < argc; i++) {
-        if (options_end(argv[i], &ended))
-            continue;
-        if (!ended && argv[i][0] == '-' && argv[i][1]) {
-            int rc = take_option(a, argc, argv, &i, err);
+    for (const char *arg; (arg = arguments_next(&words, &option));) {
+        if (option && arg[1]) {
+            int rc = take_option(a, argc, argv, &words.taken, err);
             if (rc < 0)
                 return rc;
         } else if (a->operands_n < ARCHIVE_OPERANDS_MAX) {
-            a->operands[a->operands_n++] = argv[i];
+            a->operands[a->operands_n++] = arg;
         } else {
-            return err_set(err, EINVAL, "unexpected argument %s", argv[i]);
+            return err_set(err, EINVAL, "unexpected argument %s", arg);
         }
     }
     return 0;

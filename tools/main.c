@@ -39,13 +39,6 @@ int usage_error(const char *command, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-bool options_end(const char *arg, bool *ended)
-{
-    bool ends = !*ended && strcmp(arg, "--") == 0;
-    *ended = *ended || ends;
-    return ends;
-}
-
 static void help(FILE *to)
 {
     (void)fprintf(to, "tarn " TARN_VERSION ": a data lakehouse as plain directories\n\n"

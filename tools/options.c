@@ -342,6 +342,28 @@ static int check_archive_store(const struct options *o, struct err *err)
                          url);
 }
 
+int options_argument(struct options *o, int argc, char **argv, int *i, struct err *err)
+{
+    const char *arg = argv[*i];
+    if (strncmp(arg, "-o", 2) == 0) {
+        const char *list = arg[2] ? arg + 2 : *i + 1 < argc ? argv[++*i] : NULL;
+        return list ? options_set_list(o, list, err)
+                    : err_set(err, EINVAL, "-o needs KEY=VALUE,...");
+    }
+    if (strncmp(arg, "--", 2) != 0)
+        return err_set(err, EINVAL, "unknown option %s", arg);
+    struct slice name = slice_of(arg + 2);
+    ptrdiff_t equals = slice_find(name, '=');
+    const char *value = NULL;
+    if (equals >= 0) {
+        value = name.p + equals + 1;
+        name.n = (size_t)equals;
+    } else if (options_takes_value(name) == 1) {
+        value = *i + 1 < argc ? argv[++*i] : NULL;
+    }
+    return options_set(o, name, value, err);
+}
+
 int options_check(struct options *o, struct err *err)
 {
     int64_t threads = DEFAULT_THREADS;

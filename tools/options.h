@@ -52,6 +52,10 @@ int options_takes_value(struct slice name);
 /* `key=value,key,...`; a comma in a value is written `\,`. */
 int options_set_list(struct options *o, const char *list, struct err *err);
 
+/* An argument that begins with `-`: `-o LIST`, `--KEY VALUE`, `--KEY=VALUE`, or a flag; *i moves
+ * over its value. -EINVAL. */
+int options_argument(struct options *o, int argc, char **argv, int *i, struct err *err);
+
 /* Parses the values and fills in defaults. -EINVAL names the option and what it takes. */
 int options_check(struct options *o, struct err *err);
 

@@ -4,7 +4,7 @@
  * Its threads, its HTTP engine and its stores are the process's own, and so are the credentials:
  * those of the caller's environment.
  *
- *   own_lake_option (for each argument) ─► own_lake_open ─► own_lake_get ... ─► own_lake_close
+ *   options_argument (for each argument) ─► own_lake_open ─► own_lake_get ... ─► own_lake_close
  *
  * Nothing is cached. Indexes are made in a temporary directory (below TMPDIR, /var/tmp) that goes
  * with the lake: the cache directory is left to the daemons, which may start at any time. One
@@ -23,12 +23,6 @@ struct own_lake;
 #define OWN_LAKE_HELP                                                                              \
     "  -o KEY=VALUE,...   options of tarn mount that say how stores are asked: endpoint-url,\n"    \
     "                     region, profile, outside, cache-dir, ...; also as --KEY VALUE\n"
-
-/*
- * One argument that begins with `-`, which the command does not know itself: an option of
- * `tarn mount`; *i moves over its value. -EINVAL.
- */
-int own_lake_option(struct options *o, int argc, char **argv, int *i, struct err *err);
 
 /*
  * Opens the lake of a lake file (a regular file whose name ends in .yaml or .yml) or of a URL.

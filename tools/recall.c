@@ -16,6 +16,7 @@
 #include <sys/xattr.h>
 
 #include "base/text.h"
+#include "tools/arguments.h"
 #include "tools/human.h"
 #include "tools/tools.h"
 
@@ -305,17 +306,17 @@ static bool take_flag(struct recall *c, const char *arg)
 /* Moves the paths to the front of argv. */
 static int parse(struct recall *c, int argc, char **argv, struct err *err)
 {
-    bool ended = false;
+    struct arguments words = {.argc = argc, .argv = argv};
+    bool option;
     c->paths = argv;
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
+    for (const char *arg; (arg = arguments_next(&words, &option));) {
         int rc = 0;
-        if (options_end(arg, &ended) || (!ended && take_flag(c, arg)))
+        if (option && take_flag(c, arg))
             continue;
-        if (ended || arg[0] != '-' || !arg[1])
-            c->paths[c->path_count++] = argv[i];
+        if (!option || !arg[1])
+            c->paths[c->path_count++] = argv[words.taken];
         else if (strcmp(arg, "--days") == 0 || strcmp(arg, "--speed") == 0)
-            rc = take_value(c, arg + 2, i + 1 < argc ? argv[++i] : NULL, err);
+            rc = take_value(c, arg + 2, arguments_value(&words), err);
         else if (strncmp(arg, "--days=", 7) == 0)
             rc = take_value(c, "days", arg + 7, err);
         else if (strncmp(arg, "--speed=", 8) == 0)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/instant.h"
+#include "tools/arguments.h"
 #include "tools/tools.h"
 
 static const struct {
@@ -84,28 +85,27 @@ static int take_option(struct tier_arguments *a, int argc, char **argv,
         a->format = json ? TIER_JSON : TIER_CSV;
     if (at && !instant_parse(slice_of(at), &a->now_ms))
         return err_set(err, EINVAL, "option --at: %s is no time (such as 2026-03-01)", at);
-    return rc == 1 ? 0 : own_lake_option(&a->options, argc, argv, i, err);
+    return rc == 1 ? 0 : options_argument(&a->options, argc, argv, i, err);
 }
 
 int tier_arguments_parse(struct tier_arguments *a, int argc, char **argv,
                          const struct tier_option *own, struct err *err)
 {
-    bool ended = false;
+    struct arguments words = {.argc = argc, .argv = argv};
+    bool option;
     a->now_ms = clock_real_ms();
     a->tables = calloc((size_t)argc + 1, sizeof *a->tables);
     if (!a->tables)
         return err_set(err, ENOMEM, "out of memory");
-    for (int i = 1; i < argc; i++) {
-        if (options_end(argv[i], &ended))
-            continue;
-        if (!ended && argv[i][0] == '-' && argv[i][1]) {
-            int rc = take_option(a, argc, argv, own, &i, err);
+    for (const char *arg; (arg = arguments_next(&words, &option));) {
+        if (option && arg[1]) {
+            int rc = take_option(a, argc, argv, own, &words.taken, err);
             if (rc < 0)
                 return rc;
         } else if (!a->source) {
-            a->source = argv[i];
+            a->source = arg;
         } else {
-            a->tables[a->tables_n++] = argv[i];
+            a->tables[a->tables_n++] = arg;
         }
     }
     return a->source ? 0 : err_set(err, EINVAL, "a lake is needed");

@@ -26,10 +26,4 @@ int cmd_audit(int argc, char **argv);
 /* Prints "tarn COMMAND: message" and how to get help; returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *fmt, ...);
 
-/*
- * `--`, which ends the options: true once, where `ended` is false yet. What follows are operands,
- * whatever they begin with.
- */
-bool options_end(const char *arg, bool *ended);
-
 #endif
