@@ -196,13 +196,14 @@ def token(chance):
     return ''.join(chance.choices('abcdefgh0123456789', k=5)) + MARK.decode() + '%06d' % chance.randrange(10 ** 6)
 
 
-def numbers(chance, rows):
-    """Different ones: how many there are of hidden ones is told by sizes."""
+def numbers(chance, rows, odd):
+    """Different ones, and none that a table of the other kind has: how many there are of hidden ones is
+    told by sizes."""
     return [int.from_bytes(MARK + n.to_bytes(3, 'little'), 'little')
-            for n in chance.sample(range(1 << 23), rows)]
+            for n in chance.sample(range(odd, 1 << 23, 2), rows)]
 
 
-def secret_table(chance, rows, gone):
+def secret_table(chance, rows, gone, odd=0):
     """Hidden cells hold marks: two columns whole, masked ones, and all of rows that are gone."""
     def shown(make):
         return [token(chance) if i in gone else make(i) for i in range(rows)]
@@ -213,12 +214,12 @@ def secret_table(chance, rows, gone):
         'word': shown(lambda i: chance.choice(words)),
         'masked': [token(chance) for _ in range(rows)],
         'few': [chance.choice(['%s%d' % (MARK.decode() * 3, i) for i in range(9)]) for _ in range(rows)],
-        'number': pa.array([n if i in gone else i for i, n in enumerate(numbers(chance, rows))], pa.int64()),
-        'hashed': pa.array(numbers(chance, rows), pa.int64()),
+        'number': pa.array([n if i in gone else i for i, n in enumerate(numbers(chance, rows, odd))], pa.int64()),
+        'hashed': pa.array(numbers(chance, rows, odd), pa.int64()),
         'list': pa.array([[token(chance)] * 2 if i in gone else ['x', None] * (i % 3) for i in range(rows)]),
         'inner': pa.array([{'a': token(chance), 'b': token(chance) if i in gone else 'x', 'c': [token(chance)]}
                            for i in range(rows)]),
-        'last hidden': pa.array(numbers(chance, rows), pa.int64()),
+        'last hidden': pa.array(numbers(chance, rows, odd), pa.int64()),
     })
 
 
@@ -276,7 +277,7 @@ def test_no_trace_is_left(dictionary, tmp_path, chance):
 def replaced(table, seed, gone):
     """The same table to whom the view is given; everything else is other random text as long."""
     chance = random.Random(seed)
-    other = secret_table(chance, table.num_rows, gone)
+    other = secret_table(chance, table.num_rows, gone, odd=1)
     columns = []
     for name in table.schema.names:
         if name in ('hidden', 'last hidden'):

@@ -90,7 +90,7 @@ class Bucket:
 
 @pytest.fixture(scope='module')
 def near_server(tmp_path_factory):
-    server = s3_support.Minio(tmp_path_factory.mktemp('near'))
+    server = s3_support.Server(tmp_path_factory.mktemp('near'))
     yield server
     server.stop()
 
@@ -218,7 +218,7 @@ def test_swapped(mount, home, nas, files):
 
 def test_dead(mount, home, files, tmp_path, bucket):
     """A near store that is gone, and comes again: reads go on from home, then come from there."""
-    server = s3_support.Minio(tmp_path)
+    server = s3_support.Server(tmp_path)
     try:
         near = Bucket(server, 'dead')
         fill(mount, home, near, files)
