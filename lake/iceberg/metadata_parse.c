@@ -10,9 +10,8 @@
 #define VERSION_MAX 3
 /* Of specs that tell no ids of their fields: version 1, "Partition Evolution". */
 #define FIRST_FIELD_ID 1000
-/* Fields of one partition spec, and columns that a transform takes. */
+/* Fields of one partition spec. */
 #define SPEC_FIELDS_MAX ((size_t)1024)
-#define SOURCES_MAX ((size_t)64)
 
 /* values; each returns false where something is wrong, which sticks */
 
@@ -148,28 +147,15 @@ static void read_single_schema(struct parsing *p)
 
 /* partition specs */
 
-static bool read_sources(struct parsing *p, struct iceberg_partition_field *f)
+/* Several ids are those of a transform that is not known here. */
+static bool read_sources(struct parsing *p, struct iceberg_partition_field *f, size_t *sources)
 {
-    VEC(int32_t) ids = VEC_MAX(SOURCES_MAX);
     if (enter_array(p))
-        while (next_element(p)) {
-            int32_t id;
-            if (read_int(p, &id))
-                (void)pushed(p, vec_push(&ids, id), "sources of a partition field");
-        }
-    f->source_ids = keep(p, ids.at, ids.n, sizeof *ids.at);
-    f->sources_n = ids.n;
-    vec_done(&ids);
-    return !failed(p);
-}
-
-static bool read_source(struct parsing *p, struct iceberg_partition_field *f)
-{
-    int32_t id;
-    if (!read_int(p, &id) || f->sources_n)
-        return false;
-    f->source_ids = keep(p, &id, 1, sizeof id);
-    f->sources_n = 1;
+        while (next_element(p))
+            if (read_int(p, &f->source_id))
+                ++*sources;
+    if (*sources > 1)
+        f->source_id = SHAPE_NO_ID;
     return !failed(p);
 }
 
@@ -177,14 +163,15 @@ static bool read_partition_field(struct parsing *p, size_t place,
                                  struct iceberg_partition_field *f)
 {
     struct slice key;
+    size_t sources = 0;
     *f = (struct iceberg_partition_field){.field_id = FIRST_FIELD_ID + (int32_t)place};
     if (!json_enter_object(&p->j))
         return false;
     while (next_key(p, &key)) {
-        if (slice_is(key, "source-id"))
-            (void)read_source(p, f);
+        if (slice_is(key, "source-id") && sources <= 1)
+            sources = read_int(p, &f->source_id);
         else if (slice_is(key, "source-ids"))
-            (void)read_sources(p, f);
+            (void)read_sources(p, f, &sources);
         else if (slice_is(key, "field-id"))
             (void)read_int(p, &f->field_id);
         else if (slice_is(key, "name"))
@@ -194,7 +181,7 @@ static bool read_partition_field(struct parsing *p, size_t place,
         else
             (void)json_skip(&p->j, NULL);
     }
-    if (!f->sources_n || !f->name.n || !f->transform.n)
+    if (!sources || !f->name.n || !f->transform.n)
         return damaged(p, "a partition field without source, name or transform");
     return !failed(p);
 }
