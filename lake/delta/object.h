@@ -41,7 +41,7 @@ void delta_object_init(struct delta_object *o, struct store *store, const char *
 void delta_object_done(struct delta_object *o);
 DEFINE_AUTO_DONE(delta_object, struct delta_object, delta_object_done)
 
-/* Exactly n bytes; as struct parquet_source wants it, whose arg is the object. */
+/* Exactly n bytes; as struct source wants it, whose arg is the object. */
 int delta_object_read(void *object, uint64_t offset, void *to, size_t n, struct err *err);
 
 /* The lines of an object, from its start. */
