@@ -92,8 +92,8 @@ static int settle_lists(struct parsing *p)
 {
     struct iceberg_metadata *m = p->m;
     settle_moments(p);
-    m->schemas = keep(p, p->schemas.at, m->schemas_n = p->schemas.n, sizeof *m->schemas,
-                      compare_schemas);
+    m->schemas =
+        keep(p, p->schemas.at, m->schemas_n = p->schemas.n, sizeof *m->schemas, compare_schemas);
     m->specs = keep(p, p->specs.at, m->specs_n = p->specs.n, sizeof *m->specs, compare_specs);
     m->snapshots = keep(p, p->snapshots.at, m->snapshots_n = p->snapshots.n, sizeof *m->snapshots,
                         compare_snapshots);
@@ -198,8 +198,8 @@ static int settle(struct parsing *p)
 static void parsing_init(struct parsing *p, struct iceberg_metadata *m, struct err *err)
 {
     *p = (struct parsing){.m = m, .err = err};
-    p->schemas.max = p->specs.max = p->snapshots.max = p->refs.max = p->moments.max =
-        p->older.max = p->properties.max = ICEBERG_LIST_MAX;
+    p->schemas.max = p->specs.max = p->snapshots.max = p->refs.max = p->moments.max = p->older.max =
+        p->properties.max = ICEBERG_LIST_MAX;
     buf_init(&p->scratch, SCHEMA_BYTES_MAX);
     json_init(&p->j, m->text);
 }
@@ -244,8 +244,8 @@ int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_
     struct parsing p;
     struct err e = ERR_INIT;
     if (text.n > ICEBERG_METADATA_BYTES_MAX)
-        return err_set(err, EOVERFLOW, "%.*s: %zu bytes of metadata, %zu are read",
-                       SLICE_FMT(name), text.n, ICEBERG_METADATA_BYTES_MAX);
+        return err_set(err, EOVERFLOW, "%.*s: %zu bytes of metadata, %zu are read", SLICE_FMT(name),
+                       text.n, ICEBERG_METADATA_BYTES_MAX);
     AUTO(iceberg_metadata) struct iceberg_metadata *m = metadata_new(text, name, err);
     if (!m)
         return -ENOMEM;
@@ -305,9 +305,9 @@ struct slice iceberg_metadata_property(const struct iceberg_metadata *m, const c
 {
     struct iceberg_property wanted = {.name = slice_of(name)};
     const struct iceberg_property *hit =
-        m->properties_n ? bsearch(&wanted, m->properties, m->properties_n, sizeof wanted,
-                                  compare_properties)
-                        : NULL;
+        m->properties_n
+            ? bsearch(&wanted, m->properties, m->properties_n, sizeof wanted, compare_properties)
+            : NULL;
     return hit ? hit->value : SLICE_NONE;
 }
 
@@ -315,5 +315,5 @@ int32_t iceberg_metadata_schema_of(const struct iceberg_metadata *m,
                                    const struct iceberg_snapshot *s)
 {
     return s->schema_id >= 0 && iceberg_metadata_schema(m, s->schema_id) ? s->schema_id
-                                                                          : m->current_schema_id;
+                                                                         : m->current_schema_id;
 }

@@ -98,7 +98,7 @@ struct iceberg_metadata {
     const struct iceberg_snapshot *snapshots; /* by time, then as they are written */
     size_t snapshots_n;
     const struct iceberg_snapshot **by_id; /* the same by id */
-    int64_t current_snapshot; /* what `main` is; ICEBERG_NONE: the table has none yet */
+    int64_t current_snapshot;       /* what `main` is; ICEBERG_NONE: the table has none yet */
     const struct iceberg_ref *refs; /* by name; `main` too, where it is told or follows */
     size_t refs_n;
     const struct iceberg_moment *moments; /* `snapshot-log`, by time */

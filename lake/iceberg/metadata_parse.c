@@ -159,8 +159,7 @@ static bool read_sources(struct parsing *p, struct iceberg_partition_field *f, s
     return !failed(p);
 }
 
-static bool read_partition_field(struct parsing *p, size_t place,
-                                 struct iceberg_partition_field *f)
+static bool read_partition_field(struct parsing *p, size_t place, struct iceberg_partition_field *f)
 {
     struct slice key;
     size_t sources = 0;
