@@ -9,7 +9,6 @@
 #include "lake/format/parquet_values.h"
 #include "lake/format/thrift.h"
 
-#define WINDOW_BYTES MIB
 #define SIZE_SLACK 128
 /* Headers carry a minimum and a maximum, whole strings with some writers. */
 #define HEADER_BYTES (64 * KIB)
@@ -24,7 +23,7 @@ struct header {
     bool has_crc, has_body, plain; /* plain: a v2 page whose values are not compressed */
 };
 
-void parquet_pages_init(struct parquet_pages *p, const struct parquet_source *source,
+void parquet_pages_init(struct parquet_pages *p, const struct source *source,
                         const struct parquet_node *leaf)
 {
     *p = (struct parquet_pages){.source = source};
@@ -99,7 +98,7 @@ static int fill(struct parquet_pages *p, size_t want, struct err *err)
         memmove(p->window.at, p->window.at + p->start, have);
     p->start = 0;
     p->filled = have;
-    size_t window = p->source->window_bytes ? p->source->window_bytes : WINDOW_BYTES;
+    size_t window = p->source->window_bytes ? p->source->window_bytes : SOURCE_WINDOW_BYTES;
     size_t size = want > window ? want : window;
     if (size - have > left)
         size = have + (size_t)left;
@@ -386,11 +385,30 @@ int parquet_pages_unpack(struct parquet_pages *p, struct parquet_page *page, str
     return rc < 0 ? err_wrap(err, "page at byte %ju", (uintmax_t)p->page_at) : 0;
 }
 
+static bool is_in(const struct parquet_room *room, struct slice s)
+{
+    return s.n && (const uint8_t *)s.p >= room->at && (const uint8_t *)s.p < room->at + room->size;
+}
+
+/* The chunk's last page is unpacked: a window as large as all its pages is not kept beside it. */
+static void leave_window(struct parquet_pages *p, struct parquet_page *page)
+{
+    if (is_in(&p->window, page->data) || is_in(&p->window, page->definition) ||
+        is_in(&p->window, page->repetition))
+        return;
+    free(p->window.at);
+    p->window = (struct parquet_room){0};
+    p->start = p->filled = 0;
+    page->header = page->body = SLICE_NONE;
+}
+
 int parquet_pages_next(struct parquet_pages *p, struct parquet_page *page, struct err *err)
 {
     int rc = parquet_pages_next_stored(p, page, err);
     if (rc <= 0)
         return rc;
     rc = parquet_pages_unpack(p, page, err);
+    if (rc == 0 && p->cells_left == 0)
+        leave_window(p, page);
     return rc < 0 ? rc : 1;
 }

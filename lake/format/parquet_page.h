@@ -29,7 +29,7 @@ struct parquet_room {
 };
 
 struct parquet_pages {
-    const struct parquet_source *source;
+    const struct source *source;
     uint64_t end;         /* of the chunk */
     uint64_t page_at;     /* of the last page, in the file */
     uint64_t at;          /* the file's next byte that is not in the window */
@@ -57,7 +57,7 @@ struct parquet_page {
     struct slice repetition, definition, data;
 };
 
-void parquet_pages_init(struct parquet_pages *p, const struct parquet_source *source,
+void parquet_pages_init(struct parquet_pages *p, const struct source *source,
                         const struct parquet_node *leaf);
 void parquet_pages_done(struct parquet_pages *p);
 
@@ -68,7 +68,8 @@ void parquet_pages_leaf(struct parquet_pages *p, const struct parquet_node *leaf
 int parquet_pages_start(struct parquet_pages *p, const struct parquet_chunk *chunk,
                         uint64_t data_end, struct err *err);
 
-/* The next page: 1, 0 at the end (all the chunk's cells were given), or -errno as parquet.h. */
+/* The next page: 1, 0 at the end (all the chunk's cells were given), or -errno as parquet.h. Of the
+ * last one `header` and `body` may be empty: what is as it is stored is not kept. */
 int parquet_pages_next(struct parquet_pages *p, struct parquet_page *page, struct err *err);
 
 /* The same in two steps: the page as it is stored, and, where it is wanted, what is in it. */
