@@ -23,13 +23,16 @@
 
 extern const struct driver_ops iceberg_ops;
 
+struct iceberg_delete_files; /* lake/iceberg/deleted.h */
+
 /* One table: shared by all calls of its driver. Immutable but for what is under the lock. */
 struct iceberg_table {
-    struct store *store;               /* borrowed, as is all that is not under the lock */
-    const char *prefix;                /* of the table in the store: "" or ends in `/` */
-    struct iceberg_root root;          /* its location is not set: iceberg_table_root */
-    int dirfd;                         /* for runs and temporary files */
-    const struct table_source *source; /* NULL: the table's directory tells */
+    struct store *store;                       /* borrowed, as is all that is not under the lock */
+    const char *prefix;                        /* of the table in the store: "" or ends in `/` */
+    struct iceberg_root root;                  /* its location is not set: iceberg_table_root */
+    int dirfd;                                 /* for runs and temporary files */
+    const struct table_source *source;         /* NULL: the table's directory tells */
+    struct iceberg_delete_files *delete_files; /* what is kept of them; under a lock of its own */
     struct lock lock;
     struct iceberg_metadata *metadata; /* lock: the newest that was heard; NULL: none */
     struct history *history;           /* lock: what it says; NULL: not asked yet */
