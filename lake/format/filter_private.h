@@ -14,6 +14,7 @@
 #define LAKE_FORMAT_FILTER_PRIVATE_H
 
 #include "base/arena.h"
+#include "lake/format/column.h"
 #include "lake/format/filter.h"
 
 #define FILTER_NONE_AT UINT32_MAX
@@ -127,9 +128,6 @@ bool filter_number_real(const struct filter_number *n, unsigned bits, double *ou
 /* The nearest one, infinity too. */
 double filter_number_nearest(const struct filter_number *n, unsigned bits);
 
-/* Order of reals as integers: -0 is 0, NaNs are one and above all. */
-int64_t filter_real_key(double v);
-
 /* Days since 1970. */
 bool filter_date_parse(struct slice text, __int128 *out);
 
@@ -141,15 +139,8 @@ bool filter_uuid_parse(struct slice text, uint8_t out[16]);
 
 /* Bound */
 
-/* How values are held and compared. */
-enum filter_class {
-    FILTER_CLASS_NUMBER, /* as numbers of 128 bits: see filter_value */
-    FILTER_CLASS_BYTES,  /* as bytes, a prefix first */
-    FILTER_CLASS_NULL,   /* there is never a value */
-};
-
 /* Numbers: integers; unscaled decimals; booleans as 0 and 1; days; nanoseconds since 1970; reals
- * by filter_real_key. */
+ * by column_real_key. */
 struct filter_value {
     bool null;
     __int128 number;
@@ -192,7 +183,7 @@ struct filter_test {
 /* What a column of the filter is. */
 struct filter_bound {
     uint8_t from;  /* enum filter_from */
-    uint8_t class; /* enum filter_class */
+    uint8_t class; /* enum column_class */
     uint8_t type;  /* enum shape_type */
     uint8_t scale; /* of a decimal */
     uint8_t precision;
