@@ -63,6 +63,10 @@
 #define JSON_DEPTH_MAX 512
 /* A table's schema and configuration as text. */
 #define SCHEMA_BYTES_MAX (32 * MIB)
+/* An Iceberg table's metadata file, decompressed: 200,000 snapshots, of about a kilobyte each. */
+#define ICEBERG_METADATA_BYTES_MAX (256 * MIB)
+/* Members of one of its lists: snapshots, and what changed when. */
+#define ICEBERG_LIST_MAX ((size_t)1 << 20)
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
@@ -102,6 +106,21 @@
 /* Cells and bytes of one leaf in one row, where a row is longer than a page. */
 #define PARQUET_ROW_CELLS_MAX ((size_t)1 << 20)
 #define PARQUET_ROW_BYTES_MAX (64 * MIB)
+
+/* One block of an Avro file, as stored and decompressed. Java's writers end one after 64 KB, others
+ * write a whole manifest as one. */
+#define AVRO_BLOCK_BYTES_MAX (256 * MIB)
+/* What an Avro file has before its first block: its schema, and the table's. */
+#define AVRO_HEADER_BYTES_MAX (64 * MIB)
+/* A schema in memory, with a program of it; its types where each name stands for all that it means;
+ * and their nesting. Iceberg's manifests need 70 types in 6 levels. */
+#define AVRO_MEMORY_MAX (128 * MIB)
+#define AVRO_NODES_MAX ((size_t)1 << 18)
+#define AVRO_DEPTH_MAX 64
+
+/* A Puffin footer as stored and decompressed: deletion vectors of 100,000 files take 40 MiB. */
+#define PUFFIN_FOOTER_BYTES_MAX (64 * MIB)
+#define PUFFIN_MEMORY_MAX (128 * MIB)
 
 /* A serialized bitmap of deleted rows: half of half a billion rows at random. */
 #define ROARING_BYTES_MAX (64 * MIB)

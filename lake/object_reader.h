@@ -42,7 +42,7 @@ void object_reader_init(struct object_reader *o, struct store *store, const char
 void object_reader_done(struct object_reader *o);
 DEFINE_AUTO_DONE(object_reader, struct object_reader, object_reader_done)
 
-/* Exactly n bytes; as struct parquet_source wants it, whose arg is the object. */
+/* Exactly n bytes; as struct source wants it, whose arg is the object. */
 int object_reader_read(void *object, uint64_t offset, void *to, size_t n, struct err *err);
 
 /* The same as one request, past the windows: who knows how much he needs of what. */

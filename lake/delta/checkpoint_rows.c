@@ -382,7 +382,7 @@ int delta_rows_refuse(const char *key, bool tried, struct err *err)
 int delta_rows_read(struct object_reader *object, enum delta_checkpoint_part part,
                     const struct delta_sink *sink, struct err *err)
 {
-    struct parquet_source source = {object->size, object_reader_read, object, object->window_bytes};
+    struct source source = {object->size, object_reader_read, object, object->window_bytes};
     AUTO(parquet) struct parquet *parquet = parquet_open(&source, err);
     if (!parquet)
         return delta_rows_refuse(object->key, !object->failed, err);

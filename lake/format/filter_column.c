@@ -204,7 +204,7 @@ static int make_spans(struct filter_column_reader *r)
 struct filter_column_reader *filter_column_new(const struct row_filter *rf, uint32_t at,
                                                const struct present_plan *plan,
                                                const struct present_leaf *leaf,
-                                               const struct parquet_source *source, struct err *err)
+                                               const struct source *source, struct err *err)
 {
     AUTO(filter_column_reader) struct filter_column_reader *r = calloc(1, sizeof *r);
     enum shape_type type = SHAPE_BOOLEAN;

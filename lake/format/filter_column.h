@@ -37,8 +37,7 @@ bool filter_column_constant(const struct present_plan *plan, const struct presen
 struct filter_column_reader *filter_column_new(const struct row_filter *rf, uint32_t at,
                                                const struct present_plan *plan,
                                                const struct present_leaf *leaf,
-                                               const struct parquet_source *source,
-                                               struct err *err);
+                                               const struct source *source, struct err *err);
 void filter_column_free(struct filter_column_reader *r);
 DEFINE_AUTO(filter_column_reader, struct filter_column_reader *, filter_column_free)
 

@@ -106,7 +106,7 @@ static int begin_again(void *arg, struct err *err)
 static int filter_rows(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = presented_object_source(&w->object);
+    struct source source = presented_object_source(&w->object);
     AUTO(roaring) struct roaring *filtered = NULL;
     AUTO(roaring) struct roaring *deleted = STEAL(w->rows);
     if (!r->filter) {
@@ -123,7 +123,7 @@ static int filter_rows(struct rewriting *w, struct err *err)
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = presented_object_source(&w->object);
+    struct source source = presented_object_source(&w->object);
     struct parquet_sink sink = {.write = write_out, .rewind = begin_again, .arg = w};
     assert(!r->filter || w->rows);
     begin_file(w);
