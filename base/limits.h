@@ -138,6 +138,12 @@
 #define FILTER_TERMS_MAX ((size_t)1024)
 #define FILTER_COLUMNS_MAX ((size_t)64)
 
+/* Tuples of the equality deletes that count for one data file: ten million of an integer. Their
+ * columns: each that is read takes a window and a page. Column sets: Flink's upserts have one. */
+#define EQUALITY_BYTES_MAX (256 * MIB)
+#define EQUALITY_COLUMNS_MAX ((size_t)64)
+#define EQUALITY_PARTS_MAX ((size_t)64)
+
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
 /* Commits before a checkpoint that are read to learn since when its files are there, and their

@@ -343,7 +343,7 @@ int column_end(struct column_reader *r, struct err *err)
 
 int column_init(struct column_reader *r, const struct present_plan *plan,
                 const struct present_leaf *leaf, enum shape_type type, bool looks,
-                const struct parquet_source *source, struct err *err)
+                const struct source *source, struct err *err)
 {
     r->plan = plan;
     r->leaf = leaf;

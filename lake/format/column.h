@@ -71,7 +71,7 @@ bool column_constant(const struct present_plan *plan, const struct present_leaf 
  * -EOPNOTSUPP, -ENOMEM. */
 int column_init(struct column_reader *r, const struct present_plan *plan,
                 const struct present_leaf *leaf, enum shape_type type, bool looks,
-                const struct parquet_source *source, struct err *err);
+                const struct source *source, struct err *err);
 void column_done(struct column_reader *r);
 
 int column_start(struct column_reader *r, size_t group, struct err *err);
