@@ -67,6 +67,16 @@
 #define ICEBERG_METADATA_BYTES_MAX (256 * MIB)
 /* Members of one of its lists: snapshots, and what changed when. */
 #define ICEBERG_LIST_MAX ((size_t)1 << 20)
+/* A manifest list as it is stored: 100,000 manifests of 300 bytes and more. Its lines, and what is
+ * kept of them. */
+#define ICEBERG_MANIFEST_LIST_BYTES_MAX (128 * MIB)
+#define ICEBERG_MANIFESTS_MAX ((size_t)1 << 20)
+#define ICEBERG_MANIFEST_LIST_MEMORY_MAX (256 * MIB)
+/* What is kept of one manifest while it is read: its distinct partitions and sets of columns. */
+#define ICEBERG_MANIFEST_MEMORY_MAX (256 * MIB)
+#define ICEBERG_TUPLES_MAX ((size_t)1 << 21)
+/* What an index keeps of one file's deletes: 10,000 delete files. */
+#define ICEBERG_EXTRA_BYTES_MAX (512 * KIB)
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 

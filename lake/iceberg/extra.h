@@ -6,7 +6,7 @@
  *
  *   text   records with a tab behind each:
  *            f<format>                                 of the data file; none: Parquet
- *            c<source id>=<hex>  or  c<source id>      a partition value (iceberg_constant), or null
+ *            c<id>=<hex>,...                           partition values: lake/iceberg/partition.h
  *            e<format>,<size>,<rows>,<ids>:<path>      an equality delete file; ids joined by `+`
  *            p<format>,<size>,<rows>:<path>            a position delete file
  *            v<offset>,<length>,<rows>:<path>          a deletion vector: a blob of a Puffin file
@@ -46,23 +46,13 @@ struct iceberg_delete {
     size_t ids_n;
 };
 
-/*
- * The value that all rows of the file have in a column by which the table is partitioned (transform
- * identity), where the file itself lacks the column (Iceberg specification, "Column Projection").
- */
-struct iceberg_constant {
-    int32_t source_id;
-    bool null;
-    struct slice value; /* binary single-value serialization (appendix D) by the type that it was
-                         * written with: 4 bytes of a column that is a long today are an int */
-};
-
 struct iceberg_extra {
     enum iceberg_format format;
+    /* Values of partition columns that the file itself may lack (Iceberg specification, "Column
+     * Projection"), as iceberg_partition_constants writes them; empty: none. */
+    struct slice constants;
     const struct iceberg_delete *deletes;
     size_t deletes_n;
-    const struct iceberg_constant *constants;
-    size_t constants_n;
 };
 
 /* Of a data file: appends the text. Deletes are in order of iceberg_delete_compare. -EOVERFLOW

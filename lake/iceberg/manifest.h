@@ -15,9 +15,10 @@
 #ifndef LAKE_ICEBERG_MANIFEST_H
 #define LAKE_ICEBERG_MANIFEST_H
 
+#include "lake/format/source.h"
 #include "lake/iceberg/extra.h"
 #include "lake/iceberg/manifest_list.h"
-#include "lake/iceberg/value.h"
+#include "lake/iceberg/partition.h"
 
 enum iceberg_status {
     ICEBERG_EXISTING,
@@ -51,6 +52,13 @@ struct iceberg_file {
     size_t ids_n;
 };
 
+/* A value of a partition tuple. */
+struct iceberg_tuple_value {
+    int32_t field_id;  /* of the partition field; -1: the manifest has no ids */
+    struct slice name; /* as the manifest has it */
+    struct iceberg_value value;
+};
+
 /* Which columns a file has: the keys of column_sizes. */
 struct iceberg_columns {
     const int32_t *ids; /* ascending */
@@ -60,7 +68,7 @@ struct iceberg_columns {
 /* Who takes what a manifest says. Each is called with a new number before the first file that has
  * it. Other than 0 ends it and is returned. */
 struct iceberg_manifest_sink {
-    int (*tuple)(void *arg, const struct iceberg_value *values, size_t n, struct err *err);
+    int (*tuple)(void *arg, const struct iceberg_tuple_value *values, size_t n, struct err *err);
     int (*columns)(void *arg, const struct iceberg_columns *columns, struct err *err);
     int (*file)(void *arg, const struct iceberg_file *file, struct err *err);
     void *arg;
@@ -69,7 +77,7 @@ struct iceberg_manifest_sink {
 /* What a manifest says of itself. */
 struct iceberg_manifest_head {
     int32_t spec_id; /* ICEBERG_NONE: not told */
-    bool deletes;    /* its content is delete files */
+    bool deletes;    /* its content is delete files; set before: as its list tells */
 };
 
 /* Reads a manifest to its end. -EIO damaged, -EOPNOTSUPP, -EOVERFLOW over a limit, -ENOMEM. */

@@ -18,6 +18,7 @@
 #define LAKE_ICEBERG_METADATA_H
 
 #include "base/arena.h"
+#include "lake/iceberg/partition.h"
 
 /* No snapshot: of `parent` and the like. Real ids are not negative. */
 #define ICEBERG_NONE (-1)
@@ -29,15 +30,7 @@ struct iceberg_schema_text {
     struct slice json; /* the whole object */
 };
 
-/* A field of a partition spec ("Partition Specs"). */
-struct iceberg_partition_field {
-    const int32_t *source_ids; /* at least one; several: a transform of several columns (v3) */
-    size_t sources_n;
-    int32_t field_id; /* of the manifests' partition tuple; v1 without ids: 1000 and on */
-    struct slice name;
-    struct slice transform; /* `identity`, `bucket[16]`, ...; unknown ones too */
-};
-
+/* One of `partition-specs`; fields of version 1 without ids have 1000 and on. */
 struct iceberg_spec {
     int32_t id;
     size_t n;
@@ -105,7 +98,7 @@ struct iceberg_metadata {
     const struct iceberg_snapshot *snapshots; /* by time, then as they are written */
     size_t snapshots_n;
     const struct iceberg_snapshot **by_id; /* the same by id */
-    int64_t current_snapshot; /* what `main` is; ICEBERG_NONE: the table has none yet */
+    int64_t current_snapshot;       /* what `main` is; ICEBERG_NONE: the table has none yet */
     const struct iceberg_ref *refs; /* by name; `main` too, where it is told or follows */
     size_t refs_n;
     const struct iceberg_moment *moments; /* `snapshot-log`, by time */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths of Iceberg metadata: where the object lies, where a data file is shown. Pure.
+ * Paths of Iceberg metadata: where the object lies, and where that is below the table. Pure.
  *
  *   metadata    location  s3a://bucket/wh/db/t            (lies in file:///lake at `silver/t/`)
  *               path      s3://bucket/wh/db/t/data/d=1/x.parquet
  *   object      silver/t/data/d=1/x.parquet, or -EACCES
- *   presented   data/d=1/x.parquet (kept)                 d=1/x.parquet (built)
+ *   inside      data/d=1/x.parquet
  *
  * A path is a whole name, verbatim: nothing in it is percent-encoded. `s3a` and `s3n` are `s3`,
  * `abfs`, `wasb` and `wasbs` are `abfss`; `/x`, `file:/x` and `file:///x` are one path, and a path
@@ -49,23 +49,13 @@ void iceberg_root_set(struct iceberg_root *root, const struct iceberg_metadata *
 int iceberg_path_locate(const struct iceberg_root *root, struct slice path, struct store **store,
                         struct buf *out, struct err *err);
 
-/* A partition value of one file, as a directory says it (lake/iceberg/partition.h makes them). */
-struct iceberg_part {
-    struct slice name;  /* of the partition field */
-    struct slice value; /* not escaped; nothing where it is null */
-    bool null;
-    bool loose; /* its text is open to debate: a directory that has the name says it */
-};
-
 /*
- * The path at which a data file is shown, into out (reset first), and whether it is *built from its
- * partition values, which come in the order of its spec without void ones. Kept are paths below the
- * location without a component that begins with `_` or `.`, in which a directory says each value in
- * that order. -EIO for a path that has no name in it.
+ * The path of a data file relative to the table's root, as it would be shown if it is kept
+ * (lake/iceberg/partition.h: whether it is): what follows the location. It points into `path`, or
+ * into scratch (reset first). False where it lies elsewhere. -ENOMEM, -EOVERFLOW stick to scratch.
  */
-int iceberg_path_present(const struct iceberg_root *root, struct slice path,
-                         const struct iceberg_part *parts, size_t parts_n, struct buf *out,
-                         bool *built, struct err *err);
+bool iceberg_path_inside(const struct iceberg_root *root, struct slice path, struct buf *scratch,
+                         struct slice *out);
 
 /*
  * The whole name of a path in one spelling, `scheme://authority/path`, into out (reset first): of
