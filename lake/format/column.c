@@ -40,6 +40,8 @@ enum column_class column_class_of(enum shape_type type)
     case SHAPE_TIMESTAMP_LOCAL_NS:
     case SHAPE_VARIANT:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return COLUMN_NUMBER;

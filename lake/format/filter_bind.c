@@ -132,6 +132,8 @@ static bool value_of(const struct binding *b, const struct filter_bound *c,
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return false;
@@ -298,9 +300,9 @@ static int bind_column(const struct binding *b, size_t column, bool *needed)
     if (!shape || from->field == 0 || from->field >= shape->fields_n)
         return refuse(b, column, EINVAL, "is bound to no field");
     const struct shape_field *f = &shape->fields[from->field];
-    if (f->kind != SHAPE_LEAF || f->type == SHAPE_VARIANT || f->type == SHAPE_STORED)
+    if (f->kind != SHAPE_LEAF || f->type == SHAPE_VARIANT || f->type >= SHAPE_STORED)
         return refuse(b, column, EOPNOTSUPP,
-                      "rows are not filtered by whole structs, lists, maps and variants");
+                      "rows are not filtered by whole structs, lists, maps, variants and shapes");
     to->type = f->type;
     to->scale = f->type == SHAPE_DECIMAL ? f->scale : 0;
     to->precision = f->precision;
@@ -345,7 +347,7 @@ static int narrow(const struct binding *b, const bool *needed)
     AUTO_FREE uint32_t *leaf = calloc(b->shape->fields_n, sizeof *leaf);
     if (!leaf)
         return no_room(b);
-    shape_builder_init(&to, b->shape->by_id);
+    shape_builder_init(&to, b->shape->match);
     put_fields(b, &to, 0, needed, leaf);
     int rc = shape_finish(&to, &b->rf->shape, b->err);
     for (size_t i = 0; rc == 0 && i < b->filter->columns_n; i++)

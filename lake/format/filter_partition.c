@@ -111,6 +111,8 @@ static bool parse_value(struct slice text, const struct filter_bound *c, struct 
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return false;

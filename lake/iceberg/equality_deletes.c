@@ -218,6 +218,8 @@ static int64_t number_factor(const struct shape_field *f, const struct avro_fiel
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return 0;
