@@ -151,6 +151,18 @@
 #define FILTER_TERMS_MAX ((size_t)1024)
 #define FILTER_COLUMNS_MAX ((size_t)64)
 
+/* What one file of position deletes says, by data file: 30 million rows of a few files. Above, each
+ * data file's are read for themselves. */
+#define ICEBERG_POSITIONS_BYTES_MAX (64 * MIB)
+/* Delete files that are kept as read, of one table: most data files that are opened together have
+ * the same ones. */
+#define ICEBERG_DELETES_KEPT_BYTES (64 * MIB)
+/* Tuples of the equality deletes that count for one data file: ten million of an integer. Their
+ * columns: each that is read takes a window and a page. Column sets: Flink's upserts have one. */
+#define EQUALITY_BYTES_MAX (256 * MIB)
+#define EQUALITY_COLUMNS_MAX ((size_t)64)
+#define EQUALITY_PARTS_MAX ((size_t)64)
+
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)
 /* Commits before a checkpoint that are read to learn since when its files are there, and their
