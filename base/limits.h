@@ -75,6 +75,9 @@
 /* What is kept of one manifest while it is read: its distinct partitions and sets of columns. */
 #define ICEBERG_MANIFEST_MEMORY_MAX (256 * MIB)
 #define ICEBERG_TUPLES_MAX ((size_t)1 << 21)
+/* Delete files of one snapshot: a deletion vector for each of millions of data files. */
+#define ICEBERG_DELETES_MAX ((size_t)1 << 22)
+#define ICEBERG_DELETES_MEMORY_MAX (512 * MIB)
 /* What an index keeps of one file's deletes: 10,000 delete files. */
 #define ICEBERG_EXTRA_BYTES_MAX (512 * KIB)
 /* One action that a log or checkpoint names (path, partition values, tags). */
@@ -147,6 +150,18 @@
 #define FILTER_NODES_MAX ((size_t)4096)
 #define FILTER_TERMS_MAX ((size_t)1024)
 #define FILTER_COLUMNS_MAX ((size_t)64)
+
+/* What one file of position deletes says, by data file: 30 million rows of a few files. Above, each
+ * data file's are read for themselves. */
+#define ICEBERG_POSITIONS_BYTES_MAX (64 * MIB)
+/* Delete files that are kept as read, of one table: most data files that are opened together have
+ * the same ones. */
+#define ICEBERG_DELETES_KEPT_BYTES (64 * MIB)
+/* Tuples of the equality deletes that count for one data file: ten million of an integer. Their
+ * columns: each that is read takes a window and a page. Column sets: Flink's upserts have one. */
+#define EQUALITY_BYTES_MAX (256 * MIB)
+#define EQUALITY_COLUMNS_MAX ((size_t)64)
+#define EQUALITY_PARTS_MAX ((size_t)64)
 
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)

@@ -114,7 +114,7 @@ int avro_choose_field(struct avro *a, int slot, size_t i, struct err *err);
  * on). */
 int avro_next(struct avro *a, struct err *err);
 
-/* A value of the current record. A RECORD, ARRAY or MAP has only `present`. */
+/* A value of the current record. A RECORD, ARRAY or MAP has only `present` for the caller. */
 struct avro_value {
     bool present;       /* and not null */
     int64_t number;     /* BOOLEAN, INT, LONG, ENUM (the symbol's number) */
@@ -147,8 +147,7 @@ static inline int64_t avro_number(const struct avro *a, int slot, int64_t otherw
  */
 struct avro_items {
     const struct avro *avro;
-    size_t program; /* of one item */
-    bool keyed;     /* a map */
+    const struct avro_item_program *program; /* NULL: there are no more */
     struct bytes in;
     uint64_t left; /* items of the block that we are in */
     struct avro_value value[AVRO_ITEM_VALUES];

@@ -29,6 +29,21 @@ void roaring_free(struct roaring *r)
     free(r);
 }
 
+size_t roaring_container_bytes(const struct container *c)
+{
+    return c->kind == CONTAINER_RUNS     ? (size_t)4 * c->n
+           : c->kind == CONTAINER_BITMAP ? CONTAINER_ROWS / 8
+                                         : (size_t)2 * c->rows;
+}
+
+size_t roaring_bytes(const struct roaring *r)
+{
+    size_t bytes = sizeof *r + r->containers.capacity * sizeof *r->containers.at;
+    for (size_t i = 0; i < r->containers.n; i++)
+        bytes += roaring_container_bytes(&r->containers.at[i]);
+    return bytes;
+}
+
 uint64_t roaring_count(const struct roaring *r)
 {
     return r->rows;

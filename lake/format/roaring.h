@@ -39,6 +39,9 @@ DEFINE_AUTO(roaring, struct roaring *, roaring_free)
 /* Rows in it. */
 uint64_t roaring_count(const struct roaring *r);
 
+/* About the memory that it takes. */
+size_t roaring_bytes(const struct roaring *r);
+
 /* The first row not before `from`: true and *row; false where there is none. */
 bool roaring_next(const struct roaring *r, uint64_t from, uint64_t *row);
 

@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO(row_filter) struct row_filter *rf = NULL, *not_rf = NULL;
     AUTO(roaring) struct roaring *gone = NULL, *not_gone = NULL, *both = NULL;
     AUTO(buf) struct buf text = {0};
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     if (size < 2 || size < 2U + data[1])
         return 0;
     unsigned how = data[0];

@@ -287,7 +287,7 @@ static inline struct shape *shape_of_one(struct slice name)
     struct shape_builder b;
     struct shape *shape = NULL;
     struct err err = ERR_INIT;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     shape_add(&b, &(struct shape_field){.name = name,
                                         .id = SHAPE_NO_ID,
                                         .kind = SHAPE_LEAF,
