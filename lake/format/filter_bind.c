@@ -66,7 +66,7 @@ static bool real_of(const struct filter_literal *l, unsigned bits, struct typed 
     if (l->kind != FILTER_LITERAL_NUMBER || !filter_number_parse(l->text, &n) ||
         !filter_number_real(&n, bits, &v))
         return false;
-    out->number = filter_real_key(v);
+    out->number = column_real_key(v);
     return true;
 }
 
@@ -214,7 +214,7 @@ static int make_ranges(const struct binding *b, const struct filter_term *term,
 {
     const struct filter_bound *c = &b->rf->columns[term->column];
     bool has_null = false;
-    t->kind = c->class == FILTER_CLASS_NUMBER ? FILTER_TEST_NUMBERS : FILTER_TEST_BYTES;
+    t->kind = c->class == COLUMN_NUMBER ? FILTER_TEST_NUMBERS : FILTER_TEST_BYTES;
     if (t->kind == FILTER_TEST_NUMBERS)
         t->numbers = arena_calloc(&b->rf->arena, term->n, sizeof *t->numbers);
     else
@@ -228,11 +228,11 @@ static int make_ranges(const struct binding *b, const struct filter_term *term,
             has_null = true;
             continue;
         }
-        if (c->class == FILTER_CLASS_NULL)
+        if (c->class == COLUMN_NULL)
             continue; /* its type is not known here, and no value comes */
         if (!value_of(b, c, l, &v))
             return unfit(b, term->column, l);
-        if (c->class == FILTER_CLASS_BYTES && !v.bytes.p)
+        if (c->class == COLUMN_BYTES && !v.bytes.p)
             return no_room(b);
         add_range(t, term->relation, &v);
     }
@@ -256,12 +256,12 @@ static int make_test(const struct binding *b, const struct filter_term *term, st
         t->kind = FILTER_TEST_NULL;
         return 0;
     }
-    if (c->class != FILTER_CLASS_NULL && c->type == SHAPE_TIME)
+    if (c->class != COLUMN_NULL && c->type == SHAPE_TIME)
         return refuse(b, term->column, EOPNOTSUPP, "times of day are not compared");
     bool like = term->relation == FILTER_LIKE;
     if (!like || b->filter->literals[term->first].kind == FILTER_LITERAL_NULL)
         return make_ranges(b, term, t);
-    if (c->class != FILTER_CLASS_NULL && c->type != SHAPE_STRING)
+    if (c->class != COLUMN_NULL && c->type != SHAPE_STRING)
         return refuse(b, term->column, EINVAL, "LIKE is of text only");
     t->kind = FILTER_TEST_LIKE;
     t->pattern = term->pattern;
@@ -269,39 +269,6 @@ static int make_test(const struct binding *b, const struct filter_term *term, st
 }
 
 /* Columns */
-
-static uint8_t class_of(enum shape_type type)
-{
-    switch (type) {
-    case SHAPE_STRING:
-    case SHAPE_BINARY:
-    case SHAPE_FIXED:
-    case SHAPE_UUID:
-        return FILTER_CLASS_BYTES;
-    case SHAPE_UNKNOWN:
-        return FILTER_CLASS_NULL;
-    case SHAPE_BOOLEAN:
-    case SHAPE_INT8:
-    case SHAPE_INT16:
-    case SHAPE_INT32:
-    case SHAPE_INT64:
-    case SHAPE_FLOAT:
-    case SHAPE_DOUBLE:
-    case SHAPE_DECIMAL:
-    case SHAPE_DATE:
-    case SHAPE_TIME:
-    case SHAPE_TIMESTAMP:
-    case SHAPE_TIMESTAMP_LOCAL:
-    case SHAPE_TIMESTAMP_NS:
-    case SHAPE_TIMESTAMP_LOCAL_NS:
-    case SHAPE_VARIANT:
-    case SHAPE_STORED:
-    case SHAPE_GEOMETRY:
-    case SHAPE_GEOGRAPHY:
-        break;
-    }
-    return FILTER_CLASS_NUMBER;
-}
 
 /* Marks the structs around a field; -EOPNOTSUPP where one of them is a list or map. */
 static int mark_field(const struct binding *b, size_t column, bool *needed)
@@ -326,7 +293,7 @@ static int bind_column(const struct binding *b, size_t column, bool *needed)
 {
     const struct filter_binding *from = &b->columns[column];
     struct filter_bound *to = &b->rf->columns[column];
-    *to = (struct filter_bound){.from = (uint8_t)from->from, .class = FILTER_CLASS_NULL};
+    *to = (struct filter_bound){.from = (uint8_t)from->from, .class = COLUMN_NULL};
     if (from->from == FILTER_ABSENT)
         return 0;
     const struct shape *shape = from->from == FILTER_FIELD ? b->shape : b->partitions;
@@ -339,7 +306,7 @@ static int bind_column(const struct binding *b, size_t column, bool *needed)
     to->type = f->type;
     to->scale = f->type == SHAPE_DECIMAL ? f->scale : 0;
     to->precision = f->precision;
-    to->class = class_of(f->type);
+    to->class = (uint8_t)column_class_of(f->type);
     to->at = from->field - 1;
     return from->from == FILTER_FIELD ? mark_field(b, column, needed) : 0;
 }

@@ -30,9 +30,6 @@ bool filter_number_real(const struct filter_number *n, unsigned bits, double *ou
 /* The nearest one, infinity too. */
 double filter_number_nearest(const struct filter_number *n, unsigned bits);
 
-/* Order of reals as integers: -0 is 0, NaNs are one and above all. */
-int64_t filter_real_key(double v);
-
 /* Days since 1970. */
 bool filter_date_parse(struct slice text, __int128 *out);
 

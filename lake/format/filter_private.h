@@ -14,6 +14,7 @@
 #define LAKE_FORMAT_FILTER_PRIVATE_H
 
 #include "base/arena.h"
+#include "lake/format/column.h"
 #include "lake/format/filter.h"
 #include "lake/format/filter_literal.h"
 
@@ -106,15 +107,8 @@ struct filter {
 
 /* Bound */
 
-/* How values are held and compared. */
-enum filter_class {
-    FILTER_CLASS_NUMBER, /* as numbers of 128 bits: see filter_value */
-    FILTER_CLASS_BYTES,  /* as bytes, a prefix first */
-    FILTER_CLASS_NULL,   /* there is never a value */
-};
-
 /* Numbers: integers; unscaled decimals; booleans as 0 and 1; days; nanoseconds since 1970; reals
- * by filter_real_key. */
+ * by column_real_key. */
 struct filter_value {
     bool null;
     __int128 number;
@@ -157,7 +151,7 @@ struct filter_test {
 /* What a column of the filter is. */
 struct filter_bound {
     uint8_t from;  /* enum filter_from */
-    uint8_t class; /* enum filter_class */
+    uint8_t class; /* enum column_class */
     uint8_t type;  /* enum shape_type */
     uint8_t scale; /* of a decimal */
     uint8_t precision;

@@ -81,7 +81,7 @@ static int rows_of(const struct row_filter *rf, struct slice *file, struct roari
 {
     AUTO(present_plan) struct present_plan *plan = NULL;
     struct err err = ERR_INIT;
-    struct parquet_source source = {.size_bytes = file->n, .read = read_memory, .arg = file};
+    struct source source = {.size_bytes = file->n, .read = read_memory, .arg = file};
     int rc = row_filter_plan(rf, footer_of(*file), file->n, &plan, &err);
     if (rc == 0)
         rc = row_filter_rows(rf, plan, &source, NULL, out, &err);

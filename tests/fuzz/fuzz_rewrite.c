@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (present_plan(&r, &plan, NULL) < 0 || plan->kind != PRESENT_REWRITE)
         return 0;
     buf_init(&out, WRITTEN_MAX);
-    struct parquet_source source = {.size_bytes = file.n, .read = read_memory, .arg = &file};
+    struct source source = {.size_bytes = file.n, .read = read_memory, .arg = &file};
     struct parquet_sink sink = {write_memory, rewind_memory, &out};
     int rc = parquet_rewrite(&source, plan, deleted, &sink, &err);
     assert(rc == -err.code);

@@ -441,7 +441,7 @@ static int filter_rows(const struct job *job, const struct present_request *r, i
                        struct roaring **deleted, struct err *err)
 {
     AUTO(shape) struct shape *partitions = NULL;
-    struct parquet_source source = {.size_bytes = r->object_bytes, .read = get, .arg = &in};
+    struct source source = {.size_bytes = r->object_bytes, .read = get, .arg = &in};
     int rc = job->partitions ? get_shape(job->partitions, &partitions, err) : 0;
     return rc < 0 ? rc : filter_option_rows(&job->filter, r, partitions, &source, deleted, err);
 }
@@ -458,7 +458,7 @@ static int present(const struct job *job, const struct present_request *r,
         return rc;
     if (p->kind != PRESENT_REWRITE)
         return put_extents(p, in, out, err);
-    struct parquet_source source = {.size_bytes = p->object_bytes, .read = get, .arg = &in};
+    struct source source = {.size_bytes = p->object_bytes, .read = get, .arg = &in};
     struct parquet_sink sink = {.write = put, .rewind = put_again, .arg = out};
     return parquet_rewrite(&source, p, deleted, &sink, err);
 }
