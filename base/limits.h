@@ -75,6 +75,9 @@
 /* What is kept of one manifest while it is read: its distinct partitions and sets of columns. */
 #define ICEBERG_MANIFEST_MEMORY_MAX (256 * MIB)
 #define ICEBERG_TUPLES_MAX ((size_t)1 << 21)
+/* Delete files of one snapshot: a deletion vector for each of millions of data files. */
+#define ICEBERG_DELETES_MAX ((size_t)1 << 22)
+#define ICEBERG_DELETES_MEMORY_MAX (512 * MIB)
 /* What an index keeps of one file's deletes: 10,000 delete files. */
 #define ICEBERG_EXTRA_BYTES_MAX (512 * KIB)
 /* One action that a log or checkpoint names (path, partition values, tags). */

@@ -46,7 +46,8 @@ int equality_check(const struct shape *columns, struct err *err)
             continue;
         if (f->type == SHAPE_FLOAT || f->type == SHAPE_DOUBLE)
             return refuse(f, "floating point numbers are not compared", err);
-        if (f->type == SHAPE_VARIANT || f->type >= SHAPE_STORED)
+        if (f->type == SHAPE_VARIANT || f->type == SHAPE_STORED || f->type == SHAPE_GEOMETRY ||
+            f->type == SHAPE_GEOGRAPHY)
             return refuse(f, "values of its type are not compared", err);
         leaves++;
     }
