@@ -99,7 +99,7 @@ int iceberg_equality_columns(const struct iceberg_metadata *m, const int32_t *id
     if (ids_n > EQUALITY_COLUMNS_MAX)
         return err_set(err, EOPNOTSUPP, "equality deletes by %zu columns, at most %zu are compared",
                        ids_n, EQUALITY_COLUMNS_MAX);
-    shape_builder_init(&builder, true);
+    shape_builder_init(&builder, SHAPE_BY_ID);
     int rc = add_schemas(&c, m);
     if (rc == 0)
         rc = shape_finish(&builder, &s, err);
