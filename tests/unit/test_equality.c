@@ -47,7 +47,7 @@ static struct shape *columns_of(const struct shape_field *fields, size_t n)
 {
     struct shape_builder b;
     struct shape *s = NULL;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (size_t i = 0; i < n; i++) {
         struct shape_field f = fields[i];
         f.id = SHAPE_NO_ID;
@@ -270,7 +270,7 @@ static void test_structs(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
         struct shape_builder b;
         struct shape_field leaf = of[1];
-        shape_builder_init(&b, false);
+        shape_builder_init(&b, SHAPE_BY_NAME);
         of[0].id = leaf.id = SHAPE_NO_ID;
         leaf.nullable = true;
         if (i)
