@@ -367,3 +367,14 @@ int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *de
     out->mtime_ms = p->columns_since_ms > out->mtime_ms ? p->columns_since_ms : out->mtime_ms;
     return set_extra(p, file, tuple, out, err);
 }
+
+int iceberg_place_touched(struct iceberg_place *p, const struct iceberg_decoded *decoded,
+                          const struct iceberg_file *file, bool *out, struct err *err)
+{
+    const struct iceberg_place_tuple *tuple;
+    int rc = find_tuple(p, decoded, file->tuple, NULL, &tuple, err);
+    if (rc == 0)
+        rc = find_deletes(p, file, tuple, err);
+    *out = p->deletes && p->found.n;
+    return rc;
+}

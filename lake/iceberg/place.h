@@ -71,6 +71,10 @@ int iceberg_place_manifest(struct iceberg_place *p, const struct iceberg_manifes
 int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                        const struct iceberg_file *file, struct entry *out, struct err *err);
 
+/* Does any of the deletes apply to a data file of the manifest? */
+int iceberg_place_touched(struct iceberg_place *p, const struct iceberg_decoded *decoded,
+                          const struct iceberg_file *file, bool *out, struct err *err);
+
 /* When the snapshot was made that added a file. */
 int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_file *file);
 
