@@ -321,7 +321,7 @@ static int by_values(const struct asking *a, struct equality **out, struct err *
     struct equality_part parts[EQUALITY_PARTS_MAX];
     for (size_t i = 0; i < a->extra.deletes_n; i++) {
         const struct iceberg_delete *d = &a->extra.deletes[i];
-        struct by_columns *p;
+        struct by_columns *p = NULL;
         if (d->kind != ICEBERG_DELETE_EQUALITY)
             continue;
         int rc = find_part(&v, d, &p, err);
