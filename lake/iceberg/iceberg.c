@@ -9,6 +9,9 @@
 #include "lake/iceberg/describe.h"
 #include "lake/iceberg/history.h"
 #include "lake/iceberg/load.h"
+#include "lake/iceberg/needs.h"
+#include "lake/iceberg/objects.h"
+#include "lake/iceberg/range.h"
 #include "lake/iceberg/schema.h"
 #include "lake/iceberg/state.h"
 
@@ -100,6 +103,14 @@ static int op_load(struct driver *d, const struct history *h, size_t position,
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
+static int op_range(struct driver *d, const struct history *h, const struct version_range *range,
+                    struct snapshot **out, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_range(table_of(d), h, range, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
 static int op_locate(struct driver *d, const struct entry *entry, struct object_location *out,
                      struct err *err)
 {
@@ -111,6 +122,15 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
     struct iceberg_root root = iceberg_table_root(t, m);
     buf_reset(&out->etag); /* metadata tells none */
     return iceberg_path_locate(&root, entry->raw, &out->store, &out->key, err);
+}
+
+static int op_locate_deletes(struct driver *d, const struct entry *entry,
+                             int (*emit)(void *arg, const struct object_location *at), void *arg,
+                             struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_locate_deletes(table_of(d), entry, emit, arg, &e);
+    return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
 }
 
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
@@ -126,6 +146,22 @@ static int op_deleted_values(struct driver *d, const struct entry *entry, struct
 {
     struct err e = ERR_INIT;
     int rc = iceberg_deleted_values(table_of(d), entry, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
+static int op_log_objects(struct driver *d, const struct history *h, size_t position,
+                          int (*emit)(void *arg, const char *key), void *arg, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_needs(table_of(d), h, position, emit, arg, &e);
+    return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
+}
+
+static int op_objects(struct driver *d, const struct history *h, const struct object_sink *sink,
+                      struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_objects(table_of(d), h, sink, &e);
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
@@ -208,8 +244,12 @@ const struct driver_ops iceberg_ops = {
     .close = op_close,
     .history = op_history,
     .load = op_load,
+    .range = op_range,
     .locate = op_locate,
+    .log_objects = op_log_objects,
+    .locate_deletes = op_locate_deletes,
     .describe_history = op_describe_history,
+    .objects = op_objects,
     .describe_schema = iceberg_describe_schema,
     .describe_refs = op_describe_refs,
     .describe_properties = iceberg_describe_properties,
