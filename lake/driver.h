@@ -18,6 +18,7 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct equality;    /* lake/format/equality.h */
 struct former;      /* lake/former.h */
 struct object_sink; /* lake/objects.h */
 struct roaring;     /* lake/format/roaring.h */
@@ -204,9 +205,13 @@ struct driver_ops {
     int (*log_objects)(struct driver *d, const struct history *h, size_t position,
                        int (*emit)(void *arg, const char *key), void *arg, struct err *err);
 
-    /* Where the deletes of an entry with ENTRY_DELETES are written; an empty key: in the log. NULL:
-     * the format deletes no rows. */
-    int (*locate_deletes)(struct driver *d, const struct entry *entry, struct object_location *out,
+    /*
+     * Where the deletes of an entry with ENTRY_DELETES are written, one object after the other,
+     * until emit returns other than 0 (returned); none where they are in the log. NULL: the format
+     * deletes no rows.
+     */
+    int (*locate_deletes)(struct driver *d, const struct entry *entry,
+                          int (*emit)(void *arg, const struct object_location *at), void *arg,
                           struct err *err);
 
     /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;
@@ -276,6 +281,15 @@ struct driver_ops {
      */
     int (*deleted)(struct driver *d, const struct entry *entry, struct roaring **out,
                    struct err *err);
+
+    /*
+     * The same by their values: the tuples of which a row that has one is not there any more, for
+     * equality_unref; *out NULL: no such counts for the file. Likewise of an entry with
+     * ENTRY_DELETES. -EOPNOTSUPP where it cannot be decided (says why). NULL: the format deletes no
+     * rows so.
+     */
+    int (*deleted_values)(struct driver *d, const struct entry *entry, struct equality **out,
+                          struct err *err);
 
     /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
      * nothing is left out. NULL: nothing ever is. */
