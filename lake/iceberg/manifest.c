@@ -115,10 +115,15 @@ static int choose_tuple(struct reading *r, struct err *err)
     return 0;
 }
 
+/* Those of the partition tuple follow on the others. */
+static int first_of_tuple(const struct reading *r)
+{
+    return r->deletes ? SLOTS_OF_DELETES : SLOTS_OF_DATA;
+}
+
 static int choose(struct reading *r, struct err *err)
 {
-    size_t n = r->deletes ? SLOTS_OF_DELETES : SLOTS_OF_DATA;
-    for (size_t i = 0; i < n; i++) {
+    for (int i = 0; i < first_of_tuple(r); i++) {
         int rc = avro_choose(r->avro, &wants[i], err);
         if (rc < 0)
             return rc;
@@ -215,7 +220,7 @@ static int take_tuple(struct reading *r, struct iceberg_entry *f, struct err *er
         struct avro_field field;
         struct iceberg_value *v = &r->tuple[i].value;
         avro_field(r->avro, SLOT_PARTITION, i, &field);
-        *v = value_of(&field, avro_value(r->avro, SLOTS_OF_DELETES + (int)i));
+        *v = value_of(&field, avro_value(r->avro, first_of_tuple(r) + (int)i));
         buf_add_char(&r->key, (char)v->kind);
         buf_add_le64(&r->key, v->kind == ICEBERG_BYTES ? v->bytes.n : (uint64_t)v->number);
         buf_add(&r->key, &v->real, sizeof v->real);
@@ -327,8 +332,8 @@ static int take_format(struct slice name, enum iceberg_format *out, struct err *
             *out = (enum iceberg_format)i;
             return 0;
         }
-    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'",
-                   (int)(name.n < 40 ? name.n : 40), name.p);
+    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'", (int)(name.n < 40 ? name.n : 40),
+                   name.p);
 }
 
 static int take_values(struct reading *r, struct iceberg_entry *f, struct err *err)
@@ -400,7 +405,7 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
 }
 
 int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
-                         struct err *err)
+                          struct err *err)
 {
     if (file->snapshot == ICEBERG_NONE)
         file->snapshot = manifest->snapshot;
