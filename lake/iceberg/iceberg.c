@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "lake/iceberg/describe.h"
+#include "lake/iceberg/extra.h"
 #include "lake/iceberg/history.h"
 #include "lake/iceberg/load.h"
 #include "lake/iceberg/needs.h"
@@ -159,6 +161,33 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
     return iceberg_schema_shape(schema->json, iceberg_metadata_property(m, NAME_MAPPING), out, err);
 }
 
+static int op_own_shape(struct slice text, struct shape *shape, struct shape **out, struct err *err)
+{
+    AUTO(arena) struct arena arena;
+    struct iceberg_extra extra;
+    arena_init(&arena, 4 * ACTION_BYTES_MAX);
+    int rc = iceberg_extra_parse(text, &arena, &extra, err);
+    return rc < 0 ? rc : iceberg_partition_own_shape(extra.constants, shape, out, err);
+}
+
+static int op_partitions(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
+    AUTO(arena) struct arena arena;
+    arena_init(&arena, SHAPE_MEMORY_MAX);
+    int rc = iceberg_state_parse(meta, &m, NULL, err);
+    if (rc < 0)
+        return rc;
+    const struct iceberg_schema_text *schema = iceberg_metadata_schema(m, m->current_schema_id);
+    struct iceberg_partition *specs = arena_calloc(&arena, m->specs_n + 1, sizeof *specs);
+    if (!specs)
+        return arena_failed(&arena, "partition specs", err);
+    for (size_t i = 0; rc == 0 && i < m->specs_n; i++)
+        rc = iceberg_partition_make(&arena, m->specs[i].fields, m->specs[i].n,
+                                    schema ? &schema->json : NULL, schema != NULL, &specs[i], err);
+    return rc < 0 ? rc : iceberg_partition_shape(specs, m->specs_n, out, err);
+}
+
 /* A type that is not known is no reason to refuse what needs no look at it. */
 static int op_left_out(struct slice meta, struct buf *out, struct err *err)
 {
@@ -187,5 +216,7 @@ const struct driver_ops iceberg_ops = {
     .describe_refs = op_describe_refs,
     .describe_properties = iceberg_describe_properties,
     .shape = op_shape,
+    .own_shape = op_own_shape,
+    .partitions = op_partitions,
     .left_out = op_left_out,
 };
