@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "lake/iceberg/delete_files.h"
+#include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
 #include "lake/iceberg/history.h"
 #include "lake/iceberg/load.h"
@@ -61,6 +63,11 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
         .dirfd = config->index_dirfd,
         .source = config->source,
     };
+    d->table.delete_files = iceberg_delete_files_new(err);
+    if (!d->table.delete_files) {
+        free(d);
+        return -ENOMEM;
+    }
     lock_init(&d->table.lock);
     *out = &d->driver;
     return 0;
@@ -71,6 +78,7 @@ static void op_close(struct driver *driver)
     struct iceberg_driver *d = CONTAINER_OF(driver, struct iceberg_driver, driver);
     iceberg_metadata_unref(d->table.metadata);
     history_unref(d->table.history);
+    iceberg_delete_files_free(d->table.delete_files);
     lock_done(&d->table.lock);
     free(d);
 }
@@ -113,6 +121,25 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
     struct iceberg_root root = iceberg_table_root(t, m);
     buf_reset(&out->etag); /* metadata tells none */
     return iceberg_path_locate(&root, entry->raw, &out->store, &out->key, err);
+}
+
+static int op_locate_deletes(struct driver *d, const struct entry *entry,
+                             int (*emit)(void *arg, const struct object_location *at), void *arg,
+                             struct err *err)
+{
+    return iceberg_locate_deletes(table_of(d), entry, emit, arg, err);
+}
+
+static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
+                      struct err *err)
+{
+    return iceberg_deleted(table_of(d), entry, out, err);
+}
+
+static int op_deleted_values(struct driver *d, const struct entry *entry, struct equality **out,
+                             struct err *err)
+{
+    return iceberg_deleted_values(table_of(d), entry, out, err);
 }
 
 static int op_log_objects(struct driver *d, const struct history *h, size_t position,
@@ -181,6 +208,9 @@ const struct driver_ops iceberg_ops = {
     .range = op_range,
     .locate = op_locate,
     .log_objects = op_log_objects,
+    .locate_deletes = op_locate_deletes,
+    .deleted = op_deleted,
+    .deleted_values = op_deleted_values,
     .describe_history = op_describe_history,
     .objects = op_objects,
     .describe_schema = iceberg_describe_schema,
