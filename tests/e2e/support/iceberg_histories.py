@@ -411,9 +411,11 @@ class History:
         return True
 
     def add_partition_field(self):
-        fitting = [x for x in self.columns if x.values and x.kind in TRANSFORMS and '.' not in x.name]
         table = self.table()
-        if not fitting or len(table.spec().fields) > 2:
+        sources = {f.source_id for f in table.spec().fields}
+        fitting = [x for x in self.columns if x.values and x.kind in TRANSFORMS and '.' not in x.name
+                   and table.schema().find_field(x.name).field_id not in sources]
+        if not fitting or len(sources) > 2:
             return False
         column = self.chance.choice(fitting)
         transform = self.chance.choice(TRANSFORMS[column.kind])(self.chance)
