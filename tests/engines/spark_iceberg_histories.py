@@ -211,8 +211,7 @@ class History:
         shutil.move(part, path)
         ids = self.spark._sc._gateway.new_array(jvm.int, 1)
         ids[0] = 1
-        specs = _all(table.specs().values().iterator())
-        whole = [s for s in specs if s.isUnpartitioned()]
+        whole = [s for s in table.specs().values() if s.isUnpartitioned()]
         spec = whole[0] if whole and c.random() < 0.5 else chosen.spec()
         builder = jvm.org.apache.iceberg.FileMetadata.deleteFileBuilder(spec).ofEqualityDeletes(ids) \
             .withPath('file:%s' % path).withFormat('PARQUET').withFileSizeInBytes(size).withRecordCount(count)
