@@ -115,10 +115,15 @@ static int choose_tuple(struct reading *r, struct err *err)
     return 0;
 }
 
+/* Those of the partition tuple follow on the others. */
+static int first_of_tuple(const struct reading *r)
+{
+    return r->deletes ? SLOTS_OF_DELETES : SLOTS_OF_DATA;
+}
+
 static int choose(struct reading *r, struct err *err)
 {
-    size_t n = r->deletes ? SLOTS_OF_DELETES : SLOTS_OF_DATA;
-    for (size_t i = 0; i < n; i++) {
+    for (int i = 0; i < first_of_tuple(r); i++) {
         int rc = avro_choose(r->avro, &wants[i], err);
         if (rc < 0)
             return rc;
@@ -207,7 +212,7 @@ static struct iceberg_value value_of(const struct avro_field *field, const struc
     return value;
 }
 
-static int take_tuple(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_tuple(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     bool added;
     buf_reset(&r->key);
@@ -215,7 +220,7 @@ static int take_tuple(struct reading *r, struct iceberg_file *f, struct err *err
         struct avro_field field;
         struct iceberg_value *v = &r->tuple[i].value;
         avro_field(r->avro, SLOT_PARTITION, i, &field);
-        *v = value_of(&field, avro_value(r->avro, SLOTS_OF_DELETES + (int)i));
+        *v = value_of(&field, avro_value(r->avro, first_of_tuple(r) + (int)i));
         buf_add_char(&r->key, (char)v->kind);
         buf_add_le64(&r->key, v->kind == ICEBERG_BYTES ? v->bytes.n : (uint64_t)v->number);
         buf_add(&r->key, &v->real, sizeof v->real);
@@ -255,7 +260,7 @@ static int take_ids(struct reading *r, int slot, id_list *out, struct err *err)
     return rc;
 }
 
-static int take_columns(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_columns(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     bool added;
     int rc = take_ids(r, SLOT_COLUMNS, &r->keys, err);
@@ -284,7 +289,7 @@ static int take_bound(const struct reading *r, int slot, struct slice *out, stru
     return rc;
 }
 
-static int take_deletes(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_deletes(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     const struct avro *a = r->avro;
     int rc = take_ids(r, SLOT_IDS, &r->ids, err);
@@ -327,11 +332,11 @@ static int take_format(struct slice name, enum iceberg_format *out, struct err *
             *out = (enum iceberg_format)i;
             return 0;
         }
-    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'",
-                   (int)(name.n < 40 ? name.n : 40), name.p);
+    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'", (int)(name.n < 40 ? name.n : 40),
+                   name.p);
 }
 
-static int take_values(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_values(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     const struct avro *a = r->avro;
     int64_t status = avro_number(a, SLOT_STATUS, -1), content = avro_number(a, SLOT_CONTENT, 0);
@@ -345,7 +350,7 @@ static int take_values(struct reading *r, struct iceberg_file *f, struct err *er
         return err_set(err, EIO, "status %lld, content %lld%s, %lld bytes, %lld rows",
                        (long long)status, (long long)content,
                        r->deletes ? " among delete files" : "", (long long)size, (long long)rows);
-    *f = (struct iceberg_file){
+    *f = (struct iceberg_entry){
         .status = (enum iceberg_status)status,
         .content = (enum iceberg_content)content,
         .snapshot = avro_number(a, SLOT_SNAPSHOT, ICEBERG_NONE),
@@ -365,7 +370,7 @@ static int take_values(struct reading *r, struct iceberg_file *f, struct err *er
 
 static int take_entry(struct reading *r, struct err *err)
 {
-    struct iceberg_file f = {.path = SLICE_NONE};
+    struct iceberg_entry f = {.path = SLICE_NONE};
     int rc = take_values(r, &f, err);
     if (rc == 0)
         rc = take_tuple(r, &f, err);
@@ -399,8 +404,8 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
     return rc;
 }
 
-int iceberg_file_inherit(struct iceberg_file *file, const struct iceberg_manifest *manifest,
-                         struct err *err)
+int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
+                          struct err *err)
 {
     if (file->snapshot == ICEBERG_NONE)
         file->snapshot = manifest->snapshot;
