@@ -205,9 +205,13 @@ struct driver_ops {
     int (*log_objects)(struct driver *d, const struct history *h, size_t position,
                        int (*emit)(void *arg, const char *key), void *arg, struct err *err);
 
-    /* Where the deletes of an entry with ENTRY_DELETES are written; an empty key: in the log. NULL:
-     * the format deletes no rows. */
-    int (*locate_deletes)(struct driver *d, const struct entry *entry, struct object_location *out,
+    /*
+     * Where the deletes of an entry with ENTRY_DELETES are written, one object after the other,
+     * until emit returns other than 0 (returned); none where they are in the log. NULL: the format
+     * deletes no rows.
+     */
+    int (*locate_deletes)(struct driver *d, const struct entry *entry,
+                          int (*emit)(void *arg, const struct object_location *at), void *arg,
                           struct err *err);
 
     /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;

@@ -206,16 +206,6 @@ int iceberg_history_of(const struct iceberg_metadata *m, struct history **out, s
     return 0;
 }
 
-static void take_up(struct iceberg_table *t, const struct iceberg_heard *heard,
-                    struct iceberg_metadata *m, struct history *h) REQUIRES(&t->lock)
-{
-    iceberg_metadata_unref(t->metadata);
-    history_unref(t->history);
-    t->metadata = m;
-    t->history = h;
-    t->heard = *heard;
-}
-
 int iceberg_history(struct iceberg_table *t, struct history **out, struct err *err)
 {
     AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
@@ -235,8 +225,16 @@ int iceberg_history(struct iceberg_table *t, struct history **out, struct err *e
         rc = iceberg_history_of(m, &h, err);
         if (rc < 0)
             return rc;
-        WITH_LOCK (&t->lock)
-            take_up(t, &heard, iceberg_metadata_ref(m), history_ref(h));
+        struct history *told = history_ref(h), *old;
+        WITH_LOCK (&t->lock) { /* nothing is freed under it: opens ask for the metadata */
+            struct iceberg_metadata *before = t->metadata;
+            t->metadata = m;
+            m = before;
+            old = t->history;
+            t->history = told;
+            t->heard = heard;
+        }
+        history_unref(old);
     }
     *out = STEAL(h);
     return 0;

@@ -42,8 +42,8 @@ void iceberg_manifest_list_done(struct iceberg_manifest_list *l)
     free(l->at);
 }
 
-/* Copies the path. */
-static int add(struct iceberg_manifest_list *l, const struct iceberg_manifest *m, struct err *err)
+int iceberg_manifest_list_add(struct iceberg_manifest_list *l, const struct iceberg_manifest *m,
+                              struct err *err)
 {
     void *at = l->at;
     int rc = vec_grow_(&at, l->n, &l->capacity, ICEBERG_MANIFESTS_MAX, sizeof l->at[0]);
@@ -83,7 +83,7 @@ static int take(struct iceberg_manifest_list *l, const struct avro *a, struct er
                     ? ICEBERG_NONE
                     : added + existing,
     };
-    return add(l, &m, err);
+    return iceberg_manifest_list_add(l, &m, err);
 }
 
 int iceberg_manifest_list_parse(struct iceberg_manifest_list *l, struct slice file, struct err *err)
@@ -113,7 +113,7 @@ int iceberg_manifest_list_inline(struct iceberg_manifest_list *l, const struct i
             .snapshot = ICEBERG_NONE,
             .live = ICEBERG_NONE,
         };
-        rc = m.path.n ? add(l, &m, err) : err_set(err, EIO, "a manifest has no path");
+        rc = m.path.n ? iceberg_manifest_list_add(l, &m, err) : err_set(err, EIO, "a manifest has no path");
     }
     return rc;
 }

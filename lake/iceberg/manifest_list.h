@@ -28,6 +28,10 @@ void iceberg_manifest_list_init(struct iceberg_manifest_list *l);
 void iceberg_manifest_list_done(struct iceberg_manifest_list *l);
 DEFINE_AUTO_DONE(iceberg_manifest_list, struct iceberg_manifest_list, iceberg_manifest_list_done)
 
+/* Adds one, whose path is copied. -EOVERFLOW, -ENOMEM. */
+int iceberg_manifest_list_add(struct iceberg_manifest_list *l, const struct iceberg_manifest *m,
+                              struct err *err);
+
 /* The lines of a manifest list, behind those that are there. -EIO damaged, -EOVERFLOW. */
 int iceberg_manifest_list_parse(struct iceberg_manifest_list *l, struct slice file,
                                 struct err *err);

@@ -204,7 +204,7 @@ static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *dec
 }
 
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                            const struct iceberg_file *file, struct iceberg_deletes *to,
+                            const struct iceberg_entry *file, struct iceberg_deletes *to,
                             uint32_t *partition, bool *global, struct err *err)
 {
     const struct iceberg_place_tuple *tuple;
@@ -231,7 +231,7 @@ static int64_t time_of(const struct iceberg_metadata *m, int64_t id, int64_t seq
     return m->last_updated_ms;
 }
 
-int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_file *file)
+int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_entry *file)
 {
     if (p->added_id != file->snapshot || p->added_sequence != file->sequence) {
         p->added_ms = time_of(p->view->metadata, file->snapshot, file->sequence);
@@ -243,7 +243,7 @@ int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_file *f
 
 /* Do all files with this set of columns have those that are shown? */
 static int columns_fit(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                       const struct iceberg_file *file, bool *out, struct err *err)
+                       const struct iceberg_entry *file, bool *out, struct err *err)
 {
     size_t at = (size_t)file->columns * FORMATS + file->format;
     while (p->as_stored.n <= at) {
@@ -262,7 +262,7 @@ static int columns_fit(struct iceberg_place *p, const struct iceberg_decoded *de
 }
 
 static int is_as_stored(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                        const struct iceberg_file *file, bool *out, struct err *err)
+                        const struct iceberg_entry *file, bool *out, struct err *err)
 {
     int rc = columns_fit(p, decoded, file, out, err);
     return rc < 0 || !*out ? rc : iceberg_stored_snapshot(&p->stored, file->snapshot, out, err);
@@ -282,7 +282,7 @@ static bool is_tree_path(struct slice path)
     }
 }
 
-static int place(struct iceberg_place *p, const struct iceberg_file *file,
+static int place(struct iceberg_place *p, const struct iceberg_entry *file,
                  const struct iceberg_place_tuple *tuple, struct entry *e, struct err *err)
 {
     const struct iceberg_partition *partition = &p->spec->partition;
@@ -305,7 +305,7 @@ static int place(struct iceberg_place *p, const struct iceberg_file *file,
 }
 
 /* What a file that is not as stored tells: mostly the same as its neighbour. */
-static int set_extra(struct iceberg_place *p, const struct iceberg_file *file,
+static int set_extra(struct iceberg_place *p, const struct iceberg_entry *file,
                      const struct iceberg_place_tuple *tuple, struct entry *e, struct err *err)
 {
     const struct iceberg_extra extra = {.format = file->format,
@@ -327,7 +327,7 @@ static int set_extra(struct iceberg_place *p, const struct iceberg_file *file,
     return rc;
 }
 
-static int find_deletes(struct iceberg_place *p, const struct iceberg_file *file,
+static int find_deletes(struct iceberg_place *p, const struct iceberg_entry *file,
                         const struct iceberg_place_tuple *tuple, struct err *err)
 {
     if (!p->deletes)
@@ -338,7 +338,7 @@ static int find_deletes(struct iceberg_place *p, const struct iceberg_file *file
 }
 
 int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                       const struct iceberg_file *file, struct entry *out, struct err *err)
+                       const struct iceberg_entry *file, struct entry *out, struct err *err)
 {
     const struct iceberg_place_tuple *tuple;
     bool as_stored = false;
@@ -366,4 +366,26 @@ int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *de
     }
     out->mtime_ms = p->columns_since_ms > out->mtime_ms ? p->columns_since_ms : out->mtime_ms;
     return set_extra(p, file, tuple, out, err);
+}
+
+int iceberg_place_touched(struct iceberg_place *p, const struct iceberg_decoded *decoded,
+                          const struct iceberg_entry *file, bool *out, struct err *err)
+{
+    const struct iceberg_place_tuple *tuple;
+    int rc = find_tuple(p, decoded, file->tuple, NULL, &tuple, err);
+    if (rc == 0)
+        rc = find_deletes(p, file, tuple, err);
+    *out = p->deletes && p->found.n;
+    return rc;
+}
+
+int iceberg_place_values(struct iceberg_place *p, const struct iceberg_decoded *decoded,
+                         const struct iceberg_entry *file, const struct iceberg_value **out,
+                         struct err *err)
+{
+    const struct iceberg_place_tuple *tuple;
+    int rc = find_tuple(p, decoded, file->tuple, NULL, &tuple, err);
+    if (rc == 0)
+        *out = tuple->values;
+    return rc;
 }
