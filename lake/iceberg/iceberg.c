@@ -264,9 +264,10 @@ const struct driver_ops iceberg_ops = {
     .describe_refs = op_describe_refs,
     .describe_properties = iceberg_describe_properties,
     .shape = op_shape,
+    .partitions = op_partitions,
+    .former = iceberg_state_former,
     .deleted = op_deleted,
     .deleted_values = op_deleted_values,
     .own_shape = op_own_shape,
-    .partitions = op_partitions,
     .left_out = op_left_out,
 };

@@ -9,6 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import ResolveError
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.schema import Schema
 from pyiceberg import types as t
 
@@ -82,10 +85,12 @@ def random_kind(chance, number, depth=2):
     if how == 'map':
         return t.MapType(number + 1, t.StringType(), number + 2,
                          random_kind(chance, number * 10, depth - 1), False)
+    if depth == 2 and chance.random() < 0.1:        # pyarrow makes none inside of others
+        return t.UUIDType()
     return chance.choice([
         t.BooleanType(), t.IntegerType(), t.LongType(), t.FloatType(), t.DoubleType(),
         t.DecimalType(7, 2), t.DecimalType(20, 4), t.DateType(), t.TimeType(), t.TimestampType(),
-        t.TimestamptzType(), t.StringType(), t.UUIDType(), t.FixedType(5), t.BinaryType()])
+        t.TimestamptzType(), t.StringType(), t.FixedType(5), t.BinaryType()])
 
 
 def random_value(chance, kind):
@@ -112,7 +117,7 @@ def random_value(chance, kind):
             pa.int32() if pa.types.is_date(kind) else pa.int64()).cast(kind).as_py()
     if pa.types.is_fixed_size_binary(kind):
         return chance.randbytes(kind.byte_width)
-    if isinstance(kind, pa.BaseExtensionType):          # a UUID
+    if isinstance(kind, pa.BaseExtensionType):      # a UUID
         return chance.randbytes(16)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return chance.randbytes(chance.randrange(9))
@@ -171,22 +176,26 @@ def test_evolved_tables(catalog, tmp_path, chance, duck, seed):
                 continue
         arrow = table.schema().as_arrow()
         table.append(random_rows(chance, arrow, chance.choice([1, 30])))
-    files = [(f['file_path'][7:], f['record_count'])
-             for f in table.inspect.files().to_pylist()]
+    files = [(task.file.file_path[7:], task.file.record_count) for task in table.scan().plan_files()]
     for number, columns in table.schemas().items():
         of = json.loads(columns.model_dump_json())
-        wanted = {}
+        refused = 0
         for path, count in files:
-            wanted[path] = project(table, columns, path)
-            assert wanted[path].num_rows == count
-            check(duck, path, out, wanted[path], of)
-        print('schema', number, len(files), 'files')
+            try:
+                wanted = project(table, columns, path)
+            except ResolveError:        # it was written when a column was wider than it is here
+                refused += 1
+                with pytest.raises(Refused, match='EOPNOTSUPP: column .*: the table has'):
+                    present(path, out, iceberg=(of, None, ''))
+                continue
+            assert wanted.num_rows == count
+            check(duck, path, out, wanted, of)
+        print('schema', number, len(files), 'files', refused, 'refused')
+        assert refused == 0 or number < table.schema().schema_id
 
 
 def project(table, columns, path):
     """What PyIceberg reads of one file by one schema."""
-    from pyiceberg.io.pyarrow import ArrowScan
-    from pyiceberg.expressions import AlwaysTrue
     scan = ArrowScan(table.metadata, table.io, columns, AlwaysTrue())
     tasks = [x for x in table.scan().plan_files() if x.file.file_path == 'file://' + path]
     return scan.to_table(tasks)
