@@ -30,14 +30,6 @@ static struct made_entry position(const char *path, int partition)
     return e;
 }
 
-static struct made_entry equality(const char *path, int partition)
-{
-    struct made_entry e = data(path, partition);
-    e.content = 2;
-    e.equality_id = 1;
-    return e;
-}
-
 static struct made_entry vector(const char *path, const char *about, int64_t offset)
 {
     struct made_entry e = data(path, 1);
