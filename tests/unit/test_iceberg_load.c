@@ -82,7 +82,8 @@ static void test_deletes(void **state)
         write_list(f, i, m, (size_t)i);
     write_metadata(f, s, 3, "");
     AUTO(history) struct history *h = history(f);
-    check_load(f, h, 0, "p=1/a 100 1 stored 1000\np=1/b 100 1 stored 1000\np=2/c 100 1 stored 1000\n",
+    check_load(f, h, 0,
+               "p=1/a 100 1 stored 1000\np=1/b 100 1 stored 1000\np=2/c 100 1 stored 1000\n",
                false);
     check_load(f, h, 1, "p=1/a 100 1 - p:x 2000\np=1/b 100 1 - p:x 2000\np=2/c 100 1 stored 1000\n",
                true);
