@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "lake/iceberg/delete_files.h"
 #include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
@@ -127,19 +128,25 @@ static int op_locate_deletes(struct driver *d, const struct entry *entry,
                              int (*emit)(void *arg, const struct object_location *at), void *arg,
                              struct err *err)
 {
-    return iceberg_locate_deletes(table_of(d), entry, emit, arg, err);
+    struct err e = ERR_INIT;
+    int rc = iceberg_locate_deletes(table_of(d), entry, emit, arg, &e);
+    return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
 }
 
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
                       struct err *err)
 {
-    return iceberg_deleted(table_of(d), entry, out, err);
+    struct err e = ERR_INIT;
+    int rc = iceberg_deleted(table_of(d), entry, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
 static int op_deleted_values(struct driver *d, const struct entry *entry, struct equality **out,
                              struct err *err)
 {
-    return iceberg_deleted_values(table_of(d), entry, out, err);
+    struct err e = ERR_INIT;
+    int rc = iceberg_deleted_values(table_of(d), entry, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
 static int op_log_objects(struct driver *d, const struct history *h, size_t position,
@@ -186,6 +193,38 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
     return iceberg_schema_shape(schema->json, iceberg_metadata_property(m, NAME_MAPPING), out, err);
 }
 
+/* Specs and schemas of metadata, in an arena. */
+static int make_partitions(const struct iceberg_metadata *m, struct arena *arena,
+                           struct iceberg_partition **out, struct err *err)
+{
+    struct iceberg_partition *specs = arena_calloc(arena, m->specs_n + 1, sizeof *specs);
+    struct slice *schemas = arena_calloc(arena, m->schemas_n + 1, sizeof *schemas);
+    if (!specs || !schemas)
+        return arena_failed(arena, "partition specs", err);
+    for (size_t i = 0; i < m->schemas_n; i++)
+        schemas[i] = m->schemas[i].json;
+    for (size_t i = 0; i < m->specs_n; i++) {
+        int rc = iceberg_partition_make(arena, m->specs[i].fields, m->specs[i].n, schemas,
+                                        m->schemas_n, &specs[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    *out = specs;
+    return 0;
+}
+
+static int op_partitions(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
+    AUTO(arena) struct arena arena = {0};
+    struct iceberg_partition *specs = NULL;
+    arena_init(&arena, SHAPE_MEMORY_MAX);
+    int rc = iceberg_state_parse(meta, &m, NULL, err);
+    if (rc == 0)
+        rc = make_partitions(m, &arena, &specs, err);
+    return rc < 0 ? rc : iceberg_partition_shape(specs, m->specs_n, out, err);
+}
+
 /* A type that is not known is no reason to refuse what needs no look at it. */
 static int op_left_out(struct slice meta, struct buf *out, struct err *err)
 {
@@ -209,13 +248,14 @@ const struct driver_ops iceberg_ops = {
     .locate = op_locate,
     .log_objects = op_log_objects,
     .locate_deletes = op_locate_deletes,
-    .deleted = op_deleted,
-    .deleted_values = op_deleted_values,
     .describe_history = op_describe_history,
     .objects = op_objects,
     .describe_schema = iceberg_describe_schema,
     .describe_refs = op_describe_refs,
     .describe_properties = iceberg_describe_properties,
     .shape = op_shape,
+    .partitions = op_partitions,
+    .deleted = op_deleted,
+    .deleted_values = op_deleted_values,
     .left_out = op_left_out,
 };
