@@ -8,6 +8,7 @@ of nine columns. The data files do not exist: nobody opens them here.
 usage: load_iceberg_tables.py DIR FILES MANIFESTS
 """
 import argparse
+import datetime
 import json
 import pickle
 import struct
@@ -16,6 +17,7 @@ from pathlib import Path
 
 FIRST_MS = 1709285400123
 DATES = 365
+EPOCH = 719163                      # 1970-01-01 among Python's days
 TYPES = (('id', 'long'), ('customer', 'long'), ('amount', 'double'), ('quantity', 'int'),
          ('discount', 'double'), ('shipped', 'timestamptz'), ('comment', 'string'),
          ('status', 'string'), ('date', 'date'))
@@ -123,7 +125,7 @@ NANS = mapped([(3, number(0)), (5, number(0))])
 def entry(location, snapshot, i):
     day = 20089 + mixed(i) % DATES
     name = '%032x' % mixed(i)
-    date = '2025-%02d-%02d' % (mixed(i) % DATES // 31 + 1, mixed(i) % DATES % 28 + 1)
+    date = datetime.date.fromordinal(EPOCH + day).isoformat()
     path = '%s/data/date=%s/%05d-%d-%s-%s-%s-%s-%s-0-%05d.parquet' % (
         location, date, i % 200, i % 5000, name[:8], name[8:12], name[12:16], name[16:20],
         name[20:], i % 7 + 1)
