@@ -28,9 +28,8 @@
 #define LAKE_CATALOG_CATALOG_H
 
 #include "base/arena.h"
-#include "cache/store/store.h"
+#include "base/limits.h"
 
-struct http;
 struct restrictions; /* lake/catalog/restrictions.h */
 
 /* The levels of a namespace, the outermost first; none: the catalog's root. */
@@ -66,37 +65,20 @@ struct catalog_table {
     size_t config_n;
     const struct catalog_credential *credentials;
     size_t credentials_n;
-    int64_t expires_ms; /* clock_real_ms: when the first of the credentials ends; 0: never */
     const struct restrictions *restrictions; /* NULL: none */
-    struct arena arena;                      /* private */
+    /* Private: what the rest points into. */
+    struct arena arena;
+    struct buf text;
 };
 
-/* Wipes what was secret. */
+/* An empty one, to be filled by a catalog. NULL and err: out of memory. */
+struct catalog_table *catalog_table_new(struct err *err);
+/* Wipes it: there may be secrets in it. */
 void catalog_table_free(struct catalog_table *t);
 DEFINE_AUTO(catalog_table, struct catalog_table *, catalog_table_free)
 
-/* `NULL` where there is none. */
+/* NULL where there is none. */
 const struct slice *catalog_find(const struct catalog_pair *pairs, size_t n, const char *key);
-
-/*
- * Who may read at a location: of the credentials the one with the longest prefix that fits, else
- * what `config` has. Borrowed from the table.
- */
-struct catalog_access {
-    const char *access_key_id, *secret_access_key, *session_token; /* S3; NULL: not told */
-    const char *region, *endpoint_url; /* S3; these alone may be told without credentials */
-    bool path_style;                   /* S3: told, and true */
-    const char *gcs_token;
-    const char *azure_sas_token; /* of the location's account */
-    int64_t expires_ms;          /* clock_real_ms; 0: never, or not told */
-};
-
-/* 1: there are credentials in *out; 0: there are none, *out has what else is told. */
-int catalog_access_of(const struct catalog_table *t, struct slice location,
-                      struct catalog_access *out);
-
-/* Puts what is told into options of a store, over what they have. Strings are borrowed. */
-void catalog_access_options(const struct catalog_access *access, struct store_options *o);
 
 struct catalog;
 
@@ -104,7 +86,10 @@ struct catalog;
 typedef int catalog_emit(void *arg, struct slice name);
 
 struct catalog_ops {
-    /* The names of the level below, without their parents; each once. NULL: there is one level. */
+    /*
+     * The names of the level below, without their parents, in no promised order; one may come more
+     * than once. NULL: the catalog has no namespaces.
+     */
     int (*namespaces)(struct catalog *c, const struct catalog_namespace *parent, catalog_emit *emit,
                       void *arg, struct err *err);
     int (*tables)(struct catalog *c, const struct catalog_namespace *in, catalog_emit *emit,
@@ -142,33 +127,5 @@ int catalog_credentials(struct catalog *c, const struct catalog_namespace *in, s
 /* No call may be under way. */
 void catalog_free(struct catalog *c);
 DEFINE_AUTO(catalog, struct catalog *, catalog_free)
-
-/* How a catalog is asked by HTTP who asks. */
-enum catalog_auth {
-    CATALOG_AUTH_NONE,
-    CATALOG_AUTH_BEARER, /* token or token_file */
-    CATALOG_AUTH_OAUTH2, /* client credentials: credential or credential_file */
-    CATALOG_AUTH_SIGV4,  /* AWS credentials of `store`, as for its buckets */
-};
-
-/* What is said of a catalog that is asked by HTTP. Strings are copied; NULL: not said. */
-struct catalog_options {
-    const char *name;      /* for messages; NULL: the URI */
-    const char *uri;       /* "https://host/api/catalog"; http:// too */
-    const char *warehouse; /* Iceberg: for /v1/config; Unity: the one catalog that is shown */
-    const char *prefix;    /* Iceberg: of paths, where /v1/config tells none */
-    enum catalog_auth auth;
-    const char *token, *token_file;           /* files are absolute, and read anew each time */
-    const char *credential, *credential_file; /* "client_id:client_secret", or a secret alone */
-    const char *oauth2_server_uri;            /* NULL: URI/v1/oauth/tokens */
-    const char *scope, *audience, *resource;  /* scope NULL: "catalog" */
-    const char *signing_name;                 /* NULL: "execute-api"; "glue", "s3tables" */
-    const char *signing_region;               /* NULL: that of `store` */
-    const struct catalog_pair *fields;        /* sent with every request; may hold secrets */
-    size_t fields_n;
-    bool no_vended_credentials; /* none are asked for */
-    /* CA, proxy, deadline, and where AWS credentials are found. Must not be NULL. */
-    const struct store_options *store;
-};
 
 #endif
