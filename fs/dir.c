@@ -251,20 +251,35 @@ static int fill_listing(struct filling *f, off_t offset)
     return rc;
 }
 
-/* Behind the versions, by their places in the list. */
-static int fill_tags(struct filling *f, size_t from)
+/* The i-th of the format's names, then of ours; false where it is not listed. */
+static bool name_at(const struct filling *f, size_t i, struct slice *name)
 {
     const struct history *h = f->handle->history;
     const struct tags *tags = f->handle->tags;
+    if (i < h->names_n) {
+        *name = h->names[i].name;
+        return true;
+    }
+    const struct tag *tag = &tags->at[i - h->names_n];
+    *name = tag->name;
+    return !tag->hidden && !history_named(h, tag->name) && history_find(h, tag->version) >= 0;
+}
+
+/* Behind the versions, by their places in the list. */
+static int fill_names(struct filling *f, size_t from)
+{
+    const struct history *h = f->handle->history;
+    size_t n = h->names_n + (f->handle->tags ? f->handle->tags->n : 0);
     int rc = 0;
-    for (size_t i = from; rc == 0 && tags && i < tags->n; i++) {
-        AUTO(buf) struct buf name = {0};
-        buf_init(&name, KEY_BYTES_MAX);
-        tag_name_format(&name, tags->at[i].name);
-        bool shown = !tags->at[i].hidden && name.len <= NAME_BYTES_MAX &&
-                     history_find(h, tags->at[i].version) >= 0;
-        if (shown)
-            rc = put_bare(f, name.data, S_IFLNK, place_ino(f, name.data),
+    for (size_t i = from; rc == 0 && i < n; i++) {
+        struct slice name;
+        AUTO(buf) struct buf text = {0};
+        buf_init(&text, KEY_BYTES_MAX);
+        if (!name_at(f, i, &name))
+            continue;
+        tag_name_format(&text, name);
+        if (!text.failed && text.len <= NAME_BYTES_MAX)
+            rc = put_bare(f, text.data, S_IFLNK, place_ino(f, text.data),
                           (off_t)(h->n + i) + 1 + OFFSET_DOTDOT);
     }
     return rc;
@@ -282,7 +297,7 @@ static int fill_versions(struct filling *f, off_t offset)
         (void)snprintf(text, sizeof text, "%lld", (long long)h->at[i].number); /* 20 digits */
         rc = put_bare(f, text, S_IFLNK, place_ino(f, text), (off_t)i + 1 + OFFSET_DOTDOT);
     }
-    return rc ? rc : fill_tags(f, from > h->n ? from - h->n : 0);
+    return rc ? rc : fill_names(f, from > h->n ? from - h->n : 0);
 }
 
 static int fill_meta(struct filling *f, off_t offset)

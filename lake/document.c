@@ -98,7 +98,7 @@ static int make_retention(struct making *m)
     if (rc < 0)
         return rc;
     buf_addf(&m->out, "{\"newest\":%lld,\"retentionMs\":%lld,\"versions\":[",
-             (long long)(h->n ? h->at[h->n - 1].number : -1), (long long)r.period_ms);
+             (long long)(h->live >= 0 ? h->at[h->live].number : -1), (long long)r.period_ms);
     bool any = false;
     for (size_t i = 0; i < m->versions; i++) {
         if (removable_ms[i] == RETENTION_NONE)
@@ -111,6 +111,11 @@ static int make_retention(struct making *m)
     }
     buf_add_str(&m->out, "]}\n");
     return 0;
+}
+
+static int make_refs(struct making *m)
+{
+    return table_ops(m->table)->describe_refs(table_driver(m->table), m->history, &m->out, m->err);
 }
 
 /* Of the object and of the rows that are deleted in it: the same in all versions. */
@@ -147,18 +152,20 @@ static int make_files(struct making *m)
 static const struct {
     const char *name;
     int (*make)(struct making *m);
-    enum { NO_HISTORY, HISTORY_UP_TO, HISTORY_WHOLE } uses;
+    enum { NO_HISTORY, HISTORY_UP_TO, HISTORY_NOW, HISTORY_WHOLE } uses;
 } documents[] = {
     {"version", make_version, NO_HISTORY},    {"history.json", make_history, HISTORY_UP_TO},
     {"schema.json", make_schema, NO_HISTORY}, {"properties.json", make_properties, NO_HISTORY},
     {"files.jsonl", make_files, NO_HISTORY},  {"retention.json", make_retention, HISTORY_WHOLE},
+    {"refs.json", make_refs, HISTORY_NOW},
 };
 
 static bool format_has(const struct driver_ops *ops, size_t which)
 {
     return (documents[which].make != make_schema || ops->describe_schema) &&
            (documents[which].make != make_properties || ops->describe_properties) &&
-           (documents[which].make != make_retention || ops->retention);
+           (documents[which].make != make_retention || ops->retention) &&
+           (documents[which].make != make_refs || ops->describe_refs);
 }
 
 static ptrdiff_t find_document(const struct driver_ops *ops, struct slice name)
@@ -249,13 +256,25 @@ static void keep(struct document_cache *c, struct document *d)
     document_unref(old);
 }
 
+/* Of which versions and names it is. */
+static uint64_t hash_of_history(const struct history *h)
+{
+    uint64_t hash = h->live >= 0 ? h->at[h->live].fingerprint : 0;
+    for (size_t i = 0; i < h->names_n; i++) {
+        const struct history_name *name = &h->names[i];
+        uint64_t parts[] = {hash, h->at[name->position].fingerprint, name->branch};
+        hash = hash64(hash64(5, slice_make(parts, sizeof parts)), name->name);
+    }
+    return hash;
+}
+
 /* What the document's bytes depend on. */
 static uint64_t key_of(const struct making *m, ptrdiff_t which)
 {
     const struct version *v = &m->version->version;
-    const struct history *h = documents[which].uses == HISTORY_WHOLE ? m->history : NULL;
+    const struct history *h = documents[which].uses >= HISTORY_NOW ? m->history : NULL;
     uint64_t parts[] = {(uint64_t)which,  (uint64_t)v->number,
-                        v->fingerprint,   h && h->n ? h->at[h->n - 1].fingerprint : 0,
+                        v->fingerprint,   h ? hash_of_history(h) : 0,
                         m->shown != NULL, m->shown ? m->shown->hash : 0};
     return hash64(hash64(2, table_id(m->table)), slice_make(parts, sizeof parts));
 }
@@ -305,7 +324,9 @@ static int find_history(const struct document_of *of, ptrdiff_t which, struct ta
     if (documents[which].uses == HISTORY_WHOLE) /* what removes files is no matter of --as-of */
         return table_whole_history(of->table, task, out, versions, err);
     int rc = table_history(of->table, task, &all, err);
-    if (rc < 0)
+    if (rc == 0 && documents[which].uses == HISTORY_NOW)
+        *out = STEAL(all);
+    if (rc < 0 || *out)
         return rc;
     /* what is said of it does not change */
     size_t n = (size_t)(history_find(all, of->version->version.number) + 1);
@@ -321,8 +342,8 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
     if (which < 0)
         return err_set(err, ENOENT, "no document %.*s", SLICE_FMT(of->name));
     struct making m = {.table = of->table, .version = of->version, .shown = of->shown, .err = err};
-    bool whole = documents[which].uses == HISTORY_WHOLE;
-    int rc = whole ? find_history(of, which, task, &h, &m.versions, err) : 0;
+    bool first = documents[which].uses >= HISTORY_NOW;
+    int rc = first ? find_history(of, which, task, &h, &m.versions, err) : 0;
     if (rc < 0)
         return rc;
     m.history = h;
@@ -331,7 +352,7 @@ int document_open(struct document_cache *c, const struct document_of *of, struct
     if (*out)
         return 0;
     rc = task_to_worker(task, table_lake(of->table)->config.workers);
-    if (rc == 0 && !whole)
+    if (rc == 0 && !first)
         rc = find_history(of, which, task, &h, &m.versions, err);
     if (rc < 0)
         return rc;

@@ -9,6 +9,7 @@
  *   properties.json  protocol and properties of the version
  *   files.jsonl      one line a file of the version
  *   retention.json   of which versions, as the table is now, files may be removed by its clean-up
+ *   refs.json        the format's own tags and branches as they are now
  *
  * Who sees a part of the table is given documents of that part: of schema.json the columns that are
  * shown, of files.jsonl the files, without their objects; history.json without parameters, counts,

@@ -14,6 +14,7 @@
 #ifndef LAKE_DRIVER_H
 #define LAKE_DRIVER_H
 
+#include "base/arena.h"
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
@@ -25,30 +26,87 @@ struct shape;       /* lake/format/shape.h */
 struct version {
     int64_t number;       /* the format's own */
     int64_t timestamp_ms; /* commit time in effect; increasing with the number for Delta */
-    uint64_t fingerprint; /* of its commit as listed (size, ETag): another one is another history */
+    uint64_t fingerprint; /* of its commit as listed (size, ETag) and of `schema`: another one is
+                           * another history */
+    int32_t schema;       /* by which it is read, as the format numbers them; 0: it has no number */
 };
 
-/* The versions that can be read, in order. Immutable, shared by reference. */
+/* From this moment on the table was at that version; -1: one that has expired. */
+struct history_moment {
+    int64_t time_ms;
+    ptrdiff_t position;
+};
+
+/* A tag or a branch of the format's own. */
+struct history_name {
+    struct slice name; /* decoded */
+    bool branch;
+    ptrdiff_t position;
+};
+
+/*
+ * The versions that can be read, in the order of their commits. Immutable, shared by reference.
+ *
+ *   at   [0 ... n)             versions, each as it was committed
+ *        [n ... n + heads_n)   heads: some of them once more, as branches show them, with columns
+ *                              that the table was given since
+ *
+ * A position is an index into all of it. Drivers set what follows `heads_n`; history_new has set it
+ * as for versions whose numbers ascend, of which the last one is live, without names.
+ */
 struct history {
     _Atomic unsigned refs;
+    size_t n;       /* 0: a table without any version */
+    size_t heads_n; /* position_version */
     /* Versions have numbers; else (`files`) there is one, "latest", and moments (driver_ops). */
     bool numbered;
     /* Each number follows the one before: where there is a gap, versions are lost. */
     bool consecutive;
-    size_t n; /* 0: a table without any version */
+    bool unordered;                     /* numbers are names, and ascend no way */
+    ptrdiff_t live;                     /* what the live path shows; -1: no version */
+    struct arena arena;                 /* of the following */
+    const struct history_moment *clock; /* ascending; NULL: the versions' own times */
+    size_t clock_n;
+    const struct history_name *names; /* in order of names */
+    size_t names_n;
+    const int64_t *expired; /* numbers of versions that are gone, as far as they are known */
+    size_t expired_n;
     struct version at[];
 };
-struct history *history_new(size_t n, struct err *err); /* zeroed, one reference */
+/* Zeroed but for what is said above, one reference. */
+struct history *history_new(size_t n, size_t heads_n, struct err *err);
 struct history *history_ref(struct history *h);
 void history_unref(struct history *h);
 DEFINE_AUTO(history, struct history *, history_unref)
-/* The first n versions: the same history, or a shorter copy. A new reference; NULL and err. */
+/* The first n versions, without heads and names, the last of them live: the same history where it
+ * is no other, or a shorter copy. A new reference; NULL and err. */
 struct history *history_cut(struct history *h, size_t n, struct err *err);
-/* Position of a number, or -1. */
+/* The history as it was at that time: names are those of today that lead to a version of then.
+ * Likewise. */
+struct history *history_until(struct history *h, int64_t time_ms, struct err *err);
+/* Position of a number, not of a head; or -1. */
 ptrdiff_t history_find(const struct history *h, int64_t number);
-/* Position of the greatest version whose time is not after t; -1 also where one that is lost may
- * have been the version of then. */
-ptrdiff_t history_at(const struct history *h, int64_t time_ms);
+/* The same of a head where it has one. */
+ptrdiff_t history_find_head(const struct history *h, int64_t number);
+/* Position of the version of that time, or -1; also where one that is lost may have been it. *last
+ * (may be NULL): a later commit may change that. */
+ptrdiff_t history_at(const struct history *h, int64_t time_ms, bool *last);
+/* The tag or branch of that name, or NULL. */
+const struct history_name *history_named(const struct history *h, struct slice name);
+bool history_has_expired(const struct history *h, int64_t number);
+
+/* Where a catalog says that a table's metadata is. Buffers belong to the caller. */
+struct table_metadata {
+    struct buf url;  /* of the metadata file; empty: only the text was told */
+    struct buf text; /* the metadata itself; empty: it is to be read */
+    struct buf etag; /* of the answer; set before: that of the answer before */
+    bool same;       /* it is as it was: nothing else is set */
+};
+struct table_source {
+    /* Blocks. -ENOENT where the catalog has no such table any more. */
+    int (*metadata)(void *arg, struct table_metadata *out, struct err *err);
+    void *arg;
+};
 
 /* Where a driver finds its table. */
 struct driver_ops;
@@ -59,6 +117,7 @@ struct driver_config {
     struct store *const *outside; /* where objects may lie besides; borrowed likewise */
     size_t outside_n;
     const struct driver_ops *const *drivers; /* that find tables by themselves, NULL at the end */
+    const struct table_source *source; /* borrowed likewise; NULL: the driver looks for itself */
 };
 
 /* Where an object is. Buffers belong to the caller. */
@@ -181,6 +240,11 @@ struct driver_ops {
      * columns that are shown, a part of what shape() gives; NULL: all. */
     int (*describe_schema)(struct slice meta, const struct shape *shown, struct buf *out,
                            struct err *err);
+
+    /* `.tarn/refs.json`: an array, one object a tag or branch of the history. NULL: the format has
+     * neither. */
+    int (*describe_refs)(struct driver *d, const struct history *h, struct buf *out,
+                         struct err *err);
 
     /* `.tarn/properties.json` from a snapshot's meta: protocol and properties; NULL likewise. part:
      * as above, only properties that are known to name no column. */

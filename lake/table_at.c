@@ -15,6 +15,18 @@ static int unknown_ref(struct err *err, const struct table *t, struct slice ref)
     return err_set(err, ENOENT, "table %s has no version %.*s", t->path, SLICE_FMT(ref));
 }
 
+struct wanted table_wanted_at(const struct history *h, ptrdiff_t position)
+{
+    return (struct wanted){.kind = TABLE_VERSION,
+                           .number = h->at[position].number,
+                           .head = position >= (ptrdiff_t)h->n};
+}
+
+ptrdiff_t table_wanted_position(const struct history *h, const struct wanted *what)
+{
+    return what->head ? history_find_head(h, what->number) : history_find(h, what->number);
+}
+
 /* what is loaded */
 
 static int loaded_locked(struct table *t, const struct wanted *what, uint64_t fingerprint,
@@ -33,8 +45,7 @@ static int loaded_locked(struct table *t, const struct wanted *what, uint64_t fi
     }
     bool queued = false;
     for (size_t i = 0; i < t->wanted_n; i++)
-        queued |= t->wanted[i].kind == what->kind && t->wanted[i].after == what->after &&
-                  t->wanted[i].number == what->number;
+        queued |= table_wanted_same(&t->wanted[i], what);
     if (!queued && t->wanted_n < WANTED_MAX)
         t->wanted[t->wanted_n++] = *what;
     return table_park(t, task);
@@ -91,11 +102,9 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
     if (rc < 0)
         return rc;
     if (ref->kind == REF_TIME) {
-        const struct history *h = t->history;
-        out->position = history_at(h, ref->time_ms);
-        out->moving = !t->lake->config.as_of_ms && out->position >= 0 &&
-                      (size_t)out->position == h->n - 1 &&
-                      ref->time_ms > h->at[out->position].timestamp_ms;
+        bool last;
+        out->position = history_at(t->history, ref->time_ms, &last);
+        out->moving = !t->lake->config.as_of_ms && out->position >= 0 && last;
         return 0;
     }
     out->position = history_find(t->history, ref->version);
@@ -107,7 +116,7 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
     return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }
 
-/* The version that a tag names. */
+/* The version that a tag of ours names. */
 static int tagged_locked(struct table *t, struct slice text, struct task *task, struct found *out,
                          struct err *err) REQUIRES(&t->lock)
 {
@@ -134,6 +143,20 @@ static int tagged_locked(struct table *t, struct slice text, struct task *task, 
     return 0;
 }
 
+/* A tag or a branch: the format's own come first. */
+static int named_locked(struct table *t, struct slice text, struct task *task, struct found *out,
+                        struct err *err) REQUIRES(&t->lock)
+{
+    AUTO(buf) struct buf name = {0};
+    buf_init(&name, KEY_BYTES_MAX);
+    const struct history_name *found =
+        tag_name_parse(&name, text) ? history_named(t->history, buf_slice(&name)) : NULL;
+    if (!found)
+        return tagged_locked(t, text, task, out, err);
+    *out = (struct found){.position = found->position, .moving = true};
+    return 0;
+}
+
 static bool is_future(const struct table *t, const struct ref *ref)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
@@ -151,9 +174,12 @@ static int resolve_locked(struct table *t, struct slice text, struct task *task,
         return unknown_ref(err, t, text);
     int rc = table_known_history(t, task, INT64_MAX, err);
     if (rc == 0 && ref.kind == REF_NAME && t->history->numbered)
-        rc = tagged_locked(t, ref.name, task, out, err);
+        rc = named_locked(t, ref.name, task, out, err);
     else if (rc == 0 && ref.kind != REF_NAME)
         rc = position_locked(t, &ref, task, out, err);
+    if (rc == 0 && out->position < 0 && ref.kind == REF_VERSION &&
+        history_has_expired(t->history, ref.version))
+        return err_set(err, ENOENT, "table %s: version %.*s has expired", t->path, SLICE_FMT(text));
     if (rc == 0 && (out->position < 0 || !t->history->numbered))
         rc = unknown_ref(err, t, text);
     return rc;
@@ -168,6 +194,12 @@ static int range_locked(struct table *t, const struct wanted *what, struct task 
     return loaded_locked(t, what, v.fingerprint, task, out, err);
 }
 
+/* A head's version. */
+static ptrdiff_t version_of(const struct history *h, ptrdiff_t position)
+{
+    return position < (ptrdiff_t)h->n ? position : history_find(h, h->at[position].number);
+}
+
 static int range_at(struct table *t, const struct ref *ref, struct task *task,
                     struct table_version **out, bool *moving, struct err *err)
 {
@@ -177,7 +209,7 @@ static int range_at(struct table *t, const struct ref *ref, struct task *task,
         rc = resolve_locked(t, ref->name, task, &from, err);
         if (rc == 0)
             rc = resolve_locked(t, ref->to, task, &to, err);
-        if (rc == 0 && from.position > to.position)
+        if (rc == 0 && version_of(t->history, from.position) > version_of(t->history, to.position))
             rc = err_set(err, ENOENT, "table %s: the range %.*s..%.*s ends before it begins",
                          t->path, SLICE_FMT(ref->name), SLICE_FMT(ref->to));
         if (rc == 0) {
@@ -257,9 +289,9 @@ int table_at(struct table *t, struct slice text, struct task *task, struct table
         rc = resolve_locked(t, text, task, &found, err);
         last = rc == 0 && found.moving && ref.kind == REF_TIME;
         if (rc == 0 && !last) {
-            const struct version *v = &t->history->at[found.position];
-            struct wanted what = {.kind = TABLE_VERSION, .number = v->number};
-            rc = loaded_locked(t, &what, v->fingerprint, task, out, err);
+            struct wanted what = table_wanted_at(t->history, found.position);
+            rc =
+                loaded_locked(t, &what, t->history->at[found.position].fingerprint, task, out, err);
         }
     }
     if (last)

@@ -18,6 +18,7 @@
 struct wanted {
     enum table_version_kind kind;
     int64_t after, number;
+    bool head; /* the version as branches show it */
 };
 
 /* Since when files of a version may be removed; RETENTION_NONE: they may not, or it is not known
@@ -82,6 +83,12 @@ struct table {
 /* A version was loaded that is not the newest one: finds out, aside, whether its files may be
  * removed, and tells (lake_config.removable). Once a version. Takes no reference. */
 void table_ask_removable(struct table *t, struct history *h, size_t position);
+
+bool table_wanted_same(const struct wanted *a, const struct wanted *b);
+/* The version at that position. */
+struct wanted table_wanted_at(const struct history *h, ptrdiff_t position);
+/* The other way, of a range its end; -1: it is not in the history. */
+ptrdiff_t table_wanted_position(const struct history *h, const struct wanted *what);
 
 /* A moment of a table that has no numbers, as a version: its number is its time, which tells what
  * it is. */

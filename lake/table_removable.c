@@ -35,7 +35,7 @@ static struct told *find_locked(struct table *t, int64_t version) REQUIRES(&t->l
 static void format_memo(const struct asking *a, char name[MEMO_BYTES], char head[MEMO_BYTES])
 {
     const struct version *v = &a->history->at[a->position];
-    const struct version *newest = &a->history->at[a->history->n - 1];
+    const struct version *newest = &a->history->at[a->history->live];
     (void)snprintf(name, MEMO_BYTES, "removable-%020" PRId64, v->number);
     (void)snprintf(head, MEMO_BYTES, "%016" PRIx64 " %" PRId64 " %016" PRIx64 " ", v->fingerprint,
                    newest->number, newest->fingerprint);

@@ -36,9 +36,10 @@ void table_loaded_drop(struct table *t, size_t i) REQUIRES(&t->lock)
     t->loaded[i] = t->loaded[--t->loaded_n];
 }
 
-static bool same(const struct wanted *a, const struct wanted *b)
+bool table_wanted_same(const struct wanted *a, const struct wanted *b)
 {
-    return a->kind == b->kind && a->after == b->after && a->number == b->number;
+    return a->kind == b->kind && a->after == b->after && a->number == b->number &&
+           a->head == b->head;
 }
 
 struct loaded *table_loaded_find(struct table *t, const struct wanted *what, uint64_t fingerprint,
@@ -46,7 +47,7 @@ struct loaded *table_loaded_find(struct table *t, const struct wanted *what, uin
 {
     for (size_t i = 0; i < t->loaded_n; i++) {
         struct loaded *l = &t->loaded[i];
-        if (!same(&l->what, what))
+        if (!table_wanted_same(&l->what, what))
             continue;
         bool stale = !l->version && l->err.code != EOPNOTSUPP && l->at_ms < errors_ms;
         if (l->fingerprint == fingerprint && !stale) {
@@ -120,7 +121,7 @@ static int load_snapshot(struct table *t, const struct loading *l, struct snapsh
 {
     if (!l->h)
         return t->ops->moment(t->driver, l->what.number, out, err);
-    size_t upto = (size_t)history_find(l->h, l->what.number);
+    size_t upto = (size_t)table_wanted_position(l->h, &l->what);
     if (l->what.kind == TABLE_VERSION)
         return t->ops->load(t->driver, l->h, upto, out, err);
     struct version_range range = {.after = history_find(l->h, l->what.after),
@@ -164,11 +165,16 @@ static struct table_version *load(struct table *t, const struct loading *l, stru
     return version;
 }
 
-static struct table_version *load_version(struct table *t, const struct history *h,
-                                          const struct version *v, struct err *err)
+static struct table_version *load_live(struct table *t, const struct history *h, struct err *err)
 {
-    struct loading l = {
-        .what = {.kind = TABLE_VERSION, .number = v->number}, .h = h, .version = *v};
+    struct loading l = {.what = table_wanted_at(h, h->live), .h = h, .version = h->at[h->live]};
+    return load(t, &l, err);
+}
+
+static struct table_version *load_moment(struct table *t, int64_t time_ms, struct err *err)
+{
+    struct loading l = {.what = {.kind = TABLE_VERSION, .number = time_ms},
+                        .version = table_moment(time_ms)};
     return load(t, &l, err);
 }
 
@@ -176,7 +182,7 @@ static struct table_version *load_version(struct table *t, const struct history 
 static struct history *cut_history(const struct table *t, struct history *heard, struct err *err)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
-    return history_cut(heard, as_of_ms ? (size_t)(history_at(heard, as_of_ms) + 1) : heard->n, err);
+    return as_of_ms ? history_until(heard, as_of_ms, err) : history_ref(heard);
 }
 
 struct keeping {
@@ -259,8 +265,7 @@ static int keep_names(struct table *t, const struct table_version *from,
 static struct table_version *as_of(struct table *t)
 {
     int64_t as_of_ms = t->lake->config.as_of_ms;
-    struct version moment = table_moment(as_of_ms);
-    return as_of_ms && t->ops->moment ? load_version(t, NULL, &moment, NULL) : NULL;
+    return as_of_ms && t->ops->moment ? load_moment(t, as_of_ms, NULL) : NULL;
 }
 
 /* Moves the live path to what the history says; `heard`: the same beyond --as-of. Blocks. */
@@ -274,10 +279,10 @@ static void move_live(struct table *t, const struct history *h, struct history *
     WITH_LOCK (&t->lock)
         before = t->live ? table_version_ref(t->live) : NULL;
     next = as_of(t);
-    if (!next && h->n) {
-        next = load_version(t, h, &h->at[h->n - 1], &err);
+    if (!next && h->live >= 0) {
+        next = load_live(t, h, &err);
         if (next && h->n < heard->n)
-            table_ask_removable(t, heard, h->n - 1);
+            table_ask_removable(t, heard, (size_t)h->live);
     } else if (!next && !t->lake->config.as_of_ms)
         next = version_new(t, &none, &empty, NULL, &err);
     else if (!next)
@@ -349,15 +354,14 @@ static void load_wanted(struct table *t, const struct wanted *what)
     AUTO(history) struct history *heard = NULL;
     struct loading l = {.what = *what};
     if (t->ops->moment) {
-        struct version moment = table_moment(what->number);
-        table_version_unref(load_version(t, NULL, &moment, &err)); /* it is kept in loaded */
+        table_version_unref(load_moment(t, what->number, &err)); /* it is kept in loaded */
         return;
     }
     WITH_LOCK (&t->lock) {
         h = t->history ? history_ref(t->history) : NULL;
         heard = t->heard ? history_ref(t->heard) : NULL;
     }
-    ptrdiff_t position = h ? history_find(h, what->number) : -1;
+    ptrdiff_t position = h ? table_wanted_position(h, what) : -1;
     if (position < 0)
         return;
     l.h = h;

@@ -77,7 +77,7 @@ static int number_child(const struct where *parent, struct slice name, struct ta
     return 1;
 }
 
-/* `orders@/gold`: a tag, with the version that it names now. */
+/* `orders@/gold`: a tag or a branch, with the version that it names now. */
 static int tag_child(const struct where *parent, struct slice name, struct task *task, int64_t *out,
                      struct err *err)
 {
@@ -88,6 +88,11 @@ static int tag_child(const struct where *parent, struct slice name, struct task 
     int rc = table_history(parent->table, task, &h, err);
     if (rc == 0 && (!h->numbered || !tag_name_parse(&text, name)))
         return where_no_entry(err, name);
+    const struct history_name *named = rc == 0 ? history_named(h, buf_slice(&text)) : NULL;
+    if (named) {
+        *out = h->at[named->position].number;
+        return 0;
+    }
     if (rc == 0)
         rc = table_tags(parent->table, task, &tags, err);
     if (rc < 0)

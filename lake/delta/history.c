@@ -259,7 +259,7 @@ static int whole(const struct delta_table *table, struct history **out, struct e
     int rc = delta_log_read(&log, table->store, table->prefix, NULL, err);
     if (rc == 0)
         rc = delta_log_versions(&log, &files, err);
-    AUTO(history) struct history *h = rc == 0 ? history_new(files.n, err) : NULL;
+    AUTO(history) struct history *h = rc == 0 ? history_new(files.n, 0, err) : NULL;
     if (h) {
         h->numbered = h->consecutive = true;
         set_versions(h, &files, 0);
@@ -299,7 +299,7 @@ static int go_on(const struct delta_table *table, struct history *previous, stru
         *out = history_ref(previous);
         return 0;
     }
-    AUTO(history) struct history *h = history_new(previous->n + c->n - 1, err);
+    AUTO(history) struct history *h = history_new(previous->n + c->n - 1, 0, err);
     if (!h)
         return -err->code;
     struct delta_files fresh = {c->at + 1, c->n - 1, 0, 0};

@@ -145,7 +145,7 @@ static int files_history(struct driver *d, struct history *previous, struct hist
         *out = history_ref(previous);
         return 0;
     }
-    struct history *h = history_new(1, &e);
+    struct history *h = history_new(1, 0, &e);
     if (!h)
         return driver_refuse(err, &e);
     h->at[0] = now;

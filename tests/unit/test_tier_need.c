@@ -38,7 +38,7 @@ static int tear_down(void **state)
 
 static struct history *history_of(size_t n)
 {
-    struct history *h = history_new(n, &err);
+    struct history *h = history_new(n, 0, &err);
     assert_non_null(h);
     for (size_t i = 0; i < n; i++)
         h->at[i] = (struct version){.number = (int64_t)i, .timestamp_ms = TIME(i)};
