@@ -265,6 +265,9 @@ struct store_options {
     const char *azure_tenant_id, *azure_client_id, *azure_client_secret, *azure_token_file;
     const char *azure_authority_host;
     const char *azure_identity_endpoint, *azure_identity_header, *azure_metadata_url;
+
+    /* Of catalogs, where the lake file names no file (lake/catalog/catalog.h). */
+    const char *catalog_token, *catalog_credential, *pg_password, *pg_passfile;
 };
 
 /* Threads shared by all stores of a process. */
