@@ -166,7 +166,7 @@ static int parse_near(struct lakefile_parser *p, const struct yaml_node *node, v
 {
     static const struct lakefile_member rows[] = {STORE_ROWS, {"size", parse_near_bytes}};
     struct lakefile_layer *layer = out;
-    const struct kind kind = {"a near store", rows, ARRAY_SIZE(rows)};
+    const struct kind kind = {"a near store", rows, ARRAY_SIZE(rows), false};
     return parse_store(p, node, &kind, &layer->near);
 }
 
@@ -383,7 +383,7 @@ static int parse_archive(struct lakefile_parser *p, const struct yaml_node *node
 {
     static const struct lakefile_member rows[] = {STORE_ROWS};
     struct lakefile *file = out;
-    const struct kind kind = {"an archive", rows, ARRAY_SIZE(rows)};
+    const struct kind kind = {"an archive", rows, ARRAY_SIZE(rows), false};
     return parse_store(p, node, &kind, &file->archive);
 }
 

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/catalog/sql.h"
 
-#include "base/map.h"
 #include "lake/catalog/sql_private.h"
-
-#define TABLE_BYTES_MAX (256 * KIB)   /* one answer of load */
-#define NAMES_BYTES_MAX (256 * MIB)   /* the names of one level */
-#define NAMES_MAX ((size_t)1 << 20)
 
 struct sql_catalog {
     struct catalog catalog;
@@ -59,56 +54,33 @@ static bool is_table(const struct sql_row *row)
     return find_column(row, "iceberg_type", &type, NULL) < 0 || !type.p || slice_is(type, "TABLE");
 }
 
-/* Names, each told once. */
 struct telling {
     struct slice above; /* the namespace's, joined */
-    struct arena arena;
-    struct map seen;
     catalog_emit *emit;
     void *arg;
 };
 
-static int tell(struct telling *t, struct slice name, struct err *err)
-{
-    if (!name.n || map_find(&t->seen, name))
-        return 0;
-    struct slice copy = arena_slice(&t->arena, name);
-    int rc = copy.p ? map_put(&t->seen, copy, t) : arena_failed(&t->arena, "names", NULL);
-    if (rc < 0)
-        return err_set(err, -rc, "it has too many names in one namespace");
-    return t->emit(t->arg, name);
-}
-
 static int tell_level(void *arg, const struct sql_row *row, struct err *err)
 {
-    struct telling *t = arg;
+    const struct telling *t = arg;
     struct slice name = row->values[0];
+    (void)err;
     if (t->above.n) {
         if (!slice_starts(name, t->above) || name.n == t->above.n || name.p[t->above.n] != '.')
             return 0;
         name = slice_from(name, t->above.n + 1);
     }
     ptrdiff_t dot = slice_find(name, '.');
-    return tell(t, slice_make(name.p, dot < 0 ? name.n : (size_t)dot), err);
+    name.n = dot < 0 ? name.n : (size_t)dot;
+    return name.n ? t->emit(t->arg, name) : 0;
 }
 
 static int tell_table(void *arg, const struct sql_row *row, struct err *err)
 {
+    const struct telling *t = arg;
     struct slice name;
     int rc = find_column(row, "table_name", &name, err);
-    return rc < 0 || !is_table(row) ? rc : tell(arg, name, err);
-}
-
-static int ask_names(struct catalog *c, struct telling *t, struct sql_query *q, struct err *err)
-{
-    arena_init(&t->arena, NAMES_BYTES_MAX);
-    map_init(&t->seen, NAMES_MAX);
-    q->arg = t;
-    struct sql_db *db = sql_of(c)->db;
-    int rc = db->ops->query(db, q, err);
-    map_done(&t->seen);
-    arena_done(&t->arena);
-    return rc;
+    return rc < 0 || !is_table(row) || !name.n ? rc : t->emit(t->arg, name);
 }
 
 static int sql_namespaces(struct catalog *c, const struct catalog_namespace *parent,
@@ -119,13 +91,15 @@ static int sql_namespaces(struct catalog *c, const struct catalog_namespace *par
     if (rc < 0 || !is_there(parent, SLICE_NONE))
         return rc;
     struct telling t = {.above = buf_slice(&above), .emit = emit, .arg = arg};
-    struct sql_query q = {
+    const struct sql_query q = {
         .text = "SELECT table_namespace FROM iceberg_tables WHERE catalog_name = $1 "
                 "UNION SELECT namespace FROM iceberg_namespace_properties WHERE catalog_name = $2",
         .parameters = {slice_of(sql_of(c)->name), slice_of(sql_of(c)->name)},
         .parameters_n = 2,
-        .row = tell_level};
-    return ask_names(c, &t, &q, err);
+        .row = tell_level,
+        .arg = &t};
+    struct sql_db *db = sql_of(c)->db;
+    return db->ops->query(db, &q, err);
 }
 
 static int sql_tables(struct catalog *c, const struct catalog_namespace *in, catalog_emit *emit,
@@ -136,12 +110,14 @@ static int sql_tables(struct catalog *c, const struct catalog_namespace *in, cat
     if (rc < 0 || !is_there(in, SLICE_NONE))
         return rc;
     struct telling t = {.emit = emit, .arg = arg};
-    struct sql_query q = {.text = "SELECT * FROM iceberg_tables WHERE catalog_name = $1 AND "
+    const struct sql_query q = {.text = "SELECT * FROM iceberg_tables WHERE catalog_name = $1 AND "
                                   "table_namespace = $2",
                           .parameters = {slice_of(sql_of(c)->name), buf_slice(&namespace)},
                           .parameters_n = 2,
-                          .row = tell_table};
-    return ask_names(c, &t, &q, err);
+                          .row = tell_table,
+                          .arg = &t};
+    struct sql_db *db = sql_of(c)->db;
+    return db->ops->query(db, &q, err);
 }
 
 /* The one row of a table. */
@@ -167,10 +143,9 @@ static int take_row(void *arg, const struct sql_row *row, struct err *err)
 
 static int answer(struct slice metadata, struct catalog_table **out, struct err *err)
 {
-    AUTO(catalog_table) struct catalog_table *t = calloc(1, sizeof *t);
+    AUTO(catalog_table) struct catalog_table *t = catalog_table_new(err);
     if (!t)
-        return err_set(err, ENOMEM, "out of memory");
-    arena_init(&t->arena, TABLE_BYTES_MAX);
+        return -ENOMEM;
     t->format = CATALOG_ICEBERG;
     t->metadata_location = arena_slice(&t->arena, metadata);
     t->etag = t->metadata_location;

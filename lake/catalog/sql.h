@@ -18,6 +18,7 @@
 #ifndef LAKE_CATALOG_SQL_H
 #define LAKE_CATALOG_SQL_H
 
+#include "cache/store/store.h"
 #include "lake/catalog/catalog.h"
 
 struct sql_catalog_options {

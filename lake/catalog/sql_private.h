@@ -4,6 +4,7 @@
 #ifndef LAKE_CATALOG_SQL_PRIVATE_H
 #define LAKE_CATALOG_SQL_PRIVATE_H
 
+#include "base/limits.h"
 #include "lake/catalog/sql.h"
 #include "lake/catalog/sql_uri.h"
 
