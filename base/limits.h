@@ -63,6 +63,10 @@
 #define JSON_DEPTH_MAX 512
 /* A table's schema and configuration as text. */
 #define SCHEMA_BYTES_MAX (32 * MIB)
+/* An Iceberg table's metadata file, decompressed: 200,000 snapshots, of about a kilobyte each. */
+#define ICEBERG_METADATA_BYTES_MAX (256 * MIB)
+/* Members of one of its lists: snapshots, and what changed when. */
+#define ICEBERG_LIST_MAX ((size_t)1 << 20)
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
