@@ -83,10 +83,16 @@ static int start_thread(struct http *h)
     return rc;
 }
 
-static CURLMcode set_multi(struct http *h)
+/* The engine's thread alone uses it: no lock functions. */
+static CURLSHcode set_shared(struct http *h)
+{
+    return curl_share_setopt(h->shared, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+}
+
+static CURLMcode set_multi(struct http *h, CURLM *multi)
 {
     CURLMcode rc = CURLM_OK;
-#define SET(option, value) (rc = rc ? rc : curl_multi_setopt(h->multi, option, value))
+#define SET(option, value) (rc = rc ? rc : curl_multi_setopt(multi, option, value))
     SET(CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
     SET(CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     SET(CURLMOPT_SOCKETFUNCTION, watch);
@@ -97,23 +103,32 @@ static CURLMcode set_multi(struct http *h)
     return rc;
 }
 
+int http_begin_curl(struct http *h)
+{
+    if (h->multi)
+        return 0;
+    (void)pthread_once(&curl_once, init_curl);
+    h->shared = h->shared ? h->shared : curl_share_init();
+    CURLM *multi = curl_multi_init();
+    if (multi && h->shared && !set_shared(h) && !set_multi(h, multi)) {
+        h->multi = multi;
+        return 0;
+    }
+    (void)curl_multi_cleanup(multi); /* nothing is in it */
+    return -ENOMEM;
+}
+
 /* 0 or a positive errno. */
 static int set_up(struct http *h)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = h->wake};
     if (h->epoll < 0 || h->wake < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->wake, &event) < 0)
         return errno;
-    if (!h->multi || !h->shared)
-        return ENOMEM;
-    /* The engine's thread alone uses it: no lock functions. */
-    if (curl_share_setopt(h->shared, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) || set_multi(h))
-        return EIO;
     return start_thread(h);
 }
 
 struct http *http_new(struct err *err)
 {
-    (void)pthread_once(&curl_once, init_curl);
     struct http *h = calloc(1, sizeof *h);
     if (!h) {
         (void)err_set(err, ENOMEM, "out of memory");
@@ -123,8 +138,6 @@ struct http *http_new(struct err *err)
     h->look_ms = h->curl_due_ms = INT64_MAX;
     if (getrandom(&h->random, sizeof h->random, GRND_NONBLOCK) < 0)
         h->random = (uint64_t)clock_mono_ms();
-    h->multi = curl_multi_init();
-    h->shared = curl_share_init();
     h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     int rc = set_up(h);

@@ -129,7 +129,7 @@ static void start(struct http *h, struct http_request *r)
     }
     http_forget_answer(r);
     host_begin(&r->origin->host);
-    if (attempt_start(h, r, false, now_us) < 0) {
+    if (http_begin_curl(h) < 0 || attempt_start(h, r, false, now_us) < 0) {
         host_end(&r->origin->host, HOST_DROPPED, now_us / 1000, now_us / 1000);
         fail(h, r, ENOMEM, "the request could not be set up");
         return;
@@ -344,7 +344,7 @@ static void take_ended(struct http *h)
 {
     int left;
     CURLMsg *msg;
-    while ((msg = curl_multi_info_read(h->multi, &left))) {
+    while (h->multi && (msg = curl_multi_info_read(h->multi, &left))) {
         assert(msg->msg == CURLMSG_DONE);
         CURLcode code = msg->data.result; /* the message dies with the handle's removal */
         char *a = NULL;

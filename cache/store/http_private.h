@@ -46,7 +46,7 @@ struct attempt {
 
 /* The engine's thread alone uses what has no other note. */
 struct http {
-    CURLM *multi;
+    CURLM *multi;    /* NULL before the first request, as is the next one */
     CURLSH *shared;  /* TLS sessions */
     int epoll, wake; /* immutable after http_new; the second an eventfd */
     struct attempt *idle;
@@ -74,6 +74,10 @@ struct http {
 /* http.c */
 
 void http_queue_add(struct queue *q, struct http_request *r);
+
+/* Makes libcurl ready, which takes megabytes: a lake on the local disk never needs them. -ENOMEM.
+ * The engine's thread. */
+int http_begin_curl(struct http *h);
 
 /* http_loop.c: the engine's thread, until it is told to end. */
 void *http_loop(void *http);

@@ -28,6 +28,7 @@
 #define LAKE_CATALOG_CATALOG_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/limits.h"
 
 struct restrictions; /* lake/catalog/restrictions.h */

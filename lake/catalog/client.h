@@ -31,15 +31,17 @@ int client_new(const struct catalog_options *o, struct http *http, struct client
 void client_free(struct client *c);
 DEFINE_AUTO(client, struct client *, client_free)
 
-/* The name for messages, and the URI: "https://host/path", without a final `/`. */
+/* For messages. */
 const char *client_name(const struct client *c);
-const char *client_uri(const struct client *c);
-/* From now on requests go to this URI, before any other thread asks. -EOPNOTSUPP where it is at
- * another host: what proves who asks goes nowhere but where who mounts has said. */
-int client_move(struct client *c, struct slice uri, struct err *err);
+/*
+ * Where the catalog says that it is, for client_question.uri; the caller's to free. -EOPNOTSUPP
+ * where that is another host: what proves who asks goes nowhere but where who mounts has said.
+ */
+int client_moved(const struct client *c, struct slice uri, char **out, struct err *err);
 
 struct client_question {
     const char *what; /* for messages: "table sales.orders" */
+    const char *uri;  /* of client_moved; NULL: the client's */
     const char *path; /* percent-encoded, begins with `/` */
     const struct http_parameter *parameters;
     size_t parameters_n;

@@ -386,11 +386,30 @@ int parquet_pages_unpack(struct parquet_pages *p, struct parquet_page *page, str
     return rc < 0 ? err_wrap(err, "page at byte %ju", (uintmax_t)p->page_at) : 0;
 }
 
+static bool is_in(const struct parquet_room *room, struct slice s)
+{
+    return s.n && (const uint8_t *)s.p >= room->at && (const uint8_t *)s.p < room->at + room->size;
+}
+
+/* The chunk's last page is unpacked: a window as large as all its pages is not kept beside it. */
+static void leave_window(struct parquet_pages *p, struct parquet_page *page)
+{
+    if (is_in(&p->window, page->data) || is_in(&p->window, page->definition) ||
+        is_in(&p->window, page->repetition))
+        return;
+    free(p->window.at);
+    p->window = (struct parquet_room){0};
+    p->start = p->filled = 0;
+    page->header = page->body = SLICE_NONE;
+}
+
 int parquet_pages_next(struct parquet_pages *p, struct parquet_page *page, struct err *err)
 {
     int rc = parquet_pages_next_stored(p, page, err);
     if (rc <= 0)
         return rc;
     rc = parquet_pages_unpack(p, page, err);
+    if (rc == 0 && p->cells_left == 0)
+        leave_window(p, page);
     return rc < 0 ? rc : 1;
 }

@@ -68,7 +68,8 @@ void parquet_pages_leaf(struct parquet_pages *p, const struct parquet_node *leaf
 int parquet_pages_start(struct parquet_pages *p, const struct parquet_chunk *chunk,
                         uint64_t data_end, struct err *err);
 
-/* The next page: 1, 0 at the end (all the chunk's cells were given), or -errno as parquet.h. */
+/* The next page: 1, 0 at the end (all the chunk's cells were given), or -errno as parquet.h. Of the
+ * last one `header` and `body` may be empty: what is as it is stored is not kept. */
 int parquet_pages_next(struct parquet_pages *p, struct parquet_page *page, struct err *err);
 
 /* The same in two steps: the page as it is stored, and, where it is wanted, what is in it. */

@@ -2,6 +2,7 @@
 """
 Near stores: read first, filled with what was read, and never a reason for an error or a wrong byte.
 """
+import itertools
 import json
 import os
 import random
@@ -14,7 +15,7 @@ import time
 import pytest
 
 from fake.faults import FaultProxy
-from support import lakes, s3 as s3_support
+from support import lakes, moto, s3 as s3_support
 from support.mounts import paused, run_tarn, wait_for
 from support.places import PATIENCE_S, SLOWNESS, SUPPORT, TOOLS
 
@@ -373,20 +374,41 @@ def test_home_is_gone(mount, home, near, files, s3, bucket):
     assert first
 
 
-@pytest.mark.timeout(240)
-def test_training_while_it_is_wiped_and_filled(mount, s3, bucket, near, lake, tmp_path):
-    """A shuffled PyTorch loop of 4 workers, whose near store is wiped and filled: every byte right."""
-    s3.copy_tree(lake.root, bucket)
+@pytest.fixture
+def classes(tmp_path):
+    """A server whose objects have storage classes."""
+    server = moto.Server(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.mark.timeout(600)
+def test_training_while_objects_move(mount, classes, near, lake):
+    """A shuffled PyTorch loop of 4 workers over a table whose objects move between classes that can
+    be read, and whose near store is wiped and filled meanwhile: every byte right."""
+    bucket = classes.make_bucket('home')
+    classes.copy_tree(lake.root, bucket)
     newest = lake.versions('silver/orders')[-1]
-    m = mount('s3://' + bucket, endpoint_url=s3.url, env=s3.env, near=near.url, cache_size='3M')
-    stop, wiped = threading.Event(), []
+    objects = [k for k in classes.keys(bucket, 'silver/orders/') if k.endswith('.parquet')]
+    m = mount('s3://' + bucket, endpoint_url=classes.url, env=classes.env, near=near.url,
+              cache_size='3M')
+    stop, wiped, moved = threading.Event(), [], []
 
     def wipe():
         while not stop.wait(0.5):
             near.wipe()
             wiped.append(time.monotonic())
-    thread = threading.Thread(target=wipe)
-    thread.start()
+
+    def move():
+        for storage_class in itertools.cycle(('STANDARD_IA', 'GLACIER_IR', 'STANDARD')):
+            for key in objects:
+                if stop.is_set():
+                    return
+                classes.copy_to_class(bucket, key, storage_class)
+                moved.append(key)
+    threads = [threading.Thread(target=wipe), threading.Thread(target=move)]
+    for thread in threads:
+        thread.start()
     try:
         done = subprocess.run(
             [str(TOOLS / 'venv-torch' / 'bin' / 'python'), str(SUPPORT / 'torch_reader.py'),
@@ -394,11 +416,12 @@ def test_training_while_it_is_wiped_and_filled(mount, s3, bucket, near, lake, tm
             capture_output=True, text=True, timeout=PATIENCE_S)
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
     assert done.returncode == 0, done.stderr
     assert [tuple(map(int, line.split())) for line in done.stdout.splitlines()] == \
         [(newest.rows, newest.total)] * 8
-    assert len(wiped) > 3 and stat(m)['nearFilled'] > 0
+    assert len(wiped) > 3 and len(moved) > len(objects) and stat(m)['nearFilled'] > 0
 
 
 def test_options(nas, tmp_path, own_lake):

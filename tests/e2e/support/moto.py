@@ -33,6 +33,15 @@ class Server(S3Server):
         data = self.client.get_object(Bucket=bucket, Key=key)['Body'].read()
         self.put(bucket, key, data, storage_class)
 
+    def copy_to_class(self, bucket, key, storage_class):
+        """As `tarn tier apply` does it: a copy to itself."""
+        self.client.copy_object(Bucket=bucket, Key=key, CopySource={'Bucket': bucket, 'Key': key},
+                                StorageClass=storage_class, MetadataDirective='COPY')
+
+    def keys(self, bucket, prefix=''):
+        pages = self.client.get_paginator('list_objects_v2').paginate(Bucket=bucket, Prefix=prefix)
+        return [c['Key'] for page in pages for c in page.get('Contents', [])]
+
     def head(self, bucket, key):
         return self.client.head_object(Bucket=bucket, Key=key)
 
