@@ -121,7 +121,7 @@ static int check_mountpoint(const struct session *s, struct err *err)
     struct slice point = slice_of(s->mountpoint);
     for (size_t i = 0; s->config.fuse_fd < 0 && i < s->lake->layers.at.n; i++) {
         const struct store *store = s->lake->layers.at.at[i].store;
-        if (!store->ops->open_in_place)
+        if (!store || !store->ops->open_in_place)
             continue;
         struct slice root = slice_from(slice_of(store->home), sizeof "file://" - 1);
         if (slice_starts(point, root) && (point.n == root.n || point.p[root.n] == '/'))
@@ -135,7 +135,7 @@ static int check_mountpoint(const struct session *s, struct err *err)
 static bool has_far_layer(const struct lake *lake)
 {
     for (size_t i = 0; i < lake->layers.at.n; i++)
-        if (!object_open_blocks(lake->layers.at.at[i].store))
+        if (!lake->layers.at.at[i].store || !object_open_blocks(lake->layers.at.at[i].store))
             return true;
     return false;
 }

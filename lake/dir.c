@@ -2,7 +2,11 @@
 #include "lake/dir.h"
 
 #include "base/clock.h"
+#include "base/text.h"
+#include "lake/catalog_layer.h"
+#include "lake/cataloged.h"
 #include "lake/dir_listing.h"
+#include "lake/key_name.h"
 #include "lake/table.h"
 
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
@@ -115,6 +119,54 @@ static bool is_layer_entry(const char *path)
     return slash && !strchr(slash + 1, '/');
 }
 
+/* The driver that reads a format that a catalog names. */
+static const struct driver_ops *driver_of(const struct lake *lake, enum catalog_format format)
+{
+    const char *name = format == CATALOG_DELTA ? "delta" : "iceberg";
+    size_t i = 0;
+    while (lake->config.drivers[i] && strcmp(lake->config.drivers[i]->format, name) != 0)
+        i++;
+    return lake->config.drivers[i];
+}
+
+static int open_cataloged(struct dir *d, const struct layer *layer, struct slice rest,
+                          struct table **table, struct err *err)
+{
+    struct cataloged *c;
+    int rc = cataloged_open(layer, rest, &c, err);
+    if (rc < 0)
+        return err_wrap(err, "table %s", d->path);
+    const struct driver_ops *ops = driver_of(d->lake, cataloged_format(c));
+    if (ops)
+        return lake_table(d->lake, slice_of(d->path), ops, c, table, err);
+    cataloged_free(c, NULL);
+    return err_set(err, EOPNOTSUPP, "table %s: there is no driver for its format", d->path);
+}
+
+/*
+ * A directory of a layer whose tables a catalog knows: what it is, its parent's listing says. A
+ * name that this does not have any more is an empty directory, as one that a store does not have.
+ */
+static int discover_cataloged(struct dir *d, const struct layer *layer, struct slice rest,
+                              struct table **table, struct listing **listing, struct err *err)
+{
+    AUTO(listing) struct listing *parent = NULL;
+    struct slice path = slice_of(d->path);
+    int rc = 0;
+    if (rest.n) {
+        parent = dir_known(d->lake, text_dirname(path), INT64_MAX);
+        if (!parent || !listing_find(parent, text_basename(path))) {
+            listing_unref(parent);
+            parent = NULL;
+            rc = catalog_layer_list(layer->catalog, text_dirname(rest), &parent, err);
+        }
+    }
+    const struct listing_entry *e = parent ? listing_find(parent, text_basename(path)) : NULL;
+    if (rc == 0 && e && e->is_table)
+        return open_cataloged(d, layer, rest, table, err);
+    return rc < 0 ? rc : catalog_layer_list(layer->catalog, rest, listing, err);
+}
+
 static int discover(struct dir *d, struct table **table, struct listing **listing, struct err *err)
 {
     AUTO(buf) struct buf prefix = {0};
@@ -124,6 +176,8 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
     const struct layer *layer = layers_place(&d->lake->layers, slice_of(d->path), &rest);
     if (!layer)
         return list_layers(d, listing, err);
+    if (layer->catalog)
+        return discover_cataloged(d, layer, rest, table, listing, err);
     buf_init(&prefix, KEY_BYTES_MAX);
     key_name_add_key(&prefix, rest);
     buf_add_str(&prefix, rest.n ? "/" : "");
@@ -139,7 +193,7 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
     if (rc < 0)
         return rc;
     if (ops)
-        return lake_table(d->lake, slice_of(d->path), ops, table, err);
+        return lake_table(d->lake, slice_of(d->path), ops, NULL, table, err);
     *listing = STEAL(l);
     return 0;
 }
@@ -196,6 +250,15 @@ void dir_free(struct dir *d)
     free(d);
 }
 
+/* Where it may wait for what it asks: of a catalog on the layer's own. */
+static struct workers *workers_of(const struct dir *d)
+{
+    struct slice rest;
+    const struct layer *layer = layers_place(&d->lake->layers, slice_of(d->path), &rest);
+    return layer && layer->catalog ? catalog_layer_workers(layer->catalog)
+                                   : d->lake->config.workers;
+}
+
 static int find_dir(struct lake *lake, struct slice path, struct dir **out, struct err *err)
 {
     int rc = 0;
@@ -232,7 +295,7 @@ int dir_open(struct lake *lake, struct slice path, struct task *task, struct tab
             waitlist_add(&d->waiting, &task->job);
             if (!d->working) {
                 d->working = true;
-                workers_submit(lake->config.workers, &d->job);
+                workers_submit(workers_of(d), &d->job);
             }
             rc = -EINPROGRESS;
         } else if (!d->table && d->err.code) {

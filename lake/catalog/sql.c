@@ -202,27 +202,26 @@ static const struct catalog_ops sql_ops = {
     .free = sql_free,
 };
 
-struct catalog *sql_catalog_new(const struct sql_catalog_options *o, struct err *err)
+int catalog_sql_open(const struct sql_catalog_options *o, struct catalog **out, struct err *err)
 {
     AUTO_FREE struct sql_uri *uri = calloc(1, sizeof *uri);
     struct sql_catalog *s = calloc(1, sizeof *s);
     if (!uri || !s) {
         free(s);
-        (void)err_set(err, ENOMEM, "out of memory");
-        return NULL;
+        return err_set(err, ENOMEM, "out of memory");
     }
-    s->catalog.ops = &sql_ops;
-    s->catalog.name = strdup(o->uri); /* holds no secret */
+    AUTO(catalog) struct catalog *made = &s->catalog;
+    made->ops = &sql_ops;
+    made->name = strdup(o->uri); /* holds no secret */
     s->name = strdup(o->name);
     int rc = sql_uri_parse(slice_of(o->uri), uri, err);
     if (rc == 0)
-        s->db = uri->postgres ? sql_postgres_new(uri, o, err) : sql_sqlite_new(uri, err);
-    if (s->db)
-        s->db->deadline_ms = o->store->deadline_ms ? o->store->deadline_ms : STORE_DEADLINE_MS;
-    if (s->db && (!s->catalog.name || !s->name))
+        rc = uri->postgres ? sql_postgres_new(uri, o, &s->db, err) : sql_sqlite_new(uri, &s->db, err);
+    if (rc == 0 && (!made->name || !s->name))
         rc = err_set(err, ENOMEM, "out of memory");
-    if (rc == 0 && s->db)
-        return &s->catalog;
-    sql_free(&s->catalog);
-    return NULL;
+    if (rc < 0)
+        return rc;
+    s->db->deadline_ms = o->store->deadline_ms ? o->store->deadline_ms : STORE_DEADLINE_MS;
+    *out = STEAL(made);
+    return 0;
 }

@@ -28,7 +28,7 @@ struct sql_catalog_options {
     const struct store_options *store; /* deadline; pg_password, pg_passfile */
 };
 
-/* Asks nobody. Strings are copied. NULL and err: -EINVAL. */
-struct catalog *sql_catalog_new(const struct sql_catalog_options *o, struct err *err);
+/* Asks nobody. Strings are copied. -EINVAL for a URI that is none. */
+int catalog_sql_open(const struct sql_catalog_options *o, struct catalog **out, struct err *err);
 
 #endif

@@ -341,22 +341,21 @@ static bool copy(const char *from, char **to)
     return !from || *to;
 }
 
-struct sql_db *sql_postgres_new(const struct sql_uri *uri, const struct sql_catalog_options *o,
-                                struct err *err)
+int sql_postgres_new(const struct sql_uri *uri, const struct sql_catalog_options *o,
+                     struct sql_db **out, struct err *err)
 {
     static const struct sql_db_ops ops = {.query = postgres_query, .free = postgres_free};
     struct postgres_db *p = calloc(1, sizeof *p);
-    if (!p) {
-        (void)err_set(err, ENOMEM, "out of memory");
-        return NULL;
-    }
+    if (!p)
+        return err_set(err, ENOMEM, "out of memory");
     p->db.ops = &ops;
     p->uri = *uri;
     lock_init(&p->lock);
     if (copy(o->credential_file, &p->credential_file) &&
-        copy(o->store->pg_password, &p->password) && copy(o->store->pg_passfile, &p->passfile))
-        return &p->db;
-    (void)err_set(err, ENOMEM, "out of memory");
+        copy(o->store->pg_password, &p->password) && copy(o->store->pg_passfile, &p->passfile)) {
+        *out = &p->db;
+        return 0;
+    }
     postgres_free(&p->db);
-    return NULL;
+    return err_set(err, ENOMEM, "out of memory");
 }

@@ -41,8 +41,9 @@ struct sql_db {
     int64_t deadline_ms; /* of one query */
 };
 
-struct sql_db *sql_sqlite_new(const struct sql_uri *uri, struct err *err);
-struct sql_db *sql_postgres_new(const struct sql_uri *uri, const struct sql_catalog_options *o,
-                                struct err *err);
+/* -ENOMEM. */
+int sql_sqlite_new(const struct sql_uri *uri, struct sql_db **out, struct err *err);
+int sql_postgres_new(const struct sql_uri *uri, const struct sql_catalog_options *o,
+                     struct sql_db **out, struct err *err);
 
 #endif

@@ -165,7 +165,7 @@ static void sqlite_free(struct sql_db *base)
     free(s);
 }
 
-struct sql_db *sql_sqlite_new(const struct sql_uri *uri, struct err *err)
+int sql_sqlite_new(const struct sql_uri *uri, struct sql_db **out, struct err *err)
 {
     static const struct sql_db_ops ops = {.query = sqlite_query, .free = sqlite_free};
     struct sqlite_db *s = calloc(1, sizeof *s);
@@ -173,10 +173,10 @@ struct sql_db *sql_sqlite_new(const struct sql_uri *uri, struct err *err)
     if (!s || !path) {
         free(s);
         free(path);
-        (void)err_set(err, ENOMEM, "out of memory");
-        return NULL;
+        return err_set(err, ENOMEM, "out of memory");
     }
     s->db.ops = &ops;
     s->path = path;
-    return &s->db;
+    *out = &s->db;
+    return 0;
 }
