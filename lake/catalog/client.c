@@ -279,6 +279,31 @@ static int ask(struct client *c, struct attempt_of *a, struct client_answer *out
     }
 }
 
+static void add_shown(struct buf *out, struct slice name)
+{
+    for (size_t i = 0; i < name.n && i < 64; i++)
+        buf_add_char(out, name.p[i] >= ' ' && name.p[i] != 0x7f ? name.p[i] : '?');
+}
+
+struct catalog_what catalog_what_of(const struct catalog_namespace *in, const struct slice *table)
+{
+    AUTO(buf) struct buf shown = {0};
+    struct catalog_what what;
+    buf_init(&shown, 64 * KIB);
+    buf_add_str(&shown, table ? "table " : in->n ? "namespace " : "its namespaces");
+    for (size_t i = 0; i < in->n; i++) {
+        if (i)
+            buf_add_char(&shown, '.');
+        add_shown(&shown, in->levels[i]);
+    }
+    if (table) {
+        buf_add_str(&shown, in->n ? "." : "");
+        add_shown(&shown, *table);
+    }
+    (void)snprintf(what.text, sizeof what.text, "%s", shown.data ? shown.data : ""); /* cut */
+    return what;
+}
+
 int client_wrap(const struct client *c, const char *what, struct err *err)
 {
     return err_wrap(err, "catalog %.120s: %.*s", c->name, SHOWN_BYTES, what);

@@ -18,6 +18,7 @@
 #define LAKE_CATALOG_CLIENT_H
 
 #include "cache/store/http.h"
+#include "lake/catalog/catalog.h"
 #include "lake/catalog/problem.h"
 #include "lake/catalog/signer.h"
 
@@ -66,7 +67,13 @@ DEFINE_AUTO_DONE(client_answer, struct client_answer, client_answer_done)
 int client_ask(struct client *c, const struct client_question *q, struct client_answer *out,
                struct err *err);
 
-/* "CATALOG: WHAT: " before the message. Returns -err->code. */
+/* "namespace a.b", "table a.b.t", "its namespaces": what is asked for, in words. */
+struct catalog_what {
+    char text[160];
+};
+struct catalog_what catalog_what_of(const struct catalog_namespace *in, const struct slice *table);
+
+/* "catalog NAME: WHAT: " before the message. Returns -err->code. */
 int client_wrap(const struct client *c, const char *what, struct err *err);
 
 #endif

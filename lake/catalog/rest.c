@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/text.h"
 #include "lake/catalog/client.h"
+#include "lake/catalog/pages.h"
 #include "lake/catalog/rest_parse.h"
 
 #define PATH_BYTES_MAX (8 * URL_BYTES_MAX)
@@ -168,45 +169,15 @@ static int make_path(const struct rest *r, const struct catalog_namespace *in,
     return rc < 0 ? rc : buf_check(out, err);
 }
 
-/* "table a.b.t", for messages. */
-struct what {
-    char text[160];
-};
-
-static void add_shown(struct buf *out, struct slice name)
-{
-    for (size_t i = 0; i < name.n && i < 64; i++)
-        buf_add_char(out, name.p[i] >= ' ' && name.p[i] != 0x7f ? name.p[i] : '?');
-}
-
-static struct what what_of(const struct catalog_namespace *in, const struct slice *table)
-{
-    AUTO(buf) struct buf shown = {0};
-    struct what what;
-    buf_init(&shown, 64 * KIB);
-    buf_add_str(&shown, table ? "table " : in->n ? "namespace " : "its namespaces");
-    for (size_t i = 0; i < in->n; i++) {
-        if (i)
-            buf_add_char(&shown, '.');
-        add_shown(&shown, in->levels[i]);
-    }
-    if (table) {
-        buf_add_char(&shown, '.');
-        add_shown(&shown, *table);
-    }
-    (void)snprintf(what.text, sizeof what.text, "%s", shown.data ? shown.data : "");
-    return what;
-}
-
 /* ---- lists ---- */
 
 struct listing {
+    struct pages pages;
     struct rest *rest;
     const struct catalog_namespace *in;
     bool tables;
-    const char *what, *path;
+    const char *path;
     const char *parent; /* of namespaces: plain; NULL: the root */
-    size_t names, pages;
 };
 
 /* "parent" is percent-encoded with the other parameters: here with the plain separator. */
@@ -223,72 +194,44 @@ static int make_parent(const struct rest *r, const struct catalog_namespace *in,
     return buf_check(out, err);
 }
 
-static int ask_page(struct listing *l, const char *token, struct rest_names *names, struct err *err)
+/* Such a catalog has no namespaces below others. */
+static bool has_one_level(const struct client_answer *a)
 {
+    return *a->problem.type &&
+           (a->status == 400 || a->status == 405 || a->status == 406 || a->status == 501);
+}
+
+static int ask_page(struct pages *pages, const char *token, struct catalog_names *names,
+                    struct err *err)
+{
+    struct listing *l = CONTAINER_OF(pages, struct listing, pages);
     AUTO(client_answer) struct client_answer answer;
     struct http_parameter parameters[2] = {{"pageToken", token}};
     size_t n = 1;
     if (l->parent)
         parameters[n++] = (struct http_parameter){"parent", l->parent};
     int rc = client_ask(l->rest->client,
-                        &(struct client_question){.what = l->what,
+                        &(struct client_question){.what = pages->what,
                                                   .uri = l->rest->uri,
                                                   .path = l->path,
                                                   .parameters = parameters,
                                                   .parameters_n = n,
                                                   .text_max = CATALOG_PAGE_BYTES_MAX},
                         &answer, err);
-    bool one_level = l->parent && *answer.problem.type &&
-                     (answer.status == 400 || answer.status == 405 || answer.status == 406 ||
-                      answer.status == 501);
     if (rc < 0)
-        return one_level ? 0 : rc;
+        return l->parent && has_one_level(&answer) ? 0 : rc;
     rc = l->tables ? rest_tables_parse(buf_slice(&answer.text), l->in, names, err)
                    : rest_namespaces_parse(buf_slice(&answer.text), l->in, names, err);
-    return rc < 0 ? client_wrap(l->rest->client, l->what, err) : 0;
-}
-
-static int count(struct listing *l, const struct rest_names *names, const char *token,
-                 struct err *err)
-{
-    l->names += names->n;
-    l->pages++;
-    if (l->names > CATALOG_NAMES_MAX || l->pages > CATALOG_PAGES_MAX)
-        (void)err_set(err, EOVERFLOW, "more than %zu names, or %zu pages", CATALOG_NAMES_MAX,
-                      CATALOG_PAGES_MAX);
-    else if (names->next.n && slice_is(names->next, token))
-        (void)err_set(err, EIO, "the same page is told to be the next one");
-    else
-        return 0;
-    return client_wrap(l->rest->client, l->what, err);
-}
-
-static int list(struct listing *l, catalog_emit *emit, void *arg, struct err *err)
-{
-    AUTO_FREE char *token = strdup("");
-    while (token) {
-        AUTO(rest_names) struct rest_names names;
-        rest_names_init(&names);
-        int rc = ask_page(l, token, &names, err);
-        if (rc == 0)
-            rc = count(l, &names, token, err);
-        for (size_t i = 0; rc == 0 && i < names.n; i++)
-            rc = emit(arg, names.at[i]);
-        if (rc != 0 || !names.next.n)
-            return rc;
-        free(token);
-        token = strndup(names.next.p, names.next.n);
-    }
-    return err_set(err, ENOMEM, "out of memory");
+    return rc < 0 ? client_wrap(l->rest->client, pages->what, err) : 0;
 }
 
 static int rest_namespaces(struct catalog *c, const struct catalog_namespace *parent,
                            catalog_emit *emit, void *arg, struct err *err)
 {
     struct rest *r = rest_of(c);
-    struct what what = what_of(parent, NULL);
+    struct catalog_what what = catalog_what_of(parent, NULL);
     AUTO(buf) struct buf path = {0}, levels = {0};
-    struct listing l = {.rest = r, .in = parent, .what = what.text};
+    struct listing l = {.rest = r, .in = parent, .pages = {ask_page, r->client, what.text}};
     int rc = ready(r, err);
     if (rc < 0)
         return rc;
@@ -301,16 +244,17 @@ static int rest_namespaces(struct catalog *c, const struct catalog_namespace *pa
         return client_wrap(r->client, what.text, err);
     l.path = path.data;
     l.parent = parent->n ? levels.data : NULL;
-    return list(&l, emit, arg, err);
+    return pages_list(&l.pages, emit, arg, err);
 }
 
 static int rest_tables(struct catalog *c, const struct catalog_namespace *in, catalog_emit *emit,
                        void *arg, struct err *err)
 {
     struct rest *r = rest_of(c);
-    struct what what = what_of(in, NULL);
+    struct catalog_what what = catalog_what_of(in, NULL);
     AUTO(buf) struct buf path = {0};
-    struct listing l = {.rest = r, .in = in, .tables = true, .what = what.text};
+    struct listing l = {
+        .rest = r, .in = in, .tables = true, .pages = {ask_page, r->client, what.text}};
     if (!in->n)
         return 0;
     int rc = ready(r, err);
@@ -319,7 +263,7 @@ static int rest_tables(struct catalog *c, const struct catalog_namespace *in, ca
     if ((rc = make_path(r, in, NULL, &path, err)) < 0)
         return client_wrap(r->client, what.text, err);
     l.path = path.data;
-    return list(&l, emit, arg, err);
+    return pages_list(&l.pages, emit, arg, err);
 }
 
 /* ---- tables ---- */
@@ -338,7 +282,7 @@ static int ask_table(struct rest *r, const struct table_question *q, struct cata
     AUTO(client_answer) struct client_answer answer = {0};
     AUTO(catalog_table) struct catalog_table *t = catalog_table_new(err);
     AUTO(buf) struct buf path = {0};
-    struct what what = what_of(q->in, &q->table);
+    struct catalog_what what = catalog_what_of(q->in, &q->table);
     struct http_field fields[2];
     size_t n = 0;
     if (!t)

@@ -5,7 +5,6 @@
 #include "lake/catalog/pairs.h"
 #include "lake/catalog/restrictions.h"
 
-#define NAMES_MEMORY_MAX (4 * CATALOG_PAGE_BYTES_MAX)
 #define CREDENTIALS_MAX ((size_t)1024)
 #define CREDENTIALS_ENDPOINT "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials"
 
@@ -66,19 +65,6 @@ int rest_config_parse(struct slice json, struct arena *arena, struct rest_config
 
 /* ---- names ---- */
 
-void rest_names_init(struct rest_names *names)
-{
-    *names = (struct rest_names){0};
-    arena_init(&names->arena, NAMES_MEMORY_MAX);
-}
-
-void rest_names_done(struct rest_names *names)
-{
-    arena_done(&names->arena);
-    free(names->at);
-    *names = (struct rest_names){0};
-}
-
 /* An array of levels: it begins as `parent`, and the last of one level more is *name. */
 static bool read_levels(struct json *j, struct arena *a, const struct catalog_namespace *parent,
                         struct slice *name, size_t *levels)
@@ -104,7 +90,7 @@ static bool read_levels(struct json *j, struct arena *a, const struct catalog_na
 struct page {
     struct json j;
     const struct catalog_namespace *in;
-    struct rest_names *out;
+    struct catalog_names *out;
     VEC(struct slice) names;
 };
 
@@ -164,14 +150,14 @@ static int parse_page(struct slice json, const char *member, bool (*read)(struct
 }
 
 int rest_namespaces_parse(struct slice json, const struct catalog_namespace *parent,
-                          struct rest_names *out, struct err *err)
+                          struct catalog_names *out, struct err *err)
 {
     struct page p = {.in = parent, .out = out, .names = VEC_MAX(CATALOG_NAMES_MAX)};
     return parse_page(json, "namespaces", read_namespace, &p, err);
 }
 
-int rest_tables_parse(struct slice json, const struct catalog_namespace *in, struct rest_names *out,
-                      struct err *err)
+int rest_tables_parse(struct slice json, const struct catalog_namespace *in,
+                      struct catalog_names *out, struct err *err)
 {
     struct page p = {.in = in, .out = out, .names = VEC_MAX(CATALOG_NAMES_MAX)};
     return parse_page(json, "identifiers", read_identifier, &p, err);
