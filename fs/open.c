@@ -96,7 +96,9 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .values = values.at,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
-    struct store *presented = session_presents(s, out->store);
+    struct store *presented = session_presents(s, out->store, err);
+    if (!presented)
+        return err ? -err->code : -ENOMEM;
     if (whom == OP_FILE_READER)
         return presented_open(presented, &p, task, &out->object, &out->recipe, err);
     bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;

@@ -14,6 +14,8 @@
 #define LAYER_WORKERS 8
 /* Fetch vended credentials; nothing but a catalog's answer is waited for there. */
 #define VENDING_WORKERS 2
+/* A name of at most KEY_BYTES_MAX in its levels: chunks of an arena are larger. */
+#define NAME_MEMORY_MAX (64 * KIB)
 
 /* A catalog and who asks it, shared by the layer and by stores with its credentials, which other
  * mounts may use for longer. */
@@ -139,7 +141,7 @@ static int parse_levels(struct catalog_name *n, struct slice path, struct err *e
 {
     AUTO(buf) struct buf level = {0};
     size_t count = 0;
-    arena_init(&n->arena, 4 * KEY_BYTES_MAX);
+    arena_init(&n->arena, NAME_MEMORY_MAX);
     buf_init(&level, KEY_BYTES_MAX);
     for (ptrdiff_t slash = 0; path.n && slash >= 0;) {
         slash = slice_find(path, '/');
@@ -293,7 +295,7 @@ static void identify(struct vending *g)
 static int copy_name(struct catalog_name *to, const struct catalog_name *from)
 {
     bool all = true;
-    arena_init(&to->arena, 4 * KEY_BYTES_MAX);
+    arena_init(&to->arena, NAME_MEMORY_MAX);
     for (size_t i = 0; i < from->in.n; i++) {
         to->levels[i] = arena_slice(&to->arena, from->in.levels[i]);
         all = all && to->levels[i].p;

@@ -8,6 +8,7 @@
 #include "lake/catalog/options.h"
 #include "lake/catalog/rest.h"
 #include "lake/catalog/sql.h"
+#include "lake/catalog/unity.h"
 
 static int open_sql(const struct lakefile_layer *layer, const struct store_options *options,
                     struct catalog **out, struct err *err)
@@ -100,9 +101,8 @@ static int open_http(const struct lakefile_layer *layer, const struct store_opti
         rc = check_secrets(&o, err);
     if (rc < 0)
         return rc;
-    return c->kind == LAKEFILE_CATALOG_UNITY
-               ? err_set(err, EOPNOTSUPP, "Unity Catalog's own protocol is not read yet")
-               : catalog_rest_open(&o, http, out, err);
+    return c->kind == LAKEFILE_CATALOG_UNITY ? catalog_unity_open(&o, http, out, err)
+                                             : catalog_rest_open(&o, http, out, err);
 }
 
 int catalog_open(const struct lakefile_layer *layer, const struct store_options *options,

@@ -35,7 +35,7 @@ void lakefile_store_options(const struct lakefile_store *s, const struct store_o
         {"sse-kms-key-id", offsetof(struct store_options, sse_kms_key_id)},
     };
     *out = *mount;
-    if (strncmp(s->url, "s3", 2) != 0)
+    if (s->url && strncmp(s->url, "s3", 2) != 0) /* of a catalog it shows with each table */
         forget_server(out);
     for (size_t i = 0; i < s->options_n; i++) {
         const struct lakefile_option *o = &s->options[i];
