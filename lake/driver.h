@@ -18,6 +18,7 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct equality;    /* lake/format/equality.h */
 struct object_sink; /* lake/objects.h */
 struct roaring;     /* lake/format/roaring.h */
 struct shape;       /* lake/format/shape.h */
@@ -269,6 +270,15 @@ struct driver_ops {
      */
     int (*deleted)(struct driver *d, const struct entry *entry, struct roaring **out,
                    struct err *err);
+
+    /*
+     * The same by their values: the tuples of which a row that has one is not there any more, for
+     * equality_unref; *out NULL: no such counts for the file. Likewise of an entry with
+     * ENTRY_DELETES. -EOPNOTSUPP where it cannot be decided (says why). NULL: the format deletes no
+     * rows so.
+     */
+    int (*deleted_values)(struct driver *d, const struct entry *entry, struct equality **out,
+                          struct err *err);
 
     /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
      * nothing is left out. NULL: nothing ever is. */

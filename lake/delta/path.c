@@ -6,11 +6,7 @@
 #include "cache/store/store.h"
 #include "lake/delta/deletion_vector.h"
 #include "lake/location.h"
-
-#define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
-
-/* Characters that Hive and Spark write as %XX in partition directories, besides control ones. */
-#define HIVE_SPECIAL "\"#%'*/:=?\\{[]^\x7f"
+#include "lake/partition_path.h"
 
 /* Decoded once. False where there is a zero in it, or it is too long. */
 static bool decode(struct buf *out, struct slice raw)
@@ -110,35 +106,14 @@ static bool inside(const struct delta_root *root, struct slice raw, struct buf *
     return !out->failed;
 }
 
-/* The value of a partition column, empty for null: Delta does not tell them apart. */
+/* The value of a partition column, without a pointer for null: Delta does not tell the empty string
+ * from it. */
 static struct slice value_of(const struct delta_file *file, const struct delta_column *column)
 {
     struct slice value = SLICE_NONE;
     struct slice name = column->physical.n ? column->physical : column->name;
-    return delta_map_find(&file->partition_values, name, &value) ? value : SLICE_NONE;
-}
-
-/* Is this the text, with or without escapes? */
-static bool spells(struct slice escaped, struct slice text)
-{
-    AUTO(buf) struct buf decoded = {0};
-    if (!escaped.n || !memchr(escaped.p, '%', escaped.n))
-        return slice_eq(escaped, text);
-    buf_init(&decoded, ACTION_BYTES_MAX);
-    text_percent_decode(&decoded, escaped);
-    return !decoded.failed && slice_eq(buf_slice(&decoded), text);
-}
-
-/* Does a directory's name say the column's value? */
-static bool says(struct slice component, const struct delta_column *column, struct slice value)
-{
-    ptrdiff_t equals = slice_find(component, '=');
-    if (equals < 0 || !spells(slice_make(component.p, (size_t)equals), column->name))
-        return false;
-    struct slice said = slice_from(component, (size_t)equals + 1);
-    if (value.n == 0)
-        return spells(said, SLICE_LIT(HIVE_NULL));
-    return column->loose || spells(said, value);
+    bool has = delta_map_find(&file->partition_values, name, &value) && value.n;
+    return has ? value : SLICE_NONE;
 }
 
 /* May the file keep its path? (1) is done: the path is inside the table. */
@@ -151,25 +126,11 @@ static bool keeps(const struct delta_columns *columns, const struct delta_file *
         if (component.p[0] == '_' || component.p[0] == '.')
             return false;
         if (path.n && column < columns->n &&
-            says(component, &columns->at[column], value_of(file, &columns->at[column])))
+            partition_path_says(component, columns->at[column].name,
+                                value_of(file, &columns->at[column]), columns->at[column].loose))
             column++;
     }
     return column == columns->n;
-}
-
-static void add_escaped(struct buf *out, struct slice s)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x20 || strchr(HIVE_SPECIAL, c)) {
-            buf_add_char(out, '%');
-            buf_add_char(out, hex[c >> 4]);
-            buf_add_char(out, hex[c & 15]);
-        } else {
-            buf_add_char(out, (char)c);
-        }
-    }
 }
 
 /* The last component that names something. */
@@ -201,16 +162,8 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
     buf_reset(out);
     if (!base_name(file->path, &decoded, &name))
         return bad_path(err, file->path);
-    for (size_t i = 0; i < columns->n; i++) {
-        struct slice value = value_of(file, &columns->at[i]);
-        add_escaped(out, columns->at[i].name);
-        buf_add_char(out, '=');
-        if (value.n)
-            add_escaped(out, value);
-        else
-            buf_add_str(out, HIVE_NULL);
-        buf_add_char(out, '/');
-    }
+    for (size_t i = 0; i < columns->n; i++)
+        partition_path_add(out, columns->at[i].name, value_of(file, &columns->at[i]));
     if (name.p[0] == '_' || name.p[0] == '.')
         buf_add_char(out, 'x');
     buf_add_slice(out, name);

@@ -110,7 +110,7 @@ int row_filter_plan(const struct row_filter *rf, struct slice footer, uint64_t o
  * beyond its column's type; -EOVERFLOW, -ENOMEM, the source's.
  */
 int row_filter_rows(const struct row_filter *rf, const struct present_plan *plan,
-                    const struct parquet_source *source, const struct slice *values,
-                    struct roaring **gone, struct err *err);
+                    const struct source *source, const struct slice *values, struct roaring **gone,
+                    struct err *err);
 
 #endif

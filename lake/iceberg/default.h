@@ -18,9 +18,9 @@ int iceberg_default_read(const struct shape_field *f, struct slice json, struct 
                          struct err *err);
 
 /*
- * The same of a binary value, which may be of a type from which the leaf's was promoted: 4 bytes of
- * an int for a long, of a float for a double, of a date for a timestamp. -EIO, and -EOPNOTSUPP
- * where it is beyond the leaf's type.
+ * The same of a binary value, which may be of a type from which the leaf's was promoted, or will
+ * be: 4 bytes of an int for a long, 8 of a long that is an int, 4 of a date for a timestamp. -EIO,
+ * and -EOPNOTSUPP where a date is beyond the timestamps.
  */
 int iceberg_default_binary(const struct shape_field *f, struct slice value, struct buf *out,
                            struct err *err);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Iceberg driver: tables with `metadata/*.metadata.json`, behind lake/driver.h.
+ * The Iceberg driver: tables with a directory `metadata` of metadata files, behind lake/driver.h.
  *
- *   find           which metadata file is the newest one        (a listing, a hint)
+ *   find, newest   which metadata file is the newest one        (a listing, a hint, a catalog)
  *   metadata       what it says                                 (pure)
  *   history        snapshots, branches, tags and their times
- *   path           where a file is shown, where its object lies (pure)
+ *   path           where objects lie                            (pure)
  *   schema         columns of a schema: lake/format/shape.h     (pure)
  *   partition      values of partition tuples as texts          (pure)
  *   manifest_list, manifest   which files a snapshot has        (Avro)
@@ -18,20 +18,25 @@
 
 #include "base/lock.h"
 #include "lake/driver.h"
-#include "lake/iceberg/path.h"
+#include "lake/iceberg/metadata.h"
+#include "lake/iceberg/newest.h"
 
 extern const struct driver_ops iceberg_ops;
 
-struct iceberg_metadata;
+struct iceberg_delete_files; /* lake/iceberg/deleted.h */
 
-/* One table: shared by all calls of its driver. Immutable but for the metadata. */
+/* One table: shared by all calls of its driver. Immutable but for what is under the lock. */
 struct iceberg_table {
-    struct store *store;      /* borrowed, as is all but the metadata */
-    const char *prefix;       /* of the table in the store: "" or ends in `/` */
-    struct iceberg_root root; /* its location is not set: iceberg_table_root */
-    int dirfd;                /* for runs and temporary files */
+    struct store *store;                       /* borrowed, as is all that is not under the lock */
+    const char *prefix;                        /* of the table in the store: "" or ends in `/` */
+    struct iceberg_root root;                  /* its location is not set: iceberg_table_root */
+    int dirfd;                                 /* for runs and temporary files */
+    const struct table_source *source;         /* NULL: the table's directory tells */
+    struct iceberg_delete_files *delete_files; /* what is kept of them; under a lock of its own */
     struct lock lock;
-    struct iceberg_metadata *metadata; /* lock: the newest that history() has heard; NULL: none */
+    struct iceberg_metadata *metadata; /* lock: the newest that was heard; NULL: none */
+    struct history *history;           /* lock: what it says; NULL: not asked yet */
+    struct iceberg_heard heard;        /* lock */
 };
 
 /*

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/iceberg/metadata_parse.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "base/hash.h"
 #include "base/limits.h"
 
@@ -12,98 +9,6 @@
 #define FIRST_FIELD_ID 1000
 /* Fields of one partition spec. */
 #define SPEC_FIELDS_MAX ((size_t)1024)
-
-/* values; each returns false where something is wrong, which sticks */
-
-static bool failed(const struct parsing *p)
-{
-    return p->rc < 0 || json_failed(&p->j);
-}
-
-__attribute__((format(printf, 2, 3))) static bool damaged(struct parsing *p, const char *fmt, ...)
-{
-    char why[200];
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(why, sizeof why, fmt, args);
-    va_end(args);
-    if (!failed(p))
-        p->rc = err_set(p->err, EIO, "byte %zu: %s", (size_t)(p->j.p - p->j.begin), why);
-    return false;
-}
-
-static bool pushed(struct parsing *p, int rc, const char *what)
-{
-    if (rc < 0 && !failed(p))
-        p->rc = err_set(p->err, -rc, "too many %s", what);
-    return rc == 0;
-}
-
-/* Is there a value? A null is passed over, and is none. */
-static bool present(struct parsing *p)
-{
-    return json_peek(&p->j) != JSON_NULL || !json_null(&p->j);
-}
-
-static bool read_text(struct parsing *p, struct slice *out)
-{
-    struct slice s;
-    if (!present(p) || !json_string(&p->j, &p->scratch, &s))
-        return false;
-    if (p->scratch.data && s.p == p->scratch.data) {
-        s = arena_slice(&p->m->arena, s);
-        if (!s.p) {
-            p->rc = arena_failed(&p->m->arena, "a table's metadata", p->err);
-            return false;
-        }
-    }
-    *out = s;
-    return true;
-}
-
-static bool read_long(struct parsing *p, int64_t *out)
-{
-    return present(p) && json_int64(&p->j, out);
-}
-
-static bool read_int(struct parsing *p, int32_t *out)
-{
-    int64_t value;
-    if (!read_long(p, &value))
-        return false;
-    if (value < INT32_MIN || value > INT32_MAX)
-        return damaged(p, "%lld is no number of 32 bits", (long long)value);
-    *out = (int32_t)value;
-    return true;
-}
-
-static bool enter_array(struct parsing *p)
-{
-    return present(p) && json_enter_array(&p->j);
-}
-
-static bool next_element(struct parsing *p)
-{
-    return !failed(p) && json_next_element(&p->j);
-}
-
-static bool next_key(struct parsing *p, struct slice *key)
-{
-    return !failed(p) && json_next_key(&p->j, key);
-}
-
-/* n elements as they lie in a vector, in the arena. */
-static const void *keep(struct parsing *p, const void *at, size_t n, size_t size)
-{
-    void *kept = arena_calloc(&p->m->arena, n + 1, size);
-    if (!kept) {
-        p->rc = arena_failed(&p->m->arena, "a table's metadata", p->err);
-        return NULL;
-    }
-    if (n)
-        memcpy(kept, at, n * size);
-    return kept;
-}
 
 /* schemas */
 
@@ -122,16 +27,16 @@ static bool add_schema(struct parsing *p, struct slice text)
                 (void)json_skip(&j, NULL);
         }
     if (json_failed(&j) || id < 0 || id > INT32_MAX)
-        return damaged(p, "a schema is no object, or has no id");
+        return parsing_damaged(p, "a schema is no object, or has no id");
     schema.id = (int32_t)id;
-    return pushed(p, vec_push(&p->schemas, schema), "schemas");
+    return parsing_pushed(p, vec_push(&p->schemas, schema), "schemas");
 }
 
 static void read_schemas(struct parsing *p)
 {
     p->schemas.n = 0;
-    if (enter_array(p))
-        while (next_element(p)) {
+    if (parsing_array(p))
+        while (parsing_next(p)) {
             struct slice text;
             if (json_skip(&p->j, &text))
                 (void)add_schema(p, text);
@@ -141,7 +46,7 @@ static void read_schemas(struct parsing *p)
 /* Of version 1: it counts where `schemas` is not there. */
 static void read_single_schema(struct parsing *p)
 {
-    if (present(p))
+    if (parsing_present(p))
         (void)json_skip(&p->j, &p->single_schema);
 }
 
@@ -150,13 +55,13 @@ static void read_single_schema(struct parsing *p)
 /* Several ids are those of a transform that is not known here. */
 static bool read_sources(struct parsing *p, struct iceberg_partition_field *f, size_t *sources)
 {
-    if (enter_array(p))
-        while (next_element(p))
-            if (read_int(p, &f->source_id))
+    if (parsing_array(p))
+        while (parsing_next(p))
+            if (parsing_int(p, &f->source_id))
                 ++*sources;
     if (*sources > 1)
         f->source_id = SHAPE_NO_ID;
-    return !failed(p);
+    return !parsing_failed(p);
 }
 
 static bool read_partition_field(struct parsing *p, size_t place, struct iceberg_partition_field *f)
@@ -166,37 +71,37 @@ static bool read_partition_field(struct parsing *p, size_t place, struct iceberg
     *f = (struct iceberg_partition_field){.field_id = FIRST_FIELD_ID + (int32_t)place};
     if (!json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key)) {
+    while (parsing_key(p, &key)) {
         if (slice_is(key, "source-id") && sources <= 1)
-            sources = read_int(p, &f->source_id);
+            sources = parsing_int(p, &f->source_id);
         else if (slice_is(key, "source-ids"))
             (void)read_sources(p, f, &sources);
         else if (slice_is(key, "field-id"))
-            (void)read_int(p, &f->field_id);
+            (void)parsing_int(p, &f->field_id);
         else if (slice_is(key, "name"))
-            (void)read_text(p, &f->name);
+            (void)parsing_text(p, &f->name);
         else if (slice_is(key, "transform"))
-            (void)read_text(p, &f->transform);
+            (void)parsing_text(p, &f->transform);
         else
             (void)json_skip(&p->j, NULL);
     }
     if (!sources || !f->name.n || !f->transform.n)
-        return damaged(p, "a partition field without source, name or transform");
-    return !failed(p);
+        return parsing_damaged(p, "a partition field without source, name or transform");
+    return !parsing_failed(p);
 }
 
 static bool read_partition_fields(struct parsing *p, struct iceberg_spec *spec)
 {
     VEC(struct iceberg_partition_field) fields = VEC_MAX(SPEC_FIELDS_MAX);
     struct iceberg_partition_field f;
-    if (enter_array(p))
-        while (next_element(p))
+    if (parsing_array(p))
+        while (parsing_next(p))
             if (read_partition_field(p, fields.n, &f))
-                (void)pushed(p, vec_push(&fields, f), "fields of a partition spec");
-    spec->fields = keep(p, fields.at, fields.n, sizeof *fields.at);
+                (void)parsing_pushed(p, vec_push(&fields, f), "fields of a partition spec");
+    spec->fields = parsing_keep(p, fields.at, fields.n, sizeof *fields.at);
     spec->n = fields.n;
     vec_done(&fields);
-    return !failed(p);
+    return !parsing_failed(p);
 }
 
 static bool read_spec(struct parsing *p)
@@ -205,22 +110,22 @@ static bool read_spec(struct parsing *p)
     struct slice key;
     if (!json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key)) {
+    while (parsing_key(p, &key)) {
         if (slice_is(key, "spec-id"))
-            (void)read_int(p, &spec.id);
+            (void)parsing_int(p, &spec.id);
         else if (slice_is(key, "fields"))
             (void)read_partition_fields(p, &spec);
         else
             (void)json_skip(&p->j, NULL);
     }
-    return !failed(p) && pushed(p, vec_push(&p->specs, spec), "partition specs");
+    return !parsing_failed(p) && parsing_pushed(p, vec_push(&p->specs, spec), "partition specs");
 }
 
 static void read_specs(struct parsing *p)
 {
     p->specs.n = 0;
-    if (enter_array(p))
-        while (next_element(p))
+    if (parsing_array(p))
+        while (parsing_next(p))
             (void)read_spec(p);
 }
 
@@ -235,57 +140,57 @@ static void read_single_spec(struct parsing *p)
 static bool read_manifests(struct parsing *p, struct iceberg_snapshot *s)
 {
     VEC(struct slice) paths = VEC_MAX(ICEBERG_LIST_MAX);
-    if (enter_array(p))
-        while (next_element(p)) {
+    if (parsing_array(p))
+        while (parsing_next(p)) {
             struct slice path;
-            if (read_text(p, &path))
-                (void)pushed(p, vec_push(&paths, path), "manifests");
+            if (parsing_text(p, &path))
+                (void)parsing_pushed(p, vec_push(&paths, path), "manifests");
             else
-                (void)damaged(p, "the path of a manifest is missing");
+                (void)parsing_damaged(p, "the path of a manifest is missing");
         }
-    s->manifests = keep(p, paths.at, paths.n, sizeof *paths.at);
+    s->manifests = parsing_keep(p, paths.at, paths.n, sizeof *paths.at);
     s->manifests_n = paths.n;
     vec_done(&paths);
-    return !failed(p);
+    return !parsing_failed(p);
 }
 
 static bool read_summary(struct parsing *p, struct iceberg_snapshot *s)
 {
     struct json at = p->j;
     struct slice key;
-    if (!present(p) || !json_enter_object(&p->j))
+    if (!parsing_present(p) || !json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key)) {
+    while (parsing_key(p, &key)) {
         if (slice_is(key, "operation") && json_peek(&p->j) == JSON_STRING)
-            (void)read_text(p, &s->operation);
+            (void)parsing_text(p, &s->operation);
         else
             (void)json_skip(&p->j, NULL);
     }
-    return !failed(p) && json_skip(&at, &s->summary);
+    return !parsing_failed(p) && json_skip(&at, &s->summary);
 }
 
 static void read_snapshot_member(struct parsing *p, struct slice key, struct iceberg_snapshot *s)
 {
     if (slice_is(key, "snapshot-id"))
-        (void)read_long(p, &s->id);
+        (void)parsing_long(p, &s->id);
     else if (slice_is(key, "parent-snapshot-id"))
-        (void)read_long(p, &s->parent);
+        (void)parsing_long(p, &s->parent);
     else if (slice_is(key, "sequence-number"))
-        (void)read_long(p, &s->sequence);
+        (void)parsing_long(p, &s->sequence);
     else if (slice_is(key, "timestamp-ms"))
-        (void)read_long(p, &s->timestamp_ms);
+        (void)parsing_long(p, &s->timestamp_ms);
     else if (slice_is(key, "first-row-id"))
-        (void)read_long(p, &s->first_row_id);
+        (void)parsing_long(p, &s->first_row_id);
     else if (slice_is(key, "schema-id"))
-        (void)read_int(p, &s->schema_id);
+        (void)parsing_int(p, &s->schema_id);
     else if (slice_is(key, "manifest-list"))
-        (void)read_text(p, &s->manifest_list);
+        (void)parsing_text(p, &s->manifest_list);
     else if (slice_is(key, "manifests"))
         (void)read_manifests(p, s);
     else if (slice_is(key, "summary"))
         (void)read_summary(p, s);
     else if (slice_is(key, "key-id"))
-        (void)read_text(p, &s->key_id);
+        (void)parsing_text(p, &s->key_id);
     else
         (void)json_skip(&p->j, NULL);
 }
@@ -300,22 +205,22 @@ static bool read_snapshot(struct parsing *p)
     struct slice key;
     if (!json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key))
+    while (parsing_key(p, &key))
         read_snapshot_member(p, key, &s);
-    if (failed(p))
+    if (parsing_failed(p))
         return false;
     if (s.id < 0 || s.timestamp_ms == INT64_MIN)
-        return damaged(p, "a snapshot without id or time");
+        return parsing_damaged(p, "a snapshot without id or time");
     if (!s.manifest_list.n && !s.manifests)
-        return damaged(p, "snapshot %lld has no manifests", (long long)s.id);
-    return pushed(p, vec_push(&p->snapshots, s), "snapshots");
+        return parsing_damaged(p, "snapshot %lld has no manifests", (long long)s.id);
+    return parsing_pushed(p, vec_push(&p->snapshots, s), "snapshots");
 }
 
 static void read_snapshots(struct parsing *p)
 {
     p->snapshots.n = 0;
-    if (enter_array(p))
-        while (next_element(p))
+    if (parsing_array(p))
+        while (parsing_next(p))
             (void)read_snapshot(p);
 }
 
@@ -335,34 +240,35 @@ static bool read_ref(struct parsing *p, struct slice name)
     }
     if (!json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key)) {
+    while (parsing_key(p, &key)) {
         if (slice_is(key, "snapshot-id"))
-            (void)read_long(p, &ref.snapshot);
+            (void)parsing_long(p, &ref.snapshot);
         else if (slice_is(key, "type"))
-            (void)read_text(p, &type);
+            (void)parsing_text(p, &type);
         else if (slice_is(key, "max-ref-age-ms"))
-            (void)read_long(p, &ref.max_age_ms);
+            (void)parsing_long(p, &ref.max_age_ms);
         else if (slice_is(key, "max-snapshot-age-ms"))
-            (void)read_long(p, &ref.max_snapshot_age_ms);
+            (void)parsing_long(p, &ref.max_snapshot_age_ms);
         else if (slice_is(key, "min-snapshots-to-keep"))
-            (void)read_long(p, &ref.min_snapshots);
+            (void)parsing_long(p, &ref.min_snapshots);
         else
             (void)json_skip(&p->j, NULL);
     }
-    if (failed(p))
+    if (parsing_failed(p))
         return false;
     ref.branch = slice_is(type, "branch");
     if (ref.snapshot < 0 || (!ref.branch && !slice_is(type, "tag")))
-        return damaged(p, "'%.*s' is neither a branch nor a tag of a snapshot", SLICE_FMT(name));
-    return pushed(p, vec_push(&p->refs, ref), "branches and tags");
+        return parsing_damaged(p, "'%.*s' is neither a branch nor a tag of a snapshot",
+                               SLICE_FMT(name));
+    return parsing_pushed(p, vec_push(&p->refs, ref), "branches and tags");
 }
 
 static void read_refs(struct parsing *p)
 {
     struct slice name;
     p->refs.n = 0;
-    if (present(p) && json_enter_object(&p->j))
-        while (next_key(p, &name))
+    if (parsing_present(p) && json_enter_object(&p->j))
+        while (parsing_key(p, &name))
             (void)read_ref(p, name);
 }
 
@@ -372,24 +278,24 @@ static bool read_moment(struct parsing *p)
     struct slice key;
     if (!json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key)) {
+    while (parsing_key(p, &key)) {
         if (slice_is(key, "timestamp-ms"))
-            (void)read_long(p, &moment.timestamp_ms);
+            (void)parsing_long(p, &moment.timestamp_ms);
         else if (slice_is(key, "snapshot-id"))
-            (void)read_long(p, &moment.snapshot);
+            (void)parsing_long(p, &moment.snapshot);
         else
             (void)json_skip(&p->j, NULL);
     }
     if (moment.timestamp_ms == INT64_MIN || moment.snapshot < 0)
-        return damaged(p, "a line of the snapshot log without time or snapshot");
-    return pushed(p, vec_push(&p->moments, moment), "lines in the snapshot log");
+        return parsing_damaged(p, "a line of the snapshot log without time or snapshot");
+    return parsing_pushed(p, vec_push(&p->moments, moment), "lines in the snapshot log");
 }
 
 static void read_moments(struct parsing *p)
 {
     p->moments.n = 0;
-    if (enter_array(p))
-        while (next_element(p))
+    if (parsing_array(p))
+        while (parsing_next(p))
             (void)read_moment(p);
 }
 
@@ -399,22 +305,23 @@ static bool read_older(struct parsing *p)
     struct slice key;
     if (!json_enter_object(&p->j))
         return false;
-    while (next_key(p, &key)) {
+    while (parsing_key(p, &key)) {
         if (slice_is(key, "timestamp-ms"))
-            (void)read_long(p, &older.timestamp_ms);
+            (void)parsing_long(p, &older.timestamp_ms);
         else if (slice_is(key, "metadata-file"))
-            (void)read_text(p, &older.path);
+            (void)parsing_text(p, &older.path);
         else
             (void)json_skip(&p->j, NULL);
     }
-    return !failed(p) && pushed(p, vec_push(&p->older, older), "lines in the metadata log");
+    return !parsing_failed(p) &&
+           parsing_pushed(p, vec_push(&p->older, older), "lines in the metadata log");
 }
 
 static void read_older_files(struct parsing *p)
 {
     p->older.n = 0;
-    if (enter_array(p))
-        while (next_element(p))
+    if (parsing_array(p))
+        while (parsing_next(p))
             (void)read_older(p);
 }
 
@@ -427,16 +334,16 @@ static bool read_property(struct parsing *p, struct slice name)
     }
     if (json_peek(&p->j) != JSON_STRING) /* no writer should: properties are texts */
         return json_skip(&p->j, NULL);
-    return read_text(p, &property.value) &&
-           pushed(p, vec_push(&p->properties, property), "properties");
+    return parsing_text(p, &property.value) &&
+           parsing_pushed(p, vec_push(&p->properties, property), "properties");
 }
 
 static void read_properties(struct parsing *p)
 {
     struct slice name;
     p->properties.n = 0;
-    if (present(p) && json_enter_object(&p->j))
-        while (next_key(p, &name))
+    if (parsing_present(p) && json_enter_object(&p->j))
+        while (parsing_key(p, &name))
             (void)read_property(p, name);
 }
 
@@ -444,37 +351,37 @@ static void read_properties(struct parsing *p)
 
 static void read_uuid(struct parsing *p)
 {
-    (void)read_text(p, &p->m->uuid);
+    (void)parsing_text(p, &p->m->uuid);
 }
 
 static void read_location(struct parsing *p)
 {
-    (void)read_text(p, &p->m->location);
+    (void)parsing_text(p, &p->m->location);
 }
 
 static void read_last_updated(struct parsing *p)
 {
-    (void)read_long(p, &p->m->last_updated_ms);
+    (void)parsing_long(p, &p->m->last_updated_ms);
 }
 
 static void read_last_sequence(struct parsing *p)
 {
-    (void)read_long(p, &p->m->last_sequence);
+    (void)parsing_long(p, &p->m->last_sequence);
 }
 
 static void read_current_schema(struct parsing *p)
 {
-    p->has_current_schema = read_int(p, &p->m->current_schema_id);
+    p->has_current_schema = parsing_int(p, &p->m->current_schema_id);
 }
 
 static void read_default_spec(struct parsing *p)
 {
-    (void)read_int(p, &p->m->default_spec_id);
+    (void)parsing_int(p, &p->m->default_spec_id);
 }
 
 static void read_current_snapshot(struct parsing *p)
 {
-    (void)read_long(p, &p->m->current_snapshot);
+    (void)parsing_long(p, &p->m->current_snapshot);
 }
 
 static const struct member {
@@ -540,13 +447,13 @@ int iceberg_metadata_read(struct parsing *p)
     if (rc < 0)
         return rc;
     if (json_enter_object(&p->j))
-        while (next_key(p, &key))
+        while (parsing_key(p, &key))
             read_member(p, key);
-    if (!failed(p) && p->schemas.n == 0 && p->single_schema.n && add_schema(p, p->single_schema) &&
-        !p->has_current_schema)
+    if (!parsing_failed(p) && p->schemas.n == 0 && p->single_schema.n &&
+        add_schema(p, p->single_schema) && !p->has_current_schema)
         p->m->current_schema_id = p->schemas.at[0].id;
-    if (!failed(p) && p->specs.n == 0 && p->has_single_spec)
-        (void)pushed(p, vec_push(&p->specs, p->single_spec), "partition specs");
+    if (!parsing_failed(p) && p->specs.n == 0 && p->has_single_spec)
+        (void)parsing_pushed(p, vec_push(&p->specs, p->single_spec), "partition specs");
     if (p->rc < 0)
         return p->rc;
     return json_failed(&p->j) || !json_at_end(&p->j) ? json_error(&p->j, p->err) : 0;

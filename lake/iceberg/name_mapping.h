@@ -21,7 +21,7 @@ struct iceberg_names {
 
 struct iceberg_name_mapping {
     struct arena arena;
-    struct map by_id; /* of struct iceberg_names */
+    struct map by_id;
 };
 
 /* -EIO damaged, -EOVERFLOW, -ENOMEM. To be done in any case. */

@@ -61,7 +61,6 @@ bool iceberg_path_inside(const struct iceberg_root *root, struct slice path, str
  * The whole name of a path in one spelling, `scheme://authority/path`, into out (reset first): of
  * what lies outside. -EIO where it has none.
  */
-int iceberg_path_name(const struct iceberg_root *root, struct slice path, struct buf *out,
-                      struct err *err);
+int iceberg_path_name(struct slice path, struct buf *out, struct err *err);
 
 #endif

@@ -114,6 +114,7 @@ static void recipe_free(struct recipe *r)
     row_filter_unref(r->filter);
     free(r->values);
     roaring_free(r->rows);
+    equality_unref(r->equal);
     work_unref(r->work);
     free(r);
 }
@@ -245,14 +246,17 @@ int recipe_of(struct presented_store *s, const struct presented_file *f, struct 
     return 0;
 }
 
-void recipe_give_rows(struct recipe *r, struct roaring *rows)
+void recipe_give_rows(struct recipe *r, struct roaring *rows, struct equality *equal)
 {
     WITH_LOCK (&r->store->lock) {
-        bool wanted = r->deletes && !r->rows && r->state != RECIPE_READY;
-        if (wanted)
+        if (r->deletes && !r->rows_told && r->state != RECIPE_READY) {
             r->rows = STEAL(rows);
+            r->equal = STEAL(equal);
+            r->rows_told = true;
+        }
     }
     roaring_free(rows);
+    equality_unref(equal);
 }
 
 /* A refusal counts for good: it is of what the object is. */
@@ -273,7 +277,7 @@ int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted,
         r->wanted = r->wanted || wanted;
         return -EINPROGRESS;
     }
-    if (r->deletes && !r->rows)
+    if (r->deletes && !r->rows_told)
         return -ENODATA;
     r->state = RECIPE_UNDER_WAY;
     r->planned = false;
@@ -328,6 +332,7 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
     struct presented_store *s = r->store;
     struct serving *gets;
     struct roaring *rows = NULL;
+    struct equality *equal = NULL;
     struct work *mine = work ? work_ref(work) : NULL;
     WITH_LOCK (&s->lock) {
         gets = r->gets;
@@ -338,11 +343,14 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
         if (!work) {
             r->err = *err;
             r->failed_ms = clock_mono_ms();
-            rows = STEAL(r->rows);
         }
+        rows = STEAL(r->rows);
+        equal = STEAL(r->equal);
+        r->rows_told = false;
         waitlist_wake(&r->waiting, s->config.workers);
     }
     roaring_free(rows);
+    equality_unref(equal);
     serving_go_on(gets, mine, err);
     work_unref(mine);
     recipe_unref(r);

@@ -70,7 +70,7 @@ static int build_shape(const struct view_decision *d, const struct shape *of,
 {
     AUTO(shape_builder) struct shape_builder b;
     uint32_t ends[SHAPE_DEPTH_MAX + 1], open = 0;
-    shape_builder_init(&b, of->by_id);
+    shape_builder_init(&b, of->match);
     shape_confine(&b, salt);
     for (uint32_t i = 1; i < of->fields_n;) {
         struct shape_field field = of->fields[i];

@@ -37,7 +37,7 @@ static struct shape *shape_of(const char *text)
     struct shape_builder b;
     struct shape *s = NULL;
     struct err err = ERR_INIT;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (const char *at = text; *at;) {
         size_t n = strcspn(at, " ");
         struct slice word = slice_make(at, n);
