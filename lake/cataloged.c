@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/hash.h"
 #include "base/lock.h"
 #include "base/vec.h"
 #include "lake/catalog/access.h"
@@ -235,8 +236,12 @@ static int tell_metadata(void *arg, struct table_metadata *out, struct err *err)
 {
     AUTO(catalog_answer) struct catalog_answer *a = cataloged_answer(arg);
     const struct catalog_table *t = a->table;
-    /* A metadata file never changes: its name tells more than an answer's ETag. */
-    struct slice etag = t->metadata_location.n ? t->metadata_location : t->etag;
+    char name[2 * SHA256_BYTES + 1];
+    struct slice etag = t->etag;
+    if (t->metadata_location.n) { /* which never changes: its name tells more than an ETag */
+        sha256_hex(t->metadata_location, name);
+        etag = slice_of(name);
+    }
     out->same = etag.n && slice_eq(buf_slice(&out->etag), etag);
     if (out->same)
         return 0;

@@ -15,6 +15,7 @@
 #include "lake/catalog/sql_private.h"
 
 #define IDLE_MAX 4
+#define NO_FILE "/nonexistent"
 #define IDLE_MS 30000
 #define CREDENTIAL_BYTES_MAX 4096
 
@@ -115,7 +116,7 @@ static PGconn *start(const struct postgres_db *p, const struct credential *who)
                 {"dbname", p->uri.database},
                 {"user", who->user},
                 {"password", who->password},
-                {"passfile", p->passfile ? p->passfile : "/dev/null"}, /* not the daemon's */
+                {"passfile", p->passfile ? p->passfile : NO_FILE}, /* not the daemon's */
                 {"sslmode", p->uri.sslmode},
                 {"sslrootcert", p->uri.sslrootcert},
                 {"application_name", "tarn"},
