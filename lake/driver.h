@@ -19,6 +19,7 @@
 #include "lake/index/snapshot.h"
 
 struct equality;    /* lake/format/equality.h */
+struct former;      /* lake/former.h */
 struct object_sink; /* lake/objects.h */
 struct roaring;     /* lake/format/roaring.h */
 struct shape;       /* lake/format/shape.h */
@@ -266,6 +267,12 @@ struct driver_ops {
      * there are none. Likewise pure. NULL: the format has none.
      */
     int (*partitions)(struct slice meta, struct shape **out, struct err *err);
+
+    /*
+     * Names that columns of runs with this meta have, or once had, by their ids, as far as they are
+     * known; *out NULL: columns have no ids. Likewise pure. NULL: the format has no ids.
+     */
+    int (*former)(struct slice meta, struct former **out, struct err *err);
 
     /*
      * The rows of a file that are not there any more, for roaring_free; *out NULL: all are there.

@@ -176,6 +176,16 @@ static int op_partitions(struct slice meta, struct shape **out, struct err *err)
     return rc < 0 ? rc : delta_schema_partitions(&state.metadata, state.mapping, out, err);
 }
 
+static int op_former(struct slice meta, struct former **out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    if (rc == 0)
+        *out = STEAL(state.former);
+    return rc;
+}
+
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
                       struct err *err)
 {
@@ -246,6 +256,7 @@ const struct driver_ops delta_ops = {
     .describe_properties = delta_describe_properties,
     .shape = op_shape,
     .partitions = op_partitions,
+    .former = op_former,
     .deleted = op_deleted,
     .left_out = op_left_out,
 };

@@ -10,8 +10,9 @@
  * into other versions, into those from before the table had ids by the name that its files have
  * (which renaming keeps), and in a table without ids by its name:
  *
- *   hide, mask   touch a column that is called so today, was called so then, or is called so in the
- *                table's files, which is what one was called before it was renamed
+ *   hide, mask   touch a column that is called so today, was called so then or at any other time
+ *                that is known, or is called so in the table's files, which is what one was called
+ *                before it was renamed
  *   only         shows a column that is called so today; where it is gone today and nothing else
  *                has its name, one that was called so
  *   rows         looks at the column that is called so today; absent then, it is null. Where
@@ -29,6 +30,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+struct former;     /* lake/former.h */
 struct grant;      /* lake/view/policy.h */
 struct shape;      /* lake/format/shape.h */
 struct row_filter; /* lake/format/filter.h */
@@ -40,6 +42,7 @@ struct view_columns {
     struct slice table;             /* its path from the mount's root */
     const struct shape *shape;      /* NULL: it has no schema, or files that cannot be narrowed */
     const struct shape *partitions; /* flat, in their order; NULL: none */
+    const struct former *former; /* names that they once had; NULL: not known. Of today's alone */
 };
 
 struct view {

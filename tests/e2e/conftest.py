@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import re
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -19,7 +20,7 @@ from fake.proxy import DelayProxy                                   # noqa: E402
 from support import (canaries, corpus as corpus_support, gcs as gcs_support, lakes,   # noqa: E402
                      s3 as s3_support)
 from support.mounts import Mounter                                  # noqa: E402
-from support.places import SLOWNESS, TARN                           # noqa: E402
+from support.places import FAKE, PATIENCE_S, SLOWNESS, TARN         # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
 
 # Guards against hanging only: a busy machine may take ten times as long as a quiet one.
@@ -55,6 +56,15 @@ def chance():
     seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
     print('SEED', seed)
     return random.Random(seed)
+
+
+@pytest.fixture(scope='session')
+def kill_at(tmp_path_factory):
+    """A program that kills another one at its n-th system call."""
+    program = tmp_path_factory.mktemp('kill_at') / 'kill_at'
+    subprocess.run(['gcc', '-O1', '-g', '-D_GNU_SOURCE', '-Wall', '-Werror', str(FAKE / 'kill_at.c'),
+                    '-o', str(program)], check=True, timeout=PATIENCE_S)
+    return program
 
 
 @pytest.fixture(scope='session')

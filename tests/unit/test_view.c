@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "lake/former.h"
 #include "lake/view/policy_grant.h"
 #include "lake/view/principal.h"
 #include "lake/view/view.h"
@@ -104,6 +105,7 @@ static struct policy *grant_of(const char *text)
 
 struct versions {
     const char *at, *today, *partitions;
+    const char *once; /* NULL; or columns with names that they had in between */
 };
 
 /* The view as text, or the errno and the reason. */
@@ -115,9 +117,13 @@ static const char *see(const char *grant, struct versions v, struct buf *out)
     AUTO(shape)
     struct shape *at = shape_of(v.at), *today = shape_of(v.today ? v.today : v.at),
                  *partitions = v.partitions ? shape_of(v.partitions) : NULL;
+    AUTO(shape) struct shape *once = v.once ? shape_of(v.once) : NULL;
+    AUTO(former) struct former *former = once ? former_new(&err) : NULL;
     AUTO(view) struct view *view = NULL;
-    struct view_columns then = {SLICE_LIT("lake/t"), at, partitions},
-                        now = {SLICE_LIT("lake/t"), today, partitions};
+    if (once)
+        assert_int_equal(former_add_shape(former, once, &err), 0);
+    struct view_columns then = {SLICE_LIT("lake/t"), at, partitions, NULL},
+                        now = {SLICE_LIT("lake/t"), today, partitions, former};
     buf_init(out, MIB);
     int rc = view_make(&p->grants[0], &then, &now, salt, &view, &err);
     if (rc < 0) {
@@ -316,6 +322,15 @@ static void test_renamed_since(void **state)
     CHECK(partition, "id#1=id:l", .partitions = "area#2=region:s");
     static const struct example then[] = {{"hide: [name]", "id"}, {"hide: [middle]", "id"}};
     CHECK(then, "id#1=id:l middle#2=name:s", .today = "id#1=id:l fullname#2=name:s");
+    static const struct example once[] = {
+        {"hide: [mail]", "id home{town}"},
+        {"hide: [house.town]", "id email"},
+        {"hide: [house.city]", "id email"},
+        {"mask: {mail: replace-with-null}", "id email=replace-with-null home{town}"},
+        {"only: [mail, id]", "id"},
+    };
+    CHECK(once, "id#1=col-1:l email#2=col-2:s home#3=col-3{ town#4=col-4:s }",
+          .once = "mail#2=col-2:s house#3=col-3{ city#4=col-4:s }");
 }
 
 /* Aim: a column that is gone today is not shown for the sake of one that has its name now. */
@@ -423,7 +438,7 @@ static void test_hashes(void **state)
     static const uint8_t salts[2][VIEW_SALT_BYTES] = {{1}, {2}};
     uint64_t hashes[2][ARRAY_SIZE(grants)];
     AUTO(shape) struct shape *s = shape_of("a:s b:l");
-    struct view_columns at = {SLICE_LIT("lake/t"), s, NULL};
+    struct view_columns at = {SLICE_LIT("lake/t"), s, NULL, NULL};
     for (size_t salt = 0; salt < 2; salt++)
         for (size_t i = 0; i < ARRAY_SIZE(grants); i++) {
             AUTO(policy) struct policy *p = grant_of(grants[i]);
