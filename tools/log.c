@@ -54,7 +54,8 @@ static void print_version(const struct table_log_line *l, int64_t now_ms)
     AUTO(buf) struct buf time = {0};
     buf_init(&time, KIB);
     table_log_time(&time, l->time_ms);
-    printf("version %lld  %s\n", (long long)l->version, l->operation ? l->operation : "-");
+    printf("version %lld  %s", (long long)l->version, l->operation ? l->operation : "-");
+    printf(l->names ? "  (%s)\n" : "\n", l->names);
     printf("    time     %s\n", time.data);
     if (l->user)
         printf("    by       %s\n", l->user);
