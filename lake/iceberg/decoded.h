@@ -19,7 +19,7 @@
 #include "base/vec.h"
 #include "lake/iceberg/manifest.h"
 
-#define ICEBERG_DECODED_MAGIC "tarnmf 1"
+#define ICEBERG_DECODED_MAGIC "tarnmf 2"
 /* Of a frame, by which it is written; the last record may go beyond it. */
 #define ICEBERG_DECODED_FRAME_BYTES (64 * KIB)
 

@@ -76,6 +76,7 @@ struct reading {
     struct numbers tuples, columns;
     struct iceberg_tuple_value *tuple; /* of the current entry */
     size_t tuple_n;
+    int tuple_slot; /* of its first value */
     id_list ids, keys;
     struct buf key;
 };
@@ -105,9 +106,10 @@ static int choose_tuple(struct reading *r, struct err *err)
         struct avro_field field;
         avro_field(r->avro, SLOT_PARTITION, i, &field);
         r->tuple[i] = (struct iceberg_tuple_value){.field_id = field.id, .name = field.name};
-        int rc = avro_choose_field(r->avro, SLOT_PARTITION, i, err);
-        if (rc < 0)
-            return rc;
+        int slot = avro_choose_field(r->avro, SLOT_PARTITION, i, err);
+        if (slot < 0)
+            return slot;
+        r->tuple_slot = i ? r->tuple_slot : slot;
         if (field.type >= AVRO_RECORD)
             return err_set(err, EIO, "partition field '%.*s' is no single value",
                            SLICE_FMT(field.name));
@@ -115,15 +117,10 @@ static int choose_tuple(struct reading *r, struct err *err)
     return 0;
 }
 
-/* Those of the partition tuple follow on the others. */
-static int first_of_tuple(const struct reading *r)
-{
-    return r->deletes ? SLOTS_OF_DELETES : SLOTS_OF_DATA;
-}
-
 static int choose(struct reading *r, struct err *err)
 {
-    for (int i = 0; i < first_of_tuple(r); i++) {
+    size_t n = r->deletes ? SLOTS_OF_DELETES : SLOTS_OF_DATA;
+    for (size_t i = 0; i < n; i++) {
         int rc = avro_choose(r->avro, &wants[i], err);
         if (rc < 0)
             return rc;
@@ -220,7 +217,7 @@ static int take_tuple(struct reading *r, struct iceberg_entry *f, struct err *er
         struct avro_field field;
         struct iceberg_value *v = &r->tuple[i].value;
         avro_field(r->avro, SLOT_PARTITION, i, &field);
-        *v = value_of(&field, avro_value(r->avro, first_of_tuple(r) + (int)i));
+        *v = value_of(&field, avro_value(r->avro, r->tuple_slot + (int)i));
         buf_add_char(&r->key, (char)v->kind);
         buf_add_le64(&r->key, v->kind == ICEBERG_BYTES ? v->bytes.n : (uint64_t)v->number);
         buf_add(&r->key, &v->real, sizeof v->real);
@@ -332,8 +329,8 @@ static int take_format(struct slice name, enum iceberg_format *out, struct err *
             *out = (enum iceberg_format)i;
             return 0;
         }
-    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'", (int)(name.n < 40 ? name.n : 40),
-                   name.p);
+    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'",
+                   (int)(name.n < 40 ? name.n : 40), name.p);
 }
 
 static int take_values(struct reading *r, struct iceberg_entry *f, struct err *err)
@@ -405,7 +402,7 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
 }
 
 int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
-                          struct err *err)
+                         struct err *err)
 {
     if (file->snapshot == ICEBERG_NONE)
         file->snapshot = manifest->snapshot;

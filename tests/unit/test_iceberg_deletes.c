@@ -46,25 +46,45 @@ static void check_rows(const struct roaring *rows, const uint64_t *want, size_t 
     }
 }
 
-/* Whatever the order of a file's records, each data file gets its own rows, once each. */
+/* Where a table's metadata says that it lies, and where it lies. */
+static const struct iceberg_root root = {.home = {"file:///lake", 12},
+                                         .prefix = {"t/", 2},
+                                         .location = {"s3://bucket/warehouse/t", 23},
+                                         .moved = true};
+
+static const struct roaring *find(const struct iceberg_positions *p, const char *path)
+{
+    AUTO(buf) struct buf place = {0};
+    buf_init(&place, KIB);
+    iceberg_positions_place(&root, slice_of(path), &place);
+    return iceberg_positions_find(p, buf_slice(&place));
+}
+
+/* Whatever the order of a file's records, each data file gets its own rows, once each; in whatever
+ * spelling its path is written. */
 static void test_positions(void **state)
 {
     (void)state;
-    static const uint64_t a[] = {0, 2, 3, 5, 70000}, b[] = {0, 1};
+    static const uint64_t a[] = {0, 2, 3, 5, 70000}, b[] = {0, 1}, d[] = {4, 8};
     AUTO(buf) struct buf file = {0};
+    AUTO(buf) struct buf place = {0};
     AUTO(iceberg_positions) struct iceberg_positions *all = NULL, *only = NULL;
     struct err err = ERR_INIT;
     struct source source = load(&file, "position_deletes");
-    if (iceberg_positions_read(&source, ICEBERG_PARQUET, SLICE_NONE, &all, &err) < 0)
+    if (iceberg_positions_read(&source, ICEBERG_PARQUET, &root, SLICE_NONE, &all, &err) < 0)
         fail_msg("%s", err.msg);
-    check_rows(iceberg_positions_find(all, SLICE_LIT("a")), a, ARRAY_SIZE(a));
-    check_rows(iceberg_positions_find(all, SLICE_LIT("b")), b, ARRAY_SIZE(b));
-    assert_null(iceberg_positions_find(all, SLICE_LIT("c")));
-    assert_null(iceberg_positions_find(all, SLICE_LIT("")));
-    assert_int_equal(iceberg_positions_read(&source, ICEBERG_PARQUET, SLICE_LIT("b"), &only, &err),
-                     0);
-    check_rows(iceberg_positions_find(only, SLICE_LIT("b")), b, ARRAY_SIZE(b));
-    assert_null(iceberg_positions_find(only, SLICE_LIT("a")));
+    check_rows(find(all, "s3://bucket/warehouse/t/data/a"), a, ARRAY_SIZE(a));
+    check_rows(find(all, "s3a://bucket/warehouse/t/data/a"), a, ARRAY_SIZE(a));
+    check_rows(find(all, "s3://bucket/warehouse/t/data/b"), b, ARRAY_SIZE(b));
+    check_rows(find(all, "elsewhere:d"), d, ARRAY_SIZE(d));
+    assert_null(find(all, "s3://bucket/warehouse/t/data/c"));
+    assert_null(find(all, ""));
+    buf_init(&place, KIB);
+    iceberg_positions_place(&root, SLICE_LIT("s3n://bucket/warehouse/t/data/b"), &place);
+    assert_int_equal(
+        iceberg_positions_read(&source, ICEBERG_PARQUET, &root, buf_slice(&place), &only, &err), 0);
+    check_rows(find(only, "s3://bucket/warehouse/t/data/b"), b, ARRAY_SIZE(b));
+    assert_null(find(only, "s3://bucket/warehouse/t/data/a"));
 }
 
 /* What is no such file is refused with its reason. */
@@ -75,17 +95,20 @@ static void test_refused(void **state)
     struct iceberg_positions *p = NULL;
     struct source source = load(&file, "plain_v1");
     struct err err = ERR_INIT;
-    assert_int_equal(iceberg_positions_read(&source, ICEBERG_PARQUET, SLICE_NONE, &p, &err), -EIO);
+    assert_int_equal(iceberg_positions_read(&source, ICEBERG_PARQUET, &root, SLICE_NONE, &p, &err),
+                     -EIO);
     assert_non_null(strstr(err.msg, "without file_path"));
     err = (struct err)ERR_INIT;
-    assert_int_equal(iceberg_positions_read(&source, ICEBERG_ORC, SLICE_NONE, &p, &err),
+    assert_int_equal(iceberg_positions_read(&source, ICEBERG_ORC, &root, SLICE_NONE, &p, &err),
                      -EOPNOTSUPP);
     assert_non_null(strstr(err.msg, "ORC"));
     err = (struct err)ERR_INIT;
-    assert_int_equal(iceberg_positions_read(&source, ICEBERG_AVRO, SLICE_NONE, &p, &err), -EIO);
+    assert_int_equal(iceberg_positions_read(&source, ICEBERG_AVRO, &root, SLICE_NONE, &p, &err),
+                     -EIO);
     file.data[file.len - 1] = 'x';
     err = (struct err)ERR_INIT;
-    assert_int_equal(iceberg_positions_read(&source, ICEBERG_PARQUET, SLICE_NONE, &p, &err), -EIO);
+    assert_int_equal(iceberg_positions_read(&source, ICEBERG_PARQUET, &root, SLICE_NONE, &p, &err),
+                     -EIO);
     assert_null(p);
 }
 
