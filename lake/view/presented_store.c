@@ -150,6 +150,7 @@ static struct recipe *recipe_new(struct presented_store *s, const struct present
     r->etag = strndup(f->etag.n ? f->etag.p : "", f->etag.n);
     r->object_bytes = f->object_bytes;
     r->size = f->size;
+    r->other_format = f->other_format;
     r->shape = f->shape ? shape_ref(f->shape) : NULL;
     r->deletes = f->deletes;
     r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
@@ -308,16 +309,19 @@ int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, stru
     return rc;
 }
 
-bool recipe_planned(struct recipe *r, enum present_kind kind)
+bool recipe_planned(struct recipe *r, enum present_kind kind, bool untouched)
 {
     struct presented_store *s = r->store;
     bool goes_on;
     WITH_LOCK (&s->lock) {
         r->told = true;
         r->kind = kind;
+        r->untouched = untouched;
         r->planned = goes_on = kind != PRESENT_REWRITE || r->wanted;
         if (!goes_on)
             r->state = RECIPE_NEW;
+        if (!goes_on && !r->rows && !r->equal) /* they were taken to find out */
+            r->rows_told = false;
         waitlist_wake(&r->waiting, s->config.workers);
     }
     if (!goes_on) {
