@@ -237,7 +237,6 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
     struct presented_file columns = *f; /* with all its rows */
     bool same, rows;
     columns.deletes = false;
-    columns.extra = SLICE_NONE;
     columns.filter = NULL;
     if (f->other_format)
         return describe_other(s, f, task, out, err);

@@ -71,9 +71,8 @@ struct presented_file {
      */
     struct row_filter *filter;
     const struct slice *values;
-    /* Where the rows are asked for; not needed where only a name is made. */
-    struct driver *driver;
-    const struct entry *entry;
+    struct driver *driver;     /* of the table; not needed where only a name is made */
+    const struct entry *entry; /* for which the rows are asked for; likewise */
 };
 
 /* Its key in the store, appended. */
