@@ -119,6 +119,19 @@ static int compare(struct iceberg_stored *s, size_t place, bool *out, struct err
     return 0;
 }
 
+/*
+ * The schema that the table had when a snapshot was made; NULL: nobody knows. Writers of old (v1)
+ * do not tell it: then it is the current one where the table has not changed since.
+ */
+static const struct iceberg_schema_text *schema_when_made(const struct iceberg_metadata *m,
+                                                          const struct iceberg_snapshot *s)
+{
+    if (s->schema_id != ICEBERG_NONE)
+        return iceberg_metadata_schema(m, s->schema_id);
+    return s->timestamp_ms == m->last_updated_ms ? iceberg_metadata_schema(m, m->current_schema_id)
+                                                 : NULL;
+}
+
 int iceberg_stored_snapshot(struct iceberg_stored *s, int64_t snapshot, bool *out, struct err *err)
 {
     const struct iceberg_metadata *m = s->metadata;
@@ -127,8 +140,7 @@ int iceberg_stored_snapshot(struct iceberg_stored *s, int64_t snapshot, bool *ou
         return 0;
     }
     const struct iceberg_snapshot *of = iceberg_metadata_snapshot(m, snapshot);
-    const struct iceberg_schema_text *schema =
-        of && of->schema_id != ICEBERG_NONE ? iceberg_metadata_schema(m, of->schema_id) : NULL;
+    const struct iceberg_schema_text *schema = of ? schema_when_made(m, of) : NULL;
     bool same = false;
     int rc = schema ? compare(s, (size_t)(schema - m->schemas), &same, err) : 0;
     if (rc < 0)
