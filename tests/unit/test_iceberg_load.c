@@ -30,14 +30,6 @@ static struct made_entry position(const char *path, int partition)
     return e;
 }
 
-static struct made_entry equality(const char *path, int partition)
-{
-    struct made_entry e = data(path, partition);
-    e.content = 2;
-    e.equality_id = 1;
-    return e;
-}
-
 static struct made_entry vector(const char *path, const char *about, int64_t offset)
 {
     struct made_entry e = data(path, 1);
@@ -90,7 +82,8 @@ static void test_deletes(void **state)
         write_list(f, i, m, (size_t)i);
     write_metadata(f, s, 3, "");
     AUTO(history) struct history *h = history(f);
-    check_load(f, h, 0, "p=1/a 100 1 stored 1000\np=1/b 100 1 stored 1000\np=2/c 100 1 stored 1000\n",
+    check_load(f, h, 0,
+               "p=1/a 100 1 stored 1000\np=1/b 100 1 stored 1000\np=2/c 100 1 stored 1000\n",
                false);
     check_load(f, h, 1, "p=1/a 100 1 - p:x 2000\np=1/b 100 1 - p:x 2000\np=2/c 100 1 stored 1000\n",
                true);
