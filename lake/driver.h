@@ -263,6 +263,14 @@ struct driver_ops {
     int (*shape)(struct slice meta, struct shape **out, struct err *err);
 
     /*
+     * The columns that one file presents where the metadata has values of some that the file may
+     * lack (Iceberg: identity partitions): `shape` is what shape() gives, or a part of it; extra
+     * the entry's up to the newline. *out: a reference, perhaps to `shape`. Likewise pure. NULL:
+     * all files of a run present the same.
+     */
+    int (*own_shape)(struct slice extra, struct shape *shape, struct shape **out, struct err *err);
+
+    /*
      * The partition columns with their types, flat, in the order of partition values; *out NULL:
      * there are none. Likewise pure. NULL: the format has none.
      */

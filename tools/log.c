@@ -41,6 +41,10 @@ static void print_files(const struct table_log_line *l)
     if (l->change_files)
         printf("    changes  %s file%s of change data\n", human_count((uint64_t)l->change_files, a),
                l->change_files == 1 ? "" : "s");
+    if (l->added_deletes > 0 || l->removed_deletes > 0)
+        printf("    deletes  %s file%s of deleted rows added, %s removed\n",
+               human_count((uint64_t)l->added_deletes, a), l->added_deletes == 1 ? "" : "s",
+               human_count((uint64_t)l->removed_deletes, b));
     if (!l->rows && (l->added_files || l->removed_files))
         printf("    rows     unchanged\n");
     if (l->metadata)

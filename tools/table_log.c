@@ -112,7 +112,9 @@ static bool take_line(struct json *j, struct table_log_line *l)
                    {"numRemovedFiles", &l->removed_files},
                    {"addedBytes", &l->added_bytes},
                    {"removedBytes", &l->removed_bytes},
-                   {"numChangeFiles", &l->change_files}};
+                   {"numChangeFiles", &l->change_files},
+                   {"numAddedDeleteFiles", &l->added_deletes},
+                   {"numRemovedDeleteFiles", &l->removed_deletes}};
     const struct {
         const char *name;
         char **to;

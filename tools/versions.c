@@ -90,8 +90,8 @@ int cmd_versions(int argc, char **argv)
     }
     int digits = digits_of(&log);
     if (log.n)
-        printf("%*s  %-26s%-22s%-16s %-16s %s\n", digits, "version", "time", "operation", "files added",
-               "removed", "by");
+        printf("%*s  %-26s%-22s%-16s %-16s %s\n", digits, "version", "time", "operation",
+               "files added", "removed", "by");
     for (size_t i = 0; i < log.n; i++)
         print_line(&log.at[i], digits, clock_real_ms());
     table_log_warn(&log);

@@ -7,6 +7,7 @@
 #include "lake/iceberg/delete_files.h"
 #include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
+#include "lake/iceberg/extra.h"
 #include "lake/iceberg/history.h"
 #include "lake/iceberg/load.h"
 #include "lake/iceberg/needs.h"
@@ -213,6 +214,15 @@ static int make_partitions(const struct iceberg_metadata *m, struct arena *arena
     return 0;
 }
 
+static int op_own_shape(struct slice text, struct shape *shape, struct shape **out, struct err *err)
+{
+    AUTO(arena) struct arena arena;
+    struct iceberg_extra extra;
+    arena_init(&arena, 4 * ACTION_BYTES_MAX);
+    int rc = iceberg_extra_parse(text, &arena, &extra, err);
+    return rc < 0 ? rc : iceberg_partition_own_shape(extra.constants, shape, out, err);
+}
+
 static int op_partitions(struct slice meta, struct shape **out, struct err *err)
 {
     AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
@@ -255,7 +265,9 @@ const struct driver_ops iceberg_ops = {
     .describe_properties = iceberg_describe_properties,
     .shape = op_shape,
     .partitions = op_partitions,
+    .former = iceberg_state_former,
     .deleted = op_deleted,
     .deleted_values = op_deleted_values,
+    .own_shape = op_own_shape,
     .left_out = op_left_out,
 };

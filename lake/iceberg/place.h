@@ -28,7 +28,8 @@ struct iceberg_place_spec {
 struct iceberg_place_tuple {
     const struct iceberg_value *values; /* by columns of the spec */
     struct slice constants;
-    uint32_t partition; /* of the deletes' */
+    struct slice kept_dir; /* of the first file that is shown where it lies; p NULL: none was */
+    uint32_t partition;    /* of the deletes' */
 };
 
 struct iceberg_place {
