@@ -207,14 +207,13 @@ static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *dec
 
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                             const struct iceberg_entry *file, struct iceberg_deletes *to,
-                            uint32_t *partition, bool *global, struct err *err)
+                            uint32_t *partition, struct err *err)
 {
     struct iceberg_place_tuple *tuple;
     int rc = find_tuple(p, decoded, file->tuple, to, &tuple, err);
     if (rc < 0)
         return rc;
     *partition = tuple->partition;
-    *global = p->spec->unpartitioned;
     return 0;
 }
 
