@@ -89,10 +89,9 @@ bool iceberg_stored_columns(const struct iceberg_stored *s, const struct iceberg
     if (s->never)
         return false;
     if (!s->shape) /* the table has always had the columns that it has */
-        return s->one_schema &&
-               (!columns->n || has_ids(columns->ids, columns->n, identity, identity_n));
+        return s->one_schema && has_ids(columns->ids, columns->n, identity, identity_n);
     if (!columns->n) /* Avro files have no such sizes, some writers tell none */
-        return s->one_schema || format != ICEBERG_PARQUET;
+        return format != ICEBERG_PARQUET || (s->one_schema && !identity_n);
     if (has_ids(columns->ids, columns->n, s->leaves, s->leaves_n))
         /* ORC tells of groups as well. */
         return format != ICEBERG_PARQUET || columns->n == s->leaves_n;
