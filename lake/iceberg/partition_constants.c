@@ -164,12 +164,12 @@ static int copy_fields(const struct shape *shape, const struct constants *c,
 int iceberg_partition_own_shape(struct slice text, struct shape *shape, struct shape **out,
                                 struct err *err)
 {
+    AUTO(constants) struct constants c = {NULL};
+    AUTO(shape_builder) struct shape_builder b = {NULL};
     if (text.n == 0) {
         *out = shape_ref(shape);
         return 0;
     }
-    AUTO(constants) struct constants c = {NULL};
-    AUTO(shape_builder) struct shape_builder b;
     shape_builder_init(&b, shape->match);
     if (shape->confined)
         shape_confine(&b, shape->salt);

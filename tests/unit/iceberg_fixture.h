@@ -250,9 +250,10 @@ static inline void write_list(struct fixture *f, int64_t snapshot, const struct 
     int64_t length;
     buf_init(&records, 16 * MIB);
     for (size_t i = 0; i < n; i++) {
-        char path[64];
-        (void)snprintf(path, sizeof path, "metadata/%s", at[i].name);
-        put_location(&records, f, path);
+        AUTO(buf) struct buf path = {0};
+        buf_init(&path, KIB);
+        buf_addf(&path, "metadata/%s", at[i].name);
+        put_location(&records, f, path.data);
         put_long(&records, at[i].length);
         put_long(&records, 0);
         put_long(&records, at[i].deletes);
