@@ -52,7 +52,7 @@ REPLAY  := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuz
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 # What the benchmarks of a mount read with and compare it with.
 BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/bench/raw_get \
-               $(BUILD)/bench/load_delta
+               $(BUILD)/bench/load_table
 # The proxy that plays a network and its faults.
 FAULT_PROXY := build/fake/fault_proxy
 FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c base/json_escape.c

@@ -119,6 +119,8 @@
 #define PARQUET_DEPTH_MAX 255
 /* The columns of one version of a table in memory: about 128 bytes each, with their names. */
 #define SHAPE_MEMORY_MAX (128 * MIB)
+/* Names that they once had, of all columns. */
+#define FORMER_BYTES_MAX (64 * MIB)
 /* What must be done to one file: its footer, what was read of it, the new schema and footer. */
 #define PRESENT_MEMORY_MAX (512 * MIB)
 /* Rows of a row group of which some are taken out: a bit each, and the counts of pages have 31. */

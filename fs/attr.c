@@ -206,7 +206,8 @@ int session_presented(const struct session *s, const struct where *w, const stru
                                    .deletes = w->deletes,
                                    .extra = buf_slice(&w->extra),
                                    .filter = filter,
-                                   .values = values->at};
+                                   .values = values->at,
+                                   .driver = table_driver(w->table)};
     return 0;
 }
 

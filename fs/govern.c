@@ -408,6 +408,13 @@ int shown_partitions(const struct shown *s, struct slice path, bool built,
     return partition_path_values(s->basis->at_partitions, path, built, out, err);
 }
 
+/* Of a column that files have as well: an empty text may be null or not, and `null` is what Iceberg
+ * writes for a partition field that a table has given up. */
+static bool tells(struct slice text)
+{
+    return text.n && !slice_is(text, "null");
+}
+
 static bool has_path(const struct shown *s, struct slice path, bool built, bool is_file)
 {
     AUTO(partition_values) struct partition_values values;
@@ -416,11 +423,15 @@ static bool has_path(const struct shown *s, struct slice path, bool built, bool 
         return true;
     if (shown_partitions(s, path, built, &values, NULL) < 0)
         return false;
-    /* A file's path says all of them; one that does not is none that a driver gives. */
-    for (size_t i = 0; is_file && i < values.n; i++)
-        if (!values.known[i])
+    const struct row_filter *filter = s->view->paths ? s->view->paths : s->view->filter;
+    for (size_t i = 0; i < values.n; i++) {
+        /* A path says all that is in paths alone; one that does not is none that a driver gives. */
+        if (is_file && !values.known[i] && row_filter_needs(s->view->filter, i))
             return false;
-    return row_filter_partition(s->view->filter, values.at, values.known) != FILTER_NONE;
+        if (s->view->paths)
+            values.known[i] = values.known[i] && tells(values.at[i]);
+    }
+    return row_filter_partition(filter, values.at, values.known) != FILTER_NONE;
 }
 
 bool shown_has_file(const struct shown *s, struct slice path, bool built)

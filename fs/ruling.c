@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "lake/format/shape.h"
+#include "lake/former.h"
 #include "lake/table.h"
 #include "lake/view/policy_grant.h"
 #include "lake/view/restricted.h"
@@ -107,6 +108,7 @@ void basis_unref(struct basis *b)
     shape_unref(b->at_partitions);
     shape_unref(b->today);
     shape_unref(b->today_partitions);
+    former_unref(b->former);
     free(b);
 }
 
@@ -130,6 +132,8 @@ static int make_basis(const struct ruling_ask *ask, struct basis **out, struct e
     int rc = columns_of(ask->table, &ask->at, &b->at, &b->at_partitions, err);
     if (rc == 0)
         rc = columns_of(ask->table, &ask->today, &b->today, &b->today_partitions, err);
+    if (rc == 0 && ask->today.run && table_ops(ask->table)->former)
+        rc = table_ops(ask->table)->former(run_meta(ask->today.run), &b->former, err);
     if (rc < 0)
         return rc;
     *out = STEAL(b);
@@ -140,8 +144,8 @@ int ruling_view_of(const struct grant *g, const struct basis *b, const uint8_t *
                    struct view **view, struct err *err)
 {
     struct slice path = table_path(b->table);
-    const struct view_columns at = {path, b->at, b->at_partitions};
-    const struct view_columns today = {path, b->today, b->today_partitions};
+    const struct view_columns at = {path, b->at, b->at_partitions, NULL};
+    const struct view_columns today = {path, b->today, b->today_partitions, b->former};
     return view_make(g, &at, &today, salt, view, err);
 }
 

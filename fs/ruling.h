@@ -15,6 +15,7 @@
 #include "lake/view/policy.h"
 #include "lake/view/view.h"
 
+struct former;
 struct restrictions; /* lake/catalog/restrictions.h */
 struct run;
 struct table;
@@ -46,6 +47,7 @@ struct basis {
     _Atomic unsigned refs;
     struct table *table;                                         /* borrowed from the lake */
     struct shape *at, *at_partitions, *today, *today_partitions; /* references, each may be NULL */
+    struct former *former;                                       /* of today; likewise */
 };
 struct basis *basis_ref(struct basis *b);
 void basis_unref(struct basis *b);

@@ -65,7 +65,7 @@ void partition_values_done(struct partition_values *v)
 }
 
 /* The metadata and a path may spell the same value in two ways. */
-static bool is_loose(const struct shape_field *f)
+bool partition_path_is_loose(const struct shape_field *f)
 {
     switch ((enum shape_type)f->type) {
     case SHAPE_BOOLEAN:
@@ -136,7 +136,7 @@ int partition_path_values(const struct shape *partitions, struct slice path, boo
                            SLICE_FMT(partitions->fields[i + 1].name));
         out->known[i] = true;
         from[i] = out->text.len;
-        if (!built && is_loose(&partitions->fields[i + 1]))
+        if (!built && partition_path_is_loose(&partitions->fields[i + 1]))
             buf_add_str(&out->text, PARTITION_UNCERTAIN);
         else
             text_percent_decode(&out->text, value);

@@ -21,6 +21,9 @@
 /* What stands for null in a directory's name. */
 #define PARTITION_NULL "__HIVE_DEFAULT_PARTITION__"
 
+/* A column of a type whose text is open to debate. */
+bool partition_path_is_loose(const struct shape_field *f);
+
 /*
  * A directory's name, percent-decoded, says that the column has this value; without a pointer:
  * null. loose: any text that is not null's does. Where memory ends, it does not say so.

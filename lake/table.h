@@ -103,7 +103,11 @@ int table_whole_history(struct table *t, struct task *task, struct history **out
 /* The tags as last heard, as a new reference. Parks. */
 int table_tags(struct table *t, struct task *task, struct tags **out, struct err *err);
 
-/* Sets a tag or takes one away; it counts from now on. Blocks. */
+/* The history as it was heard last, a new reference; NULL: not yet. */
+struct history *table_heard(struct table *t);
+
+/* Sets a tag or takes one away; it counts from now on. -EEXIST where the format has a branch or tag
+ * of that name. Blocks. */
 int table_change_tag(struct table *t, const struct tag_change *change, struct err *err);
 
 /* Where the tags are; borrowed while the table lives. */

@@ -10,6 +10,7 @@
 #include "fs/govern.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
+#include "lake/iceberg/iceberg.h"
 #include "lake/lakefile.h"
 #include "lake/unread/unread.h"
 #include "tools/daemon_recall.h"
@@ -24,7 +25,7 @@
 /* Formats in order of precedence: a table with both logs is Delta's (UniForm). */
 static const struct driver_ops *const drivers[] = {
     &delta_ops,
-    &unread_iceberg_ops,
+    &iceberg_ops,
     &unread_hudi_ops,
     NULL,
 };

@@ -146,7 +146,7 @@ static int find_table(struct test *t, struct err *err)
 
 static struct view_columns columns_of(const struct test *t, const struct policy_columns *c)
 {
-    return (struct view_columns){buf_slice(&t->table), c->shape, c->partitions};
+    return (struct view_columns){buf_slice(&t->table), c->shape, c->partitions, NULL};
 }
 
 /* Output */

@@ -131,14 +131,19 @@ static int op_log_objects(struct driver *d, const struct history *h, size_t posi
 }
 
 static int op_locate_deletes(struct driver *d, const struct entry *entry,
-                             struct object_location *out, struct err *err)
+                             int (*emit)(void *arg, const struct object_location *at), void *arg,
+                             struct err *err)
 {
+    AUTO(object_location) struct object_location at;
     struct delta_dv dv;
     struct err e = ERR_INIT;
+    object_location_init(&at);
     int rc = delta_dv_parse(entry->extra, &dv, &e);
     if (rc == 0)
-        rc = delta_dv_locate(&table_of(d)->root, &dv, &out->store, &out->key, &e);
-    return rc < 0 ? driver_refuse(err, &e) : 0;
+        rc = delta_dv_locate(&table_of(d)->root, &dv, &at.store, &at.key, &e);
+    if (rc < 0)
+        return driver_refuse(err, &e);
+    return at.key.len ? emit(arg, &at) : 0;
 }
 
 static int op_shape(struct slice meta, struct shape **out, struct err *err)
@@ -169,6 +174,16 @@ static int op_partitions(struct slice meta, struct shape **out, struct err *err)
     delta_state_init(&state);
     int rc = delta_state_parse(meta, &state, err);
     return rc < 0 ? rc : delta_schema_partitions(&state.metadata, state.mapping, out, err);
+}
+
+static int op_former(struct slice meta, struct former **out, struct err *err)
+{
+    AUTO(delta_state) struct delta_state state;
+    delta_state_init(&state);
+    int rc = delta_state_parse(meta, &state, err);
+    if (rc == 0)
+        *out = STEAL(state.former);
+    return rc;
 }
 
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
@@ -241,6 +256,7 @@ const struct driver_ops delta_ops = {
     .describe_properties = delta_describe_properties,
     .shape = op_shape,
     .partitions = op_partitions,
+    .former = op_former,
     .deleted = op_deleted,
     .left_out = op_left_out,
 };

@@ -228,11 +228,13 @@ static int change_state(const struct delta_replay *r, struct delta_state *s,
         return rc;
     if (r->in_compacted && (!had || s->columns_hash != before || s->own_columns != own))
         return err_set(err, EIO, "compacted commits change the columns");
-    if (!had || s->columns_hash != before)
+    if (!had || s->columns_hash != before) {
         *since = r->version;
+        rc = delta_state_note_names(r->state, s, err);
+    }
     if (s->own_columns && !own && r->commit_adds) /* those before it in its commit are no proof */
         *since = r->version + 1;
-    return 0;
+    return rc;
 }
 
 /* Takes metaData or protocol of a version. */

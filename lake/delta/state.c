@@ -20,6 +20,7 @@ void delta_state_init(struct delta_state *s)
 
 void delta_state_done(struct delta_state *s)
 {
+    former_unref(s->former);
     arena_done(&s->metadata_arena);
     arena_done(&s->protocol_arena);
     arena_done(&s->columns_arena);
@@ -71,6 +72,19 @@ int delta_state_protocol(struct delta_state *s, const struct delta_protocol *pro
     return rc < 0 ? rc : settle(s, err);
 }
 
+int delta_state_note_names(struct delta_state *s, const struct delta_state *of, struct err *err)
+{
+    AUTO(shape) struct shape *shape = NULL;
+    struct delta_metadata all = of->metadata;
+    all.partition_columns = (struct delta_list){0};
+    if (of->mapping == DELTA_MAPPING_NONE ||
+        delta_schema_shape(&all, of->mapping, &shape, NULL) < 0 || !shape)
+        return 0;
+    if (!s->former && !(s->former = former_new(err)))
+        return -err->code;
+    return former_add_shape(s->former, shape, err);
+}
+
 bool delta_state_same_columns(const struct delta_state *a, const struct delta_state *b)
 {
     return a->mapping == b->mapping && a->columns_hash == b->columns_hash &&
@@ -104,6 +118,19 @@ static void format_map(struct buf *out, const char *name, const struct delta_map
     buf_add_char(out, '}');
 }
 
+static void format_former(const struct former *former, struct buf *out)
+{
+    if (!former || !former->first)
+        return;
+    buf_add_str(out, ",\"formerNames\":[");
+    for (const struct former_name *n = former->first; n; n = n->next) {
+        buf_addf(out, "%s[%d,", n == former->first ? "" : ",", n->id);
+        buf_add_json(out, n->name);
+        buf_add_char(out, ']');
+    }
+    buf_add_char(out, ']');
+}
+
 void delta_state_format(const struct delta_state *s, int64_t version, uint64_t fingerprint,
                         struct buf *out)
 {
@@ -124,8 +151,9 @@ void delta_state_format(const struct delta_state *s, int64_t version, uint64_t f
         format_list(out, "readerFeatures", &p->reader_features);
     if (p->has_writer_features)
         format_list(out, "writerFeatures", &p->writer_features);
-    buf_addf(out, "},\"columnsSince\":%lld%s}", (long long)s->columns_since,
-             s->changes ? ",\"changes\":true" : "");
+    buf_addf(out, "},\"columnsSince\":%lld", (long long)s->columns_since);
+    format_former(s->former, out);
+    buf_add_str(out, s->changes ? ",\"changes\":true}" : "}");
 }
 
 static bool parse_hex64(struct slice s, uint64_t *out)
@@ -145,7 +173,7 @@ static bool parse_hex64(struct slice s, uint64_t *out)
 struct identity {
     int64_t version, columns_since;
     uint64_t fingerprint;
-    struct slice protocol;
+    struct slice protocol, former; /* JSON; former empty: there is none */
     bool changes;
 };
 
@@ -169,7 +197,9 @@ static bool read_meta(struct slice meta, struct identity *out)
             else if (slice_is(key, "fingerprint"))
                 (void)json_string(&j, &scratch, &hex);
             else
-                (void)json_skip(&j, slice_is(key, "protocol") ? &out->protocol : NULL);
+                (void)json_skip(&j, slice_is(key, "protocol")      ? &out->protocol
+                                    : slice_is(key, "formerNames") ? &out->former
+                                                                   : NULL);
         }
     return !json_failed(&j) && has_version && has_since && parse_hex64(hex, &out->fingerprint) &&
            out->protocol.n;
@@ -184,6 +214,24 @@ int delta_state_identity(struct slice meta, int64_t *version, uint64_t *fingerpr
     *version = id.version;
     *fingerprint = id.fingerprint;
     return 0;
+}
+
+static int read_former(struct slice text, struct former *former, struct err *err)
+{
+    AUTO(buf) struct buf scratch = {0};
+    struct json j;
+    int rc = 0;
+    buf_init(&scratch, JSON_LINE_BYTES_MAX);
+    json_init(&j, text);
+    if (json_enter_array(&j))
+        while (rc == 0 && json_next_element(&j)) {
+            int64_t id = -1;
+            struct slice name = SLICE_NONE;
+            if (json_enter_array(&j) && json_next_element(&j) && json_int64(&j, &id) &&
+                json_next_element(&j) && json_string(&j, &scratch, &name) && !json_next_element(&j))
+                rc = former_add(former, (int32_t)id, name, err);
+        }
+    return rc == 0 && json_failed(&j) ? json_error(&j, err) : rc;
 }
 
 int delta_state_parse(struct slice meta, struct delta_state *out, struct err *err)
@@ -202,6 +250,10 @@ int delta_state_parse(struct slice meta, struct delta_state *out, struct err *er
         rc = delta_state_protocol(out, &protocol, err);
     if (rc == 0)
         rc = delta_state_metadata(out, &metadata, err);
+    if (rc == 0 && id.former.n && !(out->former = former_new(err)))
+        rc = -err->code;
+    if (rc == 0 && id.former.n)
+        rc = read_former(id.former, out->former, err);
     out->columns_since = id.columns_since;
     out->changes = id.changes;
     return rc == -EIO ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : rc;

@@ -5,7 +5,8 @@
  *
  *   {"version":12,"fingerprint":"<16 hex>","id":..,"format":{"provider":..},
  *    "partitionColumns":[..],"schemaString":..,"configuration":{..},"protocol":{..},
- *    "columnsSince":7}, and "changes":true of change data
+ *    "columnsSince":7}, "formerNames":[[id,"name"],..] where columns have ids, and "changes":true
+ * of change data
  *
  * Nothing in it depends on more than the log up to that version. Not thread-safe.
  */
@@ -14,6 +15,7 @@
 
 #include "lake/delta/action.h"
 #include "lake/delta/path.h"
+#include "lake/former.h"
 
 struct delta_state {
     bool has_metadata, has_protocol;
@@ -30,6 +32,7 @@ struct delta_state {
     /* No commit after this version has changed the columns: the last that did, or the first one of
      * which that is known. The replay sets it. */
     int64_t columns_since;
+    struct former *former; /* names that columns with ids have had; NULL: none has been noted */
     struct arena metadata_arena, protocol_arena, columns_arena;
 };
 
@@ -43,6 +46,10 @@ int delta_state_metadata(struct delta_state *s, const struct delta_metadata *met
                          struct err *err);
 int delta_state_protocol(struct delta_state *s, const struct delta_protocol *protocol,
                          struct err *err);
+
+/* Adds to `former` of a state the names that columns with ids have in `of` (which may be the same).
+ * -EOVERFLOW, -ENOMEM; a schema that cannot be read has none. */
+int delta_state_note_names(struct delta_state *s, const struct delta_state *of, struct err *err);
 
 /* The same columns, presented and placed in the same way. */
 bool delta_state_same_columns(const struct delta_state *a, const struct delta_state *b);

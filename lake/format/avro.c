@@ -342,6 +342,7 @@ int avro_next(struct avro *a, struct err *err)
 
 const struct avro_value *avro_value(const struct avro *a, int slot)
 {
+    assert(slot >= 0 && (size_t)slot < a->slots.n && a->started);
     const struct slot *s = &a->slots.at[slot];
     return &a->values[s->node == NO_NODE ? a->values_n : s->value];
 }

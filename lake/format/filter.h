@@ -77,6 +77,17 @@ DEFINE_AUTO(row_filter, struct row_filter *, row_filter_unref)
 /* Of all that decides: the same in every process. */
 uint64_t row_filter_hash(const struct row_filter *rf);
 
+/*
+ * The same filter of one file whose columns have other constants: `shape` is made of
+ * row_filter_shape's (NULL: it reads no column of a file). One reference; -ENOMEM.
+ */
+struct shape *row_filter_shape(const struct row_filter *rf);
+int row_filter_own(struct row_filter *rf, struct shape *shape, struct row_filter **out,
+                   struct err *err);
+
+/* It is decided by value i of row_filter_partition. */
+bool row_filter_needs(const struct row_filter *rf, size_t i);
+
 /* How many partition values there are: the fields of the partitions' shape. */
 size_t row_filter_values(const struct row_filter *rf);
 

@@ -395,12 +395,45 @@ void row_filter_unref(struct row_filter *rf)
     filter_unref(rf->filter);
     shape_unref(rf->shape);
     arena_done(&rf->arena);
+    row_filter_unref(rf->base);
     free(rf);
+}
+
+struct shape *row_filter_shape(const struct row_filter *rf)
+{
+    return rf->shape;
+}
+
+int row_filter_own(struct row_filter *rf, struct shape *shape, struct row_filter **out,
+                   struct err *err)
+{
+    struct row_filter *own = malloc(sizeof *own);
+    if (!own)
+        return err_set(err, ENOMEM, "out of memory");
+    *own = (struct row_filter){.filter = filter_ref(rf->filter),
+                               .base = row_filter_ref(rf),
+                               .columns = rf->columns,
+                               .tests = rf->tests,
+                               .partitions = rf->partitions,
+                               .leaves = rf->leaves,
+                               .shape = shape_ref(shape)};
+    atomic_init(&own->refs, 1);
+    set_hash(own);
+    *out = own;
+    return 0;
 }
 
 uint64_t row_filter_hash(const struct row_filter *rf)
 {
     return rf->hash;
+}
+
+bool row_filter_needs(const struct row_filter *rf, size_t i)
+{
+    for (size_t k = 0; k < rf->filter->columns_n; k++)
+        if (rf->columns[k].from == FILTER_PARTITION && rf->columns[k].at == i)
+            return true;
+    return false;
 }
 
 size_t row_filter_values(const struct row_filter *rf)

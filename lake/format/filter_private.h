@@ -161,6 +161,7 @@ struct filter_bound {
 struct row_filter {
     _Atomic unsigned refs;
     struct filter *filter;        /* the tree; tests are as its terms */
+    struct row_filter *base;      /* a reference: what is below lies there; or NULL: */
     struct arena arena;           /* everything below */
     struct filter_bound *columns; /* as the filter's */
     struct filter_test *tests;

@@ -196,7 +196,7 @@ static int take_columns(struct iceberg_decoded *d, struct err *err)
     return rc < 0 ? no_room(rc, err) : 0;
 }
 
-static int take_of_deletes(struct iceberg_decoded *d, struct iceberg_file *f, struct err *err)
+static int take_of_deletes(struct iceberg_decoded *d, struct iceberg_entry *f, struct err *err)
 {
     struct bytes *b = &d->at;
     f->referenced = take_text(b);
@@ -221,7 +221,7 @@ static int take_of_deletes(struct iceberg_decoded *d, struct iceberg_file *f, st
     return take_ids(b, d->ids, n, false) ? 0 : damaged(err);
 }
 
-static int take_file(struct iceberg_decoded *d, struct iceberg_file *f, struct err *err)
+static int take_file(struct iceberg_decoded *d, struct iceberg_entry *f, struct err *err)
 {
     struct bytes *b = &d->at;
     uint8_t flags = bytes_u8(b);
@@ -229,7 +229,7 @@ static int take_file(struct iceberg_decoded *d, struct iceberg_file *f, struct e
     d->sequence = (int64_t)((uint64_t)d->sequence + (uint64_t)bytes_zigzag(b));
     uint64_t shared = bytes_varint(b);
     struct slice rest = take_text(b);
-    *f = (struct iceberg_file){
+    *f = (struct iceberg_entry){
         .status = (enum iceberg_status)(flags & 3),
         .content = (enum iceberg_content)(flags >> 2 & 3),
         .format = (enum iceberg_format)(flags >> 4 & 3),
@@ -256,7 +256,7 @@ static int take_file(struct iceberg_decoded *d, struct iceberg_file *f, struct e
     return f->content == ICEBERG_DATA ? 0 : take_of_deletes(d, f, err);
 }
 
-int iceberg_decoded_next(struct iceberg_decoded *d, struct iceberg_file *out, struct err *err)
+int iceberg_decoded_next(struct iceberg_decoded *d, struct iceberg_entry *out, struct err *err)
 {
     while (!d->ended) {
         int rc = bytes_left(&d->at) ? 1 : next_frame(d, err);

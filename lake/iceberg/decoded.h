@@ -19,7 +19,7 @@
 #include "base/vec.h"
 #include "lake/iceberg/manifest.h"
 
-#define ICEBERG_DECODED_MAGIC "tarnmf 1"
+#define ICEBERG_DECODED_MAGIC "tarnmf 2"
 /* Of a frame, by which it is written; the last record may go beyond it. */
 #define ICEBERG_DECODED_FRAME_BYTES (64 * KIB)
 
@@ -78,6 +78,6 @@ void iceberg_decoded_done(struct iceberg_decoded *d);
 DEFINE_AUTO_DONE(iceberg_decoded, struct iceberg_decoded, iceberg_decoded_done)
 
 /* The next file, whose slices live until the next call: 1, 0 at the end, -EUCLEAN damaged. */
-int iceberg_decoded_next(struct iceberg_decoded *d, struct iceberg_file *out, struct err *err);
+int iceberg_decoded_next(struct iceberg_decoded *d, struct iceberg_entry *out, struct err *err);
 
 #endif

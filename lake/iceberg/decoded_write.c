@@ -116,7 +116,7 @@ static int take_columns(void *arg, const struct iceberg_columns *columns, struct
     return rc < 0 ? rc : buf_check(&w->frame, err);
 }
 
-static void add_of_deletes(struct buf *b, const struct iceberg_file *f)
+static void add_of_deletes(struct buf *b, const struct iceberg_entry *f)
 {
     add_text(b, f->referenced);
     buf_add_char(b, f->lower.p && f->upper.p);
@@ -131,7 +131,7 @@ static void add_of_deletes(struct buf *b, const struct iceberg_file *f)
         buf_add_varint(b, (uint64_t)f->ids[i]);
 }
 
-static int take_file(void *arg, const struct iceberg_file *f, struct err *err)
+static int take_file(void *arg, const struct iceberg_entry *f, struct err *err)
 {
     struct iceberg_decoded_writer *w = arg;
     struct buf *b = &w->frame;

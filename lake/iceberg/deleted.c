@@ -14,7 +14,7 @@
 /* One data file, and what is said of it. */
 struct asking {
     struct iceberg_table *table;
-    struct slice path; /* of the data file, as the manifest has it */
+    struct buf place; /* of the data file: iceberg_positions_place */
     struct arena arena;
     struct iceberg_extra extra; /* in the arena */
     struct iceberg_metadata *metadata;
@@ -24,6 +24,7 @@ struct asking {
 static void asking_done(struct asking *a)
 {
     iceberg_metadata_unref(a->metadata);
+    buf_done(&a->place);
     arena_done(&a->arena);
 }
 DEFINE_AUTO_DONE(asking, struct asking, asking_done)
@@ -32,14 +33,16 @@ static int ask(struct asking *a, struct iceberg_table *t, const struct entry *en
                struct err *err)
 {
     a->table = t;
-    a->path = entry->raw;
+    buf_init(&a->place, 2 * ACTION_BYTES_MAX);
     arena_init(&a->arena, 4 * ACTION_BYTES_MAX);
     int rc = iceberg_extra_parse(entry->extra, &a->arena, &a->extra, err);
     if (rc == 0)
         rc = iceberg_table_metadata(t, &a->metadata, err);
-    if (rc == 0)
-        a->root = iceberg_table_root(t, a->metadata);
-    return rc;
+    if (rc < 0)
+        return rc;
+    a->root = iceberg_table_root(t, a->metadata);
+    iceberg_positions_place(&a->root, entry->raw, &a->place);
+    return buf_check(&a->place, err);
 }
 
 /* Where a delete file lies. */
@@ -60,8 +63,9 @@ struct delete_source {
     struct buf key;
     struct source source;
     const struct iceberg_delete *what;
-    struct shape *columns; /* of equality deletes; borrowed */
-    struct slice only;     /* of position deletes */
+    struct shape *columns; /* of equality deletes; these are borrowed */
+    const struct iceberg_root *root;
+    struct slice only; /* of position deletes: the place, or none */
 };
 
 static void delete_source_done(struct delete_source *s)
@@ -81,6 +85,7 @@ static int open_source(const struct asking *a, const struct iceberg_delete *d,
         return rc;
     object_reader_init(&out->reader, store, out->key.data, d->size);
     out->what = d;
+    out->root = &a->root;
     out->source = (struct source){.size_bytes = d->size,
                                   .read = object_reader_read,
                                   .arg = &out->reader,
@@ -88,12 +93,42 @@ static int open_source(const struct asking *a, const struct iceberg_delete *d,
     return 0;
 }
 
+static int read_content(struct delete_source *s, struct iceberg_delete_content *out,
+                        struct err *err)
+{
+    if (s->columns)
+        return iceberg_equality_read(&s->source, s->what->format, s->columns, &out->set, err);
+    return iceberg_positions_read(&s->source, s->what->format, s->root, s->only, &out->positions,
+                                  err);
+}
+
+/* Some copies of tables have other paths in their delete files, and the old sizes in manifests: as
+ * other engines do, what the store has is read then. */
+static int correct_size(struct delete_source *s, struct err *err)
+{
+    struct object_reader *r = &s->reader;
+    struct store_info info;
+    int rc = r->store->ops->head(r->store, s->key.data, &info, err);
+    if (rc < 0)
+        return rc;
+    if (info.size == r->size)
+        return err_set(err, ESTALE, "%s: it changed while it was read", s->key.data);
+    object_reader_done(r);
+    object_reader_init(r, r->store, s->key.data, info.size);
+    s->source.size_bytes = info.size;
+    return 0;
+}
+
 static int read_source(void *arg, struct iceberg_delete_content *out, struct err *err)
 {
     struct delete_source *s = arg;
-    if (s->columns)
-        return iceberg_equality_read(&s->source, s->what->format, s->columns, &out->set, err);
-    return iceberg_positions_read(&s->source, s->what->format, s->only, &out->positions, err);
+    struct err e = ERR_INIT;
+    int rc = read_content(s, out, &e);
+    if (rc == -ESTALE && s->reader.size == s->what->size) {
+        rc = correct_size(s, err);
+        return rc < 0 ? rc : read_content(s, out, err);
+    }
+    return rc < 0 ? err_copy(err, &e) : 0;
 }
 
 /* Says which delete file failed. One that is not there is not the data file that is not there. */
@@ -136,10 +171,13 @@ static int copy_rows(const struct roaring *rows, struct roaring **out, struct er
 static int read_alone(const struct asking *a, struct delete_source *s, struct roaring **out,
                       struct err *err)
 {
-    AUTO(iceberg_positions) struct iceberg_positions *p = NULL;
-    s->only = a->path;
-    int rc = iceberg_positions_read(&s->source, s->what->format, s->only, &p, err);
-    return rc < 0 ? rc : copy_rows(iceberg_positions_find(p, a->path), out, err);
+    struct iceberg_delete_content c = {0};
+    s->only = buf_slice(&a->place);
+    int rc = read_source(s, &c, err);
+    if (rc == 0)
+        rc = copy_rows(iceberg_positions_find(c.positions, s->only), out, err);
+    iceberg_positions_free(c.positions);
+    return rc;
 }
 
 static int read_together(const struct asking *a, struct delete_source *s, struct roaring **out,
@@ -147,11 +185,17 @@ static int read_together(const struct asking *a, struct delete_source *s, struct
 {
     struct iceberg_delete_files *files = a->table->delete_files;
     struct iceberg_delete_file *file;
-    int rc = iceberg_delete_files_get(files, s->what->path, read_source, s, &file, err);
+    AUTO(buf) struct buf name = {0};
+    buf_init(&name, 3 * ACTION_BYTES_MAX); /* places are those of a location */
+    buf_addf(&name, "%.*s %s", SLICE_FMT(a->root.location), a->root.moved ? "moved " : "");
+    buf_add_slice(&name, s->what->path);
+    int rc = buf_check(&name, err);
+    if (rc == 0)
+        rc = iceberg_delete_files_get(files, buf_slice(&name), read_source, s, &file, err);
     if (rc < 0)
         return rc;
     const struct iceberg_delete_content *c = iceberg_delete_file_content(file);
-    rc = copy_rows(iceberg_positions_find(c->positions, a->path), out, err);
+    rc = copy_rows(iceberg_positions_find(c->positions, buf_slice(&a->place)), out, err);
     iceberg_delete_files_put(files, file);
     return rc;
 }

@@ -141,7 +141,7 @@ static int add_by_path(struct iceberg_deletes *d, struct slice path, uint32_t nu
     return rc < 0 ? no_room(d, rc, err) : 0;
 }
 
-static int add_vector(struct iceberg_deletes *d, const struct iceberg_file *f, int64_t time_ms,
+static int add_vector(struct iceberg_deletes *d, const struct iceberg_entry *f, int64_t time_ms,
                       struct err *err)
 {
     struct vector v = {.offset = (uint64_t)f->offset,
@@ -160,14 +160,14 @@ static int add_vector(struct iceberg_deletes *d, const struct iceberg_file *f, i
 
 /* The one data file that a position delete file is about: it says so, or all of its paths are one
  * and the same. Empty: any. */
-static struct slice referenced(const struct iceberg_file *f)
+static struct slice referenced(const struct iceberg_entry *f)
 {
     if (f->content != ICEBERG_POSITIONS || f->referenced.n)
         return f->content == ICEBERG_POSITIONS ? f->referenced : SLICE_NONE;
     return f->lower.p && f->upper.p && slice_eq(f->lower, f->upper) ? f->lower : SLICE_NONE;
 }
 
-static int add_item(struct iceberg_deletes *d, const struct iceberg_file *f, uint32_t partition,
+static int add_item(struct iceberg_deletes *d, const struct iceberg_entry *f, uint32_t partition,
                     struct item *item, struct err *err)
 {
     uint32_t number = (uint32_t)d->items.n;
@@ -190,7 +190,7 @@ static int add_item(struct iceberg_deletes *d, const struct iceberg_file *f, uin
     return rc < 0 ? no_room(d, rc, err) : 0;
 }
 
-int iceberg_deletes_add(struct iceberg_deletes *d, const struct iceberg_file *f,
+int iceberg_deletes_add(struct iceberg_deletes *d, const struct iceberg_entry *f,
                         uint32_t partition, bool global, int64_t time_ms, struct err *err)
 {
     assert(!d->finished && f->content != ICEBERG_DATA);
@@ -286,7 +286,7 @@ static int take(struct iceberg_found *f, uint32_t number, struct err *err)
 }
 
 /* Those about the file itself; *vector: one of them is a vector, and the others do not count. */
-static int find_by_path(const struct iceberg_deletes *d, const struct iceberg_file *file,
+static int find_by_path(const struct iceberg_deletes *d, const struct iceberg_entry *file,
                         struct iceberg_found *out, bool *vector, struct err *err)
 {
     struct by_path want = {.hash = d->paths.n ? hash64(0, file->path) : 0};
@@ -386,7 +386,7 @@ static int settle(const struct iceberg_deletes *d, struct iceberg_found *f, stru
     return 0;
 }
 
-int iceberg_deletes_find(const struct iceberg_deletes *d, const struct iceberg_file *file,
+int iceberg_deletes_find(const struct iceberg_deletes *d, const struct iceberg_entry *file,
                          uint32_t partition, struct iceberg_found *out, struct err *err)
 {
     bool vector;

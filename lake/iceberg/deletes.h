@@ -38,7 +38,7 @@ uint32_t iceberg_deletes_partition_find(const struct iceberg_deletes *d, struct 
 
 /* A delete file that is live and has inherited what it had to. time_ms: of its snapshot. global:
  * the spec is unpartitioned. */
-int iceberg_deletes_add(struct iceberg_deletes *d, const struct iceberg_file *file,
+int iceberg_deletes_add(struct iceberg_deletes *d, const struct iceberg_entry *file,
                         uint32_t partition, bool global, int64_t time_ms, struct err *err);
 
 /* No more of them. -EIO where two deletion vectors are about one file. */
@@ -59,7 +59,7 @@ struct iceberg_found {
 };
 void iceberg_found_done(struct iceberg_found *f);
 
-int iceberg_deletes_find(const struct iceberg_deletes *d, const struct iceberg_file *file,
+int iceberg_deletes_find(const struct iceberg_deletes *d, const struct iceberg_entry *file,
                          uint32_t partition, struct iceberg_found *out, struct err *err);
 
 #endif

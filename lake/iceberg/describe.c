@@ -1,58 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/iceberg/describe.h"
 
+#include <stdio.h>
+
 #include "base/instant.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "lake/iceberg/describe_schema.h"
 #include "lake/iceberg/state.h"
 
-/* JSON of the file that may go into a document as it is. */
-static bool is_clean(struct slice raw)
-{
-    return raw.n && utf8_valid(raw);
-}
-
 /* history.json */
+
+/* Of the program that wrote a snapshot; cut where it is longer. */
+#define ENGINE_BYTES 100
 
 /* Members of a summary that the history tells under the names that all formats have ("Optional
  * Snapshot Summary Fields"). */
 struct counts {
     int64_t added_files, removed_files, added_bytes, removed_bytes; /* -1: not told */
     int64_t added_deletes, removed_deletes;                         /* delete files */
-    struct slice engine, engine_version;                            /* JSON */
+    int64_t total_files;
+    char engine[ENGINE_BYTES], engine_version[ENGINE_BYTES];
 };
+
+static void read_number(struct json *j, struct buf *scratch, int64_t *out)
+{
+    struct slice text;
+    if (json_string(j, scratch, &text))
+        (void)text_parse_i64(text, out);
+}
+
+static void read_engine(struct json *j, struct buf *scratch, char out[ENGINE_BYTES])
+{
+    struct slice text;
+    if (json_string(j, scratch, &text))
+        (void)snprintf(out, ENGINE_BYTES, "%.*s", SLICE_FMT(text));
+}
 
 static void read_counts(struct slice summary, struct counts *c)
 {
     AUTO(buf) struct buf scratch = {0};
     struct json j;
-    struct slice key, text;
+    struct slice key;
     const struct {
         const char *name;
         int64_t *to;
     } numbers[] = {
         {"added-data-files", &c->added_files},     {"deleted-data-files", &c->removed_files},
         {"added-files-size", &c->added_bytes},     {"removed-files-size", &c->removed_bytes},
-        {"added-delete-files", &c->added_deletes}, {"removed-delete-files", &c->removed_deletes}};
-    *c = (struct counts){-1, -1, -1, -1, -1, -1, SLICE_NONE, SLICE_NONE};
-    buf_init(&scratch, KIB);
+        {"added-delete-files", &c->added_deletes}, {"removed-delete-files", &c->removed_deletes},
+        {"total-data-files", &c->total_files},
+    };
+    *c = (struct counts){-1, -1, -1, -1, -1, -1, -1, "", ""};
+    buf_init(&scratch, SCHEMA_BYTES_MAX);
     json_init(&j, summary);
-    if (!json_enter_object(&j))
+    if (!summary.n || !json_enter_object(&j))
         return;
     while (json_next_key(&j, &key)) {
         size_t i = 0;
         while (i < ARRAY_SIZE(numbers) && !slice_is(key, numbers[i].name))
             i++;
-        if (i < ARRAY_SIZE(numbers) && json_peek(&j) == JSON_STRING) {
-            if (json_string(&j, &scratch, &text))
-                (void)text_parse_i64(text, numbers[i].to);
-        } else {
-            (void)json_skip(&j, slice_is(key, "engine-name")      ? &c->engine
-                                : slice_is(key, "engine-version") ? &c->engine_version
-                                                                  : NULL);
-        }
+        if (json_peek(&j) != JSON_STRING)
+            (void)json_skip(&j, NULL);
+        else if (i < ARRAY_SIZE(numbers))
+            read_number(&j, &scratch, numbers[i].to);
+        else if (slice_is(key, "engine-name"))
+            read_engine(&j, &scratch, c->engine);
+        else if (slice_is(key, "engine-version"))
+            read_engine(&j, &scratch, c->engine_version);
+        else
+            (void)json_skip(&j, NULL);
     }
+}
+
+/* The summary in one line, as writers indent it. */
+static void add_summary(struct buf *out, struct slice summary)
+{
+    AUTO(buf) struct buf scratch = {0};
+    struct json j;
+    struct slice key, text;
+    bool any = false;
+    buf_init(&scratch, SCHEMA_BYTES_MAX);
+    json_init(&j, summary);
+    buf_add_str(out, ",\"summary\":");
+    if (!summary.n || !json_enter_object(&j)) {
+        buf_add_str(out, "null");
+        return;
+    }
+    buf_add_char(out, '{');
+    while (json_next_key(&j, &key)) {
+        if (json_peek(&j) != JSON_STRING) { /* no writer should */
+            (void)json_skip(&j, NULL);
+            continue;
+        }
+        buf_add_str(out, any ? "," : "");
+        buf_add_json(out, key);
+        buf_add_char(out, ':');
+        buf_add_json(out, json_string(&j, &scratch, &text) ? text : SLICE_NONE);
+        any = true;
+    }
+    buf_add_char(out, '}');
 }
 
 /* What is added and not told is nothing, where the summary counts at all. */
@@ -62,12 +110,6 @@ static void add_count(struct buf *out, const char *name, bool counted, int64_t v
         buf_addf(out, ",\"%s\":%lld", name, (long long)(value < 0 ? 0 : value));
     else
         buf_addf(out, ",\"%s\":null", name);
-}
-
-static void add_json(struct buf *out, const char *name, struct slice raw)
-{
-    buf_addf(out, ",\"%s\":", name);
-    buf_add_slice(out, is_clean(raw) ? raw : SLICE_LIT("null"));
 }
 
 static void add_id(struct buf *out, const char *name, int64_t id)
@@ -83,10 +125,17 @@ static void add_details(struct buf *out, const struct iceberg_snapshot *s)
 {
     struct counts c;
     read_counts(s->summary, &c);
-    bool counted = c.added_files >= 0 || c.removed_files >= 0 || c.added_deletes >= 0 ||
-                   c.removed_deletes >= 0 || c.added_bytes >= 0 || c.removed_bytes >= 0;
-    add_json(out, "operationParameters", s->summary);
-    add_json(out, "engineInfo", c.engine);
+    bool counted = c.total_files >= 0 || c.added_files >= 0 || c.removed_files >= 0 ||
+                   c.added_deletes >= 0 || c.removed_deletes >= 0;
+    buf_add_str(out, ",\"engineInfo\":");
+    if (c.engine[0]) {
+        AUTO(buf) struct buf engine = {0};
+        buf_init(&engine, KIB);
+        buf_addf(&engine, "%s%s%s", c.engine, c.engine_version[0] ? " " : "", c.engine_version);
+        buf_add_json(out, buf_slice(&engine));
+    } else {
+        buf_add_str(out, "null");
+    }
     add_id(out, "readVersion", s->parent);
     add_count(out, "numAddedFiles", counted, c.added_files);
     add_count(out, "numRemovedFiles", counted, c.removed_files);
@@ -96,6 +145,7 @@ static void add_details(struct buf *out, const struct iceberg_snapshot *s)
     add_count(out, "numRemovedDeleteFiles", counted, c.removed_deletes);
     add_id(out, "sequenceNumber", s->sequence);
     add_id(out, "schemaId", s->schema_id);
+    add_summary(out, s->summary);
 }
 
 /* A snapshot that its parent's columns do not have; of one without a parent: it brings the first.

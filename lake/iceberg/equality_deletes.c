@@ -71,9 +71,8 @@ static int add_schema(struct columns *c, struct slice json, struct slice mapping
     return 0;
 }
 
-static int add_schemas(struct columns *c, const struct iceberg_metadata *m)
+static int add_schemas(struct columns *c, const struct iceberg_metadata *m, struct slice mapping)
 {
-    struct slice mapping = iceberg_metadata_property(m, "schema.name-mapping.default");
     int rc = 0;
     for (size_t i = m->schemas_n; rc == 0 && i-- > 0 && c->found_n < c->ids_n;)
         rc = add_schema(c, m->schemas[i].json, mapping);
@@ -94,13 +93,15 @@ int iceberg_equality_columns(const struct iceberg_metadata *m, const int32_t *id
     AUTO(shape_builder) struct shape_builder builder = {0};
     AUTO(shape) struct shape *s = NULL;
     struct columns c = {.ids = ids, .ids_n = ids_n, .builder = &builder, .err = err};
+    struct slice mapping = iceberg_metadata_property(m, "schema.name-mapping.default");
     if (ids_n == 0)
         return err_set(err, EIO, "equality deletes by no column");
     if (ids_n > EQUALITY_COLUMNS_MAX)
         return err_set(err, EOPNOTSUPP, "equality deletes by %zu columns, at most %zu are compared",
                        ids_n, EQUALITY_COLUMNS_MAX);
-    shape_builder_init(&builder, SHAPE_BY_ID);
-    int rc = add_schemas(&c, m);
+    enum shape_match match = mapping.n ? SHAPE_BY_MAPPING : SHAPE_BY_ID_ALONE;
+    shape_builder_init(&builder, match);
+    int rc = add_schemas(&c, m, mapping);
     if (rc == 0)
         rc = shape_finish(&builder, &s, err);
     if (rc == 0)

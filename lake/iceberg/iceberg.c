@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
+#include "lake/iceberg/delete_files.h"
+#include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
+#include "lake/iceberg/extra.h"
 #include "lake/iceberg/history.h"
 #include "lake/iceberg/load.h"
 #include "lake/iceberg/needs.h"
@@ -61,6 +65,11 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
         .dirfd = config->index_dirfd,
         .source = config->source,
     };
+    d->table.delete_files = iceberg_delete_files_new(err);
+    if (!d->table.delete_files) {
+        free(d);
+        return -ENOMEM;
+    }
     lock_init(&d->table.lock);
     *out = &d->driver;
     return 0;
@@ -71,6 +80,7 @@ static void op_close(struct driver *driver)
     struct iceberg_driver *d = CONTAINER_OF(driver, struct iceberg_driver, driver);
     iceberg_metadata_unref(d->table.metadata);
     history_unref(d->table.history);
+    iceberg_delete_files_free(d->table.delete_files);
     lock_done(&d->table.lock);
     free(d);
 }
@@ -113,6 +123,31 @@ static int op_locate(struct driver *d, const struct entry *entry, struct object_
     struct iceberg_root root = iceberg_table_root(t, m);
     buf_reset(&out->etag); /* metadata tells none */
     return iceberg_path_locate(&root, entry->raw, &out->store, &out->key, err);
+}
+
+static int op_locate_deletes(struct driver *d, const struct entry *entry,
+                             int (*emit)(void *arg, const struct object_location *at), void *arg,
+                             struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_locate_deletes(table_of(d), entry, emit, arg, &e);
+    return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
+}
+
+static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
+                      struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_deleted(table_of(d), entry, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
+}
+
+static int op_deleted_values(struct driver *d, const struct entry *entry, struct equality **out,
+                             struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = iceberg_deleted_values(table_of(d), entry, out, &e);
+    return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
 static int op_log_objects(struct driver *d, const struct history *h, size_t position,
@@ -159,6 +194,47 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
     return iceberg_schema_shape(schema->json, iceberg_metadata_property(m, NAME_MAPPING), out, err);
 }
 
+/* Specs and schemas of metadata, in an arena. */
+static int make_partitions(const struct iceberg_metadata *m, struct arena *arena,
+                           struct iceberg_partition **out, struct err *err)
+{
+    struct iceberg_partition *specs = arena_calloc(arena, m->specs_n + 1, sizeof *specs);
+    struct slice *schemas = arena_calloc(arena, m->schemas_n + 1, sizeof *schemas);
+    if (!specs || !schemas)
+        return arena_failed(arena, "partition specs", err);
+    for (size_t i = 0; i < m->schemas_n; i++)
+        schemas[i] = m->schemas[i].json;
+    for (size_t i = 0; i < m->specs_n; i++) {
+        int rc = iceberg_partition_make(arena, m->specs[i].fields, m->specs[i].n, schemas,
+                                        m->schemas_n, &specs[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    *out = specs;
+    return 0;
+}
+
+static int op_own_shape(struct slice text, struct shape *shape, struct shape **out, struct err *err)
+{
+    AUTO(arena) struct arena arena;
+    struct iceberg_extra extra;
+    arena_init(&arena, 4 * ACTION_BYTES_MAX);
+    int rc = iceberg_extra_parse(text, &arena, &extra, err);
+    return rc < 0 ? rc : iceberg_partition_own_shape(extra.constants, shape, out, err);
+}
+
+static int op_partitions(struct slice meta, struct shape **out, struct err *err)
+{
+    AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
+    AUTO(arena) struct arena arena = {0};
+    struct iceberg_partition *specs = NULL;
+    arena_init(&arena, SHAPE_MEMORY_MAX);
+    int rc = iceberg_state_parse(meta, &m, NULL, err);
+    if (rc == 0)
+        rc = make_partitions(m, &arena, &specs, err);
+    return rc < 0 ? rc : iceberg_partition_shape(specs, m->specs_n, out, err);
+}
+
 /* A type that is not known is no reason to refuse what needs no look at it. */
 static int op_left_out(struct slice meta, struct buf *out, struct err *err)
 {
@@ -181,11 +257,17 @@ const struct driver_ops iceberg_ops = {
     .range = op_range,
     .locate = op_locate,
     .log_objects = op_log_objects,
+    .locate_deletes = op_locate_deletes,
     .describe_history = op_describe_history,
     .objects = op_objects,
     .describe_schema = iceberg_describe_schema,
     .describe_refs = op_describe_refs,
     .describe_properties = iceberg_describe_properties,
     .shape = op_shape,
+    .partitions = op_partitions,
+    .former = iceberg_state_former,
+    .deleted = op_deleted,
+    .deleted_values = op_deleted_values,
+    .own_shape = op_own_shape,
     .left_out = op_left_out,
 };

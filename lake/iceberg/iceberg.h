@@ -23,7 +23,7 @@
 
 extern const struct driver_ops iceberg_ops;
 
-struct iceberg_delete_files; /* lake/iceberg/deleted.h */
+struct iceberg_delete_files; /* lake/iceberg/delete_files.h */
 
 /* One table: shared by all calls of its driver. Immutable but for what is under the lock. */
 struct iceberg_table {

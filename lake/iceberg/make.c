@@ -28,14 +28,14 @@ int iceberg_walk_manifest(struct iceberg_place *p, const struct iceberg_manifest
                           iceberg_walk_file *file, void *arg, struct err *err)
 {
     AUTO(iceberg_decoded) struct iceberg_decoded decoded = {.fd = -1};
-    struct iceberg_file f;
+    struct iceberg_entry f;
     if (manifest->live == 0)
         return 0;
     int rc = iceberg_manifests_open(p->view, manifest, &decoded, err);
     if (rc == 0)
         rc = iceberg_place_manifest(p, manifest, &decoded.head, err);
     while (rc == 0 && (rc = iceberg_decoded_next(&decoded, &f, err)) > 0) {
-        rc = iceberg_file_inherit(&f, manifest, err);
+        rc = iceberg_entry_inherit(&f, manifest, err);
         if (rc == 0 && f.encrypted)
             rc = err_set(err, EOPNOTSUPP, "files of this table are encrypted");
         if (rc == 0 && f.status != ICEBERG_DELETED)
@@ -57,7 +57,7 @@ struct deleting {
 };
 
 static int take_delete(void *arg, const struct iceberg_decoded *decoded,
-                       const struct iceberg_file *f, struct err *err)
+                       const struct iceberg_entry *f, struct err *err)
 {
     struct deleting *d = arg;
     uint32_t partition;
@@ -110,7 +110,7 @@ int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct r
     if (rc < 0)
         return rc;
     rc = run_open(dirfd, aside, &run, err);
-    if (rc == 0 && run_files(run) != files)
+    if (rc == 0 && files != ICEBERG_ANY_FILES && run_files(run) != files)
         rc = err_set(err, base ? EAGAIN : EIO,
                      "%llu of the snapshot's files are named twice: their rows would count twice",
                      (unsigned long long)(files - run_files(run)));
@@ -123,31 +123,23 @@ int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct r
     return run_open(dirfd, name, out, err); /* again: a run knows its name */
 }
 
-int iceberg_make_add(struct iceberg_place *place, struct index_build *build,
-                     const struct iceberg_decoded *decoded, const struct iceberg_file *f,
-                     struct err *err)
+int iceberg_make_add(struct iceberg_filling *filling, const struct iceberg_decoded *decoded,
+                     const struct iceberg_entry *f, struct err *err)
 {
-    struct index_action action = {.key = f->path, .seq = 1};
+    struct index_action action = {.key = f->path, .seq = filling->seq};
     if (f->content != ICEBERG_DATA)
         return err_set(err, EIO, "a delete file among data files");
-    int rc = iceberg_place_file(place, decoded, f, &action.entry, err);
-    return rc < 0 ? rc : index_build_add(build, &action, err);
+    filling->files++;
+    int rc = iceberg_place_file(filling->place, decoded, f, &action.entry, err);
+    return rc < 0 ? rc : index_build_add(filling->build, &action, err);
 }
 
 /* Bases --------------------------------------------------------------------------------------- */
 
-struct filling {
-    struct iceberg_place *place;
-    struct index_build *build;
-    uint64_t files;
-};
-
-static int take_file(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_file *f,
+static int take_file(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
                      struct err *err)
 {
-    struct filling *b = arg;
-    b->files++;
-    return iceberg_make_add(b->place, b->build, decoded, f, err);
+    return iceberg_make_add(arg, decoded, f, err);
 }
 
 static int decode_all(const struct iceberg_make *m, struct err *err)
@@ -180,7 +172,7 @@ static int try_base(struct iceberg_make *m, struct run **out, struct err *err)
     build = index_build_new(m->view->table->dirfd, err);
     if (!build)
         return -err->code;
-    struct filling filling = {&place, build, 0};
+    struct iceberg_filling filling = {&place, build, 1, 0};
     for (size_t i = 0; rc == 0 && i < m->list.n; i++)
         if (!m->list.at[i].deletes)
             rc = iceberg_walk_manifest(&place, &m->list.at[i], take_file, &filling, err);

@@ -267,7 +267,7 @@ static uint64_t state_of(const struct entry *e)
     return hash64(hash64(e->flags, e->extra), slice_make(numbers, sizeof numbers));
 }
 
-static int take_gone(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_file *f,
+static int take_gone(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
                      struct err *err)
 {
     struct patching *p = arg;
@@ -298,7 +298,7 @@ static int check_size(const struct patching *p, struct err *err)
     return p->adds + p->removals > most ? no_way(err, "too many files have changed") : 0;
 }
 
-static int add(struct patching *p, const struct iceberg_file *f, const struct entry *e,
+static int add(struct patching *p, const struct iceberg_entry *f, const struct entry *e,
                struct err *err)
 {
     const struct index_action action = {.entry = *e, .key = f->path, .seq = 1};
@@ -307,7 +307,7 @@ static int add(struct patching *p, const struct iceberg_file *f, const struct en
     return rc < 0 ? rc : index_build_add(p->build, &action, err);
 }
 
-static int take_come(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_file *f,
+static int take_come(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
                      struct err *err)
 {
     struct patching *p = arg;
@@ -323,7 +323,7 @@ static int take_come(void *arg, const struct iceberg_decoded *decoded, const str
 }
 
 static int take_removed(void *arg, const struct iceberg_decoded *decoded,
-                        const struct iceberg_file *f, struct err *err)
+                        const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
     const struct index_action action = {.key = f->path, .seq = 1, .removed = true};
@@ -337,7 +337,7 @@ static int take_removed(void *arg, const struct iceberg_decoded *decoded,
 }
 
 /* A file that was there: other deletes may apply to it now. */
-static int take_both(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_file *f,
+static int take_both(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
                      struct err *err)
 {
     struct patching *p = arg;

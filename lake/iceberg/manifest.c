@@ -76,6 +76,7 @@ struct reading {
     struct numbers tuples, columns;
     struct iceberg_tuple_value *tuple; /* of the current entry */
     size_t tuple_n;
+    int tuple_slot; /* of its first value */
     id_list ids, keys;
     struct buf key;
 };
@@ -105,9 +106,10 @@ static int choose_tuple(struct reading *r, struct err *err)
         struct avro_field field;
         avro_field(r->avro, SLOT_PARTITION, i, &field);
         r->tuple[i] = (struct iceberg_tuple_value){.field_id = field.id, .name = field.name};
-        int rc = avro_choose_field(r->avro, SLOT_PARTITION, i, err);
-        if (rc < 0)
-            return rc;
+        int slot = avro_choose_field(r->avro, SLOT_PARTITION, i, err);
+        if (slot < 0)
+            return slot;
+        r->tuple_slot = i ? r->tuple_slot : slot;
         if (field.type >= AVRO_RECORD)
             return err_set(err, EIO, "partition field '%.*s' is no single value",
                            SLICE_FMT(field.name));
@@ -207,7 +209,7 @@ static struct iceberg_value value_of(const struct avro_field *field, const struc
     return value;
 }
 
-static int take_tuple(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_tuple(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     bool added;
     buf_reset(&r->key);
@@ -215,7 +217,7 @@ static int take_tuple(struct reading *r, struct iceberg_file *f, struct err *err
         struct avro_field field;
         struct iceberg_value *v = &r->tuple[i].value;
         avro_field(r->avro, SLOT_PARTITION, i, &field);
-        *v = value_of(&field, avro_value(r->avro, SLOTS_OF_DELETES + (int)i));
+        *v = value_of(&field, avro_value(r->avro, r->tuple_slot + (int)i));
         buf_add_char(&r->key, (char)v->kind);
         buf_add_le64(&r->key, v->kind == ICEBERG_BYTES ? v->bytes.n : (uint64_t)v->number);
         buf_add(&r->key, &v->real, sizeof v->real);
@@ -255,7 +257,7 @@ static int take_ids(struct reading *r, int slot, id_list *out, struct err *err)
     return rc;
 }
 
-static int take_columns(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_columns(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     bool added;
     int rc = take_ids(r, SLOT_COLUMNS, &r->keys, err);
@@ -284,7 +286,7 @@ static int take_bound(const struct reading *r, int slot, struct slice *out, stru
     return rc;
 }
 
-static int take_deletes(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_deletes(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     const struct avro *a = r->avro;
     int rc = take_ids(r, SLOT_IDS, &r->ids, err);
@@ -331,7 +333,7 @@ static int take_format(struct slice name, enum iceberg_format *out, struct err *
                    (int)(name.n < 40 ? name.n : 40), name.p);
 }
 
-static int take_values(struct reading *r, struct iceberg_file *f, struct err *err)
+static int take_values(struct reading *r, struct iceberg_entry *f, struct err *err)
 {
     const struct avro *a = r->avro;
     int64_t status = avro_number(a, SLOT_STATUS, -1), content = avro_number(a, SLOT_CONTENT, 0);
@@ -345,7 +347,7 @@ static int take_values(struct reading *r, struct iceberg_file *f, struct err *er
         return err_set(err, EIO, "status %lld, content %lld%s, %lld bytes, %lld rows",
                        (long long)status, (long long)content,
                        r->deletes ? " among delete files" : "", (long long)size, (long long)rows);
-    *f = (struct iceberg_file){
+    *f = (struct iceberg_entry){
         .status = (enum iceberg_status)status,
         .content = (enum iceberg_content)content,
         .snapshot = avro_number(a, SLOT_SNAPSHOT, ICEBERG_NONE),
@@ -365,7 +367,7 @@ static int take_values(struct reading *r, struct iceberg_file *f, struct err *er
 
 static int take_entry(struct reading *r, struct err *err)
 {
-    struct iceberg_file f = {.path = SLICE_NONE};
+    struct iceberg_entry f = {.path = SLICE_NONE};
     int rc = take_values(r, &f, err);
     if (rc == 0)
         rc = take_tuple(r, &f, err);
@@ -399,7 +401,7 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
     return rc;
 }
 
-int iceberg_file_inherit(struct iceberg_file *file, const struct iceberg_manifest *manifest,
+int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
                          struct err *err)
 {
     if (file->snapshot == ICEBERG_NONE)

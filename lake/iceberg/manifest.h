@@ -10,7 +10,7 @@
  *           └── files     each with a tuple and a set
  *
  * Sequence number and snapshot are as written: those that are not told are the manifest's own
- * ("Inheritance": iceberg_file_inherit).
+ * ("Inheritance": iceberg_entry_inherit).
  */
 #ifndef LAKE_ICEBERG_MANIFEST_H
 #define LAKE_ICEBERG_MANIFEST_H
@@ -33,7 +33,7 @@ enum iceberg_content {
 };
 
 /* One entry of a manifest. Slices live for the call that gives it. */
-struct iceberg_file {
+struct iceberg_entry {
     enum iceberg_status status;
     enum iceberg_content content;
     enum iceberg_format format;
@@ -70,7 +70,7 @@ struct iceberg_columns {
 struct iceberg_manifest_sink {
     int (*tuple)(void *arg, const struct iceberg_tuple_value *values, size_t n, struct err *err);
     int (*columns)(void *arg, const struct iceberg_columns *columns, struct err *err);
-    int (*file)(void *arg, const struct iceberg_file *file, struct err *err);
+    int (*file)(void *arg, const struct iceberg_entry *file, struct err *err);
     void *arg;
 };
 
@@ -85,7 +85,7 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
                           struct iceberg_manifest_head *head, struct err *err);
 
 /* Sets what the entry has of its manifest. -EIO where it needs what the list does not tell. */
-int iceberg_file_inherit(struct iceberg_file *file, const struct iceberg_manifest *manifest,
+int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
                          struct err *err);
 
 #endif

@@ -67,28 +67,39 @@ static int read_file(const struct iceberg_asked *asked, const struct iceberg_fil
     return rc < 0 ? rc : read_metadata(asked->store, key.data, out, err);
 }
 
-/* One that cannot be read decides nothing where others can: it may be on its way, or left behind.
+static bool same_number(const struct iceberg_file *a, const struct iceberg_file *b)
+{
+    return a->kind == b->kind && a->number == b->number;
+}
+
+/*
+ * One that is damaged was left behind by a commit that failed where another one has its number: a
+ * file is whole before anything names it. Else the table is damaged: no older one stands in.
  */
 static int read_newest(const struct iceberg_asked *asked, const struct iceberg_files *files,
                        struct iceberg_metadata **out, struct err *err)
 {
     AUTO(iceberg_metadata) struct iceberg_metadata *newest = NULL;
-    struct err first = ERR_INIT;
+    const struct iceberg_file *damaged = NULL, *good = NULL;
+    struct err why = ERR_INIT;
     for (size_t i = 0; i < files->at.n; i++) {
         AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
+        const struct iceberg_file *file = &files->at.at[i];
         struct err e = ERR_INIT;
-        int rc = read_file(asked, &files->at.at[i], &m, &e);
+        int rc = read_file(asked, file, &m, &e);
         if (rc < 0 && rc != -EBADMSG)
             return err_copy(err, &e);
-        if (rc < 0 && !first.code)
-            first = e;
-        if (m && (!newest || m->last_updated_ms >= newest->last_updated_ms)) {
+        if (rc < 0) {
+            damaged = file;
+            why = e;
+        } else if (!newest || m->last_updated_ms >= newest->last_updated_ms) {
             iceberg_metadata_unref(newest);
             newest = STEAL(m);
+            good = file;
         }
     }
-    if (!newest)
-        return err_copy(err, &first);
+    if (!newest || (damaged && !same_number(good, damaged)))
+        return err_copy(err, &why);
     *out = STEAL(newest);
     return 0;
 }

@@ -165,7 +165,7 @@ int iceberg_partition_own_shape(struct slice text, struct shape *shape, struct s
                                 struct err *err)
 {
     AUTO(constants) struct constants c = {NULL};
-    AUTO(shape_builder) struct shape_builder b;
+    AUTO(shape_builder) struct shape_builder b = {NULL};
     if (text.n == 0) {
         *out = shape_ref(shape);
         return 0;

@@ -197,7 +197,7 @@ static bool add_key(const struct iceberg_root *root, const char *sub, struct sli
     }
     bool inside = location_add_normal(&normal, rest);
     buf_add_slice(out, buf_slice(&normal));
-    return inside && !normal.failed;
+    return inside && normal.len && !normal.failed;
 }
 
 static bool locate_moved(const struct iceberg_root *root, struct slice path, struct buf *out)

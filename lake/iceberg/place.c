@@ -188,7 +188,7 @@ static int make_tuple(struct iceberg_place *p, const struct iceberg_decoded_tupl
 
 static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                       uint32_t number, struct iceberg_deletes *to,
-                      const struct iceberg_place_tuple **out, struct err *err)
+                      struct iceberg_place_tuple **out, struct err *err)
 {
     while (p->tuples.n <= number) {
         struct iceberg_place_tuple tuple;
@@ -204,10 +204,10 @@ static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *dec
 }
 
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                            const struct iceberg_file *file, struct iceberg_deletes *to,
+                            const struct iceberg_entry *file, struct iceberg_deletes *to,
                             uint32_t *partition, bool *global, struct err *err)
 {
-    const struct iceberg_place_tuple *tuple;
+    struct iceberg_place_tuple *tuple;
     int rc = find_tuple(p, decoded, file->tuple, to, &tuple, err);
     if (rc < 0)
         return rc;
@@ -231,7 +231,7 @@ static int64_t time_of(const struct iceberg_metadata *m, int64_t id, int64_t seq
     return m->last_updated_ms;
 }
 
-int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_file *file)
+int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_entry *file)
 {
     if (p->added_id != file->snapshot || p->added_sequence != file->sequence) {
         p->added_ms = time_of(p->view->metadata, file->snapshot, file->sequence);
@@ -243,7 +243,7 @@ int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_file *f
 
 /* Do all files with this set of columns have those that are shown? */
 static int columns_fit(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                       const struct iceberg_file *file, bool *out, struct err *err)
+                       const struct iceberg_entry *file, bool *out, struct err *err)
 {
     size_t at = (size_t)file->columns * FORMATS + file->format;
     while (p->as_stored.n <= at) {
@@ -262,7 +262,7 @@ static int columns_fit(struct iceberg_place *p, const struct iceberg_decoded *de
 }
 
 static int is_as_stored(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                        const struct iceberg_file *file, bool *out, struct err *err)
+                        const struct iceberg_entry *file, bool *out, struct err *err)
 {
     int rc = columns_fit(p, decoded, file, out, err);
     return rc < 0 || !*out ? rc : iceberg_stored_snapshot(&p->stored, file->snapshot, out, err);
@@ -282,15 +282,43 @@ static bool is_tree_path(struct slice path)
     }
 }
 
-static int place(struct iceberg_place *p, const struct iceberg_file *file,
-                 const struct iceberg_place_tuple *tuple, struct entry *e, struct err *err)
+/* A file beside one whose path is kept as it is, by its own name. */
+static bool is_beside_kept(const struct iceberg_place_tuple *tuple, struct slice path)
+{
+    if (!tuple->kept_dir.p || !slice_starts(path, tuple->kept_dir) || path.n > KEY_BYTES_MAX)
+        return false;
+    struct slice name = slice_from(path, tuple->kept_dir.n);
+    return name.n && name.n <= NAME_BYTES_MAX && name.p[0] != '_' && name.p[0] != '.' &&
+           slice_find(name, '/') < 0;
+}
+
+/* Whether the path within the table is the one that is shown. */
+static int keeps_path(struct iceberg_place *p, struct iceberg_place_tuple *tuple, struct slice path,
+                      bool *keeps, struct err *err)
+{
+    if (is_beside_kept(tuple, path)) {
+        *keeps = true;
+        return 0;
+    }
+    if (!is_tree_path(path) || path.n > KEY_BYTES_MAX)
+        return 0;
+    int rc = iceberg_partition_keeps(&p->spec->partition, tuple->values, path, keeps, err);
+    if (rc < 0 || !*keeps || tuple->kept_dir.p)
+        return rc;
+    struct slice dir = {path.p, (size_t)(slice_rfind(path, '/') + 1)};
+    tuple->kept_dir = arena_slice(&p->manifest_arena, dir);
+    return tuple->kept_dir.p ? 0
+                             : arena_failed(&p->manifest_arena, "a manifest's partitions", err);
+}
+
+static int place(struct iceberg_place *p, const struct iceberg_entry *file,
+                 struct iceberg_place_tuple *tuple, struct entry *e, struct err *err)
 {
     const struct iceberg_partition *partition = &p->spec->partition;
     bool keeps = false;
     int rc = 0;
-    if (iceberg_path_inside(&p->view->root, file->path, &p->inside, &e->path) &&
-        is_tree_path(e->path) && e->path.n <= KEY_BYTES_MAX)
-        rc = iceberg_partition_keeps(partition, tuple->values, e->path, &keeps, err);
+    if (iceberg_path_inside(&p->view->root, file->path, &p->inside, &e->path))
+        rc = keeps_path(p, tuple, e->path, &keeps, err);
     if (rc == 0 && p->inside.failed)
         rc = buf_check(&p->inside, err);
     if (rc < 0 || keeps)
@@ -305,7 +333,7 @@ static int place(struct iceberg_place *p, const struct iceberg_file *file,
 }
 
 /* What a file that is not as stored tells: mostly the same as its neighbour. */
-static int set_extra(struct iceberg_place *p, const struct iceberg_file *file,
+static int set_extra(struct iceberg_place *p, const struct iceberg_entry *file,
                      const struct iceberg_place_tuple *tuple, struct entry *e, struct err *err)
 {
     const struct iceberg_extra extra = {.format = file->format,
@@ -327,7 +355,7 @@ static int set_extra(struct iceberg_place *p, const struct iceberg_file *file,
     return rc;
 }
 
-static int find_deletes(struct iceberg_place *p, const struct iceberg_file *file,
+static int find_deletes(struct iceberg_place *p, const struct iceberg_entry *file,
                         const struct iceberg_place_tuple *tuple, struct err *err)
 {
     if (!p->deletes)
@@ -338,9 +366,9 @@ static int find_deletes(struct iceberg_place *p, const struct iceberg_file *file
 }
 
 int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                       const struct iceberg_file *file, struct entry *out, struct err *err)
+                       const struct iceberg_entry *file, struct entry *out, struct err *err)
 {
-    const struct iceberg_place_tuple *tuple;
+    struct iceberg_place_tuple *tuple;
     bool as_stored = false;
     *out = (struct entry){.raw = file->path,
                           .size = file->size,
@@ -369,12 +397,23 @@ int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *de
 }
 
 int iceberg_place_touched(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                          const struct iceberg_file *file, bool *out, struct err *err)
+                          const struct iceberg_entry *file, bool *out, struct err *err)
 {
-    const struct iceberg_place_tuple *tuple;
+    struct iceberg_place_tuple *tuple;
     int rc = find_tuple(p, decoded, file->tuple, NULL, &tuple, err);
     if (rc == 0)
         rc = find_deletes(p, file, tuple, err);
     *out = p->deletes && p->found.n;
+    return rc;
+}
+
+int iceberg_place_values(struct iceberg_place *p, const struct iceberg_decoded *decoded,
+                         const struct iceberg_entry *file, const struct iceberg_value **out,
+                         struct err *err)
+{
+    struct iceberg_place_tuple *tuple;
+    int rc = find_tuple(p, decoded, file->tuple, NULL, &tuple, err);
+    if (rc == 0)
+        *out = tuple->values;
     return rc;
 }

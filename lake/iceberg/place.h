@@ -28,7 +28,8 @@ struct iceberg_place_spec {
 struct iceberg_place_tuple {
     const struct iceberg_value *values; /* by columns of the spec */
     struct slice constants;
-    uint32_t partition; /* of the deletes' */
+    struct slice kept_dir; /* of the first file that is shown where it lies; p NULL: none was */
+    uint32_t partition;    /* of the deletes' */
 };
 
 struct iceberg_place {
@@ -69,18 +70,23 @@ int iceberg_place_manifest(struct iceberg_place *p, const struct iceberg_manifes
 /* A data file of it, which has inherited what it had to; decoded: for its numbers. The entry's
  * texts live until the next call. */
 int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                       const struct iceberg_file *file, struct entry *out, struct err *err);
+                       const struct iceberg_entry *file, struct entry *out, struct err *err);
 
 /* Does any of the deletes apply to a data file of the manifest? */
 int iceberg_place_touched(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                          const struct iceberg_file *file, bool *out, struct err *err);
+                          const struct iceberg_entry *file, bool *out, struct err *err);
+
+/* The partition values of a file of the manifest, by columns of p->spec. */
+int iceberg_place_values(struct iceberg_place *p, const struct iceberg_decoded *decoded,
+                         const struct iceberg_entry *file, const struct iceberg_value **out,
+                         struct err *err);
 
 /* When the snapshot was made that added a file. */
-int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_file *file);
+int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_entry *file);
 
 /* Likewise the number of a delete file's partition in `to`; *global: its spec is unpartitioned. */
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                            const struct iceberg_file *file, struct iceberg_deletes *to,
+                            const struct iceberg_entry *file, struct iceberg_deletes *to,
                             uint32_t *partition, bool *global, struct err *err);
 
 #endif

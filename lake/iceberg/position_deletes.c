@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "cache/store/store.h"
 #include "lake/format/avro.h"
 #include "lake/format/parquet.h"
 
@@ -14,22 +15,24 @@
 
 /* The deletes of one data file. */
 struct target {
-    struct slice path;
+    struct slice place;
     struct roaring *rows; /* those that came in order, while the file was the current one */
     VEC(uint64_t) late;   /* others */
 };
 
 struct iceberg_positions {
-    struct arena arena; /* paths and targets */
-    struct map targets; /* by path */
+    struct arena arena; /* targets and their places */
+    struct map targets; /* by place */
     size_t bytes;
 };
 
 /* A file on its way. */
 struct reading {
     struct iceberg_positions *out;
+    const struct iceberg_root *root;
     struct slice only;
-    struct target *current;       /* whose rows go into: */
+    struct buf path, place;       /* of the last record, and what it means */
+    struct target *current;       /* of that, where it is wanted; whose rows go into: */
     struct roaring_builder *open; /* NULL: rows of it are late ones now */
     uint64_t last;                /* row in it */
 };
@@ -54,15 +57,28 @@ void iceberg_positions_free(struct iceberg_positions *p)
     free(p);
 }
 
-const struct roaring *iceberg_positions_find(const struct iceberg_positions *p, struct slice path)
+const struct roaring *iceberg_positions_find(const struct iceberg_positions *p, struct slice place)
 {
-    const struct target *t = map_find(&p->targets, path);
+    const struct target *t = map_find(&p->targets, place);
     return t ? t->rows : NULL;
 }
 
 size_t iceberg_positions_bytes(const struct iceberg_positions *p)
 {
     return p->bytes;
+}
+
+void iceberg_positions_place(const struct iceberg_root *root, struct slice path, struct buf *out)
+{
+    AUTO(buf) struct buf key = {0};
+    struct store *store = NULL;
+    buf_init(&key, KEY_BYTES_MAX);
+    if (iceberg_path_locate(root, path, &store, &key, NULL) < 0) {
+        buf_addf(out, "other %.*s", SLICE_FMT(path)); /* compared as it is written */
+        return;
+    }
+    buf_addf(out, "%s ", store && store->home ? store->home : "");
+    buf_add_slice(out, buf_slice(&key));
 }
 
 /* Takes room of what is kept; never given back: it is a bound. */
@@ -87,19 +103,19 @@ static int close_current(struct reading *r, struct err *err)
     return rc < 0 ? rc : take(r->out, roaring_bytes(r->current->rows), err);
 }
 
-static int new_target(struct reading *r, struct slice path, struct err *err)
+static int new_target(struct reading *r, struct err *err)
 {
     struct iceberg_positions *p = r->out;
     struct target *t = arena_calloc(&p->arena, 1, sizeof *t);
     if (t)
-        t->path = arena_slice(&p->arena, path);
-    if (!t || !t->path.p)
+        t->place = arena_slice(&p->arena, buf_slice(&r->place));
+    if (!t || !t->place.p)
         return arena_failed(&p->arena, "position deletes", err);
     t->late.max = ICEBERG_POSITIONS_BYTES_MAX / sizeof *t->late.at;
-    int rc = take(p, sizeof *t + path.n + 2 * sizeof(struct map_entry), err);
+    int rc = take(p, sizeof *t + t->place.n + 2 * sizeof(struct map_entry), err);
     if (rc < 0)
         return rc;
-    if (map_put(&p->targets, t->path, t) < 0)
+    if (map_put(&p->targets, t->place, t) < 0)
         return no_room(err);
     r->open = roaring_builder_new(err);
     r->current = t;
@@ -112,8 +128,17 @@ static int change_target(struct reading *r, struct slice path, struct err *err)
     if (rc < 0)
         return rc;
     r->last = 0;
-    r->current = map_find(&r->out->targets, path);
-    return r->current ? 0 : new_target(r, path, err);
+    r->current = NULL;
+    buf_reset(&r->path);
+    buf_reset(&r->place);
+    buf_add_slice(&r->path, path);
+    iceberg_positions_place(r->root, path, &r->place);
+    if (buf_check(&r->path, err) < 0 || buf_check(&r->place, err) < 0)
+        return -err->code;
+    if (r->only.n && !slice_eq(buf_slice(&r->place), r->only))
+        return 0;
+    r->current = map_find(&r->out->targets, buf_slice(&r->place));
+    return r->current ? 0 : new_target(r, err);
 }
 
 static int add_late(struct reading *r, uint64_t row, struct err *err)
@@ -128,15 +153,13 @@ static int add_late(struct reading *r, uint64_t row, struct err *err)
 /* One record. */
 static int add(struct reading *r, struct slice path, int64_t pos, struct err *err)
 {
-    if (r->only.n && !slice_eq(path, r->only))
-        return 0;
     if (pos < 0)
         return err_set(err, EIO, "a position delete of row %lld", (long long)pos);
     uint64_t row = (uint64_t)pos;
     int rc = 0;
-    if (!r->current || !slice_eq(r->current->path, path))
+    if (!slice_eq(buf_slice(&r->path), path))
         rc = change_target(r, path, err);
-    if (rc < 0)
+    if (rc < 0 || !r->current)
         return rc;
     if (!r->open || row < r->last)
         return add_late(r, row, err);
@@ -155,10 +178,10 @@ static int join_late(struct iceberg_positions *p, struct target *t, struct err *
 {
     AUTO(roaring_builder) struct roaring_builder *b = NULL;
     AUTO(roaring) struct roaring *late = NULL;
-    AUTO(roaring) struct roaring *rows = t->rows;
+    AUTO(roaring) struct roaring *rows = NULL;
     if (t->late.n == 0)
         return 0;
-    t->rows = NULL;
+    rows = STEAL(t->rows);
     b = roaring_builder_new(err);
     if (!b)
         return -ENOMEM;
@@ -266,11 +289,22 @@ static int read_records(struct reading *r, const struct source *source, enum ice
     return err_set(err, EIO, "position deletes in a Puffin file");
 }
 
+static void reading_done(struct reading *r)
+{
+    roaring_builder_free(r->open);
+    buf_done(&r->path);
+    buf_done(&r->place);
+}
+DEFINE_AUTO_DONE(reading, struct reading, reading_done)
+
 int iceberg_positions_read(const struct source *source, enum iceberg_format format,
-                           struct slice only, struct iceberg_positions **out, struct err *err)
+                           const struct iceberg_root *root, struct slice only,
+                           struct iceberg_positions **out, struct err *err)
 {
     AUTO(iceberg_positions) struct iceberg_positions *p = calloc(1, sizeof *p);
-    struct reading r = {.out = p, .only = only};
+    AUTO(reading) struct reading r = {.out = p, .root = root, .only = only};
+    buf_init(&r.path, ACTION_BYTES_MAX);
+    buf_init(&r.place, 2 * ACTION_BYTES_MAX);
     if (!p)
         return no_room(err);
     arena_init(&p->arena, ICEBERG_POSITIONS_BYTES_MAX);
@@ -278,7 +312,6 @@ int iceberg_positions_read(const struct source *source, enum iceberg_format form
     int rc = read_records(&r, source, format, err);
     if (rc == 0)
         rc = finish(&r, err);
-    roaring_builder_free(r.open); /* where it failed on the way */
     if (rc == 0)
         *out = STEAL(p);
     return rc;

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "lake/format/shape.h"
+#include "lake/iceberg/former.h"
 
 static void format_spec(const struct iceberg_spec *spec, struct buf *out)
 {
@@ -65,6 +66,10 @@ int iceberg_state_format(const struct iceberg_metadata *m, const struct iceberg_
     buf_addf(out, "{\"snapshot\":%lld,\"schema\":%d,\"fingerprint\":\"%016llx\",\"manifestList\":",
              (long long)id->snapshot, (int)id->schema, (unsigned long long)id->fingerprint);
     buf_add_json(out, manifest_list);
+    buf_add_str(out, ",\"formerNames\":");
+    int rc = iceberg_former_format(m, out, err);
+    if (rc < 0)
+        return rc;
     buf_add_str(out, ",\"metadata\":");
     format_metadata(m, schema, out);
     buf_add_char(out, '}');
@@ -144,5 +149,19 @@ int iceberg_state_parse(struct slice meta, struct iceberg_metadata **out, struct
         (manifest_list && manifest_list->failed))
         return unreadable(err);
     int rc = iceberg_metadata_parse(metadata, SLICE_LIT("a run's meta"), out, err);
+    return rc == -EIO ? unreadable(err) : rc;
+}
+
+int iceberg_state_former(struct slice meta, struct former **out, struct err *err)
+{
+    struct json j;
+    struct slice key, names = SLICE_NONE;
+    json_init(&j, meta);
+    if (json_enter_object(&j))
+        while (!names.n && json_next_key(&j, &key))
+            (void)json_skip(&j, slice_is(key, "formerNames") ? &names : NULL);
+    if (!names.n)
+        return unreadable(err);
+    int rc = iceberg_former_parse(names, out, err);
     return rc == -EIO ? unreadable(err) : rc;
 }

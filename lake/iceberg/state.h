@@ -2,7 +2,8 @@
 /*
  * What a run keeps of its table beside the files, its meta:
  *
- *   {"snapshot":<id>,"schema":<id>,"fingerprint":"<16 hex>","manifestList":..,"metadata":{..}}
+ *   {"snapshot":<id>,"schema":<id>,"fingerprint":"<16 hex>","manifestList":..,
+ *    "formerNames":[[3,"price"],..],"metadata":{..}}
  *
  * `metadata` is table metadata that iceberg_metadata_parse reads: of the run's schema alone (which
  * is its current one), all partition specs and all properties, without snapshots. Base and patch of
@@ -33,5 +34,9 @@ int iceberg_state_identity(struct slice meta, struct iceberg_identity *out, stru
  * first). -EUCLEAN where it cannot be read. */
 int iceberg_state_parse(struct slice meta, struct iceberg_metadata **out, struct buf *manifest_list,
                         struct err *err);
+
+/* Names that columns have or had (lake/iceberg/former.h), a reference. -EUCLEAN likewise. */
+struct former;
+int iceberg_state_former(struct slice meta, struct former **out, struct err *err);
 
 #endif

@@ -89,10 +89,9 @@ bool iceberg_stored_columns(const struct iceberg_stored *s, const struct iceberg
     if (s->never)
         return false;
     if (!s->shape) /* the table has always had the columns that it has */
-        return s->one_schema && (!columns->n || has_ids(columns->ids, columns->n, identity,
-                                                         identity_n));
+        return s->one_schema && has_ids(columns->ids, columns->n, identity, identity_n);
     if (!columns->n) /* Avro files have no such sizes, some writers tell none */
-        return s->one_schema || format != ICEBERG_PARQUET;
+        return format != ICEBERG_PARQUET || (s->one_schema && !identity_n);
     if (has_ids(columns->ids, columns->n, s->leaves, s->leaves_n))
         /* ORC tells of groups as well. */
         return format != ICEBERG_PARQUET || columns->n == s->leaves_n;
@@ -119,6 +118,19 @@ static int compare(struct iceberg_stored *s, size_t place, bool *out, struct err
     return 0;
 }
 
+/*
+ * The schema that the table had when a snapshot was made; NULL: nobody knows. Writers of old (v1)
+ * do not tell it: then it is the current one where the table has not changed since.
+ */
+static const struct iceberg_schema_text *schema_when_made(const struct iceberg_metadata *m,
+                                                          const struct iceberg_snapshot *s)
+{
+    if (s->schema_id != ICEBERG_NONE)
+        return iceberg_metadata_schema(m, s->schema_id);
+    return s->timestamp_ms == m->last_updated_ms ? iceberg_metadata_schema(m, m->current_schema_id)
+                                                 : NULL;
+}
+
 int iceberg_stored_snapshot(struct iceberg_stored *s, int64_t snapshot, bool *out, struct err *err)
 {
     const struct iceberg_metadata *m = s->metadata;
@@ -127,8 +139,7 @@ int iceberg_stored_snapshot(struct iceberg_stored *s, int64_t snapshot, bool *ou
         return 0;
     }
     const struct iceberg_snapshot *of = iceberg_metadata_snapshot(m, snapshot);
-    const struct iceberg_schema_text *schema =
-        of && of->schema_id != ICEBERG_NONE ? iceberg_metadata_schema(m, of->schema_id) : NULL;
+    const struct iceberg_schema_text *schema = of ? schema_when_made(m, of) : NULL;
     bool same = false;
     int rc = schema ? compare(s, (size_t)(schema - m->schemas), &same, err) : 0;
     if (rc < 0)

@@ -6,7 +6,8 @@
  *
  *   no name mapping, and the file has the leaves that are shown (column_sizes), and either
  *     the table never had another schema than its first one, or
- *     the snapshot that added the file is known, and its schema has the columns that are shown
+ *     the snapshot that added the file is known, and its schema has the columns that are shown;
+ *     where it does not tell its schema, the table has not changed since
  *
  * Pure but for what it keeps; one thread.
  */

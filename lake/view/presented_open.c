@@ -204,7 +204,6 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
     struct presented_file columns = *f; /* with all its rows: nobody has to ask which are gone */
     bool same;
     columns.deletes = false;
-    columns.extra = SLICE_NONE;
     columns.filter = NULL;
     int rc = recipe_of(s, &columns, &r, err);
     if (rc == 0)

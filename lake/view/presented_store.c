@@ -137,12 +137,33 @@ static struct slice *copy_values(const struct slice *values, size_t n)
     return copy;
 }
 
-static struct recipe *recipe_new(struct presented_store *s, const struct presented_file *f,
-                                 struct slice key)
+/* The columns of this one file, and what they are filtered by. */
+static int own_columns(struct recipe *r, const struct presented_file *f, struct err *err)
+{
+    const struct driver_ops *ops = f->driver ? f->driver->ops : NULL;
+    struct shape *filtered = f->filter ? row_filter_shape(f->filter) : NULL;
+    AUTO(shape) struct shape *own = NULL;
+    int rc = 0;
+    if (!ops || !ops->own_shape || !f->shape) {
+        r->shape = f->shape ? shape_ref(f->shape) : NULL;
+        r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
+        return 0;
+    }
+    rc = ops->own_shape(identity_of(f->extra), f->shape, &r->shape, err);
+    if (rc == 0 && filtered)
+        rc = ops->own_shape(identity_of(f->extra), filtered, &own, err);
+    if (rc == 0 && own && own != filtered)
+        return row_filter_own(f->filter, own, &r->filter, err);
+    r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
+    return rc;
+}
+
+static int recipe_new(struct presented_store *s, const struct presented_file *f, struct slice key,
+                      struct recipe **out, struct err *err)
 {
     AUTO(recipe_half) struct recipe *r = calloc(1, sizeof *r);
     if (!r)
-        return NULL;
+        return err_set(err, ENOMEM, "out of memory");
     r->store = s;
     r->key = strndup(key.p, key.n);
     r->object_key = strndup(f->key.p, f->key.n);
@@ -150,14 +171,16 @@ static struct recipe *recipe_new(struct presented_store *s, const struct present
     r->etag = strndup(f->etag.n ? f->etag.p : "", f->etag.n);
     r->object_bytes = f->object_bytes;
     r->size = f->size;
-    r->shape = f->shape ? shape_ref(f->shape) : NULL;
     r->deletes = f->deletes;
-    r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
     r->values = f->filter ? copy_values(f->values, row_filter_values(f->filter)) : NULL;
     if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version) ||
-        (r->filter && !r->values))
-        return NULL;
-    return STEAL(r);
+        (f->filter && !r->values))
+        return err_set(err, ENOMEM, "out of memory");
+    int rc = own_columns(r, f, err);
+    if (rc < 0)
+        return err_wrap(err, "%s", r->object_key);
+    *out = STEAL(r);
+    return 0;
 }
 
 static void leave_idle_locked(struct presented_store *s, struct recipe *r) REQUIRES(s->lock)
@@ -227,9 +250,10 @@ int recipe_of(struct presented_store *s, const struct presented_file *f, struct 
     WITH_LOCK (&s->lock)
         r = recipe_find_locked(s, buf_slice(&key));
     if (!r) {
-        AUTO(recipe_half) struct recipe *made = recipe_new(s, f, buf_slice(&key));
-        if (!made)
-            return err_set(err, ENOMEM, "out of memory");
+        AUTO(recipe_half) struct recipe *made = NULL;
+        rc = recipe_new(s, f, buf_slice(&key), &made, err);
+        if (rc < 0)
+            return rc;
         WITH_LOCK (&s->lock) {
             r = recipe_find_locked(s, buf_slice(&key)); /* somebody may have been quicker */
             if (!r)

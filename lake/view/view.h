@@ -10,12 +10,17 @@
  * into other versions, into those from before the table had ids by the name that its files have
  * (which renaming keeps), and in a table without ids by its name:
  *
- *   hide, mask   touch a column that is called so today, was called so then, or is called so in the
- *                table's files, which is what one was called before it was renamed
+ *   hide, mask   touch a column that is called so today, was called so then or at any other time
+ *                that is known, or is called so in the table's files, which is what one was called
+ *                before it was renamed
  *   only         shows a column that is called so today; where it is gone today and nothing else
  *                has its name, one that was called so
  *   rows         looks at the column that is called so today; absent then, it is null. Where
  *                another column had its name then, the version is denied
+ *
+ * Partition columns of Delta are in paths alone. Those of Iceberg are columns of files too, found
+ * by their ids: what is hidden or masked there must not be told by paths either, and the row filter
+ * looks at the files; what a path says of a value only spares looking into a file or directory.
  *
  * A table that had ids and has lost them tells no more who is who: a column of such a version whose
  * name is not there today is hidden.
@@ -29,6 +34,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+struct former;     /* lake/former.h */
 struct grant;      /* lake/view/policy.h */
 struct shape;      /* lake/format/shape.h */
 struct row_filter; /* lake/format/filter.h */
@@ -40,6 +46,7 @@ struct view_columns {
     struct slice table;             /* its path from the mount's root */
     const struct shape *shape;      /* NULL: it has no schema, or files that cannot be narrowed */
     const struct shape *partitions; /* flat, in their order; NULL: none */
+    const struct former *former; /* names that they once had; NULL: not known. Of today's alone */
 };
 
 struct view {
@@ -47,7 +54,9 @@ struct view {
     uint64_t hash;             /* of what is shown and how; 0: the whole table */
     struct shape *shape;       /* NULL: the whole table */
     struct row_filter *filter; /* NULL: every row */
-    unsigned line;             /* of the grant in the policy's file */
+    struct row_filter *paths; /* the same of what paths say of columns that are in files, too; NULL:
+                               * they say nothing of those */
+    unsigned line;            /* of the grant in the policy's file */
 };
 
 struct view *view_ref(struct view *v);

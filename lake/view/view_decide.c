@@ -2,6 +2,7 @@
 #include "lake/view/view_decide.h"
 
 #include "base/limits.h"
+#include "lake/former.h"
 
 /* A column of the version as a grant looks at it, from the top down. */
 struct look {
@@ -18,6 +19,7 @@ struct decide {
     struct view_decision *d;
     const struct grant *g;
     struct slice table;
+    const struct former *former; /* NULL: not known */
     struct err *err;
 };
 
@@ -80,23 +82,36 @@ static int name_today(const struct decide *c, const struct view_node *up,
     return rc;
 }
 
+/* Adds one more name that a column has had. */
+static void add_name(struct buf *names, struct slice name)
+{
+    struct slice rest = buf_slice(names);
+    for (ptrdiff_t end = 0; rest.n && end >= 0; rest = slice_from(rest, (size_t)end + 1)) {
+        end = slice_find(rest, GLOB_OR);
+        if (slice_eq(name, end < 0 ? rest : slice_make(rest.p, (size_t)end)))
+            return;
+        if (end < 0)
+            break;
+    }
+    if (names->len)
+        buf_add_char(names, GLOB_OR);
+    buf_add_slice(names, name);
+}
+
 /* Each name that it and what it is in had may have stood beside each of the others' once. */
 static int name_any(const struct decide *c, const struct view_node *node, const struct look *above,
                     struct look *l)
 {
     AUTO(buf) struct buf names = {0};
-    struct slice now = last_name(l->today.full), then = last_name(node->name.full),
-                 stored = last_name(node->stored.full);
-    buf_init(&names, now.n + then.n + stored.n + 2);
-    buf_add_slice(&names, now);
-    if (!slice_eq(then, now)) {
-        buf_add_char(&names, GLOB_OR);
-        buf_add_slice(&names, then);
-    }
-    if (!slice_eq(stored, now) && !slice_eq(stored, then)) {
-        buf_add_char(&names, GLOB_OR);
-        buf_add_slice(&names, stored);
-    }
+    struct slice now = last_name(l->today.full);
+    buf_init(&names, FORMER_BYTES_MAX);
+    add_name(&names, now);
+    add_name(&names, last_name(node->name.full));
+    add_name(&names, last_name(node->stored.full));
+    const struct former_name *former =
+        c->former && !node->word ? former_names(c->former, node->field->id) : NULL;
+    for (; former; former = former->same_id)
+        add_name(&names, former->name);
     int rc = buf_check(&names, c->err);
     if (rc < 0 || (!above->any.full.p && names.len == now.n))
         return rc;
@@ -209,7 +224,7 @@ static int decide_columns(const struct decide *c, const struct view_node *nodes,
 int view_decide(struct view_decision *d, const struct grant *g, const struct view_columns *at,
                 const struct view_columns *today, struct err *err)
 {
-    struct decide c = {d, g, at->table, err};
+    struct decide c = {d, g, at->table, today->former, err};
     *d = (struct view_decision){0};
     int rc = view_tree_init(&d->at, at, err);
     int rc_today = view_tree_init(&d->today, today, rc < 0 ? NULL : err);

@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import re
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -16,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fake.proxy import DelayProxy                                   # noqa: E402
-from support import canaries, gcs as gcs_support, lakes, s3 as s3_support     # noqa: E402
+from support import (canaries, corpus as corpus_support, gcs as gcs_support, lakes,   # noqa: E402
+                     s3 as s3_support)
 from support.mounts import Mounter                                  # noqa: E402
-from support.places import SLOWNESS, TARN                           # noqa: E402
+from support.places import FAKE, PATIENCE_S, SLOWNESS, TARN         # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
 
 # Guards against hanging only: a busy machine may take ten times as long as a quiet one.
@@ -54,6 +56,15 @@ def chance():
     seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
     print('SEED', seed)
     return random.Random(seed)
+
+
+@pytest.fixture(scope='session')
+def kill_at(tmp_path_factory):
+    """A program that kills another one at its n-th system call."""
+    program = tmp_path_factory.mktemp('kill_at') / 'kill_at'
+    subprocess.run(['gcc', '-O1', '-g', '-D_GNU_SOURCE', '-Wall', '-Werror', str(FAKE / 'kill_at.c'),
+                    '-o', str(program)], check=True, timeout=PATIENCE_S)
+    return program
 
 
 @pytest.fixture(scope='session')
@@ -137,6 +148,12 @@ def lake(tmp_path_factory):
 def own_lake(tmp_path):
     """A lake that the test may change."""
     return lakes.make(tmp_path / 'own-lake')
+
+
+@pytest.fixture(scope='session')
+def corpus(tmp_path_factory):
+    """The corpus unpacked, with its modification times. Nobody changes it."""
+    return corpus_support.unpack(tmp_path_factory.mktemp('corpus') / 'lake')
 
 
 @pytest.fixture(scope='session')

@@ -19,7 +19,6 @@ from support.mounts import clean_env, run_tarn
 from support.places import PATIENCE_S, TARN
 
 TABLE = 'silver/orders'
-FAKE = Path(__file__).parents[1] / 'fake'
 
 
 def contents(path):
@@ -411,13 +410,6 @@ def test_killed_at_random(own_lake, store, chance):
 def test_killed_at_500_random_moments(own_lake, store, chance):
     assert kill_at_random(own_lake, store, chance, 500) > 100
     nothing_is_left(store)
-
-
-@pytest.fixture(scope='module')
-def kill_at(tmp_path_factory):
-    program = tmp_path_factory.mktemp('kill_at') / 'kill_at'
-    subprocess.run(['gcc', '-O1', '-D_GNU_SOURCE', str(FAKE / 'kill_at.c'), '-o', str(program)], check=True)
-    return program
 
 
 def kill_at_calls(s3, bucket, tmp_path, kill_at, calls_of):

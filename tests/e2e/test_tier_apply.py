@@ -13,7 +13,7 @@ import pytest
 from fake.faults import FaultProxy
 from support import azure, moto, tiers
 from support.mounts import clean_env, run_tarn, wait_for
-from support.places import FAKE, PATIENCE_S, TARN
+from support.places import PATIENCE_S, TARN
 
 OLD = 12
 
@@ -223,15 +223,6 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(lake, chance, mount
 def test_killed_at_500_random_moments(lake, chance, mount):
     assert kill_at_random(lake, chance, 500) > 10
     reads_all(lake, mount)
-
-
-@pytest.fixture(scope='module')
-def kill_at(tmp_path_factory):
-    """Kills a program at its n-th system call."""
-    program = tmp_path_factory.mktemp('kill_at') / 'kill_at'
-    subprocess.run(['gcc', '-O1', '-g', '-D_GNU_SOURCE', '-Wall', '-Werror', str(FAKE / 'kill_at.c'),
-                    '-o', str(program)], check=True, timeout=PATIENCE_S)
-    return program
 
 
 def leave_one(lake):

@@ -40,7 +40,7 @@ static void try_view(const struct grant *g, const struct shape *s, struct slice 
     static const uint8_t salt[VIEW_SALT_BYTES];
     AUTO(view) struct view *v = NULL;
     struct err err = ERR_INIT;
-    struct view_columns at = {table, s, NULL};
+    struct view_columns at = {table, s, NULL, NULL};
     int rc = view_make(g, &at, &at, salt, &v, &err);
     assert(rc == -err.code && (rc == 0) == (v != NULL));
     if (!v)

@@ -5,7 +5,7 @@
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
 #   check   linters, tools, engines that read, and servers of stores, for the tests
-#   engines Java, Spark and Delta's jars, which write tables for `make check-engines`
+#   engines Java, Spark, Delta's and Iceberg's jars, which write tables for `make check-engines`
 #   long    what only `make check-long` needs: MinIO, which has versions of a bucket
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
@@ -150,7 +150,7 @@ need_azurite() {
     echo "$AZURITE_VERSION" >"$dir/.version"
 }
 
-# Spark's own Python environment, and Delta's jars by Maven, which is not kept.
+# Spark's own Python environment, and Delta's and Iceberg's jars by Maven, which is not kept.
 need_spark() {
     local jars="$TOOLS/spark-jars" stamp
     command -v java >/dev/null || need_packages default-jre-headless
@@ -165,7 +165,7 @@ need_spark() {
     stamp=$(sha256sum <"$top/tests/engines/pom.xml")
     [ "$(cat "$jars/.stamp" 2>/dev/null || :)" = "$stamp" ] && return 0
     command -v mvn >/dev/null || need_packages maven
-    say "fetching Delta's jars for Spark"
+    say "fetching Delta's and Iceberg's jars for Spark"
     rm -rf "$jars"
     mvn -B -q -f "$top/tests/engines/pom.xml" "-Dmaven.repo.local=$TOOLS/maven" "$MAVEN_COPY" \
         "-DoutputDirectory=$jars" >"$TOOLS/maven.log" 2>&1 || {

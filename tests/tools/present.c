@@ -3,7 +3,8 @@
  * Presents one local Parquet file as a table's columns and rows: what the transformer does, for
  * tests.
  *
- *   present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt]
+ *   present [-m] [-s SLACK] [-c COLUMNS.json | -i SCHEMA.json [-n MAPPING.json] [-k CONSTANTS]]
+ *           [-d ROWS.txt]
  *           [-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT
  *
  *   -s  bytes that the presented file has beyond the object (default: 64 KiB and a sixteenth)
@@ -11,8 +12,10 @@
  *       columns as they are
  *       FIELD: {"name": "a", "stored": "b", "id": 3, "nullable": true, "type": "decimal",
  *               "precision": 9, "scale": 2, "length": 16, "constant": "hex",
- *               "mask": "show-last-4", "names": ["c"], "fields": [FIELD, ...]}
+ *               "mask": "show-last-4", "fields": [FIELD, ...]}
  *       type: as named below, or struct, list (one field), map (two); "fields" is the last key
+ *       match: "name", "id"
+ *   -i  instead of -c: an Iceberg schema; -n: a name mapping, -k: constants of its partition
  *   -d  rows that are taken out, one number a line, ascending
  *   -m  the presented file has room for masks as well (shape.h: shape_mask_room)
  *   -f  a row filter over the columns of -c, which is needed then, and of -p, the partitions'
@@ -31,6 +34,7 @@
 #include "base/vec.h"
 #include "lake/format/parquet_rewrite.h"
 #include "tests/tools/filter_option.h"
+#include "tests/tools/iceberg_option.h"
 
 /* Columns */
 
@@ -200,12 +204,7 @@ static bool get_fields(struct json *j, struct shape_builder *b)
 
 static bool get_match(struct json *j, struct shape_builder *b)
 {
-    static const char *const words[] = {
-        [SHAPE_BY_NAME] = "name",
-        [SHAPE_BY_ID] = "id",
-        [SHAPE_BY_MAPPING] = "mapping",
-        [SHAPE_BY_ID_ALONE] = "id alone",
-    };
+    static const char *const words[] = {[SHAPE_BY_NAME] = "name", [SHAPE_BY_ID] = "id"};
     AUTO(buf) struct buf word = {0};
     buf_init(&word, KIB);
     if (!get_text(j, &word))
@@ -409,6 +408,7 @@ static int put_extents(const struct present_plan *p, int in, struct output *out,
 struct job {
     const char *columns, *rows, *in, *out, *partitions;
     struct filter_option filter;
+    struct iceberg_option iceberg;
     int64_t slack; /* -1: the rule */
     bool masks;    /* and room for masks */
 };
@@ -485,7 +485,9 @@ static int run(const struct job *job, struct err *err)
     buf_init(&footer, FOOTER_BYTES_MAX);
     if (in < 0 || fd < 0)
         return err_set(err, errno, "%s", in < 0 ? job->in : job->out);
-    int rc = job->columns ? get_shape(job->columns, &shape, err) : 0;
+    int rc = job->columns          ? get_shape(job->columns, &shape, err)
+             : job->iceberg.schema ? iceberg_option_shape(&job->iceberg, &shape, err)
+                                   : 0;
     if (rc == 0)
         rc = get_footer(in, &r.object_bytes, &footer, err);
     uint64_t slack = 64 * KIB + r.object_bytes / 16;
@@ -513,7 +515,7 @@ int main(int argc, char **argv)
     struct job job = {.slack = -1};
     struct err err = ERR_INIT;
     int option;
-    while ((option = getopt(argc, argv, "ms:c:d:f:p:v:")) != -1)
+    while ((option = getopt(argc, argv, "ms:c:i:n:k:d:f:p:v:")) != -1)
         switch (option) {
         case 'm':
             job.masks = true;
@@ -523,6 +525,15 @@ int main(int argc, char **argv)
             break;
         case 'c':
             job.columns = optarg;
+            break;
+        case 'i':
+            job.iceberg.schema = optarg;
+            break;
+        case 'n':
+            job.iceberg.mapping = optarg;
+            break;
+        case 'k':
+            job.iceberg.constants = optarg;
             break;
         case 'd':
             job.rows = optarg;

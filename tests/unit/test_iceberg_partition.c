@@ -273,6 +273,9 @@ static void test_damaged_constants(void **state)
         assert_int_equal(iceberg_partition_own_shape(slice_of(damaged[i]), shape, &own, NULL),
                          -EIO);
     assert_int_equal(iceberg_partition_own_shape(SLICE_LIT("99=0102"), shape, &own, NULL), 0);
+    shape_unref(STEAL(own));
+    assert_int_equal(iceberg_partition_own_shape(SLICE_NONE, shape, &own, NULL), 0);
+    assert_ptr_equal(own, shape);
 }
 
 /* Aim: a view of columns stays one with a file's constants: masks, confinement and order. */

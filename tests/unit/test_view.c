@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "lake/former.h"
 #include "lake/view/policy_grant.h"
 #include "lake/view/principal.h"
 #include "lake/view/view.h"
@@ -24,11 +25,12 @@ static enum shape_type type_of(char c)
            : c == 'i' ? SHAPE_INT32
            : c == 'd' ? SHAPE_DATE
            : c == 'v' ? SHAPE_VARIANT
+           : c == 'o' ? SHAPE_STORED
                       : SHAPE_INT64;
 }
 
 /*
- * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant),
+ * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant, o as stored),
  * `name{` a struct, `name[` a list, `name<` a map, and what ends them. Id and stored name may be
  * left out.
  */
@@ -104,6 +106,7 @@ static struct policy *grant_of(const char *text)
 
 struct versions {
     const char *at, *today, *partitions;
+    const char *once; /* NULL; or columns with names that they had in between */
 };
 
 /* The view as text, or the errno and the reason. */
@@ -115,9 +118,13 @@ static const char *see(const char *grant, struct versions v, struct buf *out)
     AUTO(shape)
     struct shape *at = shape_of(v.at), *today = shape_of(v.today ? v.today : v.at),
                  *partitions = v.partitions ? shape_of(v.partitions) : NULL;
+    AUTO(shape) struct shape *once = v.once ? shape_of(v.once) : NULL;
+    AUTO(former) struct former *former = once ? former_new(&err) : NULL;
     AUTO(view) struct view *view = NULL;
-    struct view_columns then = {SLICE_LIT("lake/t"), at, partitions},
-                        now = {SLICE_LIT("lake/t"), today, partitions};
+    if (once)
+        assert_int_equal(former_add_shape(former, once, &err), 0);
+    struct view_columns then = {SLICE_LIT("lake/t"), at, partitions, NULL},
+                        now = {SLICE_LIT("lake/t"), today, partitions, former};
     buf_init(out, MIB);
     int rc = view_make(&p->grants[0], &then, &now, salt, &view, &err);
     if (rc < 0) {
@@ -130,6 +137,7 @@ static const char *see(const char *grant, struct versions v, struct buf *out)
         assert_true(view->shape->confined);
         print(view->shape, 0, out);
         buf_add_str(out, view->filter ? " | rows" : "");
+        buf_add_str(out, view->paths ? ", paths" : "");
     }
     return out->data;
 }
@@ -316,6 +324,15 @@ static void test_renamed_since(void **state)
     CHECK(partition, "id#1=id:l", .partitions = "area#2=region:s");
     static const struct example then[] = {{"hide: [name]", "id"}, {"hide: [middle]", "id"}};
     CHECK(then, "id#1=id:l middle#2=name:s", .today = "id#1=id:l fullname#2=name:s");
+    static const struct example once[] = {
+        {"hide: [mail]", "id home{town}"},
+        {"hide: [house.town]", "id email"},
+        {"hide: [house.city]", "id email"},
+        {"mask: {mail: replace-with-null}", "id email=replace-with-null home{town}"},
+        {"only: [mail, id]", "id"},
+    };
+    CHECK(once, "id#1=col-1:l email#2=col-2:s home#3=col-3{ town#4=col-4:s }",
+          .once = "mail#2=col-2:s house#3=col-3{ city#4=col-4:s }");
 }
 
 /* Aim: a column that is gone today is not shown for the sake of one that has its name now. */
@@ -410,6 +427,32 @@ static void test_no_schema(void **state)
     view_unref(view);
 }
 
+/*
+ * Aim: a partition of a column that files have as well (Iceberg) tells nothing that is hidden or
+ * masked, whatever it is called; rows are decided by the files, and by paths where those say it.
+ */
+static void test_partitions_of_columns(void **state)
+{
+    (void)state;
+    static const struct example cases[] = {
+        {"hide: [x]", "day region at{zone hour}"},
+        {"hide: [region]", "ENOENT: ~"},
+        {"mask: {region: mask-alphanum}", "ENOENT: ~"},
+        {"hide: [at.hour]", "ENOENT: ~"},
+        {"hide: [at]", "ENOENT: ~"},
+        {"mask: {at: replace-with-null}", "ENOENT: ~"},
+        {"hide: [at.zone]", "day region at{hour} x"},
+        {"hide: [day]", "region at{zone hour} x"}, /* that a partition is called so is nothing */
+        {"only: [region, at, x]", "region at{zone hour} x"},
+        {"only: [x, at]", "ENOENT: ~"},
+        {"rows: \"region = 'EU'\"", "day region at{zone hour} x | rows, paths"},
+        {"rows: \"x = 1\"", "day region at{zone hour} x | rows, paths"},
+        {"rows: \"at.hour > 5\"", "day region at{zone hour} x | rows, paths"},
+    };
+    CHECK(cases, "day#1:d region#2:s at#3{ zone#4:s hour#5:l } x#6:l",
+          .partitions = "region_by#2:s day#5:o");
+}
+
 /* Aim: views are told apart by what they show, and are the same where they show the same. */
 static void test_hashes(void **state)
 {
@@ -423,7 +466,7 @@ static void test_hashes(void **state)
     static const uint8_t salts[2][VIEW_SALT_BYTES] = {{1}, {2}};
     uint64_t hashes[2][ARRAY_SIZE(grants)];
     AUTO(shape) struct shape *s = shape_of("a:s b:l");
-    struct view_columns at = {SLICE_LIT("lake/t"), s, NULL};
+    struct view_columns at = {SLICE_LIT("lake/t"), s, NULL, NULL};
     for (size_t salt = 0; salt < 2; salt++)
         for (size_t i = 0; i < ARRAY_SIZE(grants); i++) {
             AUTO(policy) struct policy *p = grant_of(grants[i]);
@@ -448,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_lost_ids),      cmocka_unit_test(test_rows),
         cmocka_unit_test(test_dots),          cmocka_unit_test(test_variants),
         cmocka_unit_test(test_no_schema),     cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_partitions_of_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
