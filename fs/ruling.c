@@ -217,8 +217,8 @@ static int restricted_grant(struct ruling *r, const struct ruling_ask *ask, cons
 {
     AUTO(buf) struct buf text = {0};
     struct slice path = table_path(ask->table);
-    const struct view_columns at = {path, b->at, b->at_partitions};
-    const struct view_columns today = {path, b->today, b->today_partitions};
+    const struct view_columns at = {path, b->at, b->at_partitions, NULL};
+    const struct view_columns today = {path, b->today, b->today_partitions, b->former};
     buf_init(&text, POLICY_BYTES_MAX);
     int rc = restricted_policy(ask->restrictions, &at, &today, &text, err);
     return rc < 0 ? rc : grant_of(r, buf_slice(&text), out, err);

@@ -232,7 +232,9 @@ static int send_once(struct client *c, struct attempt_of *a, struct client_answe
     memcpy(out->etag, r.answer.etag, sizeof out->etag);
     if (r.rc < 0 && r.body_too_long)
         return err_set(err, EOVERFLOW, "an answer of more than %zu bytes", out->text.max);
-    return r.rc < 0 ? err_set(err, EIO, "%s", r.err.msg) : 0;
+    if (r.rc < 0 && out->status < 300)
+        return err_set(err, EIO, "%s", r.err.msg);
+    return 0; /* of a failure whose sentence did not come its status tells enough */
 }
 
 static int check_status(struct client_answer *a, struct err *err)
