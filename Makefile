@@ -18,7 +18,7 @@ TABLES  ?= ../shared/tables
 TOOLS   ?= $(CURDIR)/build/tools
 
 LAYERS  := base cache/store cache lake/format lake/index lake/catalog lake lake/delta lake/files lake/unread lake/archive lake/tier lake/view fs tools
-PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1
+PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1 sqlite3 libpq
 LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
 # V=1 shows the commands.
@@ -52,7 +52,7 @@ REPLAY  := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuz
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 # What the benchmarks of a mount read with and compare it with.
 BENCH_TOOLS := $(BUILD)/bench/reader $(BUILD)/bench/noop_passthrough $(BUILD)/bench/raw_get \
-               $(BUILD)/bench/load_delta
+               $(BUILD)/bench/load_table
 # The proxy that plays a network and its faults.
 FAULT_PROXY := build/fake/fault_proxy
 FAULT_SOURCES := $(wildcard tests/fake/fault_*.c) base/buf.c base/err.c base/text.c base/json.c base/json_escape.c

@@ -63,6 +63,23 @@
 #define JSON_DEPTH_MAX 512
 /* A table's schema and configuration as text. */
 #define SCHEMA_BYTES_MAX (32 * MIB)
+/* An Iceberg table's metadata file, decompressed: 200,000 snapshots, of about a kilobyte each. */
+#define ICEBERG_METADATA_BYTES_MAX (256 * MIB)
+/* Members of one of its lists: snapshots, and what changed when. */
+#define ICEBERG_LIST_MAX ((size_t)1 << 20)
+/* A manifest list as it is stored: 100,000 manifests of 300 bytes and more. Its lines, and what is
+ * kept of them. */
+#define ICEBERG_MANIFEST_LIST_BYTES_MAX (128 * MIB)
+#define ICEBERG_MANIFESTS_MAX ((size_t)1 << 20)
+#define ICEBERG_MANIFEST_LIST_MEMORY_MAX (256 * MIB)
+/* What is kept of one manifest while it is read: its distinct partitions and sets of columns. */
+#define ICEBERG_MANIFEST_MEMORY_MAX (256 * MIB)
+#define ICEBERG_TUPLES_MAX ((size_t)1 << 21)
+/* Delete files of one snapshot: a deletion vector for each of millions of data files. */
+#define ICEBERG_DELETES_MAX ((size_t)1 << 22)
+#define ICEBERG_DELETES_MEMORY_MAX (512 * MIB)
+/* What an index keeps of one file's deletes: 10,000 delete files. */
+#define ICEBERG_EXTRA_BYTES_MAX (512 * KIB)
 /* One action that a log or checkpoint names (path, partition values, tags). */
 #define ACTION_BYTES_MAX (1 * MIB)
 
@@ -114,6 +131,21 @@
 #define PARQUET_ROW_CELLS_MAX ((size_t)1 << 20)
 #define PARQUET_ROW_BYTES_MAX (64 * MIB)
 
+/* One block of an Avro file, as stored and decompressed. Java's writers end one after 64 KB, others
+ * write a whole manifest as one. */
+#define AVRO_BLOCK_BYTES_MAX (256 * MIB)
+/* What an Avro file has before its first block: its schema, and the table's. */
+#define AVRO_HEADER_BYTES_MAX (64 * MIB)
+/* A schema in memory, with a program of it; its types where each name stands for all that it means;
+ * and their nesting. Iceberg's manifests need 70 types in 6 levels. */
+#define AVRO_MEMORY_MAX (128 * MIB)
+#define AVRO_NODES_MAX ((size_t)1 << 18)
+#define AVRO_DEPTH_MAX 64
+
+/* A Puffin footer as stored and decompressed: deletion vectors of 100,000 files take 40 MiB. */
+#define PUFFIN_FOOTER_BYTES_MAX (64 * MIB)
+#define PUFFIN_MEMORY_MAX (128 * MIB)
+
 /* A serialized bitmap of deleted rows: half of half a billion rows at random. */
 #define ROARING_BYTES_MAX (64 * MIB)
 /* Its containers, of 2^16 rows and 40 bytes each: more rows than any file has. */
@@ -129,6 +161,18 @@
 #define FILTER_NODES_MAX ((size_t)4096)
 #define FILTER_TERMS_MAX ((size_t)1024)
 #define FILTER_COLUMNS_MAX ((size_t)64)
+
+/* What one file of position deletes says, by data file: 30 million rows of a few files. Above, each
+ * data file's are read for themselves. */
+#define ICEBERG_POSITIONS_BYTES_MAX (64 * MIB)
+/* Delete files that are kept as read, of one table: most data files that are opened together have
+ * the same ones. */
+#define ICEBERG_DELETES_KEPT_BYTES (64 * MIB)
+/* Tuples of the equality deletes that count for one data file: ten million of an integer. Their
+ * columns: each that is read takes a window and a page. Column sets: Flink's upserts have one. */
+#define EQUALITY_BYTES_MAX (256 * MIB)
+#define EQUALITY_COLUMNS_MAX ((size_t)64)
+#define EQUALITY_PARTS_MAX ((size_t)64)
 
 /* Commits that a log may hold: 17 years, one a minute. */
 #define VERSIONS_MAX ((size_t)10 << 20)

@@ -18,6 +18,7 @@
 #include "cache/store/store.h"
 #include "lake/index/snapshot.h"
 
+struct equality;    /* lake/format/equality.h */
 struct former;      /* lake/former.h */
 struct object_sink; /* lake/objects.h */
 struct roaring;     /* lake/format/roaring.h */
@@ -204,9 +205,13 @@ struct driver_ops {
     int (*log_objects)(struct driver *d, const struct history *h, size_t position,
                        int (*emit)(void *arg, const char *key), void *arg, struct err *err);
 
-    /* Where the deletes of an entry with ENTRY_DELETES are written; an empty key: in the log. NULL:
-     * the format deletes no rows. */
-    int (*locate_deletes)(struct driver *d, const struct entry *entry, struct object_location *out,
+    /*
+     * Where the deletes of an entry with ENTRY_DELETES are written, one object after the other,
+     * until emit returns other than 0 (returned); none where they are in the log. NULL: the format
+     * deletes no rows.
+     */
+    int (*locate_deletes)(struct driver *d, const struct entry *entry,
+                          int (*emit)(void *arg, const struct object_location *at), void *arg,
                           struct err *err);
 
     /* `.tarn/history.json`: an array, one object a version in order from the position `first` on;
@@ -258,6 +263,14 @@ struct driver_ops {
     int (*shape)(struct slice meta, struct shape **out, struct err *err);
 
     /*
+     * The columns that one file presents where the metadata has values of some that the file may
+     * lack (Iceberg: identity partitions): `shape` is what shape() gives, or a part of it; extra
+     * the entry's up to the newline. *out: a reference, perhaps to `shape`. Likewise pure. NULL:
+     * all files of a run present the same.
+     */
+    int (*own_shape)(struct slice extra, struct shape *shape, struct shape **out, struct err *err);
+
+    /*
      * The partition columns with their types, flat, in the order of partition values; *out NULL:
      * there are none. Likewise pure. NULL: the format has none.
      */
@@ -276,6 +289,15 @@ struct driver_ops {
      */
     int (*deleted)(struct driver *d, const struct entry *entry, struct roaring **out,
                    struct err *err);
+
+    /*
+     * The same by their values: the tuples of which a row that has one is not there any more, for
+     * equality_unref; *out NULL: no such counts for the file. Likewise of an entry with
+     * ENTRY_DELETES. -EOPNOTSUPP where it cannot be decided (says why). NULL: the format deletes no
+     * rows so.
+     */
+    int (*deleted_values)(struct driver *d, const struct entry *entry, struct equality **out,
+                          struct err *err);
 
     /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
      * nothing is left out. NULL: nothing ever is. */

@@ -4,6 +4,55 @@
 #include "base/limits.h"
 #include "base/text.h"
 
+/* Characters that Hive and Spark write as %XX in partition directories, besides control ones. */
+#define HIVE_SPECIAL "\"#%'*/:=?\\{[]^\x7f"
+
+/* Is this the text, with or without escapes? */
+static bool spells(struct slice escaped, struct slice text)
+{
+    AUTO(buf) struct buf decoded = {0};
+    if (!escaped.n || !memchr(escaped.p, '%', escaped.n))
+        return slice_eq(escaped, text);
+    buf_init(&decoded, ACTION_BYTES_MAX);
+    text_percent_decode(&decoded, escaped);
+    return !decoded.failed && slice_eq(buf_slice(&decoded), text);
+}
+
+bool partition_path_says(struct slice component, struct slice column, struct slice value,
+                         bool loose)
+{
+    ptrdiff_t equals = slice_find(component, '=');
+    if (equals < 0 || !spells(slice_make(component.p, (size_t)equals), column))
+        return false;
+    struct slice said = slice_from(component, (size_t)equals + 1);
+    if (!value.p)
+        return spells(said, SLICE_LIT(PARTITION_NULL));
+    return loose || spells(said, value);
+}
+
+static void add_escaped(struct buf *out, struct slice s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || strchr(HIVE_SPECIAL, c)) {
+            buf_add_char(out, '%');
+            buf_add_char(out, hex[c >> 4]);
+            buf_add_char(out, hex[c & 15]);
+        } else {
+            buf_add_char(out, (char)c);
+        }
+    }
+}
+
+void partition_path_add(struct buf *out, struct slice column, struct slice value)
+{
+    add_escaped(out, column);
+    buf_add_char(out, '=');
+    add_escaped(out, value.p ? value : SLICE_LIT(PARTITION_NULL));
+    buf_add_char(out, '/');
+}
+
 void partition_values_init(struct partition_values *v)
 {
     v->n = 0;
@@ -16,7 +65,7 @@ void partition_values_done(struct partition_values *v)
 }
 
 /* The metadata and a path may spell the same value in two ways. */
-static bool is_loose(const struct shape_field *f)
+bool partition_path_is_loose(const struct shape_field *f)
 {
     switch ((enum shape_type)f->type) {
     case SHAPE_BOOLEAN:
@@ -41,6 +90,8 @@ static bool is_loose(const struct shape_field *f)
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return true;
@@ -85,7 +136,7 @@ int partition_path_values(const struct shape *partitions, struct slice path, boo
                            SLICE_FMT(partitions->fields[i + 1].name));
         out->known[i] = true;
         from[i] = out->text.len;
-        if (!built && is_loose(&partitions->fields[i + 1]))
+        if (!built && partition_path_is_loose(&partitions->fields[i + 1]))
             buf_add_str(&out->text, PARTITION_UNCERTAIN);
         else
             text_percent_decode(&out->text, value);

@@ -18,6 +18,22 @@
 /* Of no type whose texts are open to debate: a filter that names the column keeps no row. */
 #define PARTITION_UNCERTAIN "\x01"
 
+/* What stands for null in a directory's name. */
+#define PARTITION_NULL "__HIVE_DEFAULT_PARTITION__"
+
+/* A column of a type whose text is open to debate. */
+bool partition_path_is_loose(const struct shape_field *f);
+
+/*
+ * A directory's name, percent-decoded, says that the column has this value; without a pointer:
+ * null. loose: any text that is not null's does. Where memory ends, it does not say so.
+ */
+bool partition_path_says(struct slice component, struct slice column, struct slice value,
+                         bool loose);
+
+/* Appends `column=value/`, escaped as Hive and Spark do; a value without a pointer is null. */
+void partition_path_add(struct buf *out, struct slice column, struct slice value);
+
 struct partition_values {
     size_t n;
     struct slice at[PARTITION_COLUMNS_MAX]; /* of field i + 1 of the partitions' shape */

@@ -5,7 +5,7 @@
 struct tags_place table_tags_place(const struct table *t)
 {
     return (struct tags_place){.local = t->lake->config.tags,
-                               .store = t->layer->store,
+                               .store = t->store,
                                .prefix = t->prefix,
                                .table_id = table_id(t)};
 }
@@ -54,10 +54,31 @@ void table_load_tags(struct table *t)
     }
 }
 
+struct history *table_heard(struct table *t)
+{
+    struct history *h;
+    WITH_LOCK (&t->lock)
+        h = t->history ? history_ref(t->history) : NULL;
+    return h;
+}
+
+/* The format's own names come first: a tag of ours would never be seen. */
+static int check_name(struct table *t, const struct tag_change *change, struct err *err)
+{
+    AUTO(history) struct history *h = table_heard(t);
+    const struct history_name *name =
+        h && change->version >= 0 ? history_named(h, change->name) : NULL;
+    return name ? err_set(err, EEXIST, "the table has a %s %.*s of its own",
+                          name->branch ? "branch" : "tag", SLICE_FMT(change->name))
+                : 0;
+}
+
 int table_change_tag(struct table *t, const struct tag_change *change, struct err *err)
 {
     struct tags_place place = table_tags_place(t);
-    int rc = tags_change(&place, change, err);
+    int rc = check_name(t, change, err);
+    if (rc == 0)
+        rc = tags_change(&place, change, err);
     WITH_LOCK (&t->lock)
         t->tags_ms = 0;
     return rc;

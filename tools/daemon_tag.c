@@ -65,13 +65,34 @@ static int parse(struct slice text, struct tag_request *q, struct err *err)
                            : (ok ? 0 : err_set(err, EINVAL, "a request that is too long"));
 }
 
+/* The format's own. */
+static int list_own(struct table *t, int fd, struct err *err)
+{
+    AUTO(history) struct history *h = table_heard(t);
+    AUTO(buf) struct buf line = {0};
+    int rc = 0;
+    buf_init(&line, CONTROL_MESSAGE_MAX);
+    for (size_t i = 0; h && rc == 0 && i < h->names_n; i++) {
+        const struct history_name *name = &h->names[i];
+        buf_reset(&line);
+        buf_add_str(&line, "{\"name\":");
+        buf_add_json(&line, name->name);
+        buf_addf(&line, ",\"version\":%lld,\"format\":\"%s\"}",
+                 (long long)h->at[name->position].number, name->branch ? "branch" : "tag");
+        rc = control_send(fd, buf_slice(&line), -1, err);
+    }
+    return rc;
+}
+
 static int list(struct table *t, int fd, struct err *err)
 {
     struct tags_place place = table_tags_place(t);
     AUTO(tags) struct tags *tags = NULL;
     AUTO(buf) struct buf line = {0};
     buf_init(&line, CONTROL_MESSAGE_MAX);
-    int rc = tags_load(&place, NULL, &tags, err);
+    int rc = list_own(t, fd, err);
+    if (rc == 0)
+        rc = tags_load(&place, NULL, &tags, err);
     for (size_t i = 0; rc == 0 && i < tags->n; i++) {
         const struct tag *tag = &tags->at[i];
         buf_reset(&line);

@@ -41,6 +41,10 @@ static void print_files(const struct table_log_line *l)
     if (l->change_files)
         printf("    changes  %s file%s of change data\n", human_count((uint64_t)l->change_files, a),
                l->change_files == 1 ? "" : "s");
+    if (l->added_deletes > 0 || l->removed_deletes > 0)
+        printf("    deletes  %s file%s of deleted rows added, %s removed\n",
+               human_count((uint64_t)l->added_deletes, a), l->added_deletes == 1 ? "" : "s",
+               human_count((uint64_t)l->removed_deletes, b));
     if (!l->rows && (l->added_files || l->removed_files))
         printf("    rows     unchanged\n");
     if (l->metadata)
@@ -54,7 +58,8 @@ static void print_version(const struct table_log_line *l, int64_t now_ms)
     AUTO(buf) struct buf time = {0};
     buf_init(&time, KIB);
     table_log_time(&time, l->time_ms);
-    printf("version %lld  %s\n", (long long)l->version, l->operation ? l->operation : "-");
+    printf("version %lld  %s", (long long)l->version, l->operation ? l->operation : "-");
+    printf(l->names ? "  (%s)\n" : "\n", l->names);
     printf("    time     %s\n", time.data);
     if (l->user)
         printf("    by       %s\n", l->user);

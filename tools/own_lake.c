@@ -13,6 +13,7 @@
 #include "cache/store/share.h"
 #include "lake/delta/delta.h"
 #include "lake/files/files.h"
+#include "lake/iceberg/iceberg.h"
 #include "lake/lakefile.h"
 #include "lake/unread/unread.h"
 #include "tools/environment.h"
@@ -25,7 +26,7 @@
 
 static const struct driver_ops *const drivers[] = {
     &delta_ops,
-    &unread_iceberg_ops,
+    &iceberg_ops,
     &unread_hudi_ops,
     NULL,
 };

@@ -29,6 +29,7 @@ static void line_done(struct table_log_line *l)
     free(l->parameters);
     free(l->user);
     free(l->engine);
+    free(l->names);
 }
 
 void table_log_done(struct table_log *log)
@@ -111,7 +112,9 @@ static bool take_line(struct json *j, struct table_log_line *l)
                    {"numRemovedFiles", &l->removed_files},
                    {"addedBytes", &l->added_bytes},
                    {"removedBytes", &l->removed_bytes},
-                   {"numChangeFiles", &l->change_files}};
+                   {"numChangeFiles", &l->change_files},
+                   {"numAddedDeleteFiles", &l->added_deletes},
+                   {"numRemovedDeleteFiles", &l->removed_deletes}};
     const struct {
         const char *name;
         char **to;
@@ -212,6 +215,44 @@ static int parse_retention(struct table_log *log, struct slice text, struct err 
     return json_failed(&j) ? json_error(&j, err) : 0;
 }
 
+static int add_name(struct table_log *log, int64_t version, struct slice name)
+{
+    for (size_t i = 0; i < log->n; i++) {
+        struct table_log_line *l = &log->at[i];
+        char *names = NULL;
+        if (l->version != version)
+            continue;
+        if (asprintf(&names, "%s%s%.*s", l->names ? l->names : "", l->names ? ", " : "",
+                     SLICE_FMT(name)) < 0)
+            return -ENOMEM;
+        disarm(names);
+        free(l->names);
+        l->names = names;
+    }
+    return 0;
+}
+
+static int parse_refs(struct table_log *log, struct slice text, struct err *err)
+{
+    AUTO(buf) struct buf scratch = {0};
+    struct json j;
+    buf_init(&scratch, DOCUMENT_BYTES_MAX);
+    json_init(&j, text);
+    bool ok = json_enter_array(&j);
+    while (ok && json_next_element(&j)) {
+        struct slice key, name = SLICE_NONE;
+        int64_t version = -1;
+        ok = json_enter_object(&j);
+        while (ok && json_next_key(&j, &key))
+            ok = slice_is(key, "name")      ? json_string(&j, &scratch, &name)
+                 : slice_is(key, "version") ? json_int64(&j, &version)
+                                            : json_skip(&j, NULL);
+        if (ok && add_name(log, version, name) < 0)
+            return err_set(err, ENOMEM, "out of memory for the names of versions");
+    }
+    return json_failed(&j) ? json_error(&j, err) : 0;
+}
+
 int table_log_read(struct table_log *log, const char *path, struct err *err)
 {
     AUTO(buf) struct buf text = {0};
@@ -223,6 +264,11 @@ int table_log_read(struct table_log *log, const char *path, struct err *err)
         return rc;
     struct err ignored = ERR_INIT; /* a format without such a rule, or a newest version that is
                                     * refused: then nothing is told of it */
+    if (table_log_document(path, "refs.json", &text, &ignored) == 0)
+        rc = parse_refs(log, buf_slice(&text), err);
+    if (rc < 0)
+        return rc;
+    buf_reset(&text);
     if (table_log_document(path, "retention.json", &text, &ignored) < 0)
         return 0;
     return parse_retention(log, buf_slice(&text), err);

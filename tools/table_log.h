@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a table of a mount tells of its versions (`.tarn/history.json`, `.tarn/retention.json`),
- * for the commands that show it. Blocks on reading the mount.
+ * What a table of a mount tells of its versions (`.tarn/history.json`, `.tarn/retention.json`,
+ * `.tarn/refs.json`), for the commands that show it. Blocks on reading the mount.
  */
 #ifndef TOOLS_TABLE_LOG_H
 #define TOOLS_TABLE_LOG_H
@@ -14,10 +14,12 @@
 struct table_log_line {
     int64_t version, time_ms;
     char *operation, *parameters, *user, *engine; /* parameters: JSON */
+    char *names; /* the format's own branches and tags that are at it now, ", " between */
     int64_t added_files, removed_files, added_bytes, removed_bytes, change_files;
-    bool rows, metadata, protocol; /* what the commit changed, as far as it tells */
-    int64_t removable_ms;          /* from then on VACUUM may remove files of it; INT64_MAX: none */
-    struct slice raw;              /* its object in history.json; lives as long as the log */
+    int64_t added_deletes, removed_deletes; /* delete files; 0 where the format has none */
+    bool rows, metadata, protocol;          /* what the commit changed, as far as it tells */
+    int64_t removable_ms; /* from then on VACUUM may remove files of it; INT64_MAX: none */
+    struct slice raw;     /* its object in history.json; lives as long as the log */
 };
 
 struct table_log {

@@ -142,13 +142,13 @@ static int format_request(const struct tag_command *c, struct buf *out, struct e
 /* A line of a list: true; false: it is the answer that ends it. */
 static bool print_tag(struct tag_command *c, struct slice line)
 {
-    AUTO(buf) struct buf scratch = {0}, shown = {0};
+    AUTO(buf) struct buf scratch = {0}, format = {0};
     struct json j;
-    struct slice key, name = SLICE_NONE;
+    struct slice key, name = SLICE_NONE, kind = SLICE_NONE;
     int64_t version = -1;
     bool shared = false, hidden = false, ok;
     buf_init(&scratch, KEY_BYTES_MAX);
-    buf_init(&shown, KEY_BYTES_MAX);
+    buf_init(&format, KEY_BYTES_MAX);
     json_init(&j, line);
     ok = json_enter_object(&j);
     while (ok && json_next_key(&j, &key))
@@ -156,14 +156,17 @@ static bool print_tag(struct tag_command *c, struct slice line)
              : slice_is(key, "version") ? json_int64(&j, &version)
              : slice_is(key, "shared")  ? json_bool(&j, &shared)
              : slice_is(key, "hidden")  ? json_bool(&j, &hidden)
+             : slice_is(key, "format")  ? json_string(&j, &format, &kind)
                                         : json_skip(&j, NULL);
+    if (!kind.n)
+        kind = shared ? SLICE_LIT("shared") : SLICE_LIT("local");
     if (!ok || json_failed(&j) || !name.n)
         return false;
     if (c->json)
         printf("%s%.*s", c->any ? ",\n" : "", SLICE_FMT(line));
     else
-        printf("%8lld  %-7s  %.*s%s\n", (long long)version, shared ? "shared" : "local",
-               SLICE_FMT(name), hidden ? "  (a local tag has its name)" : "");
+        printf("%8lld  %-7.*s  %.*s%s\n", (long long)version, SLICE_FMT(kind), SLICE_FMT(name),
+               hidden ? "  (a local tag has its name)" : "");
     c->any = true;
     return true;
 }

@@ -15,8 +15,8 @@ static void help(void)
     printf(
         "usage: tarn versions [--json] PATH\n\n"
         "PATH is a table in a mount, or something in it. A line a version: when it was made, by\n"
-        "what, the files that it added and removed, and by whom. `!` marks those that hold\n"
-        "files which VACUUM may remove.\n");
+        "what, the files that it added and removed, and by whom; in parentheses the format's own\n"
+        "branches and tags. `!` marks those that hold files which VACUUM may remove.\n");
 }
 
 static void add_files(struct buf *out, char sign, int64_t files, int64_t bytes)
@@ -31,7 +31,7 @@ static void add_files(struct buf *out, char sign, int64_t files, int64_t bytes)
         buf_addf(out, " (%s)", human_bytes((uint64_t)bytes, text));
 }
 
-static void print_line(const struct table_log_line *l, int64_t now_ms)
+static void print_line(const struct table_log_line *l, int digits, int64_t now_ms)
 {
     AUTO(buf) struct buf time = {0}, added = {0}, removed = {0};
     buf_init(&time, KIB);
@@ -40,9 +40,22 @@ static void print_line(const struct table_log_line *l, int64_t now_ms)
     table_log_time(&time, l->time_ms);
     add_files(&added, '+', l->added_files, l->added_bytes);
     add_files(&removed, '-', l->removed_files, l->removed_bytes);
-    printf("%8lld%c %-26s%-22s%-16s %-16s %s\n", (long long)l->version,
+    const char *by = l->user ? l->user : l->engine ? l->engine : "-";
+    printf("%*lld%c %-26s%-22s%-16s %-16s %s", digits, (long long)l->version,
            l->removable_ms <= now_ms ? '!' : ' ', time.data, l->operation ? l->operation : "-",
-           added.data, removed.data, l->user ? l->user : "-");
+           added.data, removed.data, by);
+    printf(l->names ? "  (%s)\n" : "\n", l->names);
+}
+
+/* The numbers of Iceberg's versions have 19 digits. */
+static int digits_of(const struct table_log *log)
+{
+    int most = 8;
+    for (size_t i = 0; i < log->n; i++) {
+        int digits = snprintf(NULL, 0, "%lld", (long long)log->at[i].version);
+        most = digits > most ? digits : most;
+    }
+    return most;
 }
 
 int cmd_versions(int argc, char **argv)
@@ -75,11 +88,12 @@ int cmd_versions(int argc, char **argv)
         table_log_print_json(&log, false, log.n);
         return EXIT_OK;
     }
+    int digits = digits_of(&log);
     if (log.n)
-        printf("%8s  %-26s%-22s%-16s %-16s %s\n", "version", "time", "operation", "files added",
-               "removed", "by");
+        printf("%*s  %-26s%-22s%-16s %-16s %s\n", digits, "version", "time", "operation",
+               "files added", "removed", "by");
     for (size_t i = 0; i < log.n; i++)
-        print_line(&log.at[i], clock_real_ms());
+        print_line(&log.at[i], digits, clock_real_ms());
     table_log_warn(&log);
     return EXIT_OK;
 }

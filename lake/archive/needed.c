@@ -81,6 +81,15 @@ static int add_log(void *arg, const char *key)
     return add(f, ARCHIVE_LOG, UINT64_MAX);
 }
 
+static int add_deletes(void *arg, const struct object_location *at)
+{
+    struct finding *f = arg;
+    forget_place(f);
+    f->at.store = at->store;
+    buf_add_slice(&f->at.key, buf_slice(&at->key));
+    return add(f, ARCHIVE_DELETES, UINT64_MAX);
+}
+
 static int add_file(void *arg, const struct entry *e)
 {
     struct finding *f = arg;
@@ -91,9 +100,7 @@ static int add_file(void *arg, const struct entry *e)
         rc = add(f, ARCHIVE_DATA, e->size);
     if (rc < 0 || !(e->flags & ENTRY_DELETES) || !d->ops->locate_deletes)
         return rc;
-    forget_place(f);
-    rc = d->ops->locate_deletes(d, e, &f->at, f->err);
-    return rc == 0 && f->at.key.len ? add(f, ARCHIVE_DELETES, UINT64_MAX) : rc;
+    return d->ops->locate_deletes(d, e, add_deletes, f, f->err);
 }
 
 static int compare(const void *x, const void *y)

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "lake/delta/checkpoint_rows.h"
-#include "lake/delta/object.h"
+#include "lake/delta/lines.h"
 
 /* Names of the sidecars of one checkpoint. */
 #define SIDECARS_MAX 100000
@@ -94,8 +94,8 @@ static int read_rows(struct store *store, const char *key, uint64_t size,
                      enum delta_checkpoint_part part, const struct delta_sink *sink,
                      struct err *err)
 {
-    AUTO(delta_object) struct delta_object object;
-    delta_object_init(&object, store, key, size);
+    AUTO(object_reader) struct object_reader object;
+    object_reader_init(&object, store, key, size);
     return delta_rows_read(&object, part, sink, err);
 }
 
@@ -127,12 +127,12 @@ void delta_checkpoint_init(struct delta_checkpoint *c, struct store *store, cons
     *c = (struct delta_checkpoint){.store = store, .prefix = prefix, .file = file};
     buf_init(&c->key, KEY_BYTES_MAX);
     delta_log_key(&c->key, prefix, &file->name);
-    delta_object_init(&c->first, store, c->key.data, file->size);
+    object_reader_init(&c->first, store, c->key.data, file->size);
 }
 
 void delta_checkpoint_done(struct delta_checkpoint *c)
 {
-    delta_object_done(&c->first);
+    object_reader_done(&c->first);
     buf_done(&c->key);
 }
 

@@ -10,7 +10,7 @@
 
 #include "lake/delta/action.h"
 #include "lake/delta/log.h"
-#include "lake/delta/object.h"
+#include "lake/object_reader.h"
 
 /* Who is given the actions. */
 struct delta_sink {
@@ -31,7 +31,7 @@ struct delta_checkpoint {
     const char *prefix;
     const struct delta_log_file *file;
     struct buf key; /* of the first file */
-    struct delta_object first;
+    struct object_reader first;
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/checkpoint_rows.h"
 
-#include "lake/delta/object.h"
 #include "lake/format/parquet.h"
+#include "lake/object_reader.h"
 
 /* Items of one list or map in a row. */
 #define CELLS_MAX 100000
@@ -379,10 +379,10 @@ int delta_rows_refuse(const char *key, bool tried, struct err *err)
     return err_wrap(err, "%s", key);
 }
 
-int delta_rows_read(struct delta_object *object, enum delta_checkpoint_part part,
+int delta_rows_read(struct object_reader *object, enum delta_checkpoint_part part,
                     const struct delta_sink *sink, struct err *err)
 {
-    struct parquet_source source = {object->size, delta_object_read, object, object->window_bytes};
+    struct source source = {object->size, object_reader_read, object, object->window_bytes};
     AUTO(parquet) struct parquet *parquet = parquet_open(&source, err);
     if (!parquet)
         return delta_rows_refuse(object->key, !object->failed, err);

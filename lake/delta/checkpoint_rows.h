@@ -6,7 +6,7 @@
 #include "lake/delta/checkpoint.h"
 
 /* Errors as delta_checkpoint_read. Blocks. */
-int delta_rows_read(struct delta_object *object, enum delta_checkpoint_part part,
+int delta_rows_read(struct object_reader *object, enum delta_checkpoint_part part,
                     const struct delta_sink *sink, struct err *err);
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/commit.h"
 
-#include "lake/delta/object.h"
+#include "lake/delta/lines.h"
 
 /* commitInfo, the first line, is short. */
 #define FIRST_BYTES (64 * KIB)
@@ -19,7 +19,7 @@ int delta_commit_read(const struct delta_table *table, const struct delta_log_fi
     arena_init(&arena, 2 * JSON_LINE_BYTES_MAX);
     delta_log_key(&key, table->prefix, &file->name);
     delta_lines_init(&lines, table->store, key.data, file->size,
-                     lines_max == DELTA_COMMIT_ALL ? DELTA_WINDOW_BYTES : FIRST_BYTES);
+                     lines_max == DELTA_COMMIT_ALL ? OBJECT_WINDOW_BYTES : FIRST_BYTES);
     for (uint64_t n = 0; n < lines_max && (rc = delta_lines_next(&lines, &line, err)) > 0; n++) {
         arena_reset(&arena);
         rc = delta_action_parse(line, &arena, &action, err);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/deletion_vector.h"
 
-#include <zlib.h>
-
 #include "base/text.h"
 #include "cache/store/store.h"
 #include "lake/delta/path.h"
@@ -116,12 +114,6 @@ bool delta_z85_decode(struct slice text, struct buf *out)
     return true;
 }
 
-static uint32_t be32(const char *p)
-{
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 /* A directory that nobody can mean anything else by. */
 static bool is_plain_dir(struct slice dir)
 {
@@ -185,21 +177,8 @@ static int fetch(struct dv_file *f, uint64_t offset,
     return 0;
 }
 
-/* Size, bitmap and checksum as they stand in the file. */
-static int check_stored(const char *at, uint32_t size, struct slice *out, struct err *err)
-{
-    if (be32(at) != size)
-        return err_set(err, EIO, "a deletion vector of %u bytes, %u in the log", be32(at), size);
-    const Bytef *bitmap = (const Bytef *)at + SIZE_BYTES;
-    uint32_t crc = (uint32_t)crc32_z(0, bitmap, size);
-    if (be32(at + SIZE_BYTES + size) != crc)
-        return err_set(err, EIO, "a deletion vector's checksum is wrong");
-    *out = slice_make(bitmap, size);
-    return 0;
-}
-
 static int read_file(struct store *store, const char *key, const struct delta_dv *dv,
-                     struct buf *bytes, struct slice *out, struct err *err)
+                     struct buf *bytes, struct roaring **out, struct err *err)
 {
     uint64_t offset = dv->has_offset ? (uint64_t)dv->offset : FIRST_OFFSET;
     size_t n = SIZE_BYTES + (size_t)dv->size + CRC_BYTES;
@@ -221,7 +200,7 @@ static int read_file(struct store *store, const char *key, const struct delta_dv
     version = near ? to[0] : version;
     if (version != FILE_VERSION)
         return err_set(err, EOPNOTSUPP, "%s: deletion vectors of version %d", key, version);
-    rc = check_stored(to + before, (uint32_t)dv->size, out, err);
+    rc = roaring_parse_framed(slice_make(to + before, n), out, err);
     return rc < 0 ? err_wrap(err, "%s", key) : 0;
 }
 
@@ -240,9 +219,10 @@ int delta_dv_locate(const struct delta_root *root, const struct delta_dv *dv, st
                    SLICE_FMT(dv->storage));
 }
 
-/* The bitmap's bytes, in `bytes`. */
-static int read_bytes(struct store *store, const struct delta_root *root, const struct delta_dv *dv,
-                      struct buf *bytes, struct slice *out, struct err *err)
+/* The bitmap; `bytes` is for what is read of it. */
+static int read_bitmap(struct store *store, const struct delta_root *root,
+                       const struct delta_dv *dv, struct buf *bytes, struct roaring **out,
+                       struct err *err)
 {
     AUTO(buf) struct buf key = {0};
     struct store *elsewhere = NULL;
@@ -255,8 +235,7 @@ static int read_bytes(struct store *store, const struct delta_root *root, const 
         if (!whole || bytes->len < (size_t)dv->size || bytes->len - (size_t)dv->size > 3)
             return err_set(err, EIO, "an inline deletion vector that is not %lld bytes of z85",
                            (long long)dv->size);
-        *out = slice_make(bytes->data, (size_t)dv->size);
-        return 0;
+        return roaring_parse_array(slice_make(bytes->data, (size_t)dv->size), out, err);
     }
     int rc = delta_dv_locate(root, dv, &elsewhere, &key, err);
     if (rc == 0 && key.len == 0)
@@ -270,14 +249,11 @@ int delta_dv_read(struct store *store, const struct delta_root *root, const stru
     AUTO(buf) struct buf bytes = {0};
     AUTO(roaring) struct roaring *r = NULL;
     struct err e = ERR_INIT;
-    struct slice bitmap = SLICE_NONE;
     if ((uint64_t)dv->size > ROARING_BYTES_MAX)
         return err_set(err, EOVERFLOW, "a deletion vector of %lld bytes, over %zu",
                        (long long)dv->size, ROARING_BYTES_MAX);
     buf_init(&bytes, ROARING_BYTES_MAX + 2 * NEAR_BYTES);
-    int rc = read_bytes(store, root, dv, &bytes, &bitmap, &e);
-    if (rc == 0)
-        rc = roaring_parse_array(bitmap, &r, &e);
+    int rc = read_bitmap(store, root, dv, &bytes, &r, &e);
     if (rc < 0)
         return err_copy(err, &e);
     if (roaring_count(r) != (uint64_t)dv->cardinality)

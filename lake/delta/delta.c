@@ -131,14 +131,19 @@ static int op_log_objects(struct driver *d, const struct history *h, size_t posi
 }
 
 static int op_locate_deletes(struct driver *d, const struct entry *entry,
-                             struct object_location *out, struct err *err)
+                             int (*emit)(void *arg, const struct object_location *at), void *arg,
+                             struct err *err)
 {
+    AUTO(object_location) struct object_location at;
     struct delta_dv dv;
     struct err e = ERR_INIT;
+    object_location_init(&at);
     int rc = delta_dv_parse(entry->extra, &dv, &e);
     if (rc == 0)
-        rc = delta_dv_locate(&table_of(d)->root, &dv, &out->store, &out->key, &e);
-    return rc < 0 ? driver_refuse(err, &e) : 0;
+        rc = delta_dv_locate(&table_of(d)->root, &dv, &at.store, &at.key, &e);
+    if (rc < 0)
+        return driver_refuse(err, &e);
+    return at.key.len ? emit(arg, &at) : 0;
 }
 
 static int op_shape(struct slice meta, struct shape **out, struct err *err)

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lake/delta/ahead.h"
-#include "lake/delta/object.h"
+#include "lake/delta/lines.h"
 
 /* The first line of a commit, commitInfo, is short. */
 #define FIRST_BYTES (64 * KIB)

@@ -1,127 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/delta/path.h"
 
-#include <strings.h>
-
 #include "base/limits.h"
 #include "base/text.h"
 #include "cache/store/store.h"
 #include "lake/delta/deletion_vector.h"
-
-#define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
-
-/* Characters that Hive and Spark write as %XX in partition directories, besides control ones. */
-#define HIVE_SPECIAL "\"#%'*/:=?\\{[]^\x7f"
-
-/* The next component and what follows it; false at the end. Empty ones are passed over. */
-static bool next_component(struct slice *rest, struct slice *component)
-{
-    while (rest->n && rest->p[0] == '/')
-        *rest = slice_from(*rest, 1);
-    if (rest->n == 0)
-        return false;
-    ptrdiff_t slash = slice_find(*rest, '/');
-    component->p = rest->p;
-    component->n = slash < 0 ? rest->n : (size_t)slash;
-    *rest = slice_from(*rest, component->n);
-    return true;
-}
-
-/*
- * Appends the path without empty, `.` and `..` components. False where `..` would leave the place
- * at which `out` began.
- */
-static bool add_normal(struct buf *out, struct slice path)
-{
-    size_t begin = out->len;
-    struct slice component;
-    while (next_component(&path, &component)) {
-        if (slice_is(component, "."))
-            continue;
-        if (slice_is(component, "..")) {
-            if (out->len == begin)
-                return false;
-            ptrdiff_t slash = slice_rfind(slice_make(out->data + begin, out->len - begin), '/');
-            out->len = begin + (slash < 0 ? 0 : (size_t)slash);
-            out->data[out->len] = '\0';
-            continue;
-        }
-        if (out->len > begin)
-            buf_add_char(out, '/');
-        buf_add_slice(out, component);
-    }
-    return true;
-}
-
-/* Length of a scheme with its colon where a `/` follows it; 0: no URI but a path. */
-static size_t scheme_length(struct slice raw)
-{
-    size_t i = 0;
-    while (i < raw.n &&
-           ((raw.p[i] >= 'a' && raw.p[i] <= 'z') || (raw.p[i] >= 'A' && raw.p[i] <= 'Z') ||
-            (i && raw.p[i] >= '0' && raw.p[i] <= '9') ||
-            (i && (raw.p[i] == '+' || raw.p[i] == '.' || raw.p[i] == '-'))))
-        i++;
-    return i && i + 1 < raw.n && raw.p[i] == ':' && raw.p[i + 1] == '/' ? i + 1 : 0;
-}
-
-/* A URI reference in its parts; a path has no scheme and no authority. */
-struct parts {
-    struct slice scheme, authority, path;
-};
-
-static struct parts split(struct slice raw)
-{
-    size_t n = scheme_length(raw);
-    struct parts p = {n ? slice_make(raw.p, n - 1) : SLICE_NONE, SLICE_NONE, slice_from(raw, n)};
-    if (n && slice_starts(p.path, SLICE_LIT("//"))) {
-        p.path = slice_from(p.path, 2);
-        ptrdiff_t slash = slice_find(p.path, '/');
-        p.authority = slice_make(p.path.p, slash < 0 ? p.path.n : (size_t)slash);
-        p.path = slice_from(p.path, p.authority.n);
-    }
-    return p;
-}
-
-static bool is_absolute(struct slice raw)
-{
-    return (raw.n && raw.p[0] == '/') || scheme_length(raw);
-}
-
-static void add_scheme(struct buf *out, struct slice scheme)
-{
-    static const struct {
-        const char *name, *means;
-    } others[] = {
-        {"s3a", "s3"}, {"s3n", "s3"}, {"abfs", "abfss"}, {"wasb", "abfss"}, {"wasbs", "abfss"}};
-    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-        if (scheme.n == strlen(others[i].name) &&
-            strncasecmp(scheme.p, others[i].name, scheme.n) == 0) {
-            buf_add_str(out, others[i].means);
-            return;
-        }
-    }
-    for (size_t i = 0; i < scheme.n; i++)
-        buf_add_char(out,
-                     (char)(scheme.p[i] | (scheme.p[i] >= 'A' && scheme.p[i] <= 'Z' ? 32 : 0)));
-}
-
-/* A container of Azure's has one name for each of two services. */
-static void add_authority(struct buf *out, const struct parts *parts)
-{
-    static const char blob[] = ".blob.";
-    struct slice a = parts->authority;
-    bool wasb = parts->scheme.n >= 4 && strncasecmp(parts->scheme.p, "wasb", 4) == 0;
-    const char *at = wasb && a.n ? memmem(a.p, a.n, blob, sizeof blob - 1) : NULL;
-    if (!at) {
-        buf_add_slice(out, a);
-        return;
-    }
-    size_t before = (size_t)(at - a.p);
-    buf_add(out, a.p, before);
-    buf_add_str(out, ".dfs.");
-    buf_add_slice(out, slice_from(a, before + sizeof blob - 1));
-}
+#include "lake/location.h"
+#include "lake/partition_path.h"
 
 /* Decoded once. False where there is a zero in it, or it is too long. */
 static bool decode(struct buf *out, struct slice raw)
@@ -138,15 +23,10 @@ static bool add_absolute(struct buf *out, struct slice raw)
 {
     AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
-    struct parts parts = split(raw);
-    if (parts.scheme.n)
-        add_scheme(out, parts.scheme);
-    else
-        buf_add_str(out, "file");
-    buf_add_str(out, "://");
-    add_authority(out, &parts);
+    struct location l = location_split(raw);
+    location_add_root(out, &l);
     buf_add_char(out, '/');
-    return decode(&decoded, parts.path) && add_normal(out, buf_slice(&decoded));
+    return decode(&decoded, l.path) && location_add_normal(out, buf_slice(&decoded));
 }
 
 /*
@@ -155,7 +35,8 @@ static bool add_absolute(struct buf *out, struct slice raw)
  */
 static bool is_plain(struct slice raw)
 {
-    if (raw.n == 0 || memchr(raw.p, '%', raw.n) || memchr(raw.p, 0, raw.n) || scheme_length(raw))
+    if (raw.n == 0 || memchr(raw.p, '%', raw.n) || memchr(raw.p, 0, raw.n) ||
+        location_split(raw).scheme.n)
         return false;
     for (struct slice rest = raw;;) {
         ptrdiff_t slash = slice_find(rest, '/');
@@ -181,14 +62,14 @@ int delta_path_key(const struct delta_file *file, struct buf *out, struct err *e
     buf_reset(out);
     if (is_plain(file->path)) {
         buf_add_slice(out, file->path);
-    } else if (is_absolute(file->path)) {
+    } else if (location_is_absolute(file->path)) {
         if (!add_absolute(out, file->path))
             return bad_path(err, file->path);
     } else {
         if (!decode(&decoded, file->path))
             return bad_path(err, file->path);
         /* A path that leaves the table has no shorter spelling without knowing where that lies. */
-        if (!add_normal(out, buf_slice(&decoded))) {
+        if (!location_add_normal(out, buf_slice(&decoded))) {
             buf_reset(out);
             buf_add_slice(out, buf_slice(&decoded));
         }
@@ -211,8 +92,8 @@ static bool inside(const struct delta_root *root, struct slice raw, struct buf *
         buf_add_slice(out, raw);
         return !out->failed;
     }
-    if (!is_absolute(raw))
-        return decode(&full, raw) && add_normal(out, buf_slice(&full)) && out->len;
+    if (!location_is_absolute(raw))
+        return decode(&full, raw) && location_add_normal(out, buf_slice(&full)) && out->len;
     if (root->home.n == 0 || !add_absolute(&full, raw))
         return false;
     buf_add_slice(&table, root->home);
@@ -225,35 +106,14 @@ static bool inside(const struct delta_root *root, struct slice raw, struct buf *
     return !out->failed;
 }
 
-/* The value of a partition column, empty for null: Delta does not tell them apart. */
+/* The value of a partition column, without a pointer for null: Delta does not tell the empty string
+ * from it. */
 static struct slice value_of(const struct delta_file *file, const struct delta_column *column)
 {
     struct slice value = SLICE_NONE;
     struct slice name = column->physical.n ? column->physical : column->name;
-    return delta_map_find(&file->partition_values, name, &value) ? value : SLICE_NONE;
-}
-
-/* Is this the text, with or without escapes? */
-static bool spells(struct slice escaped, struct slice text)
-{
-    AUTO(buf) struct buf decoded = {0};
-    if (!escaped.n || !memchr(escaped.p, '%', escaped.n))
-        return slice_eq(escaped, text);
-    buf_init(&decoded, ACTION_BYTES_MAX);
-    text_percent_decode(&decoded, escaped);
-    return !decoded.failed && slice_eq(buf_slice(&decoded), text);
-}
-
-/* Does a directory's name say the column's value? */
-static bool says(struct slice component, const struct delta_column *column, struct slice value)
-{
-    ptrdiff_t equals = slice_find(component, '=');
-    if (equals < 0 || !spells(slice_make(component.p, (size_t)equals), column->name))
-        return false;
-    struct slice said = slice_from(component, (size_t)equals + 1);
-    if (value.n == 0)
-        return spells(said, SLICE_LIT(HIVE_NULL));
-    return column->loose || spells(said, value);
+    bool has = delta_map_find(&file->partition_values, name, &value) && value.n;
+    return has ? value : SLICE_NONE;
 }
 
 /* May the file keep its path? (1) is done: the path is inside the table. */
@@ -262,29 +122,15 @@ static bool keeps(const struct delta_columns *columns, const struct delta_file *
 {
     size_t column = 0;
     struct slice component;
-    while (next_component(&path, &component)) {
+    while (location_component(&path, &component)) {
         if (component.p[0] == '_' || component.p[0] == '.')
             return false;
         if (path.n && column < columns->n &&
-            says(component, &columns->at[column], value_of(file, &columns->at[column])))
+            partition_path_says(component, columns->at[column].name,
+                                value_of(file, &columns->at[column]), columns->at[column].loose))
             column++;
     }
     return column == columns->n;
-}
-
-static void add_escaped(struct buf *out, struct slice s)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x20 || strchr(HIVE_SPECIAL, c)) {
-            buf_add_char(out, '%');
-            buf_add_char(out, hex[c >> 4]);
-            buf_add_char(out, hex[c & 15]);
-        } else {
-            buf_add_char(out, (char)c);
-        }
-    }
 }
 
 /* The last component that names something. */
@@ -292,10 +138,10 @@ static bool base_name(struct slice raw, struct buf *decoded, struct slice *out)
 {
     struct slice rest, component;
     bool found = false;
-    if (!decode(decoded, split(raw).path))
+    if (!decode(decoded, location_split(raw).path))
         return false;
     rest = buf_slice(decoded);
-    while (next_component(&rest, &component)) {
+    while (location_component(&rest, &component)) {
         *out = component;
         found = !slice_is(component, ".") && !slice_is(component, "..");
     }
@@ -316,16 +162,8 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
     buf_reset(out);
     if (!base_name(file->path, &decoded, &name))
         return bad_path(err, file->path);
-    for (size_t i = 0; i < columns->n; i++) {
-        struct slice value = value_of(file, &columns->at[i]);
-        add_escaped(out, columns->at[i].name);
-        buf_add_char(out, '=');
-        if (value.n)
-            add_escaped(out, value);
-        else
-            buf_add_str(out, HIVE_NULL);
-        buf_add_char(out, '/');
-    }
+    for (size_t i = 0; i < columns->n; i++)
+        partition_path_add(out, columns->at[i].name, value_of(file, &columns->at[i]));
     if (name.p[0] == '_' || name.p[0] == '.')
         buf_add_char(out, 'x');
     buf_add_slice(out, name);
@@ -333,22 +171,14 @@ int delta_path_present(const struct delta_root *root, const struct delta_columns
     return buf_check(out, err);
 }
 
-/* A home without its final slashes. */
-static struct slice trimmed(struct slice home)
-{
-    while (home.n && home.p[home.n - 1] == '/')
-        home.n--;
-    return home;
-}
-
 /* The key below a home of an absolute path in its one spelling, into out; false where it is not. */
 static bool below(struct slice home, struct slice full, struct buf *out)
 {
-    home = trimmed(home);
-    if (!home.n || !slice_starts(full, home) || full.n < home.n + 2 || full.p[home.n] != '/')
+    struct slice key;
+    if (!location_below(home, full, &key))
         return false;
     buf_reset(out);
-    buf_add_slice(out, slice_from(full, home.n + 1));
+    buf_add_slice(out, key);
     return true;
 }
 
@@ -357,7 +187,7 @@ static bool add_above(struct buf *out, const struct delta_root *root, struct sli
 {
     AUTO(buf) struct buf path = {0};
     buf_init(&path, ACTION_BYTES_MAX);
-    struct parts home = split(trimmed(root->home));
+    struct location home = location_split(root->home);
     if (!home.scheme.n)
         return false;
     buf_add_slice(out, home.scheme);
@@ -368,7 +198,7 @@ static bool add_above(struct buf *out, const struct delta_root *root, struct sli
     buf_add_char(&path, '/');
     buf_add_slice(&path, root->prefix);
     buf_add_slice(&path, decoded);
-    return !path.failed && add_normal(out, buf_slice(&path));
+    return !path.failed && location_add_normal(out, buf_slice(&path));
 }
 
 int delta_path_locate(const struct delta_root *root, struct slice raw, struct store **store,
@@ -381,7 +211,7 @@ int delta_path_locate(const struct delta_root *root, struct slice raw, struct st
     buf_init(&full, ACTION_BYTES_MAX);
     buf_reset(out);
     *store = NULL;
-    if (is_absolute(raw)) {
+    if (location_is_absolute(raw)) {
         known = add_absolute(&full, raw);
     } else {
         buf_add_slice(&full, root->prefix);
@@ -391,7 +221,7 @@ int delta_path_locate(const struct delta_root *root, struct slice raw, struct st
         int rc = buf_check(&full, err);
         if (rc < 0)
             return rc;
-        if (add_normal(out, buf_slice(&full)) && out->len)
+        if (location_add_normal(out, buf_slice(&full)) && out->len)
             return buf_check(out, err);
         buf_reset(&full);
         known = add_above(&full, root, buf_slice(&decoded));
@@ -416,7 +246,7 @@ int delta_path_name(const struct delta_root *root, struct slice raw, struct buf 
     AUTO(buf) struct buf decoded = {0};
     buf_init(&decoded, ACTION_BYTES_MAX);
     buf_reset(out);
-    bool known = is_absolute(raw)
+    bool known = location_is_absolute(raw)
                      ? add_absolute(out, raw)
                      : decode(&decoded, raw) && add_above(out, root, buf_slice(&decoded));
     return known ? buf_check(out, err) : bad_path(err, raw);

@@ -352,7 +352,7 @@ static int make_shape(const struct delta_metadata *metadata, enum delta_mapping 
     if (rc < 0)
         return err_copy(err, &e);
     AUTO(shape_builder) struct shape_builder b;
-    shape_builder_init(&b, mapping == DELTA_MAPPING_ID);
+    shape_builder_init(&b, mapping == DELTA_MAPPING_ID ? SHAPE_BY_ID : SHAPE_BY_NAME);
     build_shape(&p, &b);
     if (changes)
         add_change_type(&b);

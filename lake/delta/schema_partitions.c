@@ -24,7 +24,7 @@ int delta_schema_partitions(const struct delta_metadata *metadata, enum delta_ma
     if (rc < 0)
         return rc;
     AUTO(shape_builder) struct shape_builder b;
-    shape_builder_init(&b, mapping == DELTA_MAPPING_ID);
+    shape_builder_init(&b, mapping == DELTA_MAPPING_ID ? SHAPE_BY_ID : SHAPE_BY_NAME);
     for (size_t i = 0; i < names->n; i++) {
         const struct shape_field *f = all ? find_top(all, names->at[i]) : NULL;
         if (!f || f->kind != SHAPE_LEAF)

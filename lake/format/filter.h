@@ -77,6 +77,17 @@ DEFINE_AUTO(row_filter, struct row_filter *, row_filter_unref)
 /* Of all that decides: the same in every process. */
 uint64_t row_filter_hash(const struct row_filter *rf);
 
+/*
+ * The same filter of one file whose columns have other constants: `shape` is made of
+ * row_filter_shape's (NULL: it reads no column of a file). One reference; -ENOMEM.
+ */
+struct shape *row_filter_shape(const struct row_filter *rf);
+int row_filter_own(struct row_filter *rf, struct shape *shape, struct row_filter **out,
+                   struct err *err);
+
+/* It is decided by value i of row_filter_partition. */
+bool row_filter_needs(const struct row_filter *rf, size_t i);
+
 /* How many partition values there are: the fields of the partitions' shape. */
 size_t row_filter_values(const struct row_filter *rf);
 
@@ -110,7 +121,7 @@ int row_filter_plan(const struct row_filter *rf, struct slice footer, uint64_t o
  * beyond its column's type; -EOVERFLOW, -ENOMEM, the source's.
  */
 int row_filter_rows(const struct row_filter *rf, const struct present_plan *plan,
-                    const struct parquet_source *source, const struct slice *values,
-                    struct roaring **gone, struct err *err);
+                    const struct source *source, const struct slice *values, struct roaring **gone,
+                    struct err *err);
 
 #endif

@@ -66,7 +66,7 @@ static bool real_of(const struct filter_literal *l, unsigned bits, struct typed 
     if (l->kind != FILTER_LITERAL_NUMBER || !filter_number_parse(l->text, &n) ||
         !filter_number_real(&n, bits, &v))
         return false;
-    out->number = filter_real_key(v);
+    out->number = column_real_key(v);
     return true;
 }
 
@@ -132,6 +132,8 @@ static bool value_of(const struct binding *b, const struct filter_bound *c,
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return false;
@@ -212,7 +214,7 @@ static int make_ranges(const struct binding *b, const struct filter_term *term,
 {
     const struct filter_bound *c = &b->rf->columns[term->column];
     bool has_null = false;
-    t->kind = c->class == FILTER_CLASS_NUMBER ? FILTER_TEST_NUMBERS : FILTER_TEST_BYTES;
+    t->kind = c->class == COLUMN_NUMBER ? FILTER_TEST_NUMBERS : FILTER_TEST_BYTES;
     if (t->kind == FILTER_TEST_NUMBERS)
         t->numbers = arena_calloc(&b->rf->arena, term->n, sizeof *t->numbers);
     else
@@ -226,11 +228,11 @@ static int make_ranges(const struct binding *b, const struct filter_term *term,
             has_null = true;
             continue;
         }
-        if (c->class == FILTER_CLASS_NULL)
+        if (c->class == COLUMN_NULL)
             continue; /* its type is not known here, and no value comes */
         if (!value_of(b, c, l, &v))
             return unfit(b, term->column, l);
-        if (c->class == FILTER_CLASS_BYTES && !v.bytes.p)
+        if (c->class == COLUMN_BYTES && !v.bytes.p)
             return no_room(b);
         add_range(t, term->relation, &v);
     }
@@ -254,12 +256,12 @@ static int make_test(const struct binding *b, const struct filter_term *term, st
         t->kind = FILTER_TEST_NULL;
         return 0;
     }
-    if (c->class != FILTER_CLASS_NULL && c->type == SHAPE_TIME)
+    if (c->class != COLUMN_NULL && c->type == SHAPE_TIME)
         return refuse(b, term->column, EOPNOTSUPP, "times of day are not compared");
     bool like = term->relation == FILTER_LIKE;
     if (!like || b->filter->literals[term->first].kind == FILTER_LITERAL_NULL)
         return make_ranges(b, term, t);
-    if (c->class != FILTER_CLASS_NULL && c->type != SHAPE_STRING)
+    if (c->class != COLUMN_NULL && c->type != SHAPE_STRING)
         return refuse(b, term->column, EINVAL, "LIKE is of text only");
     t->kind = FILTER_TEST_LIKE;
     t->pattern = term->pattern;
@@ -267,37 +269,6 @@ static int make_test(const struct binding *b, const struct filter_term *term, st
 }
 
 /* Columns */
-
-static uint8_t class_of(enum shape_type type)
-{
-    switch (type) {
-    case SHAPE_STRING:
-    case SHAPE_BINARY:
-    case SHAPE_FIXED:
-    case SHAPE_UUID:
-        return FILTER_CLASS_BYTES;
-    case SHAPE_UNKNOWN:
-        return FILTER_CLASS_NULL;
-    case SHAPE_BOOLEAN:
-    case SHAPE_INT8:
-    case SHAPE_INT16:
-    case SHAPE_INT32:
-    case SHAPE_INT64:
-    case SHAPE_FLOAT:
-    case SHAPE_DOUBLE:
-    case SHAPE_DECIMAL:
-    case SHAPE_DATE:
-    case SHAPE_TIME:
-    case SHAPE_TIMESTAMP:
-    case SHAPE_TIMESTAMP_LOCAL:
-    case SHAPE_TIMESTAMP_NS:
-    case SHAPE_TIMESTAMP_LOCAL_NS:
-    case SHAPE_VARIANT:
-    case SHAPE_STORED:
-        break;
-    }
-    return FILTER_CLASS_NUMBER;
-}
 
 /* Marks the structs around a field; -EOPNOTSUPP where one of them is a list or map. */
 static int mark_field(const struct binding *b, size_t column, bool *needed)
@@ -322,20 +293,20 @@ static int bind_column(const struct binding *b, size_t column, bool *needed)
 {
     const struct filter_binding *from = &b->columns[column];
     struct filter_bound *to = &b->rf->columns[column];
-    *to = (struct filter_bound){.from = (uint8_t)from->from, .class = FILTER_CLASS_NULL};
+    *to = (struct filter_bound){.from = (uint8_t)from->from, .class = COLUMN_NULL};
     if (from->from == FILTER_ABSENT)
         return 0;
     const struct shape *shape = from->from == FILTER_FIELD ? b->shape : b->partitions;
     if (!shape || from->field == 0 || from->field >= shape->fields_n)
         return refuse(b, column, EINVAL, "is bound to no field");
     const struct shape_field *f = &shape->fields[from->field];
-    if (f->kind != SHAPE_LEAF || f->type == SHAPE_VARIANT || f->type == SHAPE_STORED)
+    if (f->kind != SHAPE_LEAF || f->type == SHAPE_VARIANT || f->type >= SHAPE_STORED)
         return refuse(b, column, EOPNOTSUPP,
-                      "rows are not filtered by whole structs, lists, maps and variants");
+                      "rows are not filtered by whole structs, lists, maps, variants and shapes");
     to->type = f->type;
     to->scale = f->type == SHAPE_DECIMAL ? f->scale : 0;
     to->precision = f->precision;
-    to->class = class_of(f->type);
+    to->class = (uint8_t)column_class_of(f->type);
     to->at = from->field - 1;
     return from->from == FILTER_FIELD ? mark_field(b, column, needed) : 0;
 }
@@ -376,7 +347,7 @@ static int narrow(const struct binding *b, const bool *needed)
     AUTO_FREE uint32_t *leaf = calloc(b->shape->fields_n, sizeof *leaf);
     if (!leaf)
         return no_room(b);
-    shape_builder_init(&to, b->shape->by_id);
+    shape_builder_init(&to, b->shape->match);
     put_fields(b, &to, 0, needed, leaf);
     int rc = shape_finish(&to, &b->rf->shape, b->err);
     for (size_t i = 0; rc == 0 && i < b->filter->columns_n; i++)
@@ -424,12 +395,45 @@ void row_filter_unref(struct row_filter *rf)
     filter_unref(rf->filter);
     shape_unref(rf->shape);
     arena_done(&rf->arena);
+    row_filter_unref(rf->base);
     free(rf);
+}
+
+struct shape *row_filter_shape(const struct row_filter *rf)
+{
+    return rf->shape;
+}
+
+int row_filter_own(struct row_filter *rf, struct shape *shape, struct row_filter **out,
+                   struct err *err)
+{
+    struct row_filter *own = malloc(sizeof *own);
+    if (!own)
+        return err_set(err, ENOMEM, "out of memory");
+    *own = (struct row_filter){.filter = filter_ref(rf->filter),
+                               .base = row_filter_ref(rf),
+                               .columns = rf->columns,
+                               .tests = rf->tests,
+                               .partitions = rf->partitions,
+                               .leaves = rf->leaves,
+                               .shape = shape_ref(shape)};
+    atomic_init(&own->refs, 1);
+    set_hash(own);
+    *out = own;
+    return 0;
 }
 
 uint64_t row_filter_hash(const struct row_filter *rf)
 {
     return rf->hash;
+}
+
+bool row_filter_needs(const struct row_filter *rf, size_t i)
+{
+    for (size_t k = 0; k < rf->filter->columns_n; k++)
+        if (rf->columns[k].from == FILTER_PARTITION && rf->columns[k].at == i)
+            return true;
+    return false;
 }
 
 size_t row_filter_values(const struct row_filter *rf)

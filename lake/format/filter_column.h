@@ -11,9 +11,6 @@
 #define LAKE_FORMAT_FILTER_COLUMN_H
 
 #include "lake/format/filter_private.h"
-#include "lake/format/parquet_convert.h"
-#include "lake/format/parquet_page.h"
-#include "lake/format/parquet_schema.h"
 
 /* A test of the column, as the file has its values. */
 struct filter_column_test {
@@ -24,32 +21,10 @@ struct filter_column_test {
 };
 
 struct filter_column_reader {
-    const struct present_plan *plan;
-    const struct present_leaf *leaf;
-    const struct parquet_node *from, *to;
-    bool wide;                    /* numbers of 128 bits */
-    bool looks;                   /* values matter, not only where there are any */
-    int64_t unit;                 /* nanoseconds of an instant's unit; else 1 */
-    struct filter_value constant; /* of PRESENT_CONSTANT */
+    struct column_reader column;
     struct filter_column_test *tests;
     size_t tests_n;
-    struct parquet_pages pages;
-    struct parquet_values values;
-    struct parquet_convert convert;
-    /* Of the chunk. */
-    union parquet_value *dictionary; /* as it is stored */
-    uint32_t dictionary_n;
-    uint8_t *words; /* results of all tests; NULL: they would be too many */
-    /* Of the page. */
-    struct parquet_hybrid repetitions, definitions;
-    uint32_t cells_left;
-    bool indexed;
-    /* One batch. */
-    uint32_t definition[PARQUET_BATCH], indices[PARQUET_BATCH];
-    union parquet_value batch[PARQUET_BATCH];
-    int64_t numbers[PARQUET_BATCH];
-    __int128 wides[PARQUET_BATCH];
-    struct slice bytes[PARQUET_BATCH];
+    uint8_t *words; /* results of all tests of the dictionary; NULL: they would be too many */
     uint8_t found[PARQUET_BATCH];
 };
 
@@ -62,8 +37,7 @@ bool filter_column_constant(const struct present_plan *plan, const struct presen
 struct filter_column_reader *filter_column_new(const struct row_filter *rf, uint32_t at,
                                                const struct present_plan *plan,
                                                const struct present_leaf *leaf,
-                                               const struct parquet_source *source,
-                                               struct err *err);
+                                               const struct source *source, struct err *err);
 void filter_column_free(struct filter_column_reader *r);
 DEFINE_AUTO(filter_column_reader, struct filter_column_reader *, filter_column_free)
 

@@ -147,19 +147,6 @@ bool filter_number_real(const struct filter_number *n, unsigned bits, double *ou
            (isfinite(v) && same_digits(v, digits, count, n->exponent + (int)count - 1));
 }
 
-int64_t filter_real_key(double v)
-{
-    int64_t bits;
-    if (v == 0)
-        v = 0; /* without a sign */
-    else if (isnan(v))
-        v = (double)NAN;
-    memcpy(&bits, &v, sizeof bits);
-    if (isnan(v))
-        bits &= INT64_MAX; /* the one above infinity */
-    return bits < 0 ? (int64_t)((uint64_t)bits ^ (uint64_t)INT64_MAX) : bits;
-}
-
 /* Dates and instants */
 
 #define DATE_BYTES 16

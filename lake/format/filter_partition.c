@@ -42,12 +42,12 @@ static bool parse_real(struct slice text, unsigned bits, __int128 *out)
     struct filter_number n;
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (slice_is(text, words[i].word)) {
-            *out = filter_real_key(words[i].value);
+            *out = column_real_key(words[i].value);
             return true;
         }
     if (!filter_number_parse(text, &n))
         return false;
-    *out = filter_real_key(filter_number_nearest(&n, bits));
+    *out = column_real_key(filter_number_nearest(&n, bits));
     return true;
 }
 
@@ -111,6 +111,8 @@ static bool parse_value(struct slice text, const struct filter_bound *c, struct 
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return false;
@@ -126,7 +128,7 @@ bool filter_known(const struct row_filter *rf, const struct slice *values, const
         room[i] = (struct filter_value){.null = true};
         if (c->from == FILTER_PARTITION && (!given || given[c->at]))
             good &= parse_value(values[c->at], c, &room[i]);
-        else if (c->from == FILTER_PARTITION || c->class != FILTER_CLASS_NULL)
+        else if (c->from == FILTER_PARTITION || c->class != COLUMN_NULL)
             continue;
         known[i] = &room[i];
     }

@@ -14,7 +14,9 @@
 #define LAKE_FORMAT_FILTER_PRIVATE_H
 
 #include "base/arena.h"
+#include "lake/format/column.h"
 #include "lake/format/filter.h"
+#include "lake/format/filter_literal.h"
 
 #define FILTER_NONE_AT UINT32_MAX
 
@@ -103,53 +105,10 @@ struct filter {
     uint32_t root;
 };
 
-/* filter_literal.c */
-
-/* A number as it is written: -? coefficient * 10^exponent. */
-struct filter_number {
-    bool negative;
-    unsigned __int128 coefficient; /* up to 38 digits, the last one not 0 */
-    int exponent;
-};
-
-/* `12`, `-1.50`, `3e-4`. False where it is none, has more than 38 digits that count, or is beyond
- * 10^±1000. */
-bool filter_number_parse(struct slice text, struct filter_number *out);
-
-/* The greatest integer that is not above number * 10^scale; *exact: it is it. Beyond 128 bits: the
- * greatest or the least, not exact. */
-__int128 filter_number_floor(const struct filter_number *n, unsigned scale, bool *exact);
-
-/* The value of so many bits (32 or 64) that is written so: printed with as many digits, it is the
- * same number. False where there is none. */
-bool filter_number_real(const struct filter_number *n, unsigned bits, double *out);
-
-/* The nearest one, infinity too. */
-double filter_number_nearest(const struct filter_number *n, unsigned bits);
-
-/* Order of reals as integers: -0 is 0, NaNs are one and above all. */
-int64_t filter_real_key(double v);
-
-/* Days since 1970. */
-bool filter_date_parse(struct slice text, __int128 *out);
-
-/* Nanoseconds since 1970. Without a zone: UTC; zoned: it has one. */
-bool filter_instant_parse(struct slice text, bool *zoned, __int128 *out);
-
-/* 16 bytes of 36 characters. */
-bool filter_uuid_parse(struct slice text, uint8_t out[16]);
-
 /* Bound */
 
-/* How values are held and compared. */
-enum filter_class {
-    FILTER_CLASS_NUMBER, /* as numbers of 128 bits: see filter_value */
-    FILTER_CLASS_BYTES,  /* as bytes, a prefix first */
-    FILTER_CLASS_NULL,   /* there is never a value */
-};
-
 /* Numbers: integers; unscaled decimals; booleans as 0 and 1; days; nanoseconds since 1970; reals
- * by filter_real_key. */
+ * by column_real_key. */
 struct filter_value {
     bool null;
     __int128 number;
@@ -192,7 +151,7 @@ struct filter_test {
 /* What a column of the filter is. */
 struct filter_bound {
     uint8_t from;  /* enum filter_from */
-    uint8_t class; /* enum filter_class */
+    uint8_t class; /* enum column_class */
     uint8_t type;  /* enum shape_type */
     uint8_t scale; /* of a decimal */
     uint8_t precision;
@@ -202,6 +161,7 @@ struct filter_bound {
 struct row_filter {
     _Atomic unsigned refs;
     struct filter *filter;        /* the tree; tests are as its terms */
+    struct row_filter *base;      /* a reference: what is below lies there; or NULL: */
     struct arena arena;           /* everything below */
     struct filter_bound *columns; /* as the filter's */
     struct filter_test *tests;

@@ -13,7 +13,7 @@
 struct filtering {
     const struct row_filter *rf;
     const struct present_plan *plan;
-    const struct parquet_source *source;
+    const struct source *source;
     const struct present_leaf **leaves; /* of the plan, as columns are bound to them */
     struct filter_value room[FILTER_COLUMNS_MAX];
     const struct filter_value *known[FILTER_COLUMNS_MAX]; /* of each column: see filter_known */
@@ -234,8 +234,8 @@ static int filter_groups(struct filtering *f, struct err *err)
 }
 
 int row_filter_rows(const struct row_filter *rf, const struct present_plan *plan,
-                    const struct parquet_source *source, const struct slice *values,
-                    struct roaring **gone, struct err *err)
+                    const struct source *source, const struct slice *values, struct roaring **gone,
+                    struct err *err)
 {
     AUTO(filtering) struct filtering f = {.rf = rf, .plan = plan, .source = source};
     bool good = false;

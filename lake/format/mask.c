@@ -384,6 +384,8 @@ void mask_fixed_value(const struct shape_field *f, uint32_t bytes, struct buf *o
     case SHAPE_VARIANT:
     case SHAPE_UNKNOWN:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
 }

@@ -34,7 +34,7 @@ struct leaf {
 };
 
 struct parquet {
-    const struct parquet_source *source;
+    const struct source *source;
     uint64_t data_end; /* where the footer begins */
     struct parquet_footer footer;
     VEC(struct leaf *) chosen;
@@ -51,7 +51,7 @@ struct parquet {
 
 static int read_footer(struct parquet *p, struct err *err)
 {
-    const struct parquet_source *s = p->source;
+    const struct source *s = p->source;
     char tail[TAIL_BYTES];
     if (s->size_bytes < TAIL_BYTES)
         return err_set(err, EIO, "no Parquet file: it has %ju bytes", (uintmax_t)s->size_bytes);
@@ -78,7 +78,7 @@ static int read_footer(struct parquet *p, struct err *err)
     return rc < 0 ? rc : parquet_footer_parse(&p->footer, slice_make(bytes, n), err);
 }
 
-struct parquet *parquet_open(const struct parquet_source *source, struct err *err)
+struct parquet *parquet_open(const struct source *source, struct err *err)
 {
     AUTO(parquet) struct parquet *p = calloc(1, sizeof *p);
     if (!p) {

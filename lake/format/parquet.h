@@ -19,16 +19,9 @@
 #define LAKE_FORMAT_PARQUET_H
 
 #include "base/buf.h"
+#include "lake/format/source.h"
 
 struct parquet;
-
-/* Where the bytes are. read: exactly n bytes at offset, 0 or -errno. */
-struct parquet_source {
-    uint64_t size_bytes;
-    int (*read)(void *arg, uint64_t offset, void *to, size_t n, struct err *err);
-    void *arg;
-    size_t window_bytes; /* that a column chunk's pages are read ahead; 0: 1 MiB */
-};
 
 /* parquet.thrift: enum Type. */
 enum parquet_type {
@@ -43,7 +36,7 @@ enum parquet_type {
 };
 
 /* Reads and checks the footer. The source must outlive the reader. */
-struct parquet *parquet_open(const struct parquet_source *source, struct err *err);
+struct parquet *parquet_open(const struct source *source, struct err *err);
 void parquet_close(struct parquet *p);
 DEFINE_AUTO(parquet, struct parquet *, parquet_close)
 

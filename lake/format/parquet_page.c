@@ -9,7 +9,6 @@
 #include "lake/format/parquet_values.h"
 #include "lake/format/thrift.h"
 
-#define WINDOW_BYTES MIB
 #define SIZE_SLACK 128
 /* Headers carry a minimum and a maximum, whole strings with some writers. */
 #define HEADER_BYTES (64 * KIB)
@@ -24,7 +23,7 @@ struct header {
     bool has_crc, has_body, plain; /* plain: a v2 page whose values are not compressed */
 };
 
-void parquet_pages_init(struct parquet_pages *p, const struct parquet_source *source,
+void parquet_pages_init(struct parquet_pages *p, const struct source *source,
                         const struct parquet_node *leaf)
 {
     *p = (struct parquet_pages){.source = source};
@@ -99,7 +98,7 @@ static int fill(struct parquet_pages *p, size_t want, struct err *err)
         memmove(p->window.at, p->window.at + p->start, have);
     p->start = 0;
     p->filled = have;
-    size_t window = p->source->window_bytes ? p->source->window_bytes : WINDOW_BYTES;
+    size_t window = p->source->window_bytes ? p->source->window_bytes : SOURCE_WINDOW_BYTES;
     size_t size = want > window ? want : window;
     if (size - have > left)
         size = have + (size_t)left;

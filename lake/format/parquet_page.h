@@ -29,7 +29,7 @@ struct parquet_room {
 };
 
 struct parquet_pages {
-    const struct parquet_source *source;
+    const struct source *source;
     uint64_t end;         /* of the chunk */
     uint64_t page_at;     /* of the last page, in the file */
     uint64_t at;          /* the file's next byte that is not in the window */
@@ -57,7 +57,7 @@ struct parquet_page {
     struct slice repetition, definition, data;
 };
 
-void parquet_pages_init(struct parquet_pages *p, const struct parquet_source *source,
+void parquet_pages_init(struct parquet_pages *p, const struct source *source,
                         const struct parquet_node *leaf);
 void parquet_pages_done(struct parquet_pages *p);
 

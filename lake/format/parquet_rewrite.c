@@ -207,7 +207,7 @@ static int write_tight(struct rewrite *r, const struct parquet_sink *sink, struc
     return write_all(r, err);
 }
 
-int parquet_rewrite(const struct parquet_source *source, const struct present_plan *plan,
+int parquet_rewrite(const struct source *source, const struct present_plan *plan,
                     const struct roaring *deleted, const struct parquet_sink *sink, struct err *err)
 {
     size_t groups = plan->stored->groups_n;

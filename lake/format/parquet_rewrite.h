@@ -35,7 +35,7 @@
 #include "lake/format/roaring.h"
 
 /* deleted: rows of the file that are gone; NULL: all stay. */
-int parquet_rewrite(const struct parquet_source *source, const struct present_plan *plan,
+int parquet_rewrite(const struct source *source, const struct present_plan *plan,
                     const struct roaring *deleted, const struct parquet_sink *sink,
                     struct err *err);
 

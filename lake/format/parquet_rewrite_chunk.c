@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "lake/format/parquet_fill.h"
 
-struct parquet_chunk_writer *parquet_chunk_writer_new(const struct parquet_source *source,
+struct parquet_chunk_writer *parquet_chunk_writer_new(const struct source *source,
                                                       const struct present_plan *plan,
                                                       const struct parquet_sink *sink)
 {

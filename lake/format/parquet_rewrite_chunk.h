@@ -56,7 +56,7 @@ struct parquet_chunk_writer {
 };
 
 /* Source, plan and sink are borrowed. NULL: out of memory. */
-struct parquet_chunk_writer *parquet_chunk_writer_new(const struct parquet_source *source,
+struct parquet_chunk_writer *parquet_chunk_writer_new(const struct source *source,
                                                       const struct present_plan *plan,
                                                       const struct parquet_sink *sink);
 void parquet_chunk_writer_free(struct parquet_chunk_writer *w);

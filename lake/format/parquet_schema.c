@@ -204,10 +204,13 @@ static const char *const physical_names[] = {
 };
 
 static const char *const annotation_names[] = {
-    [PARQUET_STRING] = "STRING", [PARQUET_MAP] = "MAP",         [PARQUET_LIST] = "LIST",
-    [PARQUET_ENUM] = "ENUM",     [PARQUET_DATE] = "DATE",       [PARQUET_INTERVAL] = "INTERVAL",
-    [PARQUET_JSON] = "JSON",     [PARQUET_BSON] = "BSON",       [PARQUET_UUID] = "UUID",
-    [PARQUET_UNKNOWN] = "NULL",  [PARQUET_FLOAT16] = "FLOAT16", [PARQUET_VARIANT] = "VARIANT",
+    [PARQUET_STRING] = "STRING",     [PARQUET_MAP] = "MAP",
+    [PARQUET_LIST] = "LIST",         [PARQUET_ENUM] = "ENUM",
+    [PARQUET_DATE] = "DATE",         [PARQUET_INTERVAL] = "INTERVAL",
+    [PARQUET_JSON] = "JSON",         [PARQUET_BSON] = "BSON",
+    [PARQUET_UUID] = "UUID",         [PARQUET_UNKNOWN] = "NULL",
+    [PARQUET_FLOAT16] = "FLOAT16",   [PARQUET_VARIANT] = "VARIANT",
+    [PARQUET_GEOMETRY] = "GEOMETRY", [PARQUET_GEOGRAPHY] = "GEOGRAPHY",
 };
 
 static const char *const unit_names[] = {"?", "MILLIS", "MICROS", "NANOS"};

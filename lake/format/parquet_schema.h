@@ -30,6 +30,8 @@ enum parquet_annotation {
     PARQUET_UUID = 14,
     PARQUET_FLOAT16 = 15,
     PARQUET_VARIANT = 16,
+    PARQUET_GEOMETRY = 17,
+    PARQUET_GEOGRAPHY = 18,
 };
 
 /* parquet.thrift: fields of union TimeUnit. */

@@ -93,7 +93,8 @@ struct present_leaf {
     struct mask_rule mask;
     uint8_t repetition; /* of NULLS and CONSTANT: see above */
     uint8_t parent;
-    uint8_t definition;    /* NULLS: = parent; CONSTANT: the node's max_definition */
+    uint8_t definition;    /* NULLS: parent's, or that of a struct that is there by default;
+                            * CONSTANT: the node's max_definition */
     struct slice constant; /* PLAIN encoded, strings without length */
 };
 

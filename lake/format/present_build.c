@@ -205,7 +205,7 @@ static int fill_leaf(struct present_build *b, const struct shape_field *f, uint3
         .how = constant ? PRESENT_CONSTANT : PRESENT_NULLS,
         .repetition = missing->repetition,
         .parent = missing->definition,
-        .definition = constant ? b->p->nodes[at].max_definition : missing->definition,
+        .definition = constant ? b->p->nodes[at].max_definition : missing->there,
     };
     int rc = constant ? find_constant(b, f, &type, &leaf.constant) : 0;
     if (rc < 0)
@@ -237,7 +237,9 @@ static int fill_children(struct present_build *b, uint32_t at, uint32_t field,
     const struct shape_field *fields = b->shape->fields, *f = &fields[field];
     bool wrapped = f->kind != SHAPE_STRUCT;
     struct present_missing inside = *missing;
-    inside.inside = true;
+    inside.inside = !is_constant(f, missing);
+    if (!inside.inside)
+        inside.there = b->p->nodes[at].max_definition;
     if (f->mask != SHAPE_MASK_NONE)
         inside.masked = f->mask;
     uint32_t parent = at;
@@ -266,8 +268,11 @@ int present_fill(struct present_build *b, const struct present_place *place, uin
     bool constant = is_constant(f, missing), optional = f->nullable || f->mask == SHAPE_MASK_NULL;
     if (f->kind == SHAPE_LEAF && f->type == SHAPE_STORED)
         return 0;
+    bool shape = f->type == SHAPE_GEOMETRY || f->type == SHAPE_GEOGRAPHY;
     if (variant && constant)
         return present_refuse(b, place, "a variant cannot be filled with a constant");
+    if (f->kind == SHAPE_LEAF && shape && f->length)
+        return present_refuse(b, place, "nothing in the file tells its coordinate system");
     if (!optional && !missing->inside && !constant)
         return present_refuse(b, place, "the table has no nulls in it, the file does not have it");
     uint32_t at = present_put_node(b, place->parent, place->name,

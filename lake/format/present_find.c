@@ -8,6 +8,7 @@ enum key {
     BY_ID,
     BY_NAME,
     BY_FOLDED, /* names without case (ASCII) */
+    BY_NAMES,  /* of SHAPE_BY_MAPPING */
 };
 
 struct finder {
@@ -66,6 +67,20 @@ static int fill_map(struct finder *f, enum key by)
     return 0;
 }
 
+/* The child that one of a mapping's names means. */
+static const struct parquet_node *find_named(const struct finder *f,
+                                             const struct shape_field *field)
+{
+    const struct parquet_node *node = NULL;
+    for (uint32_t i = 0; i < field->names_n; i++) {
+        const struct parquet_node *named = map_find(&f->map, field->names[i]);
+        if (named && node && named != node)
+            return several(f);
+        node = named ? named : node;
+    }
+    return node;
+}
+
 /* Looks one field up; *found stays as it is where no child has that key. */
 static int look_up(struct finder *f, enum key by, const struct shape_field *field, uint32_t *found)
 {
@@ -76,7 +91,8 @@ static int look_up(struct finder *f, enum key by, const struct shape_field *fiel
         key = fold(&f->arena, key);
     if (!key.p)
         return no_room(f);
-    const struct parquet_node *node = map_find(&f->map, key);
+    const struct parquet_node *node =
+        by == BY_NAMES ? find_named(f, field) : map_find(&f->map, key);
     if (!node)
         return 0;
     struct present_place place = {.parent = f->at, .name = field->name};
@@ -90,17 +106,27 @@ static int look_up(struct finder *f, enum key by, const struct shape_field *fiel
     return 0;
 }
 
+/* Ids and a mapping's names are all or nothing; a name may stand there in other letters. */
+static bool is_looked_up(const struct finder *f, enum key by, const struct shape_field *field)
+{
+    const struct shape *shape = f->b->shape;
+    bool has_id = field->id != SHAPE_NO_ID;
+    if (has_id && shape->match != SHAPE_BY_NAME && f->b->meta->has_ids)
+        return by == BY_ID;
+    if (has_id && shape->match == SHAPE_BY_MAPPING)
+        return by == BY_NAMES;
+    return by == BY_NAME || by == BY_FOLDED;
+}
+
 /* All fields that are looked up in this way and were not found yet. */
 static int look_all_up(struct finder *f, enum key by, uint32_t field, uint32_t *found)
 {
     const struct shape_field *fields = f->b->shape->fields;
-    bool ids = f->b->shape->by_id && f->b->meta->has_ids;
     size_t n = 0;
     bool filled = false;
     int rc = 0;
     for (uint32_t i = field + 1; rc == 0 && i < fields[field].end; i = fields[i].end, n++) {
-        bool by_id = ids && fields[i].id != SHAPE_NO_ID;
-        if (found[n] || by_id != (by == BY_ID))
+        if (found[n] || !is_looked_up(f, by, &fields[i]))
             continue;
         if (!filled)
             rc = fill_map(f, by);
@@ -124,11 +150,10 @@ int present_find(const struct present_build *b, uint32_t at, uint32_t field, uin
     finder.taken = calloc(node->end - group, sizeof *finder.taken);
     if (!found || !finder.taken)
         return no_room(&finder);
-    int rc = look_all_up(&finder, BY_ID, field, found);
-    if (rc == 0)
-        rc = look_all_up(&finder, BY_NAME, field, found);
-    if (rc == 0)
-        rc = look_all_up(&finder, BY_FOLDED, field, found);
+    static const enum key ways[] = {BY_ID, BY_NAMES, BY_NAME, BY_FOLDED};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(ways); i++)
+        rc = look_all_up(&finder, ways[i], field, found);
     if (rc == 0)
         *out = STEAL(found);
     return rc;

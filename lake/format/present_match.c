@@ -58,7 +58,8 @@ static int replace(struct present_build *b, const struct present_place *place, u
     struct present_missing missing = {.source = PARQUET_NO_LEAF,
                                       .masked = b->shape->fields[field].mask,
                                       .repetition = (uint8_t)(node->max_repetition - repeats),
-                                      .definition = (uint8_t)(node->max_definition - own)};
+                                      .definition = (uint8_t)(node->max_definition - own),
+                                      .there = (uint8_t)(node->max_definition - own)};
     for (uint32_t i = stored; i < node->end; i++)
         b->p->detail->masked += f->nodes[i].leaf != PARQUET_NO_LEAF;
     if (missing.definition > 0)
@@ -339,7 +340,8 @@ static int fill_below(struct present_build *b, const struct present_place *place
     const struct parquet_node *node = &b->meta->footer.nodes[group];
     struct present_missing missing = {.source = PARQUET_NO_LEAF,
                                       .repetition = node->max_repetition,
-                                      .definition = node->max_definition};
+                                      .definition = node->max_definition,
+                                      .there = node->max_definition};
     if (node->max_definition > 0 && source == PARQUET_NO_LEAF)
         return present_refuse(b, place, "nothing in the file tells where its parent is");
     if (node->max_definition > 0)
@@ -418,6 +420,11 @@ int present_match(struct present_plan *p, const struct shape *shape, struct err 
     p->detail->origins = arena_calloc(&p->arena, b.nodes_max, sizeof *p->detail->origins);
     if (!p->nodes || !p->leaves || !p->detail->origins)
         return arena_failed(&p->arena, "a presented schema", err);
+    if (shape && shape->match == SHAPE_BY_ID_ALONE && !meta->has_ids)
+        return err_set(
+            err, EOPNOTSUPP,
+            "the file has no field ids, and the table no schema.name-mapping.default that "
+            "tells which column is which");
     struct present_place root = {.name = meta->footer.nodes[0].name, .element = true};
     if (p->confined)
         root.name = SLICE_LIT("schema");

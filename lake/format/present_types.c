@@ -49,6 +49,10 @@ struct present_type present_type_new(const struct shape_field *f)
         [SHAPE_STRING] = {.type = PARQUET_BYTE_ARRAY, .logical = {.annotation = PARQUET_STRING}},
         [SHAPE_DATE] = {.type = PARQUET_INT32, .logical = {.annotation = PARQUET_DATE}},
         [SHAPE_UNKNOWN] = {.type = PARQUET_INT32, .logical = {.annotation = PARQUET_UNKNOWN}},
+        [SHAPE_GEOMETRY] = {.type = PARQUET_BYTE_ARRAY,
+                            .logical = {.annotation = PARQUET_GEOMETRY}},
+        [SHAPE_GEOGRAPHY] = {.type = PARQUET_BYTE_ARRAY,
+                             .logical = {.annotation = PARQUET_GEOGRAPHY}},
         [SHAPE_TIME] = {.type = PARQUET_INT64,
                         .logical = {.annotation = PARQUET_TIME, .unit = PARQUET_MICROS}},
     };
@@ -87,6 +91,8 @@ struct present_type present_type_new(const struct shape_field *f)
     case SHAPE_UNKNOWN:
     case SHAPE_VARIANT:
     case SHAPE_STORED:
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
         break;
     }
     return simple[f->type < ARRAY_SIZE(simple) ? f->type : 0];
@@ -226,6 +232,15 @@ static bool match_double(const struct shape_field *f, const struct parquet_node 
     return node->type == PARQUET_DOUBLE;
 }
 
+/* The file's own coordinate system and edges stay: nobody compares them with the table's. */
+static bool match_shape(const struct shape_field *f, const struct parquet_node *node,
+                        const struct parquet_logical *l)
+{
+    int own = f->type == SHAPE_GEOMETRY ? PARQUET_GEOMETRY : PARQUET_GEOGRAPHY;
+    return node->type == PARQUET_BYTE_ARRAY &&
+           (l->annotation == own || l->annotation == PARQUET_NONE);
+}
+
 bool present_type_match(const struct shape_field *f, const struct parquet_node *node,
                         const struct parquet_logical *l, struct present_type *out)
 {
@@ -262,6 +277,9 @@ bool present_type_match(const struct shape_field *f, const struct parquet_node *
         return match_timestamp(f, node, l, out);
     case SHAPE_UNKNOWN:
         return l->annotation == PARQUET_UNKNOWN;
+    case SHAPE_GEOMETRY:
+    case SHAPE_GEOGRAPHY:
+        return match_shape(f, node, l);
     case SHAPE_STORED:
         return true;
     case SHAPE_VARIANT:
@@ -284,9 +302,10 @@ void present_type_name(const struct shape_field *f, struct buf *out)
         "timestamp",    "timestamp without zone",
         "timestamp_ns", "timestamp_ns without zone",
         "variant",      "unknown",
-        "as stored",
+        "as stored",    "geometry",
+        "geography",
     };
-    _Static_assert(ARRAY_SIZE(types) == SHAPE_STORED + 1, "every type has a name");
+    _Static_assert(ARRAY_SIZE(types) == SHAPE_GEOGRAPHY + 1, "every type has a name");
     if (f->kind != SHAPE_LEAF)
         buf_add_str(out, kinds[f->kind]);
     else if (f->type == SHAPE_DECIMAL)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <zlib.h>
+
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "lake/format/roaring_private.h"
@@ -12,6 +14,9 @@
 #define ARRAY_MAGIC 1681511377U
 /* Big-endian, as the protocol's own example has it: the bitmaps' sizes, and no keys. */
 #define ARRAY_MAGIC_BIG 1681511376U
+/* Around a stored array. */
+#define LENGTH_BYTES 4U
+#define CRC_BYTES 4U
 /* Keys of a RoaringBitmapArray are Java's ints: rows are below 2^63. */
 #define BITMAPS_MAX ((uint64_t)1 << 31)
 
@@ -22,6 +27,21 @@ void roaring_free(struct roaring *r)
     vec_done(&r->containers);
     free(r->bytes);
     free(r);
+}
+
+size_t roaring_container_bytes(const struct container *c)
+{
+    return c->kind == CONTAINER_RUNS     ? (size_t)4 * c->n
+           : c->kind == CONTAINER_BITMAP ? CONTAINER_ROWS / 8
+                                         : (size_t)2 * c->rows;
+}
+
+size_t roaring_bytes(const struct roaring *r)
+{
+    size_t bytes = sizeof *r + r->containers.capacity * sizeof *r->containers.at;
+    for (size_t i = 0; i < r->containers.n; i++)
+        bytes += roaring_container_bytes(&r->containers.at[i]);
+    return bytes;
 }
 
 uint64_t roaring_count(const struct roaring *r)
@@ -230,6 +250,27 @@ int roaring_parse(struct slice bytes, struct roaring **out, struct err *err)
 int roaring_parse_array(struct slice bytes, struct roaring **out, struct err *err)
 {
     return parse(bytes, true, out, err);
+}
+
+static uint32_t be32(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_bswap32(v);
+}
+
+int roaring_parse_framed(struct slice framed, struct roaring **out, struct err *err)
+{
+    if (framed.n < LENGTH_BYTES + CRC_BYTES)
+        return err_set(err, EIO, "a deletion vector in %zu bytes", framed.n);
+    size_t n = framed.n - LENGTH_BYTES - CRC_BYTES;
+    if (be32(framed.p) != n)
+        return err_set(err, EIO, "a deletion vector of %u bytes in a frame for %zu", be32(framed.p),
+                       n);
+    struct slice bytes = slice_make(framed.p + LENGTH_BYTES, n);
+    if (be32(bytes.p + n) != (uint32_t)crc32_z(0, (const Bytef *)bytes.p, n))
+        return err_set(err, EIO, "a deletion vector's checksum is wrong");
+    return roaring_parse_array(bytes, out, err);
 }
 
 /* Position of the first container whose key is not below, or n. */

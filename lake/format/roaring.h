@@ -26,11 +26,21 @@ int roaring_parse(struct slice bytes, struct roaring **out, struct err *err);
  * Spark's older form, which the protocol has an example of, is read as well. */
 int roaring_parse_array(struct slice bytes, struct roaring **out, struct err *err);
 
+/*
+ * Such an array in the frame in which both formats store it: length:be32 array crc32:be32, and
+ * nothing else (Delta's deletion vector files behind their first byte; Puffin's
+ * `deletion-vector-v1` blobs). -EIO also where length or checksum are wrong.
+ */
+int roaring_parse_framed(struct slice framed, struct roaring **out, struct err *err);
+
 void roaring_free(struct roaring *r);
 DEFINE_AUTO(roaring, struct roaring *, roaring_free)
 
 /* Rows in it. */
 uint64_t roaring_count(const struct roaring *r);
+
+/* About the memory that it takes. */
+size_t roaring_bytes(const struct roaring *r);
 
 /* The first row not before `from`: true and *row; false where there is none. */
 bool roaring_next(const struct roaring *r, uint64_t from, uint64_t *row);

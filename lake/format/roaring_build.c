@@ -33,13 +33,6 @@ struct roaring_builder *roaring_builder_new(struct err *err)
     return STEAL(b);
 }
 
-static size_t data_bytes(const struct container *c)
-{
-    return c->kind == CONTAINER_RUNS     ? (size_t)4 * c->n
-           : c->kind == CONTAINER_BITMAP ? CONTAINER_ROWS / 8
-                                         : (size_t)2 * c->rows;
-}
-
 static void put_array(struct roaring_builder *b)
 {
     for (size_t i = 0; i < WORDS; i++)
@@ -168,7 +161,7 @@ int roaring_builder_end(struct roaring_builder *b, struct roaring **out, struct 
     const uint8_t *at = bytes;
     for (size_t i = 0; i < r->containers.n; i++) {
         r->containers.at[i].data = at;
-        at += data_bytes(&r->containers.at[i]);
+        at += roaring_container_bytes(&r->containers.at[i]);
     }
     *out = r;
     return 0;

@@ -32,6 +32,8 @@ struct roaring {
 struct roaring *roaring_new(struct slice bytes, struct err *err);
 /* Appends it. -EIO where its key does not ascend, -EOVERFLOW, -ENOMEM. */
 int roaring_add_container(struct roaring *r, const struct container *c, struct err *err);
+/* Of its data. */
+size_t roaring_container_bytes(const struct container *c);
 /* The first value of the container not below; CONTAINER_ROWS: none. */
 uint32_t roaring_next_value(const struct container *c, uint32_t from);
 

@@ -53,7 +53,8 @@ const char *shape_mask_name(enum shape_mask mask)
 static bool has_fixed_value(enum shape_type type)
 {
     return type != SHAPE_INT8 && type != SHAPE_INT16 && type != SHAPE_VARIANT &&
-           type != SHAPE_UNKNOWN && type != SHAPE_STORED;
+           type != SHAPE_UNKNOWN && type != SHAPE_STORED && type != SHAPE_GEOMETRY &&
+           type != SHAPE_GEOGRAPHY;
 }
 
 static bool is_dated(enum shape_type type)
@@ -149,7 +150,28 @@ static bool copy(struct shape_builder *b, struct slice *s)
     return s->p != NULL;
 }
 
-void shape_builder_init(struct shape_builder *b, bool by_id)
+/* The names and their bytes. */
+static bool copy_names(struct shape_builder *b, struct shape_field *f)
+{
+    if (f->names_n == 0) {
+        f->names = NULL;
+        return true;
+    }
+    struct slice *names = arena_calloc(&b->shape->arena, f->names_n, sizeof *names);
+    if (!names) {
+        out_of_memory(b);
+        return false;
+    }
+    for (uint32_t i = 0; i < f->names_n; i++) {
+        names[i] = f->names[i];
+        if (!copy(b, &names[i]))
+            return false;
+    }
+    f->names = names;
+    return true;
+}
+
+void shape_builder_init(struct shape_builder *b, enum shape_match match)
 {
     *b = (struct shape_builder){.shape = calloc(1, sizeof *b->shape)};
     if (!b->shape) {
@@ -157,7 +179,7 @@ void shape_builder_init(struct shape_builder *b, bool by_id)
         return;
     }
     atomic_init(&b->shape->refs, 1);
-    b->shape->by_id = by_id;
+    b->shape->match = (uint8_t)match;
     arena_init(&b->shape->arena, SHAPE_MEMORY_MAX);
     struct shape_field *root = grow(b);
     if (root) {
@@ -194,8 +216,8 @@ static bool check_mask(struct shape_builder *b, const struct shape_field *f)
 
 static bool check_type(struct shape_builder *b, const struct shape_field *f)
 {
-    if (f->kind != SHAPE_LEAF && f->has_constant)
-        contradiction(b, f, "only leaves have constants");
+    if (f->kind != SHAPE_LEAF && f->kind != SHAPE_STRUCT && f->has_constant)
+        contradiction(b, f, "lists and maps have no constants");
     else if (f->kind == SHAPE_LEAF && f->type == SHAPE_DECIMAL &&
              (f->precision < 1 || f->precision > 38 || f->scale > f->precision))
         contradiction(b, f, "a decimal has up to 38 digits, its scale is not over its precision");
@@ -217,7 +239,7 @@ void shape_add(struct shape_builder *b, const struct shape_field *field)
         return;
     *f = *field;
     b->shape->confined |= f->mask != SHAPE_MASK_NONE;
-    if (!copy(b, &f->name) || !copy(b, &f->stored) || !copy(b, &f->constant))
+    if (!copy(b, &f->name) || !copy(b, &f->stored) || !copy(b, &f->constant) || !copy_names(b, f))
         return;
     if (f->stored.n == 0)
         f->stored = f->name;
@@ -300,7 +322,12 @@ static uint64_t hash_field(uint64_t seed, const struct shape_field *f)
     seed = hash64(seed, slice_make(&h, sizeof h));
     seed = hash64(seed, f->name);
     seed = hash64(seed, f->stored);
-    return hash64(seed, f->constant);
+    seed = hash64(seed, f->constant);
+    for (uint32_t i = 0; i < f->names_n; i++) {
+        seed = hash64(seed, slice_make(&f->names[i].n, sizeof f->names[i].n));
+        seed = hash64(seed, f->names[i]);
+    }
+    return seed;
 }
 
 int shape_finish(struct shape_builder *b, struct shape **out, struct err *err)
@@ -315,7 +342,7 @@ int shape_finish(struct shape_builder *b, struct shape **out, struct err *err)
     }
     struct shape *s = STEAL(b->shape);
     bool salted = false;
-    s->hash = s->by_id | (uint64_t)s->confined << 1;
+    s->hash = (s->match & 1U) | (uint64_t)s->confined << 1 | (uint64_t)(s->match >> 1) << 2;
     for (size_t i = 0; i < s->fields_n; i++) {
         s->hash = hash_field(s->hash, &s->fields[i]);
         salted |= s->fields[i].mask == SHAPE_MASK_SHA256_LOCAL;

@@ -9,7 +9,7 @@
  *   map       two children, key and value
  *
  *   struct shape_builder b;
- *   shape_builder_init(&b, by_id);
+ *   shape_builder_init(&b, SHAPE_BY_NAME);
  *   shape_add(&b, &(struct shape_field){.name = ..., .kind = SHAPE_LEAF, .type = SHAPE_INT64,
  * ...}); shape_add(&b, &(struct shape_field){.name = ..., .kind = SHAPE_STRUCT});   is open now
  *   shape_add(&b, ...);                                                       its fields
@@ -61,6 +61,17 @@ enum shape_type {
     SHAPE_VARIANT, /* one leaf here, a group in files */
     SHAPE_UNKNOWN, /* void: never has a value, stored in no file */
     SHAPE_STORED,  /* whatever a file has there, groups too; nothing where it has none */
+    /* WKB. length 1: in another system of coordinates, or with other edges, than the defaults. */
+    SHAPE_GEOMETRY,
+    SHAPE_GEOGRAPHY,
+};
+
+/* How fields are found in a file. The numbers are in hashes: they never change. */
+enum shape_match {
+    SHAPE_BY_NAME,
+    SHAPE_BY_ID,       /* in files which have ids; in others by name */
+    SHAPE_BY_MAPPING,  /* in files which have ids; in others by `names` alone */
+    SHAPE_BY_ID_ALONE, /* others are refused */
 };
 
 /*
@@ -83,26 +94,27 @@ enum shape_mask {
 #define SHAPE_SALT_BYTES 32
 
 struct shape_field {
-    struct slice name;   /* as it is presented; of elements, keys and values not looked at */
-    struct slice stored; /* what files call it; empty: the same */
-    int32_t id;          /* of the field, to be matched and written; SHAPE_NO_ID: it has none */
-    uint8_t kind, type;  /* enum shape_kind; enum shape_type, of leaves */
-    uint8_t mask;        /* enum shape_mask; one that fits (shape_mask_fits) */
-    bool nullable;       /* rows may have no value */
-    uint8_t precision;   /* of a decimal: 1 to 38 */
-    uint8_t scale;       /* 0 to precision */
-    uint32_t length;     /* of SHAPE_FIXED */
-    bool has_constant;   /* leaves: files without the column have this value in every row, */
-    struct slice
-        constant; /* in Parquet's PLAIN encoding (booleans a byte, strings bare); else null */
+    struct slice name;     /* as it is presented; of elements, keys and values not looked at */
+    struct slice stored;   /* what files call it; empty: the same */
+    int32_t id;            /* of the field, to be matched and written; SHAPE_NO_ID: it has none */
+    uint8_t kind, type;    /* enum shape_kind; enum shape_type, of leaves */
+    uint8_t mask;          /* enum shape_mask; one that fits (shape_mask_fits) */
+    bool nullable;         /* rows may have no value */
+    uint8_t precision;     /* of a decimal: 1 to 38 */
+    uint8_t scale;         /* 0 to precision */
+    uint32_t length;       /* of SHAPE_FIXED */
+    bool has_constant;     /* files without the column have a value in every row; else null: */
+    struct slice constant; /* of a leaf in Parquet's PLAIN encoding (booleans a byte, strings
+                            * bare); a struct is there, with what its fields have */
+    const struct slice *names; /* of SHAPE_BY_MAPPING: what files without ids may call it */
+    uint32_t names_n;          /* 0: it is in none of them */
     uint32_t end; /* of the subtree: the index after its last field; the builder sets it */
 };
 
 struct shape {
     _Atomic unsigned refs;
     struct arena arena; /* everything below */
-    /* Fields are found by id in files which have ids; else, and in other files, by name. */
-    bool by_id;
+    uint8_t match;      /* enum shape_match; a field without an id is found by name */
     /*
      * No byte of a file that is not presented is left in what is: no dictionary's word that only
      * rows have which are gone, no statistics, metadata or gaps of more than is shown. Set where a
@@ -141,7 +153,7 @@ struct shape_builder {
     struct err err; /* the first failure */
 };
 
-void shape_builder_init(struct shape_builder *b, bool by_id);
+void shape_builder_init(struct shape_builder *b, enum shape_match match);
 void shape_builder_done(struct shape_builder *b);
 DEFINE_AUTO_DONE(shape_builder, struct shape_builder, shape_builder_done)
 

@@ -16,12 +16,6 @@ static int open_as(const struct driver_ops *ops, struct driver **out, struct err
     return 0;
 }
 
-static int open_iceberg(const struct driver_config *config, struct driver **out, struct err *err)
-{
-    (void)config;
-    return open_as(&unread_iceberg_ops, out, err);
-}
-
 static int open_hudi(const struct driver_config *config, struct driver **out, struct err *err)
 {
     (void)config;
@@ -76,19 +70,6 @@ static int unread_describe_schema(struct slice meta, const struct shape *shown, 
     (void)out;
     return err_set(err, EOPNOTSUPP, "this format is not read yet");
 }
-
-const struct driver_ops unread_iceberg_ops = {
-    .format = "iceberg",
-    .marker = "metadata",
-    .marker_inside = ".metadata.json",
-    .open = open_iceberg,
-    .close = unread_close,
-    .history = unread_history,
-    .load = unread_load,
-    .locate = unread_locate,
-    .describe_history = unread_describe_history,
-    .describe_schema = unread_describe_schema,
-};
 
 const struct driver_ops unread_hudi_ops = {
     .format = "hudi",

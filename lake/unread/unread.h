@@ -8,7 +8,6 @@
 
 #include "lake/driver.h"
 
-extern const struct driver_ops unread_iceberg_ops;
 extern const struct driver_ops unread_hudi_ops;
 
 #endif

@@ -177,8 +177,7 @@ static int read_object(void *arg, uint64_t offset, void *to, size_t n, struct er
     return 0;
 }
 
-struct parquet_source presented_object_source(struct presented_object *r)
+struct source presented_object_source(struct presented_object *r)
 {
-    return (struct parquet_source){
-        .size_bytes = r->recipe->object_bytes, .read = read_object, .arg = r};
+    return (struct source){.size_bytes = r->recipe->object_bytes, .read = read_object, .arg = r};
 }

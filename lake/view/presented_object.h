@@ -40,6 +40,6 @@ int presented_object_plan(struct presented_object *r, const struct present_plan 
 /* How far may be read ahead of `offset`; itself: nothing is. */
 uint64_t presented_object_end(const struct presented_object *r, uint64_t offset);
 
-struct parquet_source presented_object_source(struct presented_object *r);
+struct source presented_object_source(struct presented_object *r);
 
 #endif

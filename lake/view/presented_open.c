@@ -26,17 +26,21 @@ bool presented_is_whole(struct store *store, const struct presented_file *f)
 static int fetch_rows(struct recipe *r, const struct presented_file *f, struct task *task,
                       struct err *err)
 {
-    struct roaring *rows = NULL;
+    const struct driver_ops *ops = f->driver->ops;
+    AUTO(roaring) struct roaring *rows = NULL;
+    AUTO(equality) struct equality *equal = NULL;
     int rc = task_to_worker(task, r->store->config.workers);
-    if (rc == 0 && !f->driver->ops->deleted)
-        rc = err_set(err, EOPNOTSUPP, "%s tables have no deleted rows", f->driver->ops->format);
+    if (rc == 0 && !ops->deleted)
+        rc = err_set(err, EOPNOTSUPP, "%s tables have no deleted rows", ops->format);
     if (rc == 0)
-        rc = f->driver->ops->deleted(f->driver, f->entry, &rows, err);
-    if (rc == 0 && !rows)
+        rc = ops->deleted(f->driver, f->entry, &rows, err);
+    if (rc == 0 && ops->deleted_values)
+        rc = ops->deleted_values(f->driver, f->entry, &equal, err);
+    if (rc == 0 && !rows && !equal)
         rc =
             err_set(err, EIO, "%s: rows are said to be deleted, and none are named", r->object_key);
     if (rc == 0)
-        recipe_give_rows(r, rows);
+        recipe_give_rows(r, STEAL(rows), STEAL(equal));
     return rc;
 }
 
@@ -200,7 +204,6 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
     struct presented_file columns = *f; /* with all its rows: nobody has to ask which are gone */
     bool same;
     columns.deletes = false;
-    columns.extra = SLICE_NONE;
     columns.filter = NULL;
     int rc = recipe_of(s, &columns, &r, err);
     if (rc == 0)

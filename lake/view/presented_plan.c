@@ -99,19 +99,34 @@ static int footer_length(const struct planning *p, uint64_t *out, struct err *er
     return 0;
 }
 
-/* Of the file, and of its row filter where there is one. */
-static int make_plans(const struct recipe *r, struct slice footer, struct rewrite_parts *out,
+/* What is deleted, where some of it is or may be: delete files may have nothing of a file. */
+static bool take_deletes(struct recipe *r, struct equality **equal)
+{
+    bool some;
+    WITH_LOCK (&r->store->lock) {
+        *equal = r->equal ? equality_ref(r->equal) : NULL;
+        some = r->equal || (r->rows ? roaring_count(r->rows) > 0 : r->deletes && !r->rows_told);
+    }
+    return some;
+}
+
+/* Of the file, and of its row filter and equality deletes where there are any. */
+static int make_plans(struct recipe *r, struct slice footer, struct rewrite_parts *out,
                       struct err *err)
 {
+    AUTO(equality) struct equality *equal = NULL;
+    bool deletes = take_deletes(r, &equal);
     struct present_request q = {.footer = footer,
                                 .object_bytes = r->object_bytes,
                                 .presented_bytes = r->size,
                                 .shape = r->shape,
-                                .deletes = r->deletes || r->filter};
+                                .deletes = deletes || r->filter};
     struct err e = ERR_INIT;
     int rc = present_plan(&q, &out->plan, &e);
     if (rc == 0 && r->filter)
         rc = row_filter_plan(r->filter, footer, r->object_bytes, &out->filter, &e);
+    if (rc == 0 && equal)
+        rc = equality_plan(equal, footer, r->object_bytes, &out->equal, &e);
     if (rc == 0)
         return 0;
     if (e.code == EOVERFLOW) /* sound, but more than is worked on */

@@ -18,6 +18,7 @@
 
 #include "base/lock.h"
 #include "base/map.h"
+#include "lake/format/equality.h"
 #include "lake/format/filter.h"
 #include "lake/format/present.h"
 #include "lake/format/roaring.h"
@@ -81,9 +82,11 @@ struct recipe {
     bool sealing; /* the cache is being given all of what was rewritten */
     bool told;    /* kind is that of a plan */
     enum present_kind kind;
-    struct roaring *rows; /* deleted; NULL: not known, or none */
-    struct work *work;    /* READY */
-    struct err err;       /* FAILED */
+    bool rows_told;         /* the driver has said which rows are deleted: */
+    struct roaring *rows;   /* these; NULL: none are named */
+    struct equality *equal; /* and those that have such values; NULL: none */
+    struct work *work;      /* READY */
+    struct err err;         /* FAILED */
     int64_t failed_ms;
     struct waitlist waiting; /* tasks of who opens */
     struct serving *gets;    /* gets that wait */
@@ -120,8 +123,9 @@ void recipe_unref(struct recipe *r);
  */
 int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted, bool *begin,
                        struct err *err) REQUIRES(s->lock);
-/* Takes the rows that the file does not show any more. */
-void recipe_give_rows(struct recipe *r, struct roaring *rows);
+/* Takes the rows that the file does not show any more, and the values of further ones. Either may
+ * be NULL. */
+void recipe_give_rows(struct recipe *r, struct roaring *rows, struct equality *equal);
 /* Parks `task`. -ENODATA: the rows that are taken out have to be given first. */
 int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, struct err *err);
 /*
@@ -152,6 +156,7 @@ void plan_begin(struct recipe *r);
 struct rewrite_parts {
     struct present_plan *plan;
     struct present_plan *filter; /* of the recipe's row filter, where it has one */
+    struct equality_plan *equal; /* of its equality deletes, likewise */
     struct work *work;
     char *bytes; /* the whole object, where it is at hand, or NULL */
 };

@@ -21,7 +21,8 @@ struct rewriting {
     struct job job;
     struct recipe *recipe; /* with the reference of plan_begin */
     struct rewrite_parts parts;
-    struct roaring *rows; /* that are taken out */
+    struct roaring *rows;   /* that are taken out */
+    struct equality *equal; /* a reference: those that have such values are, too; or NULL */
 
     struct presented_object object;
 
@@ -35,6 +36,7 @@ void rewrite_parts_done(struct rewrite_parts *parts)
 {
     present_plan_free(parts->plan);
     present_plan_free(parts->filter);
+    equality_plan_free(parts->equal);
     work_unref(parts->work);
     free(parts->bytes);
 }
@@ -43,6 +45,7 @@ static void rewriting_free(struct rewriting *w)
 {
     rewrite_parts_done(&w->parts);
     roaring_free(w->rows);
+    equality_unref(w->equal);
     presented_object_done(&w->object);
     free(w->out);
     free(w);
@@ -102,28 +105,44 @@ static int begin_again(void *arg, struct err *err)
     return 0;
 }
 
-/* Adds to the rows that are deleted those that the row filter takes out. */
+/* Adds rows that are taken out, which it takes. */
+static int take_out(struct rewriting *w, struct roaring *rows, struct err *err)
+{
+    AUTO(roaring) struct roaring *before = STEAL(w->rows);
+    AUTO(roaring) struct roaring *more = rows;
+    if (before && more)
+        return roaring_union(before, more, &w->rows, err);
+    w->rows = before ? STEAL(before) : STEAL(more);
+    return 0;
+}
+
+/* Adds to the rows that are deleted by their places those that are by their values. */
+static int delete_rows(struct rewriting *w, struct err *err)
+{
+    struct source source = presented_object_source(&w->object);
+    struct roaring *deleted = NULL;
+    if (!w->equal)
+        return 0;
+    int rc = equality_rows(w->equal, w->parts.equal, &source, &deleted, err);
+    return rc < 0 ? rc : take_out(w, deleted, err);
+}
+
+/* And those that the row filter takes out. */
 static int filter_rows(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = presented_object_source(&w->object);
-    AUTO(roaring) struct roaring *filtered = NULL;
-    AUTO(roaring) struct roaring *deleted = STEAL(w->rows);
-    if (!r->filter) {
-        w->rows = STEAL(deleted);
+    struct source source = presented_object_source(&w->object);
+    struct roaring *filtered = NULL;
+    if (!r->filter)
         return 0;
-    }
     int rc = row_filter_rows(r->filter, w->parts.filter, &source, r->values, &filtered, err);
-    if (rc == 0 && deleted)
-        return roaring_union(deleted, filtered, &w->rows, err);
-    w->rows = STEAL(filtered);
-    return rc;
+    return rc < 0 ? rc : take_out(w, filtered, err);
 }
 
 static int make_file(struct rewriting *w, struct err *err)
 {
     const struct recipe *r = w->recipe;
-    struct parquet_source source = presented_object_source(&w->object);
+    struct source source = presented_object_source(&w->object);
     struct parquet_sink sink = {.write = write_out, .rewind = begin_again, .arg = w};
     assert(!r->filter || w->rows);
     begin_file(w);
@@ -173,6 +192,8 @@ static int rewrite(struct rewriting *w, struct err *err)
         return err_set(err, ENOMEM, "out of memory");
     int rc =
         presented_object_init(&w->object, w->recipe, w->parts.work->if_match, w->parts.bytes, err);
+    if (rc == 0)
+        rc = delete_rows(w, err);
     if (rc == 0)
         rc = filter_rows(w, err);
     if (rc == 0)
@@ -265,7 +286,9 @@ void rewrite_begin(struct recipe *r, const struct rewrite_parts *parts)
         recipe_finish(r, NULL, &err);
         return;
     }
-    WITH_LOCK (&r->store->lock)
+    WITH_LOCK (&r->store->lock) {
         w->rows = STEAL(r->rows);
+        w->equal = STEAL(r->equal);
+    }
     workers_submit(threads, &STEAL(w)->job);
 }

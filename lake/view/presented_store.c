@@ -114,6 +114,7 @@ static void recipe_free(struct recipe *r)
     row_filter_unref(r->filter);
     free(r->values);
     roaring_free(r->rows);
+    equality_unref(r->equal);
     work_unref(r->work);
     free(r);
 }
@@ -136,12 +137,33 @@ static struct slice *copy_values(const struct slice *values, size_t n)
     return copy;
 }
 
-static struct recipe *recipe_new(struct presented_store *s, const struct presented_file *f,
-                                 struct slice key)
+/* The columns of this one file, and what they are filtered by. */
+static int own_columns(struct recipe *r, const struct presented_file *f, struct err *err)
+{
+    const struct driver_ops *ops = f->driver ? f->driver->ops : NULL;
+    struct shape *filtered = f->filter ? row_filter_shape(f->filter) : NULL;
+    AUTO(shape) struct shape *own = NULL;
+    int rc = 0;
+    if (!ops || !ops->own_shape || !f->shape) {
+        r->shape = f->shape ? shape_ref(f->shape) : NULL;
+        r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
+        return 0;
+    }
+    rc = ops->own_shape(identity_of(f->extra), f->shape, &r->shape, err);
+    if (rc == 0 && filtered)
+        rc = ops->own_shape(identity_of(f->extra), filtered, &own, err);
+    if (rc == 0 && own && own != filtered)
+        return row_filter_own(f->filter, own, &r->filter, err);
+    r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
+    return rc;
+}
+
+static int recipe_new(struct presented_store *s, const struct presented_file *f, struct slice key,
+                      struct recipe **out, struct err *err)
 {
     AUTO(recipe_half) struct recipe *r = calloc(1, sizeof *r);
     if (!r)
-        return NULL;
+        return err_set(err, ENOMEM, "out of memory");
     r->store = s;
     r->key = strndup(key.p, key.n);
     r->object_key = strndup(f->key.p, f->key.n);
@@ -149,14 +171,16 @@ static struct recipe *recipe_new(struct presented_store *s, const struct present
     r->etag = strndup(f->etag.n ? f->etag.p : "", f->etag.n);
     r->object_bytes = f->object_bytes;
     r->size = f->size;
-    r->shape = f->shape ? shape_ref(f->shape) : NULL;
     r->deletes = f->deletes;
-    r->filter = f->filter ? row_filter_ref(f->filter) : NULL;
     r->values = f->filter ? copy_values(f->values, row_filter_values(f->filter)) : NULL;
     if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version) ||
-        (r->filter && !r->values))
-        return NULL;
-    return STEAL(r);
+        (f->filter && !r->values))
+        return err_set(err, ENOMEM, "out of memory");
+    int rc = own_columns(r, f, err);
+    if (rc < 0)
+        return err_wrap(err, "%s", r->object_key);
+    *out = STEAL(r);
+    return 0;
 }
 
 static void leave_idle_locked(struct presented_store *s, struct recipe *r) REQUIRES(s->lock)
@@ -226,9 +250,10 @@ int recipe_of(struct presented_store *s, const struct presented_file *f, struct 
     WITH_LOCK (&s->lock)
         r = recipe_find_locked(s, buf_slice(&key));
     if (!r) {
-        AUTO(recipe_half) struct recipe *made = recipe_new(s, f, buf_slice(&key));
-        if (!made)
-            return err_set(err, ENOMEM, "out of memory");
+        AUTO(recipe_half) struct recipe *made = NULL;
+        rc = recipe_new(s, f, buf_slice(&key), &made, err);
+        if (rc < 0)
+            return rc;
         WITH_LOCK (&s->lock) {
             r = recipe_find_locked(s, buf_slice(&key)); /* somebody may have been quicker */
             if (!r)
@@ -245,14 +270,17 @@ int recipe_of(struct presented_store *s, const struct presented_file *f, struct 
     return 0;
 }
 
-void recipe_give_rows(struct recipe *r, struct roaring *rows)
+void recipe_give_rows(struct recipe *r, struct roaring *rows, struct equality *equal)
 {
     WITH_LOCK (&r->store->lock) {
-        bool wanted = r->deletes && !r->rows && r->state != RECIPE_READY;
-        if (wanted)
+        if (r->deletes && !r->rows_told && r->state != RECIPE_READY) {
             r->rows = STEAL(rows);
+            r->equal = STEAL(equal);
+            r->rows_told = true;
+        }
     }
     roaring_free(rows);
+    equality_unref(equal);
 }
 
 /* A refusal counts for good: it is of what the object is. */
@@ -273,7 +301,7 @@ int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted,
         r->wanted = r->wanted || wanted;
         return -EINPROGRESS;
     }
-    if (r->deletes && !r->rows)
+    if (r->deletes && !r->rows_told)
         return -ENODATA;
     r->state = RECIPE_UNDER_WAY;
     r->planned = false;
@@ -328,6 +356,7 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
     struct presented_store *s = r->store;
     struct serving *gets;
     struct roaring *rows = NULL;
+    struct equality *equal = NULL;
     struct work *mine = work ? work_ref(work) : NULL;
     WITH_LOCK (&s->lock) {
         gets = r->gets;
@@ -338,11 +367,14 @@ void recipe_finish(struct recipe *r, struct work *work, const struct err *err)
         if (!work) {
             r->err = *err;
             r->failed_ms = clock_mono_ms();
-            rows = STEAL(r->rows);
         }
+        rows = STEAL(r->rows);
+        equal = STEAL(r->equal);
+        r->rows_told = false;
         waitlist_wake(&r->waiting, s->config.workers);
     }
     roaring_free(rows);
+    equality_unref(equal);
     serving_go_on(gets, mine, err);
     work_unref(mine);
     recipe_unref(r);

@@ -70,9 +70,8 @@ struct presented_file {
      */
     struct row_filter *filter;
     const struct slice *values;
-    /* Where the rows are asked for; not needed where only a name is made. */
-    struct driver *driver;
-    const struct entry *entry;
+    struct driver *driver;     /* of the table; not needed where only a name is made */
+    const struct entry *entry; /* for which the rows are asked for; likewise */
 };
 
 /* Its key in the store, appended. */
@@ -98,8 +97,8 @@ int presented_open_ahead(struct store *s, const struct presented_file *f, bool p
 /* `object` (may be NULL): where all of it is in the cache by now, what was made is dropped. */
 void recipe_put(struct recipe *r, struct object *object);
 
-/* What is done to the file, for `user.tarn.transform`. Parks: its footer is read, no more. Neither
- * driver nor entry are looked at. */
+/* What is done to the file, for `user.tarn.transform`. Parks: its footer is read, no more. The
+ * entry is not looked at. */
 int presented_describe(struct store *s, const struct presented_file *f, struct task *task,
                        struct buf *out, struct err *err);
 

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "lake/partition_path.h"
 #include "lake/view/view_decide.h"
 
 /* Of a column's path in a message. */
@@ -24,6 +25,7 @@ void view_unref(struct view *v)
         return;
     shape_unref(v->shape);
     row_filter_unref(v->filter);
+    row_filter_unref(v->paths);
     free(v);
 }
 
@@ -36,10 +38,31 @@ static int refuse(struct err *err, int code, struct slice path, const char *why)
     return err_set(err, code, "column \"%.*s\" %s", SLICE_FMT(buf_slice(&text)), why);
 }
 
+/* The column of files that a partition column is, too; NULL: it is in paths alone. */
+static const struct view_node *source_of(const struct view_decision *d, size_t partition)
+{
+    int32_t id = d->at.partitions[partition].field->id;
+    const struct view_node *node =
+        id == SHAPE_NO_ID ? NULL : view_tree_then(&d->at, &d->at.partitions[partition]);
+    return node && !node->partition ? node : NULL;
+}
+
+/* What is decided of a partition column: of the column of files, or what that is part of. */
+static const struct column_decision *partition_decision(const struct view_decision *d, size_t i)
+{
+    const struct view_node *node = source_of(d, i);
+    if (!node)
+        return &d->partitions[i];
+    uint32_t at = node->index;
+    while (d->fields[at].state == COLUMN_SHOWN && d->at.fields[at].parent != 0)
+        at = d->at.fields[at].parent;
+    return &d->fields[at];
+}
+
 static int check_partitions(const struct view_decision *d, const struct grant *g, struct err *err)
 {
     for (size_t i = 1; i < d->at.partitions_n; i++) {
-        const struct column_decision *c = &d->partitions[i];
+        const struct column_decision *c = partition_decision(d, i);
         struct slice path = d->at.partitions[i].name.full;
         if (c->state == COLUMN_MASKED)
             return refuse(err, ENOENT, path, "is masked, but it is a partition column");
@@ -70,7 +93,7 @@ static int build_shape(const struct view_decision *d, const struct shape *of,
 {
     AUTO(shape_builder) struct shape_builder b;
     uint32_t ends[SHAPE_DEPTH_MAX + 1], open = 0;
-    shape_builder_init(&b, of->by_id);
+    shape_builder_init(&b, of->match);
     shape_confine(&b, salt);
     for (uint32_t i = 1; i < of->fields_n;) {
         struct shape_field field = of->fields[i];
@@ -105,15 +128,20 @@ static int join_path(struct filter_path path, struct buf *out, struct err *err)
     return buf_check(out, err);
 }
 
-static struct filter_binding binding_of(const struct view_node *node)
+/* by_path: by what a path says of the column, where it says the value itself. */
+static struct filter_binding binding_of(const struct view_decision *d, const struct view_node *node,
+                                        bool by_path)
 {
     if (!node)
         return (struct filter_binding){.from = FILTER_ABSENT};
+    for (uint32_t i = 1; by_path && i < d->at.partitions_n; i++)
+        if (source_of(d, i) == node && !partition_path_is_loose(d->at.partitions[i].field))
+            return (struct filter_binding){FILTER_PARTITION, i};
     return (struct filter_binding){node->partition ? FILTER_PARTITION : FILTER_FIELD, node->index};
 }
 
 /* The column of the version that a name of today means. */
-static int bind_column(const struct view_decision *d, struct filter_path path,
+static int bind_column(const struct view_decision *d, struct filter_path path, bool by_path,
                        struct filter_binding *out, struct err *err)
 {
     AUTO(buf) struct buf full = {0};
@@ -129,23 +157,33 @@ static int bind_column(const struct view_decision *d, struct filter_path path,
     if (!same && named)
         return refuse(err, ENOENT, buf_slice(&full),
                       "decides on rows, and was another column in this version");
-    *out = binding_of(same);
+    *out = binding_of(d, same, by_path);
     return 0;
 }
 
 static int bind_rows(const struct view_decision *d, const struct grant *g,
-                     const struct view_columns *at, struct row_filter **out, struct err *err)
+                     const struct view_columns *at, bool by_path, struct row_filter **out,
+                     struct err *err)
 {
     size_t n = filter_columns(g->rows);
     AUTO_FREE struct filter_binding *columns = calloc(n ? n : 1, sizeof *columns);
     int rc = columns ? 0 : err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = bind_column(d, filter_column_path(g->rows, i), &columns[i], err);
+        rc = bind_column(d, filter_column_path(g->rows, i), by_path, &columns[i], err);
     if (rc == 0)
         rc = filter_bind(g->rows, columns, at->shape, at->partitions, out, err);
     if (rc == -EINVAL) /* a value that its column's type does not have */
         err->code = EOPNOTSUPP;
     return rc < 0 ? -err->code : 0;
+}
+
+/* Paths say something of columns that are in files, too. */
+static bool has_sources(const struct view_decision *d)
+{
+    bool any = false;
+    for (size_t i = 1; i < d->at.partitions_n; i++)
+        any = any || source_of(d, i);
+    return any;
 }
 
 /* View */
@@ -163,7 +201,9 @@ static int narrow(struct view *v, const struct grant *g, const struct view_colum
     if (rc == 0)
         rc = check_fields(&d, err);
     if (rc == 0 && g->rows)
-        rc = bind_rows(&d, g, at, &v->filter, err);
+        rc = bind_rows(&d, g, at, false, &v->filter, err);
+    if (rc == 0 && g->rows && has_sources(&d))
+        rc = bind_rows(&d, g, at, true, &v->paths, err);
     if (rc == 0)
         rc = build_shape(&d, at->shape, salt, &v->shape, err);
     if (rc < 0)

@@ -18,6 +18,10 @@
  *   rows         looks at the column that is called so today; absent then, it is null. Where
  *                another column had its name then, the version is denied
  *
+ * Partition columns of Delta are in paths alone. Those of Iceberg are columns of files too, found
+ * by their ids: what is hidden or masked there must not be told by paths either, and the row filter
+ * looks at the files; what a path says of a value only spares looking into a file or directory.
+ *
  * A table that had ids and has lost them tells no more who is who: a column of such a version whose
  * name is not there today is hidden.
  *
@@ -50,7 +54,9 @@ struct view {
     uint64_t hash;             /* of what is shown and how; 0: the whole table */
     struct shape *shape;       /* NULL: the whole table */
     struct row_filter *filter; /* NULL: every row */
-    unsigned line;             /* of the grant in the policy's file */
+    struct row_filter *paths; /* the same of what paths say of columns that are in files, too; NULL:
+                               * they say nothing of those */
+    unsigned line;            /* of the grant in the policy's file */
 };
 
 struct view *view_ref(struct view *v);

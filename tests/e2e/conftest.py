@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fake.proxy import DelayProxy                                   # noqa: E402
-from support import canaries, gcs as gcs_support, lakes, s3 as s3_support     # noqa: E402
+from support import (canaries, corpus as corpus_support, gcs as gcs_support, lakes,   # noqa: E402
+                     s3 as s3_support)
 from support.mounts import Mounter                                  # noqa: E402
 from support.places import FAKE, PATIENCE_S, SLOWNESS, TARN         # noqa: E402
 from support.present import PRESENT                                 # noqa: E402
@@ -147,6 +148,12 @@ def lake(tmp_path_factory):
 def own_lake(tmp_path):
     """A lake that the test may change."""
     return lakes.make(tmp_path / 'own-lake')
+
+
+@pytest.fixture(scope='session')
+def corpus(tmp_path_factory):
+    """The corpus unpacked, with its modification times. Nobody changes it."""
+    return corpus_support.unpack(tmp_path_factory.mktemp('corpus') / 'lake')
 
 
 @pytest.fixture(scope='session')

@@ -125,15 +125,15 @@ def test_what_is_missing_is_said(own_lake):
 
 
 def test_a_table_that_is_not_read_is_counted(own_lake):
-    """An Iceberg table's bytes are in the sums, under a use of their own, with the reason."""
-    metadata = own_lake / 'silver/berg/metadata'
+    """A Hudi table's bytes are in the sums, under a use of their own, with the reason."""
+    metadata = own_lake / 'silver/hudi/.hoodie'
     metadata.mkdir(parents=True)
-    (metadata / 'v1.metadata.json').write_text('{}')
-    (own_lake / 'silver/berg/data.parquet').write_bytes(b'12345')
+    (metadata / 'hoodie.properties').write_text('hoodie.table.name=hudi\n')
+    (own_lake / 'silver/hudi/data.parquet').write_bytes(b'12345')
     told = report(own_lake.root)
-    rows = {r['use']: r['bytes'] for r in told['rows'] if r['table'] == 'silver/berg'}
+    rows = {r['use']: r['bytes'] for r in told['rows'] if r['table'] == 'silver/hudi'}
     assert rows['unread'] == 5
-    assert any('silver/berg' in n for n in told['notes'])
+    assert any('silver/hudi' in n for n in told['notes'])
     assert told['total']['bytes'] == sum(sizes_of(own_lake.root).values())
 
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Makes random histories of Delta tables with Spark, and writes down what Spark reads at each version.
+Makes random histories of Delta and Iceberg tables with Spark, and writes down what Spark reads at each version.
 
-usage: spark_histories.py DIR COUNT SEED JARS
+usage: spark_histories.py DIR COUNT SEED JARS FORMAT...    so many of each: delta, iceberg
     DIR/lake/NAME             the tables; a clone is a table of its own
     DIR/truth/NAME/VERSION    what `SELECT *` gives, as Parquet
-    DIR/histories.jsonl       one line a table: its name, steps, and versions
+    DIR/delta.jsonl           one line a table: its name, steps, and versions
 
-Runs in Spark's own Python environment; one session makes all tables.
+Of Iceberg see spark_iceberg_histories.py. Runs in Spark's own Python environment; one session makes all tables.
 """
 import glob
 import json
@@ -366,10 +366,11 @@ STEPS = {'append': 4, 'append_fewer': 1, 'append_evolved': 2, 'overwrite': 0.5, 
          'restore': 1, 'clone': 0.7, 'forget': 0.4, 'replace': 0.4}
 
 
-def session(base, jars):
+def session(base, jars, more, extensions):
     settings = {
+        **more,
         'spark.driver.extraClassPath': ':'.join(sorted(glob.glob(jars + '/*.jar'))),
-        'spark.sql.extensions': 'io.delta.sql.DeltaSparkSessionExtension',
+        'spark.sql.extensions': ','.join(['io.delta.sql.DeltaSparkSessionExtension'] + extensions),
         'spark.sql.catalog.spark_catalog': 'org.apache.spark.sql.delta.catalog.DeltaCatalog',
         'spark.sql.warehouse.dir': base + '/warehouse', 'spark.local.dir': base + '/local',
         'spark.ui.enabled': 'false', 'spark.ui.showConsoleProgress': 'false', 'spark.driver.memory': '1g',
@@ -389,16 +390,22 @@ def session(base, jars):
     return spark
 
 
-def main():
-    base, count, seed, jars = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
-    spark = session(base, jars)
-    with open(base + '/histories.jsonl', 'w', encoding='utf-8') as out:
+def make(spark, base, count, seed):
+    with open(base + '/delta.jsonl', 'w', encoding='utf-8') as out:
         for i in range(count):
             started = time.monotonic()
             h = History(spark, base, 't%d' % i, '%s/%d' % (seed, i)).run()
             for table in [h] + h.clones:
                 print(json.dumps(table.told()), file=out, flush=True)
             print('%s: %.1f s, %s; refused: %s' % (h.name, time.monotonic() - started, h.steps, h.refused), flush=True)
+
+
+def main():
+    import spark_iceberg_histories as iceberg       # which takes words and columns from here
+    base, count, seed, jars = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    spark = session(base, jars, iceberg.SETTINGS, [iceberg.EXTENSIONS])
+    for name in sys.argv[5:]:
+        {'delta': make, 'iceberg': iceberg.make}[name](spark, base, count, seed)
     spark.stop()
 
 

@@ -19,7 +19,7 @@ static struct shape *all_types(void)
     AUTO(shape_builder) struct shape_builder b;
     struct shape *s = NULL;
     char name[] = "a";
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (uint8_t type = SHAPE_BOOLEAN; type <= SHAPE_UNKNOWN; type++, name[0]++)
         shape_add(&b, &(struct shape_field){.name = {name, 1},
                                             .id = SHAPE_NO_ID,

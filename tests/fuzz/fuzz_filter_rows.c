@@ -81,7 +81,7 @@ static int rows_of(const struct row_filter *rf, struct slice *file, struct roari
 {
     AUTO(present_plan) struct present_plan *plan = NULL;
     struct err err = ERR_INIT;
-    struct parquet_source source = {.size_bytes = file->n, .read = read_memory, .arg = file};
+    struct source source = {.size_bytes = file->n, .read = read_memory, .arg = file};
     int rc = row_filter_plan(rf, footer_of(*file), file->n, &plan, &err);
     if (rc == 0)
         rc = row_filter_rows(rf, plan, &source, NULL, out, &err);
@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO(row_filter) struct row_filter *rf = NULL, *not_rf = NULL;
     AUTO(roaring) struct roaring *gone = NULL, *not_gone = NULL, *both = NULL;
     AUTO(buf) struct buf text = {0};
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     if (size < 2 || size < 2U + data[1])
         return 0;
     unsigned how = data[0];

@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err = ERR_INIT;
     struct slice file = slice_make(data, size);
-    struct parquet_source source = {.size_bytes = size, .read = read_memory, .arg = &file};
+    struct source source = {.size_bytes = size, .read = read_memory, .arg = &file};
     AUTO(parquet) struct parquet *p = parquet_open(&source, &err);
     if (!p) {
         assert(err.code);

@@ -18,7 +18,7 @@ static struct shape *columns(void)
     static const char *const leaves[] = {"id", "email", "a.b", "\xc3\xa9t\xc3\xa9"};
     struct shape_builder b;
     struct shape *s = NULL;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (int i = 0; i < 4; i++)
         shape_add(
             &b, &(struct shape_field){.name = slice_of(leaves[i]), .id = i, .type = SHAPE_STRING});

@@ -36,7 +36,7 @@ static struct shape *make_shape(const struct parquet_footer *f, uint8_t choice)
 {
     struct shape_builder b;
     struct shape *shape = NULL;
-    shape_builder_init(&b, choice & 1);
+    shape_builder_init(&b, choice & 1 ? SHAPE_BY_ID : SHAPE_BY_NAME);
     if (choice & 64)
         shape_confine(&b, NULL);
     unsigned n = 0;

@@ -33,7 +33,7 @@ static int rewind_memory(void *arg, struct err *err)
 static int widen(const struct parquet_footer *f, unsigned how, struct shape **out)
 {
     AUTO(shape_builder) struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (size_t i = 1; i < f->nodes_n; i = f->nodes[i].end) {
         const struct parquet_node *node = &f->nodes[i];
         struct shape_field field = {.name = node->name,
@@ -69,7 +69,7 @@ static int mask(const struct parquet_footer *f, unsigned how, struct shape **out
         [PARQUET_FIXED_LEN_BYTE_ARRAY] = {SHAPE_BINARY, SHAPE_BINARY},
     };
     AUTO(shape_builder) struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     shape_confine(&b, NULL);
     for (size_t i = 1, n = how; i < f->nodes_n; i = f->nodes[i].end, n++) {
         const struct parquet_node *node = &f->nodes[i];
@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (present_plan(&r, &plan, NULL) < 0 || plan->kind != PRESENT_REWRITE)
         return 0;
     buf_init(&out, WRITTEN_MAX);
-    struct parquet_source source = {.size_bytes = file.n, .read = read_memory, .arg = &file};
+    struct source source = {.size_bytes = file.n, .read = read_memory, .arg = &file};
     struct parquet_sink sink = {write_memory, rewind_memory, &out};
     int rc = parquet_rewrite(&source, plan, deleted, &sink, &err);
     assert(rc == -err.code);

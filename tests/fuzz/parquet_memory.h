@@ -11,7 +11,7 @@
 /* Cells take time that the bytes of a file do not tell: a run of them has a few. */
 #define CELLS_MAX 200000
 
-/* A parquet_source's read; arg: the file, a struct slice. */
+/* A source's read; arg: the file, a struct slice. */
 static inline int read_memory(void *arg, uint64_t offset, void *to, size_t n, struct err *err)
 {
     const struct slice *file = arg;

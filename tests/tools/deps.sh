@@ -16,10 +16,10 @@ TOOLS=${TOOLS:-$top/build/tools}
 
 BUILD_PACKAGES="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libssl-dev liblmdb-dev
     libzstd-dev libexpat1-dev libyaml-dev libsnappy-dev liblz4-dev zlib1g-dev libbrotli-dev
-    libcmocka-dev"
+    libsqlite3-dev libpq-dev libcmocka-dev"
 DEMO_PACKAGES="python3 python3-venv fuse3"
 CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclang-rt-14-dev attr rsync
-    zstd tar findutils diffutils coreutils mandoc binutils git python3-torch ca-certificates"
+    zstd tar findutils diffutils coreutils mandoc binutils git python3-torch ca-certificates postgresql"
 
 VERSITYGW_VERSION=v1.8.0
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw

@@ -57,9 +57,8 @@ static inline int filter_option_bind(const struct filter_option *o, const struct
 
 /* *gone: rows that are gone already, or NULL; with those that the filter takes out. */
 static inline int filter_option_rows(const struct filter_option *o, const struct present_request *r,
-                                     const struct shape *partitions,
-                                     const struct parquet_source *source, struct roaring **gone,
-                                     struct err *err)
+                                     const struct shape *partitions, const struct source *source,
+                                     struct roaring **gone, struct err *err)
 {
     AUTO(row_filter) struct row_filter *filter = NULL;
     AUTO(present_plan) struct present_plan *plan = NULL;

@@ -3,16 +3,19 @@
  * Presents one local Parquet file as a table's columns and rows: what the transformer does, for
  * tests.
  *
- *   present [-m] [-s SLACK] [-c COLUMNS.json] [-d ROWS.txt]
+ *   present [-m] [-s SLACK] [-c COLUMNS.json | -i SCHEMA.json [-n MAPPING.json] [-k CONSTANTS]]
+ *           [-d ROWS.txt]
  *           [-f FILTER [-p COLUMNS.json] [-v VALUE]...] IN OUT
  *
  *   -s  bytes that the presented file has beyond the object (default: 64 KiB and a sixteenth)
- *   -c  {"by_id": false, "confined": true, "salt": "hex", "fields": [FIELD, ...]}; without it, the
+ *   -c  {"match": "id", "confined": true, "salt": "hex", "fields": [FIELD, ...]}; without it, the
  *       columns as they are
  *       FIELD: {"name": "a", "stored": "b", "id": 3, "nullable": true, "type": "decimal",
  *               "precision": 9, "scale": 2, "length": 16, "constant": "hex",
  *               "mask": "show-last-4", "fields": [FIELD, ...]}
  *       type: as named below, or struct, list (one field), map (two); "fields" is the last key
+ *       match: "name", "id"
+ *   -i  instead of -c: an Iceberg schema; -n: a name mapping, -k: constants of its partition
  *   -d  rows that are taken out, one number a line, ascending
  *   -m  the presented file has room for masks as well (shape.h: shape_mask_room)
  *   -f  a row filter over the columns of -c, which is needed then, and of -p, the partitions'
@@ -31,6 +34,7 @@
 #include "base/vec.h"
 #include "lake/format/parquet_rewrite.h"
 #include "tests/tools/filter_option.h"
+#include "tests/tools/iceberg_option.h"
 
 /* Columns */
 
@@ -56,6 +60,8 @@ static const char *const types[] = {
     [SHAPE_VARIANT] = "variant",
     [SHAPE_UNKNOWN] = "unknown",
     [SHAPE_STORED] = "stored",
+    [SHAPE_GEOMETRY] = "geometry",
+    [SHAPE_GEOGRAPHY] = "geography",
 };
 
 static bool set_type(struct shape_field *f, struct slice name)
@@ -196,14 +202,29 @@ static bool get_fields(struct json *j, struct shape_builder *b)
     return ok;
 }
 
+static bool get_match(struct json *j, struct shape_builder *b)
+{
+    static const char *const words[] = {[SHAPE_BY_NAME] = "name", [SHAPE_BY_ID] = "id"};
+    AUTO(buf) struct buf word = {0};
+    buf_init(&word, KIB);
+    if (!get_text(j, &word))
+        return false;
+    for (uint8_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (slice_is(buf_slice(&word), words[i])) {
+            b->shape->match = i;
+            return true;
+        }
+    return false;
+}
+
 /* One key beside "fields". */
 static bool get_view(struct json *j, struct slice key, struct shape_builder *b)
 {
     AUTO(buf) struct buf salt = {0};
     bool confined = false;
     buf_init(&salt, KIB);
-    if (slice_is(key, "by_id"))
-        return json_bool(j, &b->shape->by_id);
+    if (slice_is(key, "match"))
+        return get_match(j, b);
     if (slice_is(key, "confined")) {
         if (json_bool(j, &confined) && confined)
             shape_confine(b, NULL);
@@ -221,7 +242,7 @@ static int get_shape(const char *path, struct shape **out, struct err *err)
     AUTO(buf) struct buf text = {0};
     AUTO(shape_builder) struct shape_builder b;
     buf_init(&text, SCHEMA_BYTES_MAX);
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     int rc = file_read(AT_FDCWD, path, &text, err);
     if (rc < 0)
         return rc;
@@ -387,6 +408,7 @@ static int put_extents(const struct present_plan *p, int in, struct output *out,
 struct job {
     const char *columns, *rows, *in, *out, *partitions;
     struct filter_option filter;
+    struct iceberg_option iceberg;
     int64_t slack; /* -1: the rule */
     bool masks;    /* and room for masks */
 };
@@ -419,7 +441,7 @@ static int filter_rows(const struct job *job, const struct present_request *r, i
                        struct roaring **deleted, struct err *err)
 {
     AUTO(shape) struct shape *partitions = NULL;
-    struct parquet_source source = {.size_bytes = r->object_bytes, .read = get, .arg = &in};
+    struct source source = {.size_bytes = r->object_bytes, .read = get, .arg = &in};
     int rc = job->partitions ? get_shape(job->partitions, &partitions, err) : 0;
     return rc < 0 ? rc : filter_option_rows(&job->filter, r, partitions, &source, deleted, err);
 }
@@ -436,7 +458,7 @@ static int present(const struct job *job, const struct present_request *r,
         return rc;
     if (p->kind != PRESENT_REWRITE)
         return put_extents(p, in, out, err);
-    struct parquet_source source = {.size_bytes = p->object_bytes, .read = get, .arg = &in};
+    struct source source = {.size_bytes = p->object_bytes, .read = get, .arg = &in};
     struct parquet_sink sink = {.write = put, .rewind = put_again, .arg = out};
     return parquet_rewrite(&source, p, deleted, &sink, err);
 }
@@ -463,7 +485,9 @@ static int run(const struct job *job, struct err *err)
     buf_init(&footer, FOOTER_BYTES_MAX);
     if (in < 0 || fd < 0)
         return err_set(err, errno, "%s", in < 0 ? job->in : job->out);
-    int rc = job->columns ? get_shape(job->columns, &shape, err) : 0;
+    int rc = job->columns          ? get_shape(job->columns, &shape, err)
+             : job->iceberg.schema ? iceberg_option_shape(&job->iceberg, &shape, err)
+                                   : 0;
     if (rc == 0)
         rc = get_footer(in, &r.object_bytes, &footer, err);
     uint64_t slack = 64 * KIB + r.object_bytes / 16;
@@ -491,7 +515,7 @@ int main(int argc, char **argv)
     struct job job = {.slack = -1};
     struct err err = ERR_INIT;
     int option;
-    while ((option = getopt(argc, argv, "ms:c:d:f:p:v:")) != -1)
+    while ((option = getopt(argc, argv, "ms:c:i:n:k:d:f:p:v:")) != -1)
         switch (option) {
         case 'm':
             job.masks = true;
@@ -501,6 +525,15 @@ int main(int argc, char **argv)
             break;
         case 'c':
             job.columns = optarg;
+            break;
+        case 'i':
+            job.iceberg.schema = optarg;
+            break;
+        case 'n':
+            job.iceberg.mapping = optarg;
+            break;
+        case 'k':
+            job.iceberg.constants = optarg;
             break;
         case 'd':
             job.rows = optarg;

@@ -265,7 +265,7 @@ static inline int read_presented(void *arg, uint64_t offset, void *to, size_t n,
 static inline uint64_t rows_of(struct object *o)
 {
     struct err err = ERR_INIT;
-    struct parquet_source source = {.size_bytes = object_size(o), .read = read_presented, .arg = o};
+    struct source source = {.size_bytes = object_size(o), .read = read_presented, .arg = o};
     AUTO(parquet) struct parquet *p = parquet_open(&source, &err);
     uint64_t rows = 0;
     if (!p)
@@ -287,7 +287,7 @@ static inline struct shape *shape_of_one(struct slice name)
     struct shape_builder b;
     struct shape *shape = NULL;
     struct err err = ERR_INIT;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     shape_add(&b, &(struct shape_field){.name = name,
                                         .id = SHAPE_NO_ID,
                                         .kind = SHAPE_LEAF,

@@ -51,7 +51,7 @@ static void check_shape(const struct delta_metadata *m, enum delta_mapping mappi
     buf_init(&out, MIB);
     if (delta_schema_shape(m, mapping, &s, &err) < 0)
         fail_msg("%s", err.msg);
-    assert_int_equal(s->by_id, mapping == DELTA_MAPPING_ID);
+    assert_int_equal(s->match, mapping == DELTA_MAPPING_ID ? SHAPE_BY_ID : SHAPE_BY_NAME);
     print(s, 0, &out);
     assert_string_equal(out.data, want);
 }

@@ -114,7 +114,7 @@ static void test_any_part(void **state)
         for (size_t i = 1; i < all->fields_n; i++)
             hidden[i] = rand_r(&seed) % 4 == 0;
         settle(all, hidden);
-        shape_builder_init(&b, false);
+        shape_builder_init(&b, SHAPE_BY_NAME);
         if (!copy(all, 0, hidden, &b))
             continue;
         assert_int_equal(shape_finish(&b, &part, &err), 0);

@@ -34,7 +34,7 @@ static struct shape *all_types(void)
     };
     struct shape_builder b;
     struct shape *s = NULL;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         struct shape_field f = fields[i];
         f.id = SHAPE_NO_ID;
@@ -269,7 +269,7 @@ static struct shape *nested(void)
     struct shape_field leaf = {
         .name = SLICE_LIT("x"), .id = SHAPE_NO_ID, .type = SHAPE_INT32, .nullable = true};
     struct shape_field group = leaf;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     group.kind = SHAPE_STRUCT; /* 1 */
     shape_add(&b, &group);
     shape_add(&b, &leaf); /* 2 */

@@ -17,7 +17,7 @@
 struct fixture {
     char *data;
     size_t size;
-    struct parquet_source source;
+    struct source source;
 };
 
 static int read_memory(void *arg, uint64_t offset, void *to, size_t n, struct err *err)
@@ -36,7 +36,7 @@ static void fixture_set(struct fixture *f, struct slice s)
     if (s.n)
         memcpy(f->data, s.p, s.n);
     f->size = s.n;
-    f->source = (struct parquet_source){.size_bytes = s.n, .read = read_memory, .arg = f};
+    f->source = (struct source){.size_bytes = s.n, .read = read_memory, .arg = f};
 }
 
 static void fixture_load(struct fixture *f, const char *name)

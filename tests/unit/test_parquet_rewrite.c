@@ -24,7 +24,7 @@ static const char *const fixtures[] = {
 
 struct memory {
     struct buf file, out;
-    struct parquet_source source;
+    struct source source;
     struct parquet_sink sink;
     unsigned reads_left, writes_left; /* until one fails */
     unsigned rewinds;
@@ -67,7 +67,7 @@ static void memory_load(struct memory *m, const char *name)
     buf_init(&m->file, MIB);
     buf_init(&m->out, MIB);
     assert_int_equal(file_read(AT_FDCWD, path, &m->file, &err), 0);
-    m->source = (struct parquet_source){.size_bytes = m->file.len, .read = read_memory, .arg = m};
+    m->source = (struct source){.size_bytes = m->file.len, .read = read_memory, .arg = m};
     m->sink = (struct parquet_sink){write_memory, rewind_memory, m};
 }
 
@@ -122,7 +122,7 @@ static struct roaring *some_rows(bool gone[ROWS], uint64_t *random)
     return r;
 }
 
-static struct parquet *open_all(const struct parquet_source *source, int *handles, size_t *n)
+static struct parquet *open_all(const struct source *source, int *handles, size_t *n)
 {
     struct err err = ERR_INIT;
     struct parquet *p = parquet_open(source, &err);
@@ -161,8 +161,7 @@ static void check_rows(struct memory *m, const bool gone[ROWS])
     size_t n;
     buf_init(&copy.file, MIB);
     buf_add_slice(&copy.file, buf_slice(&m->out));
-    copy.source =
-        (struct parquet_source){.size_bytes = copy.file.len, .read = read_memory, .arg = &copy};
+    copy.source = (struct source){.size_bytes = copy.file.len, .read = read_memory, .arg = &copy};
     m->reads_left = UINT32_MAX;
     AUTO(parquet) struct parquet *stored = open_all(&m->source, handles, &n);
     AUTO(parquet) struct parquet *presented = open_all(&copy.source, handles, &n);

@@ -16,7 +16,7 @@ static struct shape *columns(void)
         const char *name;
         enum shape_type type;
     } fields[] = {{"region", SHAPE_STRING}, {"at", SHAPE_TIMESTAMP}, {"a=b c", SHAPE_INT32}};
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         shape_add(&b, &(struct shape_field){.name = slice_of(fields[i].name),
                                             .kind = SHAPE_LEAF,

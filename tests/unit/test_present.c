@@ -167,7 +167,7 @@ static void test_same(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, "a", "", SHAPE_LEAF, SHAPE_INT8);
     add(&b, "b", "", SHAPE_LEAF, SHAPE_STRING);
     add(&b, "C", "", SHAPE_LEAF, SHAPE_DOUBLE);
@@ -195,7 +195,7 @@ static void test_drop_rename(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, "price", "c", SHAPE_LEAF, SHAPE_DOUBLE); /* case differs, and nothing else is meant */
     add(&b, "a", "", SHAPE_LEAF, SHAPE_INT32);
     add(&b, "new", "", SHAPE_LEAF, SHAPE_DATE);
@@ -231,7 +231,7 @@ static void test_ids(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct shape_builder b;
-    shape_builder_init(&b, true);
+    shape_builder_init(&b, SHAPE_BY_ID);
     static const int ids[] = {3, 9};
     for (size_t i = 0; i < 2; i++)
         shape_add(&b, &(struct shape_field){.name = slice_of(i ? "b" : "x"),
@@ -262,7 +262,7 @@ static void test_mismatch(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct err err = ERR_INIT;
         struct shape_builder b;
-        shape_builder_init(&b, false);
+        shape_builder_init(&b, SHAPE_BY_NAME);
         add(&b, cases[i].column, "", SHAPE_LEAF, cases[i].type);
         AUTO(present_plan) struct present_plan *p = NULL;
         assert_int_equal(plan(three, 4, &b, false, &p, &err), -EOPNOTSUPP);
@@ -276,7 +276,7 @@ static void test_widen(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, "a", "", SHAPE_LEAF, SHAPE_INT64);
     add(&b, "b", "", SHAPE_LEAF, SHAPE_STRING);
     AUTO(present_plan) struct present_plan *p = NULL;
@@ -328,7 +328,7 @@ static void test_lists(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
         struct err err = ERR_INIT;
         struct shape_builder b;
-        shape_builder_init(&b, false);
+        shape_builder_init(&b, SHAPE_BY_NAME);
         add(&b, "l", "", SHAPE_LIST, 0);
         add(&b, "e", "", SHAPE_STRUCT, 0);
         add(&b, "y", "", SHAPE_LEAF, SHAPE_INT32);
@@ -352,7 +352,7 @@ static void test_nested_nulls(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, "l", "", SHAPE_LIST, 0);
     add(&b, "e", "", SHAPE_STRUCT, 0);
     add(&b, "z", "", SHAPE_LEAF, SHAPE_STRING);
@@ -384,7 +384,7 @@ static void test_overlap(void **state)
             footer.data[i + 1] = (char)0xc8;
     AUTO(shape) struct shape *shape = NULL;
     struct shape_builder b;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, "a", "", SHAPE_LEAF, SHAPE_INT8);
     assert_int_equal(shape_finish(&b, &shape, &err), 0);
     struct present_request r = {.footer = buf_slice(&footer),
@@ -407,7 +407,7 @@ static void test_room(void **state)
     char name[16];
     buf_init(&footer, MIB);
     make_footer(three, 4, &footer);
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, "a", "", SHAPE_LEAF, SHAPE_INT8);
     for (int i = 0; i < 20; i++) {
         (void)snprintf(name, sizeof name, "n%d", i);

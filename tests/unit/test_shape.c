@@ -32,7 +32,7 @@ static struct shape *make(struct shape_field last)
 {
     struct shape_builder b;
     struct shape *s = NULL;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     add(&b, group("s", SHAPE_STRUCT));
     add(&b, leaf("x", SHAPE_INT32));
     add(&b, leaf("y", SHAPE_STRING));
@@ -90,7 +90,7 @@ static void test_refused(void **state)
     for (int i = 0; i < 5; i++) {
         struct err err = ERR_INIT;
         struct shape_builder b;
-        shape_builder_init(&b, false);
+        shape_builder_init(&b, SHAPE_BY_NAME);
         add(&b, leaf("a", SHAPE_INT32));
         if (i == 0)
             add(&b, group("open", SHAPE_STRUCT));
@@ -120,7 +120,7 @@ static struct shape *masked(enum shape_type type, enum shape_mask mask, bool con
     f.mask = (uint8_t)mask;
     f.precision = 5;
     f.length = 3;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     if (confine)
         shape_confine(&b, salts);
     add(&b, f);

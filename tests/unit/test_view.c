@@ -25,11 +25,12 @@ static enum shape_type type_of(char c)
            : c == 'i' ? SHAPE_INT32
            : c == 'd' ? SHAPE_DATE
            : c == 'v' ? SHAPE_VARIANT
+           : c == 'o' ? SHAPE_STORED
                       : SHAPE_INT64;
 }
 
 /*
- * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant),
+ * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant, o as stored),
  * `name{` a struct, `name[` a list, `name<` a map, and what ends them. Id and stored name may be
  * left out.
  */
@@ -38,7 +39,7 @@ static struct shape *shape_of(const char *text)
     struct shape_builder b;
     struct shape *s = NULL;
     struct err err = ERR_INIT;
-    shape_builder_init(&b, false);
+    shape_builder_init(&b, SHAPE_BY_NAME);
     for (const char *at = text; *at;) {
         size_t n = strcspn(at, " ");
         struct slice word = slice_make(at, n);
@@ -136,6 +137,7 @@ static const char *see(const char *grant, struct versions v, struct buf *out)
         assert_true(view->shape->confined);
         print(view->shape, 0, out);
         buf_add_str(out, view->filter ? " | rows" : "");
+        buf_add_str(out, view->paths ? ", paths" : "");
     }
     return out->data;
 }
@@ -425,6 +427,32 @@ static void test_no_schema(void **state)
     view_unref(view);
 }
 
+/*
+ * Aim: a partition of a column that files have as well (Iceberg) tells nothing that is hidden or
+ * masked, whatever it is called; rows are decided by the files, and by paths where those say it.
+ */
+static void test_partitions_of_columns(void **state)
+{
+    (void)state;
+    static const struct example cases[] = {
+        {"hide: [x]", "day region at{zone hour}"},
+        {"hide: [region]", "ENOENT: ~"},
+        {"mask: {region: mask-alphanum}", "ENOENT: ~"},
+        {"hide: [at.hour]", "ENOENT: ~"},
+        {"hide: [at]", "ENOENT: ~"},
+        {"mask: {at: replace-with-null}", "ENOENT: ~"},
+        {"hide: [at.zone]", "day region at{hour} x"},
+        {"hide: [day]", "region at{zone hour} x"}, /* that a partition is called so is nothing */
+        {"only: [region, at, x]", "region at{zone hour} x"},
+        {"only: [x, at]", "ENOENT: ~"},
+        {"rows: \"region = 'EU'\"", "day region at{zone hour} x | rows, paths"},
+        {"rows: \"x = 1\"", "day region at{zone hour} x | rows, paths"},
+        {"rows: \"at.hour > 5\"", "day region at{zone hour} x | rows, paths"},
+    };
+    CHECK(cases, "day#1:d region#2:s at#3{ zone#4:s hour#5:l } x#6:l",
+          .partitions = "region_by#2:s day#5:o");
+}
+
 /* Aim: views are told apart by what they show, and are the same where they show the same. */
 static void test_hashes(void **state)
 {
@@ -463,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_lost_ids),      cmocka_unit_test(test_rows),
         cmocka_unit_test(test_dots),          cmocka_unit_test(test_variants),
         cmocka_unit_test(test_no_schema),     cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_partitions_of_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

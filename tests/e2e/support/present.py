@@ -56,10 +56,10 @@ class Refused(Exception):
     pass
 
 
-def present(source, out, fields=None, slack=None, rows=None, by_id=False, row_filter=None,
-            partitions=(), **view):
+def present(source, out, fields=None, slack=None, rows=None, row_filter=None, partitions=(),
+            iceberg=None, **view):
     """Runs the program; what it says it did. Refused where it would not. view: confined, salt;
-    partitions: (field, text)."""
+    partitions: (field, text); iceberg: (schema, name mapping or None, constants of a partition)."""
     command = [str(PRESENT), *(['-m'] if view else [])]
     if row_filter is not None:
         command += ['-f', row_filter]
@@ -71,8 +71,10 @@ def present(source, out, fields=None, slack=None, rows=None, by_id=False, row_fi
             command += ['-v', '\\N' if value is None else value]
     if fields is not None:
         columns = out.with_suffix('.json')
-        columns.write_text(json.dumps({'by_id': by_id, **view, 'fields': fields}))
+        columns.write_text(json.dumps({**view, 'fields': fields}))
         command += ['-c', str(columns)]
+    if iceberg is not None:
+        command += _iceberg(out, *iceberg)
     if slack is not None:
         command += ['-s', str(slack)]
     if rows is not None:
@@ -85,6 +87,17 @@ def present(source, out, fields=None, slack=None, rows=None, by_id=False, row_fi
         raise Refused(done.stderr.strip())
     assert done.returncode == 0, (done.returncode, done.stderr)
     return json.loads(done.stdout)
+
+
+def _iceberg(out, schema, mapping, constants):
+    columns = out.with_suffix('.schema.json')
+    columns.write_text(json.dumps(schema))
+    options = ['-i', str(columns), '-k', constants]
+    if mapping is not None:
+        names = out.with_suffix('.names.json')
+        names.write_text(json.dumps(mapping))
+        options += ['-n', str(names)]
+    return options
 
 
 def inside(chance, kind, nulls):

@@ -9,6 +9,7 @@ import collections
 import datetime
 import decimal
 import os
+import uuid
 import zlib
 from pathlib import Path
 
@@ -21,11 +22,14 @@ UTC = datetime.timezone.utc
 
 def plain(kind):
     """An Arrow type without what only says how values are laid out."""
+    if isinstance(kind, pa.BaseExtensionType):          # uuid
+        return plain(kind.storage_type)
     if pa.types.is_dictionary(kind):
         return plain(kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind) \
+            or pa.types.is_fixed_size_binary(kind):
         return pa.binary()
     if pa.types.is_timestamp(kind):
         return pa.timestamp('us', 'UTC' if kind.tz else None)
@@ -52,8 +56,10 @@ def canonical(value):
         return format(value, 'f')
     if isinstance(value, datetime.datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
-    if isinstance(value, datetime.date):
+    if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return 'x' + value.bytes.hex()
     if isinstance(value, dict):
         return {k: canonical(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -4,7 +4,7 @@
 Writes the log of a Delta table of many files, the same bytes every time: as commits, or as one
 checkpoint with one commit behind it. The data files do not exist: nobody opens them here.
 
-usage: load_tables.py commits|checkpoint DIR FILES
+usage: load_delta_tables.py commits|checkpoint DIR FILES
 """
 import argparse
 import json

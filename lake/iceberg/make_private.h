@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What making bases, patches and ranges has in common. Internal. */
+#ifndef LAKE_ICEBERG_MAKE_PRIVATE_H
+#define LAKE_ICEBERG_MAKE_PRIVATE_H
+
+#include "lake/iceberg/make.h"
+#include "lake/iceberg/place.h"
+#include "lake/index/build.h"
+
+/* A live file of a manifest, which has inherited what it had to. */
+typedef int iceberg_walk_file(void *arg, const struct iceberg_decoded *decoded,
+                              const struct iceberg_entry *file, struct err *err);
+
+/* The live files of a manifest. -EUCLEAN where what is kept of it is damaged: it is dropped. */
+int iceberg_walk_manifest(struct iceberg_place *place, const struct iceberg_manifest *manifest,
+                          iceberg_walk_file *file, void *arg, struct err *err);
+
+/* All deletes of the list's delete manifests; *out NULL: there are none. */
+int iceberg_make_deletes(struct iceberg_place *place, const struct iceberg_manifest_list *list,
+                         struct iceberg_deletes **out, struct err *err);
+
+/* Where data files go. */
+struct iceberg_filling {
+    struct iceberg_place *place;
+    struct index_build *build;
+    uint64_t seq;   /* of two files of one path the one with the greater one counts */
+    uint64_t files; /* so far */
+};
+int iceberg_make_add(struct iceberg_filling *filling, const struct iceberg_decoded *decoded,
+                     const struct iceberg_entry *file, struct err *err);
+
+#define ICEBERG_ANY_FILES UINT64_MAX
+
+/* Writes the run of that name, which has so many files: -EIO (of a patch -EAGAIN) where some are
+ * named twice. base: NULL, or what the patch stands on. */
+int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct run *base,
+                     const char *name, uint64_t files, struct run **out, struct err *err);
+
+#endif
