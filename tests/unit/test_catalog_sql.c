@@ -161,10 +161,11 @@ static void test_a_database_that_computes_for_ever_is_given_up_at_the_deadline(v
 {
     AUTO_FREE char *path = NULL;
     assert_true(asprintf(&path, "%s/evil.db", dir_of(state)) > 0);
-    run(path, "CREATE TABLE iceberg_namespace_properties (catalog_name, namespace);"
-              "CREATE VIEW iceberg_tables AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1"
-              " FROM n) SELECT 'prod' AS catalog_name, 'a' AS table_namespace, 't' AS table_name,"
-              " 's' AS metadata_location FROM n WHERE i < 0;");
+    run(path,
+        "CREATE TABLE iceberg_namespace_properties (catalog_name, namespace);"
+        "CREATE VIEW iceberg_tables AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1"
+        " FROM n) SELECT 'prod' AS catalog_name, 'a' AS table_namespace, 't' AS table_name,"
+        " 's' AS metadata_location FROM n WHERE i < 0;");
     AUTO(catalog) struct catalog *c = catalog_of(path, 200);
     AUTO(buf) struct buf all = {0};
     struct err err = ERR_INIT;
@@ -186,7 +187,8 @@ static void test_what_is_no_database_is_an_error_and_no_empty_catalog(void **sta
     assert_int_equal(mkfifo(fifo, 0600), 0);
     FILE *f = fopen(text, "w");
     assert_non_null(f);
-    assert_true(fputs("no database, but long enough to be looked at as one, page by page\n", f) > 0);
+    assert_true(fputs("no database, but long enough to be looked at as one, page by page\n", f) >
+                0);
     assert_int_equal(fclose(f), 0);
     const char *const paths[] = {none, fifo, text};
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {

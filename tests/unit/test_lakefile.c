@@ -130,7 +130,8 @@ static void test_mistakes(void **state)
         {LAYER LAYER, "lake.yaml:2:1: \"layers\" is there twice"},
         {"layers:\n  a: {endpoint: s3://bbb}\n",
          "lake.yaml:2:7: a layer has no \"endpoint\"; it has"},
-        {"layers:\n  a: {region: x}\n", "lake.yaml:2:6: a layer has one of \"url\", \"catalog\" and \"tables\""},
+        {"layers:\n  a: {region: x}\n",
+         "lake.yaml:2:6: a layer has one of \"url\", \"catalog\" and \"tables\""},
         {"layers:\n  a: {url: bucket/prefix}\n", "lake.yaml:2:12: a store is a URL"},
         {"layers: {a: [x]}\n", "lake.yaml:1:13: a layer is a URL"},
         {"layers: {a: 12}\n", "lake.yaml:1:13: a URL is text"},
@@ -226,7 +227,8 @@ static void test_names(void **state)
 static void test_catalogs(void **state)
 {
     (void)state;
-    AUTO(lakefile) struct lakefile *l =
+    AUTO(lakefile)
+    struct lakefile *l =
         parse("layers:\n"
               "  prod:\n"
               "    catalog: {type: rest, uri: \"https://h/api\", warehouse: w, auth: oauth2,\n"
@@ -259,10 +261,12 @@ static void test_wrong_catalogs(void **state)
         {"layers: {a: {catalog: {type: hive, uri: \"https://h\"}}}", ":1:30: a catalog's type is"},
         {"layers: {a: {catalog: {type: rest}}}", ":1:23: a catalog lacks \"uri\""},
         {"layers: {a: {catalog: {uri: \"https://h\"}}}", ":1:23: a catalog lacks \"type\""},
-        {"layers: {a: {catalog: {type: rest, uri: \"https://u:hunter2@h\"}}}", ":1:41: uri has no @"},
+        {"layers: {a: {catalog: {type: rest, uri: \"https://u:hunter2@h\"}}}",
+         ":1:41: uri has no @"},
         {"layers: {a: {catalog: {type: sql, uri: \"postgresql://u:hunter2@h/d\"}}}",
          ":1:40: a password has no place"},
-        {"layers: {a: {catalog: {type: sql, uri: /d/c.db, scope: s}}}", ":1:49: scope is of no sql"},
+        {"layers: {a: {catalog: {type: sql, uri: /d/c.db, scope: s}}}",
+         ":1:49: scope is of no sql"},
         {"layers: {a: {url: \"s3://bucket\", catalog: {type: glue}}}", ":1:13: a layer has one of"},
         {"layers: {a: {region: r}}", ":1:13: a layer has one of"},
         {"layers: {a: {catalog: {type: glue}, near: /n}}", ":1:37: near goes with the URL"},
@@ -282,8 +286,7 @@ static void test_wrong_catalogs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_catalogs),
-        cmocka_unit_test(test_wrong_catalogs),
+        cmocka_unit_test(test_catalogs),   cmocka_unit_test(test_wrong_catalogs),
         cmocka_unit_test(test_everything), cmocka_unit_test(test_rules),
         cmocka_unit_test(test_options),    cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_secret),     cmocka_unit_test(test_bounds),

@@ -28,16 +28,14 @@ static struct shape *columns(const char *region)
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
         shape_add(&b, &fields[i]);
     shape_end(&b);
-    const struct shape_field rest[] = {{.name = SLICE_LIT("price"),
-                                        .id = 5,
-                                        .kind = SHAPE_LEAF,
-                                        .type = SHAPE_DECIMAL,
-                                        .precision = 9,
-                                        .scale = 2},
-                                       {.name = SLICE_LIT("at"),
-                                        .id = 6,
-                                        .kind = SHAPE_LEAF,
-                                        .type = SHAPE_TIME}};
+    const struct shape_field rest[] = {
+        {.name = SLICE_LIT("price"),
+         .id = 5,
+         .kind = SHAPE_LEAF,
+         .type = SHAPE_DECIMAL,
+         .precision = 9,
+         .scale = 2},
+        {.name = SLICE_LIT("at"), .id = 6, .kind = SHAPE_LEAF, .type = SHAPE_TIME}};
     for (size_t i = 0; i < ARRAY_SIZE(rest); i++)
         shape_add(&b, &rest[i]);
     if (shape_finish(&b, &out, &err) < 0)

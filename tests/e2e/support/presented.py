@@ -167,7 +167,7 @@ def with_pyarrow(directory, wanted, partitions):
 def with_duckdb(directory, wanted, partitions):
     """All rows, by one scan of the directory that expects one schema."""
     with duckdb.connect() as c:
-        c.execute("SET TimeZone = 'UTC'")
+        c.execute("SET TimeZone = 'UTC'; SET arrow_lossless_conversion = true")     # uuids are no text
         table = c.sql(
             'SELECT * FROM read_parquet(?, hive_partitioning = ?, hive_types_autocast = false, '
             'union_by_name = false)',
