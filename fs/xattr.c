@@ -98,7 +98,7 @@ static int load_refused(struct subject *s, const struct err *why, struct err *er
         return err_copy(err, why);
     s->where.kind = WHERE_LIVE;
     s->refusal = *why;
-    if (!govern_sees_all(&s->asker, table_path(s->table))) /* it may name what is hidden */
+    if (!govern_sees_all(&s->asker, s->table)) /* it may name what is hidden */
         (void)err_set(&s->refusal, why->code, "%s", strerror(why->code));
     return 0;
 }

@@ -307,6 +307,19 @@ static void move_live(struct table *t, const struct history *h, struct history *
     }
 }
 
+/* What its catalog says now. Who cannot keep back what that wants kept back reads nothing. */
+static int hear_catalog(struct table *t, struct err *err)
+{
+    int rc = cataloged_hear(t->cataloged, err);
+    if (rc < 0 || t->lake->config.narrows)
+        return rc;
+    AUTO(catalog_answer) struct catalog_answer *answer = cataloged_answer(t->cataloged);
+    return answer->table->restrictions
+               ? err_set(err, EOPNOTSUPP,
+                         "its catalog keeps columns or rows back, which only a mount does")
+               : 0;
+}
+
 static void refresh(struct table *t, bool live)
 {
     struct err err = ERR_INIT;
@@ -316,7 +329,7 @@ static void refresh(struct table *t, bool live)
     WITH_LOCK (&t->lock)
         previous = t->heard ? history_ref(t->heard) : NULL;
     int64_t since_ms = clock_mono_ms();
-    int rc = t->cataloged ? cataloged_hear(t->cataloged, &err) : 0;
+    int rc = t->cataloged ? hear_catalog(t, &err) : 0;
     if (rc == 0)
         rc = t->ops->history(t->driver, previous, &heard, &err);
     if (rc < 0 && again(t, rc, since_ms))

@@ -17,6 +17,7 @@ struct request {
     bool credentials;
     struct catalog_options catalog;
     struct options options;
+    struct store_options store, asked; /* of the environment; with the options */
     const char *uri;
     struct slice levels[CATALOG_LEVELS_MAX];
     size_t levels_n;
@@ -215,20 +216,20 @@ static int open_catalog(const struct request *r, struct http *http, struct catal
     return err_set(err, EINVAL, "--kind %s: rest, glue, unity", kind);
 }
 
-static int run(struct request *r, struct store_options *store, struct err *err)
+static int run(struct request *r, struct err *err)
 {
     AUTO(http) struct http *http = NULL;
     AUTO(catalog) struct catalog *c = NULL;
     const struct catalog_namespace in = {r->levels, r->levels_n};
-    int rc = take_settings(store, err);
+    int rc = take_settings(&r->store, err);
     if (rc == 0 && (rc = environment_take(&r->options, err)) == 0)
         rc = options_check(&r->options, err);
     if (rc < 0)
         return rc;
-    struct store_options asked = *store;
-    add_options(&asked, &r->options);
+    r->asked = r->store;
+    add_options(&r->asked, &r->options);
     r->catalog.uri = r->uri;
-    r->catalog.store = &asked;
+    r->catalog.store = &r->asked;
     if (!(http = http_new(err)))
         return -err->code;
     rc = open_catalog(r, http, &c, err);
@@ -240,7 +241,6 @@ static int run(struct request *r, struct store_options *store, struct err *err)
 int cmd_catalog(int argc, char **argv)
 {
     struct request r = {0};
-    struct store_options store = {0};
     struct err err = ERR_INIT;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         help();
@@ -249,11 +249,11 @@ int cmd_catalog(int argc, char **argv)
     int status = take_arguments(&r, argc, argv);
     if (status == 0)
         status = choose_auth(&r);
-    if (status == 0 && run(&r, &store, &err) < 0) {
+    if (status == 0 && run(&r, &err) < 0) {
         (void)fprintf(stderr, "tarn catalog: %s: %s\n", strerror(err.code), err.msg);
         status = EXIT_FAILED;
     }
-    settings_done(&store);
+    settings_done(&r.store);
     options_done(&r.options);
     return status;
 }

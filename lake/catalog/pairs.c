@@ -59,7 +59,7 @@ bool catalog_read_pairs(struct json *j, struct arena *a, struct catalog_pairs *o
         struct catalog_pair pair = {arena_slice(a, key), SLICE_NONE};
         ok = pair.key.p && read_value(j, a, &pair.value);
         if (ok && pair.value.p)
-            ok = vec_push(&pairs, pair) == 0;
+            ok = !vec_push(&pairs, pair);
     }
     ok = ok && !json_failed(j);
     struct catalog_pair *at = ok && pairs.n ? arena_calloc(a, pairs.n, sizeof *at) : NULL;

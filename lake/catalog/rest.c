@@ -260,7 +260,8 @@ static int rest_tables(struct catalog *c, const struct catalog_namespace *in, ca
     int rc = ready(r, err);
     if (rc < 0)
         return rc;
-    if ((rc = make_path(r, in, NULL, &path, err)) < 0)
+    rc = make_path(r, in, NULL, &path, err);
+    if (rc < 0)
         return client_wrap(r->client, what.text, err);
     l.path = path.data;
     return pages_list(&l.pages, emit, arg, err);

@@ -91,7 +91,7 @@ static bool read_names(struct page *p)
         struct info info;
         ok = read_info(&p->j, &p->out->arena, &info) && info.name.n;
         if (ok && !is_view(&info))
-            ok = vec_push(&p->names, info.name) == 0;
+            ok = !vec_push(&p->names, info.name);
     }
     return ok && !json_failed(&p->j);
 }
