@@ -14,7 +14,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType
 
 from fake.catalog import RestCatalog, UnityCatalog
-from support import s3 as s3_support
+from support import azure, s3 as s3_support
 from support.mounts import wait_for
 from support.places import PATIENCE_S
 
@@ -189,3 +189,34 @@ def test_delta_tables_of_unity_catalog(s3, unity, tmp_path, mount):
     assert os.listdir(m / 'prod') == ['sales']
     assert rows_of(m / 'prod/sales/orders') == ROWS
     assert m.xattr('prod/sales/orders', 'format') == 'delta'
+
+
+@pytest.fixture
+def azurite(tmp_path_factory):
+    server = azure.Server(tmp_path_factory.mktemp('azurite'))
+    yield server
+    server.stop()
+
+
+def test_delta_tables_in_azure_are_read_with_a_sas_that_unity_vends(azurite, unity, tmp_path, mount):
+    write_deltalake(tmp_path / 'own/orders', ROWS)
+    container = azurite.make_container('vended')
+    azurite.copy_tree(tmp_path / 'own', container)
+    unity.add('main.sales.orders', 'abfss://vended@%s.dfs.core.windows.net/orders' % azure.ACCOUNT)
+    sas = {'azure_user_delegation_sas': {'sas_token': azure.container_sas('vended')}}
+    unity.credentials['id-of-main.sales.orders'] = sas
+    m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'},
+                        **{'endpoint-url': azurite.url}), refresh=0.1)
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert all('sig=' not in s.path + s.query for s in unity.requests())
+
+
+def test_delta_tables_in_google_s_buckets_are_read_with_a_token_that_unity_vends(gcs, unity, tmp_path, mount):
+    write_deltalake(tmp_path / 'own/orders', ROWS)
+    bucket = gcs.new_bucket('of-unity')
+    gcs.copy_tree(tmp_path / 'own', bucket)
+    unity.add('main.sales.orders', 'gs://%s/orders' % bucket)
+    unity.credentials['id-of-main.sales.orders'] = {
+        'gcp_oauth_token': {'oauth_token': 'a-token'}, 'expiration_time': int((time.time() + 3600) * 1000)}
+    m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}, **{'endpoint-url': gcs.url}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
