@@ -15,7 +15,7 @@ from pyiceberg.types import LongType, NestedField, StringType
 
 from fake.catalog import RestCatalog, UnityCatalog
 from support import azure, s3 as s3_support
-from support.mounts import wait_for
+from support.mounts import run_tarn, wait_for
 from support.places import PATIENCE_S
 
 ROWS = pa.table({'id': pa.array([1, 2, 3, 4], pa.int64()), 'region': ['EU', 'US', None, 'EU'],
@@ -111,6 +111,24 @@ def test_what_is_not_vended_is_read_by_own_credentials_where_the_lake_file_says(
     named = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri, 'warehouse': 's3://%s/wh' % written.bucket},
                             **own), env=s3.env)
     assert rows_of(named / 'prod/sales/orders') == ROWS
+
+
+def test_the_secret_for_a_catalog_comes_from_a_file_or_from_who_mounts(s3, rest, written, tmp_path, mount):
+    rest.clients = {'reader': 'hunter2'}
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    secret = tmp_path / 'secret'
+    secret.write_text('reader:hunter2\n')
+    by_file = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri, 'credential-file': str(secret)}))
+    assert rows_of(by_file / 'prod/sales/orders') == ROWS
+    by_file.unmount()
+    catalog = {'type': 'rest', 'uri': rest.uri}
+    by_environment = mount(lake_file(tmp_path, catalog), env={'TARN_CATALOG_CREDENTIAL': 'reader:hunter2'})
+    assert rows_of(by_environment / 'prod/sales/orders') == ROWS
+    by_environment.unmount()
+    (tmp_path / 'mnt').mkdir()
+    refused = run_tarn('mount', lake_file(tmp_path, catalog), tmp_path / 'mnt', '--cache-dir', tmp_path / 'cache',
+                       env={'TARN_CATALOG_CREDENTIAL': 'reader:hunter3'})
+    assert refused.returncode != 0 and 'lake.yaml:1:' in refused.stderr and 'hunter' not in refused.stderr
 
 
 def restricted(s3, rest, written, restrictions):
