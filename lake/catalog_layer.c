@@ -256,7 +256,7 @@ static int vending_fetch(struct vended *v, struct vended_secret *out, struct err
 {
     struct vending *g = vending_of(v);
     AUTO(catalog_table) struct catalog_table *answer = NULL;
-    struct catalog_access access = {NULL};
+    struct catalog_access access = {.expires_ms = 0};
     int rc = catalog_credentials(g->share->catalog, &g->name.in, g->name.table, &answer, err);
     if (rc == -ENOENT) /* it is no object that does not exist */
         err->code = EACCES;

@@ -143,7 +143,7 @@ static int open_own(struct cataloged *c, struct slice location, const struct sto
 static int open_vended(struct cataloged *c, const struct catalog_table *t, struct slice location,
                        struct store **out, struct err *err)
 {
-    struct catalog_access access = {NULL};
+    struct catalog_access access = {.expires_ms = 0};
     const struct catalog_layer *l = c->layer->catalog;
     struct store_options options = *catalog_layer_options(l);
     (void)catalog_access_of(t, location, &access); /* there are some */

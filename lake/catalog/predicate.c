@@ -53,6 +53,8 @@ static int refuse(struct reading *r, const char *what, struct slice which)
 {
     AUTO(buf) struct buf shown = {0};
     buf_init(&shown, 400);
+    if (which.n > 2 && which.p[0] == '"') /* a text as it was sent has quotes already */
+        which = slice_make(which.p + 1, which.n - 2);
     buf_add_json(&shown, slice_make(which.p, which.n < 60 ? which.n : 60));
     return err_set(r->err, EOPNOTSUPP, "a predicate with %s %s, which is not known here", what,
                    shown.data ? shown.data : "");

@@ -198,19 +198,19 @@ static int add_comparison(struct saying *s, const struct view_node *node, const 
 static int add_term(struct saying *s, const struct predicate *p)
 {
     static const struct {
-        enum predicate_kind kind;
         const char *operator;
+        enum predicate_kind kind;
         bool of_null;
-    } comparisons[] = {{PREDICATE_LESS, "<", false},
-                       {PREDICATE_LESS_EQUAL, "<=", false},
-                       {PREDICATE_GREATER, ">", false},
-                       {PREDICATE_GREATER_EQUAL, ">=", false},
-                       {PREDICATE_EQUAL, "=", false},
-                       {PREDICATE_NOT_EQUAL, "<>", true},
-                       {PREDICATE_STARTS_WITH, "LIKE", false},
-                       {PREDICATE_NOT_STARTS_WITH, "NOT LIKE", true},
-                       {PREDICATE_IN, "IN", false},
-                       {PREDICATE_NOT_IN, "NOT IN", true}};
+    } comparisons[] = {{"<", PREDICATE_LESS, false},
+                       {"<=", PREDICATE_LESS_EQUAL, false},
+                       {">", PREDICATE_GREATER, false},
+                       {">=", PREDICATE_GREATER_EQUAL, false},
+                       {"=", PREDICATE_EQUAL, false},
+                       {"<>", PREDICATE_NOT_EQUAL, true},
+                       {"LIKE", PREDICATE_STARTS_WITH, false},
+                       {"NOT LIKE", PREDICATE_NOT_STARTS_WITH, true},
+                       {"IN", PREDICATE_IN, false},
+                       {"NOT IN", PREDICATE_NOT_IN, true}};
     const struct view_node *node = find_id(&s->today, p->field_id);
     if (!node)
         node = find_id(&s->at, p->field_id);
@@ -276,6 +276,7 @@ static int add_rows(struct saying *s, const struct restrictions *r, struct buf *
     buf_init(&filter, FILTER_BYTES_MAX);
     s->out = &filter;
     int rc = add_predicate(s, r->filter);
+    s->out = NULL;
     if (rc == 0)
         rc = buf_check(&filter, s->err);
     buf_add_str(out, "    rows: ");

@@ -14,8 +14,8 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType
 
 from fake.catalog import RestCatalog, UnityCatalog
-from support import s3 as s3_support
-from support.mounts import wait_for
+from support import azure, s3 as s3_support
+from support.mounts import run_tarn, wait_for
 from support.places import PATIENCE_S
 
 ROWS = pa.table({'id': pa.array([1, 2, 3, 4], pa.int64()), 'region': ['EU', 'US', None, 'EU'],
@@ -113,6 +113,24 @@ def test_what_is_not_vended_is_read_by_own_credentials_where_the_lake_file_says(
     assert rows_of(named / 'prod/sales/orders') == ROWS
 
 
+def test_the_secret_for_a_catalog_comes_from_a_file_or_from_who_mounts(s3, rest, written, tmp_path, mount):
+    rest.clients = {'reader': 'hunter2'}
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    secret = tmp_path / 'secret'
+    secret.write_text('reader:hunter2\n')
+    by_file = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri, 'credential-file': str(secret)}))
+    assert rows_of(by_file / 'prod/sales/orders') == ROWS
+    by_file.unmount()
+    catalog = {'type': 'rest', 'uri': rest.uri}
+    by_environment = mount(lake_file(tmp_path, catalog), env={'TARN_CATALOG_CREDENTIAL': 'reader:hunter2'})
+    assert rows_of(by_environment / 'prod/sales/orders') == ROWS
+    by_environment.unmount()
+    (tmp_path / 'mnt').mkdir()
+    refused = run_tarn('mount', lake_file(tmp_path, catalog), tmp_path / 'mnt', '--cache-dir', tmp_path / 'cache',
+                       env={'TARN_CATALOG_CREDENTIAL': 'reader:hunter3'})
+    assert refused.returncode != 0 and 'lake.yaml:1:' in refused.stderr and 'hunter' not in refused.stderr
+
+
 def restricted(s3, rest, written, restrictions):
     rest.add(['sales'], 'orders', **written.answer(), **{
         'storage-credentials': vended(s3, 's3://%s/' % written.bucket), 'read-restrictions': restrictions})
@@ -189,3 +207,34 @@ def test_delta_tables_of_unity_catalog(s3, unity, tmp_path, mount):
     assert os.listdir(m / 'prod') == ['sales']
     assert rows_of(m / 'prod/sales/orders') == ROWS
     assert m.xattr('prod/sales/orders', 'format') == 'delta'
+
+
+@pytest.fixture
+def azurite(tmp_path_factory):
+    server = azure.Server(tmp_path_factory.mktemp('azurite'))
+    yield server
+    server.stop()
+
+
+def test_delta_tables_in_azure_are_read_with_a_sas_that_unity_vends(azurite, unity, tmp_path, mount):
+    write_deltalake(tmp_path / 'own/orders', ROWS)
+    container = azurite.make_container('vended')
+    azurite.copy_tree(tmp_path / 'own', container)
+    unity.add('main.sales.orders', 'abfss://vended@%s.dfs.core.windows.net/orders' % azure.ACCOUNT)
+    sas = {'azure_user_delegation_sas': {'sas_token': azure.container_sas('vended')}}
+    unity.credentials['id-of-main.sales.orders'] = sas
+    m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'},
+                        **{'endpoint-url': azurite.url}), refresh=0.1)
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert all('sig=' not in s.path + s.query for s in unity.requests())
+
+
+def test_delta_tables_in_google_s_buckets_are_read_with_a_token_that_unity_vends(gcs, unity, tmp_path, mount):
+    write_deltalake(tmp_path / 'own/orders', ROWS)
+    bucket = gcs.new_bucket('of-unity')
+    gcs.copy_tree(tmp_path / 'own', bucket)
+    unity.add('main.sales.orders', 'gs://%s/orders' % bucket)
+    unity.credentials['id-of-main.sales.orders'] = {
+        'gcp_oauth_token': {'oauth_token': 'a-token'}, 'expiration_time': int((time.time() + 3600) * 1000)}
+    m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}, **{'endpoint-url': gcs.url}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers whose tables a REST catalog or Unity Catalog knows, in an S3 server that only the catalog's credentials open."""
+"""Layers whose tables a REST catalog knows, in an S3 server that only the catalog's credentials open."""
 import errno
 import json
 import os
@@ -8,10 +8,9 @@ import time
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
-from deltalake import write_deltalake
 from pyiceberg.catalog.sql import SqlCatalog
 
-from fake.catalog import RestCatalog, UnityCatalog
+from fake.catalog import RestCatalog
 from support.mounts import wait_for
 from support.places import PATIENCE_S
 from support.s3 import ACCESS_KEY, SECRET_KEY
@@ -19,12 +18,11 @@ from support.s3 import ACCESS_KEY, SECRET_KEY
 ROWS = pa.table({'id': pa.array([1, 2, 3, 4], pa.int64()), 'region': ['EU', 'US', 'EU', None],
                  'name': ['ann', 'bob', 'cyd', 'dan']})
 MORE = pa.table({'id': pa.array([5], pa.int64()), 'region': ['EU'], 'name': ['eve']})
-ENDPOINT = 'GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials'
 
 
-def keys(life_s=3600, secret=SECRET_KEY):
-    return {'s3.access-key-id': ACCESS_KEY, 's3.secret-access-key': secret,
-            's3.session-token-expires-at-ms': str(int((time.time() + life_s) * 1000))}
+def keys():
+    return {'s3.access-key-id': ACCESS_KEY, 's3.secret-access-key': SECRET_KEY,
+            's3.session-token-expires-at-ms': str(int((time.time() + 3600) * 1000))}
 
 
 class Writer:
@@ -35,7 +33,6 @@ class Writer:
         self.io = {'s3.endpoint': s3.url, 's3.region': 'us-east-1', 's3.access-key-id': ACCESS_KEY,
                    's3.secret-access-key': SECRET_KEY, 's3.path-style-access': 'true'}
         self.catalog = SqlCatalog('w', uri='sqlite:///%s/w.db' % tmp_path, warehouse='s3://%s/wh' % bucket, **self.io)
-        self.life_s = 3600
 
     def make(self, *levels, rows=ROWS, **more):
         self.catalog.create_namespace_if_not_exists(levels[:-1])
@@ -50,7 +47,7 @@ class Writer:
             metadata = json.loads(f.read())
         self.rest.add(list(levels[:-1]), levels[-1], **{
             'config': {'s3.endpoint': self.s3.url, 's3.region': 'us-east-1', 's3.path-style-access': 'true'},
-            'storage-credentials': [{'prefix': table.location(), 'config': keys(self.life_s)}], **more})
+            'storage-credentials': [{'prefix': table.location(), 'config': keys()}], **more})
         self.rest.tables[tuple(levels[:-1]), levels[-1]].update(
             {'metadata': metadata, 'metadata-location': table.metadata_location})
 
@@ -95,67 +92,6 @@ def test_nothing_is_read_where_the_catalog_vends_nothing(writer, mount):
     assert SECRET_KEY not in (m.cache / 'tarn.log').read_text()
 
 
-def test_credentials_are_renewed_before_they_end(writer, rest, mount):
-    """Credentials that live for seconds are asked for again, and the table goes on being read."""
-    writer.life_s = 4
-    table = writer.make('sales', 'orders')
-    rest.endpoints = [ENDPOINT]
-    rest.credentials = [{'prefix': table.location(), 'config': keys(4)}]
-    m = mount(writer.file(), refresh=0.1)
-    assert rows_of(m / 'prod/sales/orders') == ROWS
-    first = len(rest.requests('/credentials'))
-    end = time.time() + 4
-    wait_for(lambda: time.time() > end, PATIENCE_S, 'the credentials have ended')
-    rest.credentials = [{'prefix': table.location(), 'config': keys()}]
-    table.append(MORE)
-    writer.tell(('sales', 'orders'), table)
-    wait_for(lambda: rows_of(m / 'prod/sales/orders').num_rows == 5, PATIENCE_S, 'the commit is shown')
-    assert len(rest.requests('/credentials')) > first
-
-
-def test_the_catalog_is_asked_whether_the_table_has_changed(writer, rest, mount):
-    """A commit is seen, and while there is none the catalog answers that nothing has changed."""
-    table = writer.make('sales', 'orders')
-    m = mount(writer.file(), refresh=0.1)
-    assert rows_of(m / 'prod/sales/orders') == ROWS
-    wait_for(lambda: os.listdir(m / 'prod/sales/orders') and
-             [s for s in rest.requests('/tables/orders') if 'if-none-match' in s.headers],
-             PATIENCE_S, 'the catalog is asked with the ETag')
-    table.append(MORE)
-    writer.tell(('sales', 'orders'), table)
-    wait_for(lambda: rows_of(m / 'prod/sales/orders').num_rows == 5, PATIENCE_S, 'the commit is shown')
-
-
-def test_rows_and_columns_that_the_catalog_restricts(writer, mount):
-    """Rows that the filter does not keep are not there, a masked column has nulls, for everybody."""
-    table = writer.make('sales', 'orders')
-    ids = {f.name: f.field_id for f in table.schema().fields}
-    writer.tell(('sales', 'orders'), table, **{'read-restrictions': {
-        'required-row-filter': {'type': 'eq', 'left': {'type': 'reference', 'id': ids['region']}, 'right': 'EU'},
-        'required-column-projections': [{'field-id': ids['name'], 'action': 'replace-with-null'}]}})
-    m = mount(writer.file())
-    found = rows_of(m / 'prod/sales/orders')
-    assert found['id'].to_pylist() == [1, 3]
-    assert found['region'].to_pylist() == ['EU', 'EU']
-    assert found['name'].to_pylist() == [None, None]
-
-
-@pytest.mark.parametrize('restrictions', [
-    {'required-column-projections': [{'field-id': 3, 'action': 'blur'}]},
-    {'required-row-filter': {'type': 'like', 'left': {'type': 'reference', 'id': 1}, 'right': 'x'}},
-    {'something-new': True}])
-def test_a_restriction_that_is_not_known_refuses_the_table(writer, mount, restrictions):
-    """The whole table is refused, with the catalog's word in the reason; others are read."""
-    writer.make('sales', 'orders', **{'read-restrictions': restrictions})
-    writer.make('sales', 'other')
-    m = mount(writer.file())
-    with pytest.raises(OSError) as e:
-        os.listdir(m / 'prod/sales/orders')
-    assert e.value.errno == errno.EOPNOTSUPP
-    assert 'not known here' in m.xattr('prod/sales/orders', 'error')
-    assert rows_of(m / 'prod/sales/other') == ROWS
-
-
 def test_a_catalog_that_fails_is_never_an_empty_one(writer, rest, mount):
     """While it answers 503 nothing looks deleted or empty: what nobody has seen yet is an I/O error, and comes back."""
     writer.make('sales', 'orders')
@@ -187,25 +123,3 @@ def test_client_credentials_of_a_file(writer, rest, mount, tmp_path):
     assert rows_of(m / 'prod/sales/orders') == ROWS
     log = (m.cache / 'tarn.log').read_text()
     assert 'hunter2' not in log and SECRET_KEY not in log and 'token-1' not in log
-
-
-def test_delta_tables_of_unity_catalog(s3, bucket, mount, tmp_path):
-    """A Delta table that Unity Catalog knows is read with the credentials that it makes for it."""
-    for name, rows in (('orders', ROWS), ('more', MORE)):
-        write_deltalake(str(tmp_path / name), rows)
-        s3.copy_tree(tmp_path / name, bucket, 'tables/' + name)
-    with UnityCatalog() as unity:
-        for name in ('orders', 'more'):
-            unity.add('main.sales.' + name, 's3://%s/tables/%s' % (bucket, name))
-            unity.credentials['id-of-main.sales.' + name] = {
-                'aws_temp_credentials': {'access_key_id': ACCESS_KEY, 'secret_access_key': SECRET_KEY},
-                'expiration_time': int((time.time() + 3600) * 1000)}
-        (tmp_path / 'lake.yaml').write_text(json.dumps({'layers': {'uc': {
-            'endpoint-url': s3.url,
-            'catalog': {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}}}}))
-        m = mount(tmp_path / 'lake.yaml')
-        assert os.listdir(m / 'uc') == ['sales']
-        assert sorted(os.listdir(m / 'uc/sales')) == ['more', 'orders']
-        assert rows_of(m / 'uc/sales/orders') == ROWS
-        assert m.xattr('uc/sales/orders', 'format') == 'delta'
-        assert rows_of(m / 'uc/sales/more@0') == MORE
