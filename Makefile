@@ -19,7 +19,7 @@ TOOLS   ?= $(CURDIR)/build/tools
 
 LAYERS  := base cache/store cache lake/format lake/index lake/catalog lake lake/delta lake/iceberg lake/files lake/unread lake/archive lake/tier lake/view fs tools
 PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1 sqlite3 libpq
-LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
+LIBRARIES = -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)

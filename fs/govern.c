@@ -148,7 +148,8 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
         return rc;
     struct ruling_run today = run_of(live);
     const struct ruling_ask ask = {.grant = g,
-                                   .restrictions = c->answer ? c->answer->table->restrictions : NULL,
+                                   .restrictions =
+                                       c->answer ? c->answer->table->restrictions : NULL,
                                    .table = w->table,
                                    .at = at.run ? at : today,
                                    .today = today,
@@ -253,8 +254,8 @@ static int where_is_plain(const struct asker *a, const struct where *w, struct s
 static struct catalog_answer *restricting(const struct table *table)
 {
     struct cataloged *cataloged = table_cataloged(table);
-    AUTO(catalog_answer) struct catalog_answer *answer =
-        cataloged ? cataloged_answer(cataloged) : NULL;
+    AUTO(catalog_answer)
+    struct catalog_answer *answer = cataloged ? cataloged_answer(cataloged) : NULL;
     return answer && answer->table->restrictions ? STEAL(answer) : NULL;
 }
 

@@ -87,8 +87,8 @@ int presents_open(struct session *s, const struct session_config *config, struct
         .dirfd = config->temporary_dirfd,
         .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
     for (size_t i = 0; i < layers->at.n + layers->outside.n; i++) {
-        struct store *home = i < layers->at.n ? layers->at.at[i].store
-                                              : layers->outside.at[i - layers->at.n];
+        struct store *home =
+            i < layers->at.n ? layers->at.at[i].store : layers->outside.at[i - layers->at.n];
         if (home && !session_presents(s, home, err))
             return -ENOMEM;
     }

@@ -39,10 +39,11 @@ struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
-    struct governor *governor;       /* NULL: there is no policy */
-    struct lock presents_lock;       /* guards the next one */
-    VEC(struct presented) presented; /* one for each store of the lake's; of catalogs' tables, as
-                                      * they come */
+    struct governor *governor; /* NULL: there is no policy */
+    struct lock presents_lock; /* guards the next one */
+    VEC(struct presented)
+    presented;                        /* one for each store of the lake's; of catalogs' tables, as
+                                       * they come */
     struct presented_config presents; /* immutable; `home` is not set */
     struct document_cache *documents;
     struct buffers *buffers;

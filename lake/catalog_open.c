@@ -57,11 +57,13 @@ static enum catalog_auth auth_of(const struct lakefile_catalog *c, const struct 
 static int check_secrets(const struct catalog_options *o, struct err *err)
 {
     if (o->auth == CATALOG_AUTH_BEARER && !o->token && !o->token_file)
-        return err_set(err, EACCES, "no token: token-file names none, and TARN_CATALOG_TOKEN is "
-                                    "not set");
+        return err_set(err, EACCES,
+                       "no token: token-file names none, and TARN_CATALOG_TOKEN is "
+                       "not set");
     if (o->auth == CATALOG_AUTH_OAUTH2 && !o->credential && !o->credential_file)
-        return err_set(err, EACCES, "no client credential: credential-file names none, and "
-                                    "TARN_CATALOG_CREDENTIAL is not set");
+        return err_set(err, EACCES,
+                       "no client credential: credential-file names none, and "
+                       "TARN_CATALOG_CREDENTIAL is not set");
     return 0;
 }
 

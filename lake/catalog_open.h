@@ -10,8 +10,8 @@
 
 struct http;
 
-/* Asks nobody. `options`: of the layer's stores, with the mount's secrets. -EINVAL for what is wrong
- * or lacks. */
+/* Asks nobody. `options`: of the layer's stores, with the mount's secrets. -EINVAL for what is
+ * wrong or lacks. */
 int catalog_open(const struct lakefile_layer *layer, const struct store_options *options,
                  struct http *http, struct catalog **out, struct err *err);
 

@@ -128,8 +128,7 @@ static int open_own(struct cataloged *c, struct slice location, const struct sto
     AUTO_FREE char *url = strndup(location.p, location.n);
     if (!url)
         return err_set(err, ENOMEM, "out of memory");
-    struct store *store =
-        store_open(url, options, catalog_layer_runtime(c->layer->catalog), err);
+    struct store *store = store_open(url, options, catalog_layer_runtime(c->layer->catalog), err);
     if (!store)
         return -err->code;
     if (vec_push(&c->own, store) < 0) {
@@ -224,8 +223,7 @@ static int open_store(struct cataloged *c, const struct catalog_table *t, struct
 static int set_others(struct cataloged *c, struct err *err)
 {
     for (size_t i = 0; i < c->layer->others.n; i++)
-        if (c->layer->others.at[i] != c->store &&
-            vec_push(&c->others, c->layer->others.at[i]) < 0)
+        if (c->layer->others.at[i] != c->store && vec_push(&c->others, c->layer->others.at[i]) < 0)
             return err_set(err, ENOMEM, "out of memory");
     return 0;
 }

@@ -66,7 +66,7 @@ static int marker_holds(struct store *store, const char *prefix, const struct dr
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < listing_count(l); i++)
-        if (slice_ends(listing_at(l, i)->name, slice_of(ops->marker_inside)))
+        if (driver_marks_inside(ops, listing_at(l, i)->name))
             return 1;
     return 0;
 }

@@ -221,4 +221,3 @@ int listing_read(struct store *store, const char *prefix, struct listing **out, 
     *out = STEAL(l);
     return 0;
 }
-

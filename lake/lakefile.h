@@ -3,10 +3,10 @@
  * The lake file: what a lake of several stores consists of, and what is to become of its objects
  * (docs/LAKE.md, tarn-lake(5)).
  *
- *   layers:  name -> store (URL, options), the store that is nearer, prefixes outside of it, prices;
- *                    or a catalog that knows its tables; or tables by their metadata files
- *   archive: store           prices: class -> money per GB and month
- *   rules:   tables -> classes that their objects move to, and when
+ *   layers:  name -> store (URL, options), the store that is nearer, prefixes outside of it,
+ * prices; or a catalog that knows its tables; or tables by their metadata files archive: store
+ * prices: class -> money per GB and month rules:   tables -> classes that their objects move to,
+ * and when
  *
  * A file is parsed as a whole or refused with `name:line:column: ` before the reason; unknown keys
  * are refused. It holds no secrets. Immutable, reference-counted; everything in it lives as long as
@@ -77,7 +77,7 @@ struct lakefile_table {
 
 struct lakefile_layer {
     struct lakefile_store store; /* of a catalog or `tables` without URL: how theirs are asked */
-    const char *name; /* of the directory in the lake's root */
+    const char *name;            /* of the directory in the lake's root */
     struct lakefile_store near;
     uint64_t near_bytes;                  /* budget of the near store; 0: not told */
     const struct lakefile_store *outside; /* prefixes, without options of their own */

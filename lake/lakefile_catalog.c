@@ -123,8 +123,7 @@ static int check_uri(struct lakefile_parser *p, const struct yaml_node *node,
         return sql_uri_parse(i->text, &uri, p->err) < 0 ? yaml_wrap(p->err, p->file->name, i->place)
                                                         : 0;
     }
-    return c->kind == LAKEFILE_CATALOG_GLUE ? 0
-                                            : wrong(p, node->place, "a catalog lacks \"uri\"");
+    return c->kind == LAKEFILE_CATALOG_GLUE ? 0 : wrong(p, node->place, "a catalog lacks \"uri\"");
 }
 
 static int check_catalog(struct lakefile_parser *p, const struct yaml_node *node,
@@ -204,9 +203,8 @@ int lakefile_parse_tables(struct lakefile_parser *p, const struct yaml_node *nod
     struct lakefile_layer *layer = out;
     if (layer->catalog.kind)
         return wrong(p, node->key_place, "a layer has \"catalog\" or \"tables\"");
-    struct lakefile_table *at =
-        lakefile_allocate(p, node, YAML_MAP, SIZE_MAX,
-                          "tables are a map of names to metadata files", sizeof *at);
+    struct lakefile_table *at = lakefile_allocate(
+        p, node, YAML_MAP, SIZE_MAX, "tables are a map of names to metadata files", sizeof *at);
     int rc = at ? 0 : -p->err->code;
     layer->catalog.kind = LAKEFILE_CATALOG_TABLES;
     layer->catalog.place = node->key_place;

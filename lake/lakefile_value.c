@@ -6,7 +6,7 @@
 #include "lake/lakefile_private.h"
 
 #define CLASS_BYTES_MAX 64
-#define NUMBER_DIGITS_MAX 6 /* of durations and sizes */
+#define NUMBER_DIGITS_MAX 6    /* of durations and sizes */
 #define NAME_CHARACTERS_MAX 63 /* a directory's name of 252 bytes */
 
 static size_t count(const struct yaml_node *node)
@@ -104,12 +104,11 @@ int lakefile_name(struct lakefile_parser *p, const struct yaml_node *node, const
     if (!n || n > NAME_CHARACTERS_MAX)
         return wrong(p, node->key_place, "%s's name has 1 to %d characters", what,
                      NAME_CHARACTERS_MAX);
-    return strchr("._", node->key.p[0])
-               ? wrong(p, node->key_place,
-                       "%s's name begins with no . and no _: Arrow and "
-                       "Spark skip such names",
-                       what)
-               : 0;
+    return strchr("._", node->key.p[0]) ? wrong(p, node->key_place,
+                                                "%s's name begins with no . and no _: Arrow and "
+                                                "Spark skip such names",
+                                                what)
+                                        : 0;
 }
 
 int lakefile_flag(struct lakefile_parser *p, const struct yaml_node *node, bool *out)

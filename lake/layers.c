@@ -232,7 +232,8 @@ static int open_root(struct layers *l, struct layer *layer, const struct opening
     int rc = buf_check(&text, err);
     runtime.wrap = NULL; /* no near store and no archive is around these stores */
     runtime.wrapped = NULL;
-    return rc < 0 ? rc : add_outside(l, layer, store_open(text.data, &o->options, &runtime, err), err);
+    return rc < 0 ? rc
+                  : add_outside(l, layer, store_open(text.data, &o->options, &runtime, err), err);
 }
 
 /*

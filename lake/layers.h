@@ -27,11 +27,11 @@ struct lakefile_layer;
 struct lakefile_store;
 
 struct layer {
-    const char *name; /* of a directory in the lake's root; empty: it is the root */
-    struct store *store; /* NULL: a catalog's tables have theirs (table_store) */
+    const char *name;              /* of a directory in the lake's root; empty: it is the root */
+    struct store *store;           /* NULL: a catalog's tables have theirs (table_store) */
     struct catalog_layer *catalog; /* that knows its tables; NULL: they are found in the store */
-    VEC(struct store *) others; /* where objects of its tables may lie besides; borrowed */
-    size_t layers_n;            /* so many of these, the first ones, are stores of other layers */
+    VEC(struct store *) others;    /* where objects of its tables may lie besides; borrowed */
+    size_t layers_n; /* so many of these, the first ones, are stores of other layers */
 };
 
 struct layers {

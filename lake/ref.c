@@ -39,8 +39,8 @@ static bool parse_one(struct slice text, bool digits17_is_time, struct ref *out)
     } prefixes[] = {
         {{"version=", 8}, REF_VERSION},
         {{"timestamp=", 10}, REF_TIME},
-        {{"tag=", 4}, REF_NAME},
-        {{"branch=", 7}, REF_NAME},
+        {{"tag=", 4}, REF_TAG},
+        {{"branch=", 7}, REF_BRANCH},
     };
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         if (!slice_starts(text, prefixes[i].prefix))
@@ -52,7 +52,7 @@ static bool parse_one(struct slice text, bool digits17_is_time, struct ref *out)
             return parse_time(rest, out) || (digits17_is_time && parse_digits17(rest, out));
         if (rest.n == 0)
             return false;
-        *out = (struct ref){.kind = REF_NAME, .name = rest};
+        *out = (struct ref){.kind = prefixes[i].kind, .name = rest};
         return true;
     }
     if (digits17_is_time && text.n == 17 && parse_digits17(text, out))

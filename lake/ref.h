@@ -15,6 +15,8 @@ enum ref_kind {
     REF_VERSION,
     REF_TIME,
     REF_NAME,  /* a tag or a branch */
+    REF_TAG,   /* no branch */
+    REF_BRANCH,
     REF_RANGE, /* a..b, each a ref of another kind */
 };
 
@@ -22,9 +24,14 @@ struct ref {
     enum ref_kind kind;
     int64_t version;   /* REF_VERSION */
     int64_t time_ms;   /* REF_TIME */
-    struct slice name; /* REF_NAME, without its prefix, as spelled; REF_RANGE: a */
+    struct slice name; /* of a tag or branch, without its prefix, as spelled; REF_RANGE: a */
     struct slice to;   /* REF_RANGE: b */
 };
+
+static inline bool ref_is_name(const struct ref *ref)
+{
+    return ref->kind == REF_NAME || ref->kind == REF_TAG || ref->kind == REF_BRANCH;
+}
 
 /* False where the text is malformed. */
 bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out);

@@ -46,8 +46,7 @@ static int set_id(struct table *t, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
     buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
-    store_object_url(t->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)),
-                     &url);
+    store_object_url(t->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)), &url);
     (void)snprintf(t->id, sizeof t->id, "%016llx",
                    (unsigned long long)hash64(1, buf_slice(&url))); /* 16 digits */
     return buf_check(&url, err);

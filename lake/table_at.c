@@ -144,15 +144,17 @@ static int tagged_locked(struct table *t, struct slice text, struct task *task, 
 }
 
 /* A tag or a branch: the format's own come first. */
-static int named_locked(struct table *t, struct slice text, struct task *task, struct found *out,
-                        struct err *err) REQUIRES(&t->lock)
+static int named_locked(struct table *t, const struct ref *ref, struct task *task,
+                        struct found *out, struct err *err) REQUIRES(&t->lock)
 {
     AUTO(buf) struct buf name = {0};
     buf_init(&name, KEY_BYTES_MAX);
     const struct history_name *found =
-        tag_name_parse(&name, text) ? history_named(t->history, buf_slice(&name)) : NULL;
+        tag_name_parse(&name, ref->name) ? history_named(t->history, buf_slice(&name)) : NULL;
+    if (found && ref->kind == (found->branch ? REF_TAG : REF_BRANCH))
+        found = NULL;
     if (!found)
-        return tagged_locked(t, text, task, out, err);
+        return ref->kind == REF_BRANCH ? 0 : tagged_locked(t, ref->name, task, out, err);
     *out = (struct found){.position = found->position, .moving = true};
     return 0;
 }
@@ -173,9 +175,9 @@ static int resolve_locked(struct table *t, struct slice text, struct task *task,
         is_future(t, &ref))
         return unknown_ref(err, t, text);
     int rc = table_known_history(t, task, INT64_MAX, err);
-    if (rc == 0 && ref.kind == REF_NAME && t->history->numbered)
-        rc = named_locked(t, ref.name, task, out, err);
-    else if (rc == 0 && ref.kind != REF_NAME)
+    if (rc == 0 && ref_is_name(&ref) && t->history->numbered)
+        rc = named_locked(t, &ref, task, out, err);
+    else if (rc == 0 && !ref_is_name(&ref))
         rc = position_locked(t, &ref, task, out, err);
     if (rc == 0 && out->position < 0 && ref.kind == REF_VERSION &&
         history_has_expired(t->history, ref.version))
@@ -261,9 +263,9 @@ static bool names_tag(const struct table *t, const struct ref *ref)
 {
     struct ref end;
     if (ref->kind != REF_RANGE)
-        return ref->kind == REF_NAME;
-    return (ref_parse(ref->name, t->ops->digits17_is_time, &end) && end.kind == REF_NAME) ||
-           (ref_parse(ref->to, t->ops->digits17_is_time, &end) && end.kind == REF_NAME);
+        return ref_is_name(ref);
+    return (ref_parse(ref->name, t->ops->digits17_is_time, &end) && ref_is_name(&end)) ||
+           (ref_parse(ref->to, t->ops->digits17_is_time, &end) && ref_is_name(&end));
 }
 
 int table_at(struct table *t, struct slice text, struct task *task, struct table_version **out,

@@ -41,7 +41,7 @@ struct table {
     struct cataloged *cataloged; /* NULL: no catalog knows it */
     struct store *store;         /* the layer's, or where the catalog says that it lies */
     char *path, *prefix;         /* in the lake; in the store */
-    char id[17];         /* hex of the hash of store and prefix: its directory below indexes/ */
+    char id[17]; /* hex of the hash of store and prefix: its directory below indexes/ */
     const struct driver_ops *ops;
     struct driver *driver;
     int index_dirfd;

@@ -92,7 +92,8 @@ bool setting_counts(const struct store_options *o, const struct setting *row, co
 {
     static const struct {
         const char *prefix, *scheme;
-    } owners[] = {{"aws_", "s3"}, {"gcs_", "gs"}, {"azure_", "abfss"}, {"catalog_", ""}, {"pg_", ""}};
+    } owners[] = {
+        {"aws_", "s3"}, {"gcs_", "gs"}, {"azure_", "abfss"}, {"catalog_", ""}, {"pg_", ""}};
     for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
         if (strncmp(row->key, owners[i].prefix, strlen(owners[i].prefix)) == 0 &&
             strcmp(scheme, owners[i].scheme) != 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The catalog that a lake file is itself (`tables:`): names, each with a metadata file that somebody
- * has chosen. Such a table stays at that file's newest snapshot. No namespaces; asks nobody.
+ * The catalog that a lake file is itself (`tables:`): names, each with a metadata file that
+ * somebody has chosen. Such a table stays at that file's newest snapshot. No namespaces; asks
+ * nobody.
  */
 #ifndef LAKE_CATALOG_NAMED_H
 #define LAKE_CATALOG_NAMED_H

@@ -111,11 +111,11 @@ static int sql_tables(struct catalog *c, const struct catalog_namespace *in, cat
         return rc;
     struct telling t = {.emit = emit, .arg = arg};
     const struct sql_query q = {.text = "SELECT * FROM iceberg_tables WHERE catalog_name = $1 AND "
-                                  "table_namespace = $2",
-                          .parameters = {slice_of(sql_of(c)->name), buf_slice(&namespace)},
-                          .parameters_n = 2,
-                          .row = tell_table,
-                          .arg = &t};
+                                        "table_namespace = $2",
+                                .parameters = {slice_of(sql_of(c)->name), buf_slice(&namespace)},
+                                .parameters_n = 2,
+                                .row = tell_table,
+                                .arg = &t};
     struct sql_db *db = sql_of(c)->db;
     return db->ops->query(db, &q, err);
 }
@@ -165,13 +165,13 @@ static int sql_load(struct catalog *c, const struct catalog_namespace *in, struc
     if (rc < 0)
         return rc;
     buf_init(&f.metadata, SQL_VALUE_BYTES_MAX);
-    const struct sql_query q = {.text = "SELECT * FROM iceberg_tables WHERE catalog_name = $1 AND "
-                                        "table_namespace = $2 AND table_name = $3",
-                                .parameters = {slice_of(sql_of(c)->name), buf_slice(&namespace),
-                                               table},
-                                .parameters_n = 3,
-                                .row = take_row,
-                                .arg = &f};
+    const struct sql_query q = {
+        .text = "SELECT * FROM iceberg_tables WHERE catalog_name = $1 AND "
+                "table_namespace = $2 AND table_name = $3",
+        .parameters = {slice_of(sql_of(c)->name), buf_slice(&namespace), table},
+        .parameters_n = 3,
+        .row = take_row,
+        .arg = &f};
     struct sql_db *db = sql_of(c)->db;
     rc = is_there(in, table) ? db->ops->query(db, &q, err) : 0;
     if (rc == 0 && !f.any)
@@ -216,7 +216,8 @@ int catalog_sql_open(const struct sql_catalog_options *o, struct catalog **out, 
     s->name = strdup(o->name);
     int rc = sql_uri_parse(slice_of(o->uri), uri, err);
     if (rc == 0)
-        rc = uri->postgres ? sql_postgres_new(uri, o, &s->db, err) : sql_sqlite_new(uri, &s->db, err);
+        rc = uri->postgres ? sql_postgres_new(uri, o, &s->db, err)
+                           : sql_sqlite_new(uri, &s->db, err);
     if (rc == 0 && (!made->name || !s->name))
         rc = err_set(err, ENOMEM, "out of memory");
     if (rc < 0)

@@ -31,7 +31,8 @@ static bool take(struct slice *s, const char *prefix)
 
 static int too_long(struct err *err)
 {
-    return err_set(err, EINVAL, "a part of the catalog's URI is too long, or has control characters");
+    return err_set(err, EINVAL,
+                   "a part of the catalog's URI is too long, or has control characters");
 }
 
 static int parse_sqlite(struct slice path, struct sql_uri *u, struct err *err)
@@ -54,19 +55,20 @@ static int parse_parameter(struct slice text, struct sql_uri *u, struct err *err
         for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
             if (slice_is(text, modes[i]))
                 return copy(u->sslmode, sizeof u->sslmode, text) ? 0 : too_long(err);
-        return err_set(err, EINVAL, "sslmode is disable, allow, prefer, require, verify-ca or "
-                                    "verify-full");
+        return err_set(err, EINVAL,
+                       "sslmode is disable, allow, prefer, require, verify-ca or "
+                       "verify-full");
     }
     if (take(&text, "sslrootcert=")) {
         if (!copy(u->sslrootcert, sizeof u->sslrootcert, text))
             return too_long(err);
-        return *u->sslrootcert == '/' ? 0
-                                      : err_set(err, EINVAL, "sslrootcert is an absolute path");
+        return *u->sslrootcert == '/' ? 0 : err_set(err, EINVAL, "sslrootcert is an absolute path");
     }
     if (take(&text, "user="))
         return copy(u->user, sizeof u->user, text) ? 0 : too_long(err);
-    return err_set(err, EINVAL, "a PostgreSQL URI has no parameters but sslmode, sslrootcert and "
-                                "user");
+    return err_set(err, EINVAL,
+                   "a PostgreSQL URI has no parameters but sslmode, sslrootcert and "
+                   "user");
 }
 
 static int parse_parameters(struct slice text, struct sql_uri *u, struct err *err)
@@ -99,7 +101,8 @@ static int parse_host(struct slice text, struct sql_uri *u, struct err *err)
         host = slice_make(host.p + 1, host.n - 2);
     }
     if (!host.n || slice_find(host, ',') >= 0)
-        return err_set(err, EINVAL, "a PostgreSQL catalog is on one host: postgresql://host/database");
+        return err_set(err, EINVAL,
+                       "a PostgreSQL catalog is on one host: postgresql://host/database");
     return copy(u->host, sizeof u->host, host) && copy(u->port, sizeof u->port, digits)
                ? 0
                : too_long(err);

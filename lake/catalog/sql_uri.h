@@ -3,9 +3,9 @@
  * Where a SQL catalog's database is, as PyIceberg (SQLAlchemy) and JDBC write it. Pure.
  *
  *   /dir/catalog.db                            SQLite, always by an absolute path
- *   sqlite:////dir/catalog.db                  likewise; jdbc:sqlite:/dir/..., jdbc:sqlite:file:/dir/...
- *   postgresql://user@host:port/database       also postgresql+psycopg2://, postgres://, jdbc:postgresql://
- *       ?sslmode=verify-full&sslrootcert=/pem  and user=
+ *   sqlite:////dir/catalog.db                  likewise; jdbc:sqlite:/dir/...,
+ * jdbc:sqlite:file:/dir/... postgresql://user@host:port/database       also postgresql+psycopg2://,
+ * postgres://, jdbc:postgresql:// ?sslmode=verify-full&sslrootcert=/pem  and user=
  *
  * A URI holds no password.
  */

@@ -15,6 +15,9 @@ typedef int iceberg_walk_file(void *arg, const struct iceberg_decoded *decoded,
 int iceberg_walk_manifest(struct iceberg_place *place, const struct iceberg_manifest *manifest,
                           iceberg_walk_file *file, void *arg, struct err *err);
 
+/* What a caller of the driver is told of that: EIO, and the next one reads the manifest again. */
+int iceberg_walk_failed(struct err *err, const struct err *why);
+
 /* All deletes of the list's delete manifests; *out NULL: there are none. */
 int iceberg_make_deletes(struct iceberg_place *place, const struct iceberg_manifest_list *list,
                          struct iceberg_deletes **out, struct err *err);
@@ -25,15 +28,14 @@ struct iceberg_filling {
     struct index_build *build;
     uint64_t seq;   /* of two files of one path the one with the greater one counts */
     uint64_t files; /* so far */
+    bool any;       /* files may be named twice */
 };
 int iceberg_make_add(struct iceberg_filling *filling, const struct iceberg_decoded *decoded,
                      const struct iceberg_entry *file, struct err *err);
 
-#define ICEBERG_ANY_FILES UINT64_MAX
-
-/* Writes the run of that name, which has so many files: -EIO (of a patch -EAGAIN) where some are
+/* Writes the run of that name of what was filled in: -EIO (of a patch -EAGAIN) where files are
  * named twice. base: NULL, or what the patch stands on. */
-int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct run *base,
-                     const char *name, uint64_t files, struct run **out, struct err *err);
+int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *filling,
+                     struct run *base, const char *name, struct run **out, struct err *err);
 
 #endif

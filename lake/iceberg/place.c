@@ -13,11 +13,10 @@
 /* Specs --------------------------------------------------------------------------------------- */
 
 static int make_spec(struct iceberg_place *p, const struct iceberg_spec *from,
-                     const struct slice *schemas, size_t schemas_n, struct iceberg_place_spec *to,
+                     const struct iceberg_partition_schemas *schemas, struct iceberg_place_spec *to,
                      struct err *err)
 {
-    int rc = iceberg_partition_make(&p->arena, from->fields, from->n, schemas, schemas_n,
-                                    &to->partition, err);
+    int rc = iceberg_partition_make(&p->arena, from->fields, from->n, schemas, &to->partition, err);
     to->id = from->id;
     to->unpartitioned = true;
     to->identity = arena_calloc(&p->arena, from->n + 1, sizeof to->identity[0]);
@@ -42,9 +41,10 @@ static int make_specs(struct iceberg_place *p, struct err *err)
     schemas[0] = p->stored.schema->json;
     for (size_t i = 0; i < m->schemas_n; i++) /* the newest first */
         schemas[i + 1] = m->schemas[m->schemas_n - 1 - i].json;
+    struct iceberg_partition_schemas texts = {schemas, m->schemas_n + 1};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < m->specs_n; i++)
-        rc = make_spec(p, &m->specs[i], schemas, m->schemas_n + 1, &p->specs[i], err);
+        rc = make_spec(p, &m->specs[i], &texts, &p->specs[i], err);
     p->specs_n = m->specs_n;
     return rc;
 }
@@ -63,7 +63,8 @@ static int64_t columns_since(const struct iceberg_metadata *m, int32_t schema)
 int iceberg_place_init(struct iceberg_place *p, const struct iceberg_view *view, int32_t schema,
                        struct err *err)
 {
-    *p = (struct iceberg_place){.view = view, .tuples.max = ICEBERG_TUPLES_MAX,
+    *p = (struct iceberg_place){.view = view,
+                                .tuples.max = ICEBERG_TUPLES_MAX,
                                 .as_stored.max = FORMATS * ICEBERG_TUPLES_MAX};
     p->columns_since_ms = columns_since(view->metadata, schema);
     p->added_id = ICEBERG_NONE;
@@ -101,7 +102,8 @@ int iceberg_place_manifest(struct iceberg_place *p, const struct iceberg_manifes
         if (p->specs[i].id == id || (id == ICEBERG_NONE && p->specs_n == 1))
             p->spec = &p->specs[i];
     return p->spec ? 0
-                   : err_set(err, EIO, "manifest '%.*s' has the partition spec %d, which the table "
+                   : err_set(err, EIO,
+                             "manifest '%.*s' has the partition spec %d, which the table "
                              "has not",
                              (int)(manifest->path.n < 300 ? manifest->path.n : 300),
                              manifest->path.p, (int)id);
@@ -187,8 +189,8 @@ static int make_tuple(struct iceberg_place *p, const struct iceberg_decoded_tupl
 }
 
 static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                      uint32_t number, struct iceberg_deletes *to,
-                      struct iceberg_place_tuple **out, struct err *err)
+                      uint32_t number, struct iceberg_deletes *to, struct iceberg_place_tuple **out,
+                      struct err *err)
 {
     while (p->tuples.n <= number) {
         struct iceberg_place_tuple tuple;
@@ -205,14 +207,13 @@ static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *dec
 
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                             const struct iceberg_entry *file, struct iceberg_deletes *to,
-                            uint32_t *partition, bool *global, struct err *err)
+                            uint32_t *partition, struct err *err)
 {
     struct iceberg_place_tuple *tuple;
     int rc = find_tuple(p, decoded, file->tuple, to, &tuple, err);
     if (rc < 0)
         return rc;
     *partition = tuple->partition;
-    *global = p->spec->unpartitioned;
     return 0;
 }
 
@@ -307,8 +308,7 @@ static int keeps_path(struct iceberg_place *p, struct iceberg_place_tuple *tuple
         return rc;
     struct slice dir = {path.p, (size_t)(slice_rfind(path, '/') + 1)};
     tuple->kept_dir = arena_slice(&p->manifest_arena, dir);
-    return tuple->kept_dir.p ? 0
-                             : arena_failed(&p->manifest_arena, "a manifest's partitions", err);
+    return tuple->kept_dir.p ? 0 : arena_failed(&p->manifest_arena, "a manifest's partitions", err);
 }
 
 static int place(struct iceberg_place *p, const struct iceberg_entry *file,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Iceberg tables as directories: paths, refs, documents, attributes, and what changes below a mount."""
+import dataclasses
 import datetime
 import errno
 import gzip
@@ -42,6 +43,13 @@ def own(tmp_path):
 
 
 @pytest.fixture
+def copied(berg, tmp_path):
+    """Another one, of which the files may be changed: a copy, so its metadata names another place."""
+    shutil.copytree(berg.root, tmp_path / 'lake')
+    return dataclasses.replace(berg, root=tmp_path / 'lake')
+
+
+@pytest.fixture
 def live(mount, own):
     return mount(own.root, refresh='0.1')
 
@@ -56,8 +64,8 @@ def read(directory):
     files = [str(p) for p in Path(directory).rglob('*.parquet')]
     t = ds.dataset(files, format='parquet').to_table()
     with duckdb.connect() as c:
-        counted = c.sql('SELECT count(*), sum(amount)::BIGINT FROM read_parquet(?, hive_partitioning = false)',
-                        params=[files]).fetchone()
+        counted = c.execute('SELECT count(*), sum(amount)::BIGINT FROM read_parquet(?, hive_partitioning = false)',
+                            [files]).fetchone()
     assert counted == (t.num_rows, sum(t['amount'].to_pylist()))
     return (*counted, t.schema.names)
 
@@ -138,23 +146,17 @@ def test_an_expired_snapshot_is_not_there(m, berg):
             os.stat(m / (ref % (TABLE, berg.id(0))))
 
 
-def said(m):
-    """What the daemon has logged."""
-    return ''.join(p.read_text(errors='replace') for p in [m.log, m.cache / 'tarn.log'] if p.is_file())
-
-
-def test_a_snapshot_that_only_the_log_of_snapshots_names_has_expired(mount, own):
-    """It is not there, nor is the time at which it was current, and the log says why."""
-    path, lost = newest(own.path), own.snapshots[0]
+def test_a_snapshot_that_only_the_log_of_snapshots_names_has_expired(mount, copied):
+    """It is not there, nor is the time at which it was current."""
+    path, lost = newest(copied.path), copied.snapshots[0]
     told = json.loads(path.read_text())
     told['snapshot-log'].insert(0, {'snapshot-id': lost.id, 'timestamp-ms': int(lost.time.timestamp()) * 1000 + 123})
     path.write_text(json.dumps(told))
-    m = mount(own.root)
-    for ref in (own.at(0), '%s@%s' % (TABLE, when(lost.time)), '%s@%s' % (TABLE, when(lost.time + DAY / 2))):
+    m = mount(copied.root)
+    for ref in (copied.at(0), '%s@%s' % (TABLE, when(lost.time)), '%s@%s' % (TABLE, when(lost.time + DAY / 2))):
         with pytest.raises(FileNotFoundError):
             os.stat(m / ref)
-    wait_for(lambda: str(lost.id) in said(m) and 'expired' in said(m), PATIENCE_S, 'a line in the log')
-    assert read(m / own.at(1)) == wanted(own.snapshots[1])
+    assert read(m / copied.at(1)) == wanted(copied.snapshots[1])
 
 
 @pytest.mark.parametrize('ref', ['12', 'v12', 'nothing', 'tag=nothing', 'branch=nothing', '2024-13-01', '1..2', 'v1.0..'])
@@ -222,16 +224,16 @@ def test_a_file_is_one_file_in_all_snapshots_that_read_it_alike(m, berg):
 
 
 def test_objects_under_the_columns_that_they_were_written_with_are_shown_byte_for_byte(m, berg):
-    """Where the transform is none."""
-    seen = 0
-    for name in lakes.tree(m / berg.at(2)):
-        if m.xattr('%s/%s' % (berg.at(2), name), 'transform') == 'none':
-            assert (m / berg.at(2) / name).read_bytes() == (berg.path / name).read_bytes()
-            seen += 1
+    """Where the snapshot that added them is there to tell it."""
+    told = set(berg.snapshots[2].files) - set(berg.snapshots[0].files)
+    assert told
+    for name in lakes.tree(m / berg.at(2)):     # who added those of 0, and under which columns, nothing tells any more
+        assert m.xattr('%s/%s' % (berg.at(2), name), 'transform') == ('none' if name in told else 'padded')
+    for name in told:
+        assert (m / berg.at(2) / name).read_bytes() == (berg.path / name).read_bytes()
     raw = m / berg.at(2) / '.tarn/raw'
     for name in paths(berg.snapshots[2]):
         assert (raw / name).read_bytes() == (berg.path / name).read_bytes()
-    assert seen == len(paths(berg.snapshots[2]))
 
 
 def documents(m, where):
@@ -327,15 +329,15 @@ def test_a_branch_follows_its_commits_and_a_new_tag_appears(live, own):
     assert read(live / (TABLE + '@new')) == read(live / at)
 
 
-def test_a_table_that_was_moved_reads_as_before(mount, own, tmp_path):
+def test_a_table_that_was_moved_reads_as_before(mount, copied, tmp_path):
     """Its metadata names files where they were once."""
-    shutil.move(own.root, tmp_path / 'elsewhere')
+    shutil.move(copied.root, tmp_path / 'elsewhere')
     os.rename(tmp_path / 'elsewhere/silver/orders', tmp_path / 'elsewhere/silver/renamed')
     m = mount(tmp_path / 'elsewhere')
     for number in range(1, 8):
-        there = m / ('silver/renamed@%d' % own.id(number))
-        assert lakes.tree(there).keys() == paths(own.snapshots[number])
-        assert read(there) == wanted(own.snapshots[number])
+        there = m / ('silver/renamed@%d' % copied.id(number))
+        assert lakes.tree(there).keys() == paths(copied.snapshots[number])
+        assert read(there) == wanted(copied.snapshots[number])
 
 
 def test_a_table_made_anew_is_another_table(live, own):
@@ -354,27 +356,27 @@ HINTS = {'number': ('v%d.metadata.json', '%d'), 'gzip': ('v%d.gz.metadata.json',
 
 
 @pytest.mark.parametrize('form', HINTS)
-def test_the_newest_metadata_is_found_by_hint_or_number(mount, own, form):
+def test_the_newest_metadata_is_found_by_hint_or_number(mount, copied, form):
     """As Hadoop's tables name it; packed or not."""
     name, hint = HINTS[form]
-    path = newest(own.path)
+    path = newest(copied.path)
     data = path.read_bytes()
     for old in path.parent.glob('*.metadata.json'):
         old.unlink()
     (path.parent / (name % 14)).write_bytes(gzip.compress(data) if 'gz' in name else data)
     if hint:
         (path.parent / 'version-hint.text').write_text(hint % 14)
-    m = mount(own.root)
-    assert read(m / TABLE) == wanted(own.snapshots[NEWEST])
-    assert read(m / own.at(2)) == wanted(own.snapshots[2])
+    m = mount(copied.root)
+    assert read(m / TABLE) == wanted(copied.snapshots[NEWEST])
+    assert read(m / copied.at(2)) == wanted(copied.snapshots[2])
 
 
-def test_a_format_version_of_tomorrow_is_refused_with_its_reason(mount, own):
-    path = newest(own.path)
+def test_a_format_version_of_tomorrow_is_refused_with_its_reason(mount, copied):
+    path = newest(copied.path)
     told = json.loads(path.read_text())
     told['format-version'] = 4
     path.write_text(json.dumps(told))
-    m = mount(own.root)
+    m = mount(copied.root)
     assert os.listdir(m / 'silver') == ['orders']
     with pytest.raises(OSError) as e:
         os.listdir(m / TABLE)
@@ -383,11 +385,11 @@ def test_a_format_version_of_tomorrow_is_refused_with_its_reason(mount, own):
 
 
 @pytest.mark.parametrize('how', ['cut', 'empty', 'noise'])
-def test_damaged_metadata_is_an_error_and_no_older_version_stands_in(mount, own, how):
-    path = newest(own.path)
+def test_damaged_metadata_is_an_error_and_no_older_version_stands_in(mount, copied, how):
+    path = newest(copied.path)
     data = path.read_bytes()
     path.write_bytes({'cut': data[:len(data) // 2], 'empty': b'', 'noise': b'\0' * 100}[how])
-    m = mount(own.root)
+    m = mount(copied.root)
     with pytest.raises(OSError) as e:
         os.listdir(m / TABLE)
     assert e.value.errno == errno.EIO
@@ -395,31 +397,31 @@ def test_damaged_metadata_is_an_error_and_no_older_version_stands_in(mount, own,
 
 
 @pytest.mark.parametrize('what', ['snap-*.avro', '*-m0.avro'])
-def test_a_damaged_manifest_is_an_error_never_fewer_files(mount, own, what):
+def test_a_damaged_manifest_is_an_error_never_fewer_files(mount, copied, what):
     """Of a list or a manifest that the snapshot needs."""
-    for path in (own.path / 'metadata').glob(what):
+    for path in (copied.path / 'metadata').glob(what):
         data = bytearray(path.read_bytes())
         data[-20:-16] = bytes(b ^ 0xff for b in data[-20:-16])      # the last block's end or its mark
         path.write_bytes(data)
-    m = mount(own.root)
-    for there in (TABLE, own.at(2)):
+    m = mount(copied.root)
+    for there in (TABLE, copied.at(2)):
         with pytest.raises(OSError) as e:
             os.listdir(m / there)
         assert e.value.errno == errno.EIO
 
 
-def test_a_manifest_that_is_gone_is_an_error(mount, own):
-    for path in (own.path / 'metadata').glob('*-m0.avro'):
+def test_a_manifest_that_is_gone_is_an_error(mount, copied):
+    for path in (copied.path / 'metadata').glob('*-m0.avro'):
         path.unlink()
-    m = mount(own.root)
+    m = mount(copied.root)
     with pytest.raises(OSError):
         os.listdir(m / TABLE)
 
 
-def test_of_delta_and_iceberg_delta_counts(mount, own):
+def test_of_delta_and_iceberg_delta_counts(mount, copied):
     """As in tables with UniForm."""
-    write_deltalake(own.path, lakes.rows(0, 7))
-    m = mount(own.root)
+    write_deltalake(copied.path, lakes.rows(0, 7))
+    m = mount(copied.root)
     assert m.xattr(TABLE, 'format') == 'delta'
     assert sum(pq.read_table(p).num_rows for p in (m / TABLE).rglob('*.parquet')) == 7
 

@@ -35,7 +35,7 @@ def shown(module_mount, lake):
 
 def spelled(ref):
     """A ref as a path has it."""
-    return ''.join(quote(c) if c in '/@%' else c for c in ref)
+    return ''.join(quote(c, safe='') if c in '/@%' else c for c in ref)
 
 
 def at_time(ms):

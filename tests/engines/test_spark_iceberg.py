@@ -22,7 +22,7 @@ def check(m, base, history):
     looks = [('@%d' % s['id'], s['id'], 'snapshot %d (%s after %s)' % (s['id'], s['operation'], s['step']))
              for s in history['snapshots'] if s['id'] in history['present']]
     for ref, r in history['refs'].items():
-        spelled = ''.join(quote(c) if c in '/@%' else c for c in ref)
+        spelled = ''.join(quote(c, safe='') if c in '/@%' else c for c in ref)
         looks += [('@' + spelled, r['truth'], r['kind'] + ' ' + ref),
                   ('@%s=%s' % (r['kind'], spelled), r['truth'], r['kind'] + ' ' + ref)]
     looks.append(('', 'live', 'the live path'))

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing on a fresh Debian 12 machine. Quick when nothing is.
-# usage: deps.sh build|demo|check|engines|long ...
+# usage: deps.sh build|demo|check|engines|long|bench ...
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
 #   check   linters, tools, engines that read, and servers of stores, for the tests
 #   engines Java, Spark, Delta's and Iceberg's jars, which write tables for `make check-engines`
 #   long    what only `make check-long` needs: MinIO, which has versions of a bucket
+#   bench   readers of Iceberg tables, which bench_load.sh compares with
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
 
@@ -182,7 +183,7 @@ need_spark() {
     need_jars spark-jars pom.xml
 }
 
-[ $# -gt 0 ] || { sed -n '3,9s/^# //p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '3,10s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$TOOLS"
 for what in "$@"; do
     case "$what" in
@@ -212,8 +213,11 @@ for what in "$@"; do
     long)
         need_server minio "$MINIO" "$MINIO_VERSION"
         ;;
+    bench)
+        need_venv venv-bench requirements-bench.txt
+        ;;
     *)
-        die "what is '$what'? build, demo, check, engines or long"
+        die "what is '$what'? build, demo, check, engines, long or bench"
         ;;
     esac
 done

@@ -357,7 +357,7 @@ class History:
         if len(self.columns) < 2:
             return False
         column = self.chance.choice(self.columns[1:])
-        name = self.fresh(column.kind).name
+        name = self.fresh('long').name
         with self.table().update_schema() as update:
             update.rename_column((column.name,), name)
         column.name = name
