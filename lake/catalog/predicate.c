@@ -233,11 +233,12 @@ static int read_reference(struct reading *r, struct slice raw, int32_t *field_id
     return 0;
 }
 
-static bool is_reference(struct slice raw)
+/* Says no more: what is damaged is told by whoever reads it as what it should be. */
+static bool is_reference(const struct reading *r, struct slice raw)
 {
     struct members m;
     char type[NAME_BYTES];
-    struct reading silent = {0};
+    struct reading silent = {.arena = r->arena};
     return type_of(raw) == JSON_OBJECT && read_object(&silent, raw, &m, type) == 0 &&
            strcmp(type, "reference") == 0;
 }
@@ -300,7 +301,7 @@ static int read_node(struct reading *r, struct slice raw, unsigned depth,
 static int read_comparison(struct reading *r, const struct word *word, const struct members *m,
                            struct predicate *out)
 {
-    bool flip = !is_reference(m->left) && is_reference(m->right);
+    bool flip = !is_reference(r, m->left) && is_reference(r, m->right);
     struct literal literal;
     if (flip && !word->flipped)
         return refuse(r, "the comparison of a value", m->type);

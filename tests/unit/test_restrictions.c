@@ -163,6 +163,7 @@ static void test_damaged_ones_are_refused(void **state)
                "{\"field-id\":1,\"action\":\"show-last-4\"}"),
         "{\"required-column-projections\":{}}",
         FILTER("{\"type\":\"not\",\"type\":\"not\",\"child\":true}"),
+        FILTER("{\"type\":\"lt\",\"left\":{\"\\^\":1},\"right\":5}"),
     };
     struct fixture f;
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
