@@ -228,9 +228,9 @@ bool driver_marks(const struct driver_ops *const *drivers, struct slice path)
         struct slice component = slice_make(path.p, (size_t)slash);
         path = slice_from(path, (size_t)slash + 1);
         for (size_t i = 0; drivers[i]; i++) {
-            const char *inside = drivers[i]->marker_inside;
-            if (slice_is(component, drivers[i]->marker) &&
-                (!inside || slice_ends(path, slice_of(inside))))
+            const struct driver_ops *ops = drivers[i];
+            if (slice_is(component, ops->marker) &&
+                (!ops->marks || (slice_find(path, '/') < 0 && ops->marks(path))))
                 return true;
         }
     }
