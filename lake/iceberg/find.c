@@ -43,16 +43,25 @@ enum iceberg_name_kind iceberg_name_parse(struct slice name, uint64_t *number, s
     if (!cut_ending(&name, ICEBERG_METADATA_ENDING))
         return ICEBERG_NAME_OTHER;
     (void)(cut_ending(&name, ".gz") || cut_ending(&name, ".zst") || cut_ending(&name, ".zstd"));
-    if (!name.n || name.p[0] == '.' || name.p[0] == '_' || is_uuid(name))
+    if (!name.n || name.p[0] == '.' || name.p[0] == '_')
         return ICEBERG_NAME_OTHER;
     *stem = name;
     *number = 0;
+    if (is_uuid(name))
+        return ICEBERG_NAME_PLAIN;
     if (name.p[0] == 'v' && text_parse_u64(slice_from(name, 1), INT64_MAX, number))
         return ICEBERG_NAME_FILES;
     ptrdiff_t dash = slice_find(name, '-');
     if (dash > 0 && text_parse_u64(slice_make(name.p, (size_t)dash), INT64_MAX, number))
         return ICEBERG_NAME_CATALOG;
     return ICEBERG_NAME_PLAIN;
+}
+
+bool iceberg_name_marks(struct slice name)
+{
+    uint64_t number;
+    struct slice stem;
+    return iceberg_name_parse(name, &number, &stem) != ICEBERG_NAME_OTHER;
 }
 
 /* lists */

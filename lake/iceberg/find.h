@@ -7,7 +7,8 @@
  *   v12.metadata.json, v12.gz.metadata.json                  tables of a file system: the 12th
  *   00012-<uuid>.metadata.json, ....gz.metadata.json,        a catalog's: the 13th commit, or one
  * that 00012-<uuid>.metadata.json.gz                            lost a race and was left behind
- *   <uuid>.metadata.json                                     on its way to a name of the first kind
+ *   <uuid>.metadata.json, any other                          perhaps on its way to a name of the
+ *                                                            first kind: counts where it is alone
  *   version-hint.text     `12`, `v12`, a file's name with or without its ending; perhaps stale
  *
  * Of the first kind the newest one is the hinted one, or the last of those that follow on it
@@ -35,6 +36,9 @@ enum iceberg_name_kind {
 /* What a name in `metadata/` means; *number and the stem (what stands before the endings) of those
  * that are not OTHER. Pure. */
 enum iceberg_name_kind iceberg_name_parse(struct slice name, uint64_t *number, struct slice *stem);
+
+/* A directory `metadata/` with that name in it is a table's. Pure. */
+bool iceberg_name_marks(struct slice name);
 
 struct iceberg_file {
     char name[NAME_BYTES_MAX + 1]; /* in `metadata/` */

@@ -8,6 +8,7 @@
 #include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
 #include "lake/iceberg/extra.h"
+#include "lake/iceberg/find.h"
 #include "lake/iceberg/history.h"
 #include "lake/iceberg/load.h"
 #include "lake/iceberg/needs.h"
@@ -255,7 +256,7 @@ static int op_left_out(struct slice meta, struct buf *out, struct err *err)
 const struct driver_ops iceberg_ops = {
     .format = "iceberg",
     .marker = "metadata",
-    .marker_inside = ".metadata.json",
+    .marks = iceberg_name_marks,
     .open = op_open,
     .close = op_close,
     .history = op_history,

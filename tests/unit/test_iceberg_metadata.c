@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "lake/iceberg/former.h"
 #include "lake/iceberg/metadata.h"
 
 #define SCHEMA(id) "{\"type\":\"struct\",\"schema-id\":" #id ",\"fields\":[]}"
@@ -248,12 +249,44 @@ static void test_damage(void **state)
     check_fails(V2 ",\"current-schema-id\":5000000000}", -EIO, "32 bits");
 }
 
+/* Aim: every name that a column has or had is known by its id, at any depth, once. */
+static void test_former_names(void **state)
+{
+    (void)state;
+    AUTO(iceberg_metadata)
+    struct iceberg_metadata *m =
+        parse("{\"format-version\":1,\"location\":\"/t\",\"last-updated-ms\":7,"
+              "\"partition-spec\":[],\"current-schema-id\":1,\"schemas\":["
+              "{\"type\":\"struct\",\"schema-id\":0,\"fields\":["
+              "{\"id\":1,\"name\":\"a\",\"required\":true,\"type\":\"int\",\"doc\":\"x\"},"
+              "{\"id\":2,\"name\":\"m\",\"required\":true,\"type\":{\"type\":\"map\",\"key-id\":3,"
+              "\"key\":\"string\",\"value-id\":4,\"value-required\":false,\"value\":"
+              "{\"type\":\"struct\",\"fields\":[{\"id\":5,\"name\":\"old \\\"n\\\"\","
+              "\"required\":false,\"type\":\"date\"}]}}}]},"
+              "{\"type\":\"struct\",\"schema-id\":1,\"fields\":["
+              "{\"id\":1,\"name\":\"b\",\"required\":true,\"type\":\"int\"}]}]}");
+    AUTO(buf) struct buf out = {0};
+    AUTO(former) struct former *former = NULL;
+    buf_init(&out, KIB);
+    assert_int_equal(iceberg_former_format(m, &out, NULL), 0);
+    assert_int_equal(iceberg_former_parse(buf_slice(&out), &former, NULL), 0);
+    const struct former_name *a = former_names(former, 1);
+    assert_true(slice_is(a->name, "a"));
+    assert_true(slice_is(a->same_id->name, "b"));
+    assert_null(a->same_id->same_id);
+    assert_true(slice_is(former_names(former, 5)->name, "old \"n\""));
+    assert_null(former_names(former, 3));
+    former_unref(STEAL(former));
+    assert_int_equal(iceberg_former_parse(SLICE_LIT("[[1,"), &former, NULL), -EIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),          cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_empty),          cmocka_unit_test(test_log_order),
         cmocka_unit_test(test_later_versions), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_former_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
