@@ -4,9 +4,9 @@
  *
  *   load_table delta|iceberg ROOT RUNS TABLE [again]
  *
- * Of the version that the live path shows; with `again`, then waits for a line on its input, asks for the history
- * again and loads what is shown then. RUNS is the directory of the table's runs. ROOT may be a
- * directory, or a URL with the endpoint and keys of AWS_* in the environment.
+ * Of the version that the live path shows; with `again`, then waits for a line on its input, asks
+ * for the history again and loads what is shown then. RUNS is the directory of the table's runs.
+ * ROOT may be a directory, or a URL with the endpoint and keys of AWS_* in the environment.
  */
 #include <fcntl.h>
 #include <stdio.h>
