@@ -269,6 +269,18 @@ static int look_again(const struct copying *g, const struct manifest *m, struct 
     return rc < 0 || archive_check(g->c, m, err) == 0 ? rc : -err->code;
 }
 
+/* 1: it is archived and whole; 0: it is not, or somebody has dropped it while it was looked at. */
+static int find_whole(const struct copying *g, struct manifest *out, struct err *err)
+{
+    struct err e = ERR_INIT;
+    int rc = find_archived(g, out, err);
+    if (rc != 1 || look_again(g, out, &e) == 0)
+        return rc;
+    archive_forget(g->c->archive);
+    rc = find_archived(g, out, err);
+    return rc == 1 ? err_copy(err, &e) : rc;
+}
+
 static int copy_version(struct copying *g, struct manifest *out, struct err *err)
 {
     struct side side = {copy_one, tick, g, g->c->threads};
@@ -305,9 +317,9 @@ int archive_copy(struct archive_copy *c, struct manifest *out, struct err *err)
     if (rc < 0)
         return rc;
     g.table = table.data;
-    rc = find_archived(&g, out, err);
+    rc = find_whole(&g, out, err);
     if (rc != 0)
-        return rc < 0 ? rc : look_again(&g, out, err);
+        return rc < 0 ? rc : 0;
     rc = lease_take(&g.lease, c->archive, LEASE_ARCHIVE, err);
     if (rc == 0)
         rc = copy_version(&g, out, err);

@@ -443,6 +443,7 @@ def test_killed_at_system_calls_of_one_object(s3, bucket, tmp_path, kill_at, cha
 
 
 @pytest.mark.long
+@pytest.mark.timeout(7200)
 def test_killed_at_every_system_call_of_one_object(s3, bucket, tmp_path, kill_at):
     assert kill_at_calls(s3, bucket, tmp_path, kill_at, lambda n: range(1, n + 1)) > 50
 
@@ -477,6 +478,7 @@ def test_drop_beside_archive(own_lake, store, chance):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(7200)
 def test_drop_beside_archive_for_long(own_lake, store, chance):
     drop_beside(own_lake, store, chance, 150)
     nothing_is_left(store)
