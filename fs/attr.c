@@ -191,6 +191,11 @@ static int place_entry(struct session *s, char kind, const struct where *w,
     return 0;
 }
 
+static uint64_t presented_size(const struct session *s, const struct where *w)
+{
+    return w->other_format ? w->size : transform_size(&s->config.slack, w->size, w->shape);
+}
+
 int session_presented(const struct session *s, const struct where *w, const struct shown *shown,
                       struct partition_values *values, struct presented_file *out, struct err *err)
 {
@@ -201,7 +206,8 @@ int session_presented(const struct session *s, const struct where *w, const stru
     *out = (struct presented_file){.key = buf_slice(&w->key),
                                    .etag = buf_slice(&w->etag),
                                    .object_bytes = w->size,
-                                   .size = transform_size(&s->config.slack, w->size, w->shape),
+                                   .size = presented_size(s, w),
+                                   .other_format = w->other_format,
                                    .shape = w->shape,
                                    .deletes = w->deletes,
                                    .extra = buf_slice(&w->extra),
@@ -243,7 +249,7 @@ static uint64_t file_node(struct session *s, const struct where *w, const struct
 static int file_entry(struct session *s, const struct where *w, const struct shown *shown,
                       struct fuse_entry_param *out)
 {
-    uint64_t size = w->presented ? transform_size(&s->config.slack, w->size, w->shape) : w->size;
+    uint64_t size = w->presented ? presented_size(s, w) : w->size;
     out->ino = file_node(s, w, shown,
                          (struct node){.kind = NODE_FILE,
                                        .view = shown->slot,

@@ -84,11 +84,15 @@ static int open_presented(struct session *s, const struct where_file *f,
         rc = shown_partitions(shown, f->entry->path, f->entry->flags & ENTRY_BUILT, &values, err);
     if (rc < 0)
         return rc;
+    bool other = where_is_other_format(f->table, f->entry);
+    uint64_t bytes = f->entry->size;
     struct presented_file p = {.key = buf_slice(&at->key),
                                .etag = buf_slice(&at->etag),
                                .version = buf_slice(&at->version),
-                               .object_bytes = f->entry->size,
-                               .size = transform_size(&s->config.slack, f->entry->size, shape),
+                               .object_bytes = bytes,
+                               .size =
+                                   other ? bytes : transform_size(&s->config.slack, bytes, shape),
+                               .other_format = other,
                                .shape = shape,
                                .deletes = f->entry->flags & ENTRY_DELETES,
                                .extra = f->entry->extra,

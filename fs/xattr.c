@@ -320,6 +320,8 @@ static int value_transform(struct subject *s, struct buf *out)
     if (rc < 0)
         return rc;
     f.version = buf_slice(&s->object.version);
+    f.driver = table_driver(s->table);
+    f.entry = &s->entry;
     rc = s->object.key.len
              ? presented_describe(session_presents(s->r->session, where_store(&s->where)), &f,
                                   &s->r->task, out, s->err)

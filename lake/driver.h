@@ -299,6 +299,12 @@ struct driver_ops {
     int (*deleted_values)(struct driver *d, const struct entry *entry, struct equality **out,
                           struct err *err);
 
+    /*
+     * The file is in a format of which nothing is made anew: it has the size of its object, and is
+     * shown as it is stored or refused when it is opened. Pure. NULL: all files are Parquet.
+     */
+    bool (*other_format)(const struct entry *entry);
+
     /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
      * nothing is left out. NULL: nothing ever is. */
     int (*left_out)(struct slice meta, struct buf *out, struct err *err);

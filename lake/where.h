@@ -70,6 +70,7 @@ struct where {
     bool presented;
     struct store *home;  /* OBJECT: where it is; FILE: where its object is; NULL: in the store of
                           * the table's layer (where_store). Borrowed from the lake */
+    bool other_format;   /* driver_ops.other_format: `size` is what is shown, too */
     bool deletes;        /* some rows are taken out: */
     struct buf extra;    /* what the driver says of them */
     struct shape *shape; /* the columns that it presents: a reference; NULL: those that it has, or
@@ -121,6 +122,9 @@ struct where_file where_file_of(struct table *table, const struct table_version 
 
 /* True: the file is shown as it is stored, as the metadata proves. */
 bool where_is_as_stored(const struct table *table, const struct entry *entry);
+
+/* It is in a format of which nothing is made anew (driver_ops.other_format). */
+bool where_is_other_format(const struct table *table, const struct entry *entry);
 
 /*
  * The identity of what a file shows: object, columns and deleted rows; its inode number in every

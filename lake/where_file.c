@@ -27,6 +27,12 @@ bool where_is_as_stored(const struct table *table, const struct entry *entry)
     return entry->flags & ENTRY_AS_STORED || !table_ops(table)->shape;
 }
 
+bool where_is_other_format(const struct table *table, const struct entry *entry)
+{
+    const struct driver_ops *ops = table_ops(table);
+    return ops->other_format && ops->other_format(entry);
+}
+
 /* Of object and deleted rows; `shape` NULL: the columns are as stored. */
 static uint64_t identity_of(const struct table *table, const struct entry *entry,
                             const struct shape *shape)
@@ -90,6 +96,7 @@ static int set_object(struct where *out, const struct where_file *f, struct err 
     const struct entry *entry = f->entry;
     object_location_init(&at);
     out->deletes = entry->flags & ENTRY_DELETES;
+    out->other_format = where_is_other_format(f->table, entry);
     buf_add_slice(&out->extra, entry->extra);
     /* Where it must not be read: whoever opens it is told why. */
     if (table_ops(f->table)->locate(table_driver(f->table), entry, &at, NULL) == 0) {

@@ -79,9 +79,8 @@ int iceberg_decoded_open(int fd, const struct iceberg_manifest *manifest,
                          struct iceberg_decoded *out, struct err *err)
 {
     char magic[sizeof ICEBERG_DECODED_MAGIC - 1];
-    *out = (struct iceberg_decoded){.fd = fd,
-                                    .tuples.max = ICEBERG_TUPLES_MAX,
-                                    .columns.max = ICEBERG_TUPLES_MAX};
+    *out = (struct iceberg_decoded){
+        .fd = fd, .tuples.max = ICEBERG_TUPLES_MAX, .columns.max = ICEBERG_TUPLES_MAX};
     arena_init(&out->arena, ICEBERG_MANIFEST_MEMORY_MAX);
     buf_init(&out->frame, FRAME_BYTES_MAX);
     buf_init(&out->path, ACTION_BYTES_MAX);

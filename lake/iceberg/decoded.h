@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A manifest as it is kept on disk once it was read: what lake/iceberg/manifest.h gives, a quarter
- * of its bytes, without statistics. Manifests never change, so all snapshots that list one share it.
+ * of its bytes, without statistics. Manifests never change, so all snapshots that list one share
+ * it.
  *
  *   magic:8  frame frame ... frame of 0 bytes
  *   frame    bytes:le32 crc32c:le32 records

@@ -257,7 +257,8 @@ int iceberg_deletes_finish(struct iceberg_deletes *d, struct err *err)
             continue;
         const struct vector *v = &d->vectors.at[a->number & ~VECTOR];
         if (!same_vector(v, &d->vectors.at[b->number & ~VECTOR]))
-            return err_set(err, EIO, "two deletion vectors for one data file, one of them in '%.*s'",
+            return err_set(err, EIO,
+                           "two deletion vectors for one data file, one of them in '%.*s'",
                            (int)(v->path.n < 300 ? v->path.n : 300), v->path.p);
     }
     return 0;
@@ -412,8 +413,8 @@ int iceberg_deletes_find(const struct iceberg_deletes *d, const struct iceberg_e
         rc = find_by_partition(d, &from, file->path, out, err);
     if (rc < 0)
         return rc;
-    out->same = out->numbers_n == out->last_n &&
-                (!out->last_n || memcmp(out->numbers, out->last,
-                                        out->last_n * sizeof out->last[0]) == 0);
+    out->same =
+        out->numbers_n == out->last_n &&
+        (!out->last_n || memcmp(out->numbers, out->last, out->last_n * sizeof out->last[0]) == 0);
     return out->same ? 0 : settle(d, out, err);
 }

@@ -61,13 +61,12 @@ static void read_counts(struct slice summary, struct counts *c)
         size_t i = 0;
         while (i < ARRAY_SIZE(numbers) && !slice_is(key, numbers[i].name))
             i++;
-        if (json_peek(&j) != JSON_STRING)
-            (void)json_skip(&j, NULL);
-        else if (i < ARRAY_SIZE(numbers))
+        bool text = json_peek(&j) == JSON_STRING;
+        if (text && i < ARRAY_SIZE(numbers))
             read_number(&j, &scratch, numbers[i].to);
-        else if (slice_is(key, "engine-name"))
+        else if (text && slice_is(key, "engine-name"))
             read_engine(&j, &scratch, c->engine);
-        else if (slice_is(key, "engine-version"))
+        else if (text && slice_is(key, "engine-version"))
             read_engine(&j, &scratch, c->engine_version);
         else
             (void)json_skip(&j, NULL);

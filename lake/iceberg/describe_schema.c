@@ -47,7 +47,7 @@ static int read_members(const struct writing *w, struct slice text, struct membe
 static int read_id(const struct writing *w, struct slice text, int32_t *out)
 {
     struct json j;
-    int64_t id;
+    int64_t id = 0;
     json_init(&j, text);
     if (!json_int64(&j, &id) || id < INT32_MIN || id > INT32_MAX)
         return err_set(w->err, EIO, "the schema has a field without an id");
@@ -99,7 +99,7 @@ static int add_fields(const struct writing *w, struct slice fields, uint32_t at)
         while (rc == 0 && json_next_element(&j)) {
             struct slice text;
             struct members m;
-            int32_t id;
+            int32_t id = 0;
             if (!json_skip(&j, &text))
                 break;
             rc = read_members(w, text, &m);
@@ -126,7 +126,7 @@ static int add_struct(const struct writing *w, const struct members *m, uint32_t
 
 static int add_list(const struct writing *w, const struct members *m, uint32_t at)
 {
-    int32_t id;
+    int32_t id = 0;
     int rc = read_id(w, m->element_id, &id);
     if (rc < 0)
         return rc;
@@ -141,7 +141,7 @@ static int add_list(const struct writing *w, const struct members *m, uint32_t a
 static int add_map(const struct writing *w, const struct members *m, uint32_t at)
 {
     uint32_t value = w->shape->fields[at + 1].end;
-    int32_t key_id, value_id;
+    int32_t key_id = 0, value_id = 0;
     int rc = read_id(w, m->key_id, &key_id);
     if (rc == 0)
         rc = read_id(w, m->value_id, &value_id);

@@ -67,6 +67,22 @@ static void add_delete(const struct iceberg_delete *d, struct slice before, stru
     buf_add_char(out, '\t');
 }
 
+static bool parse_format(char c, enum iceberg_format *out)
+{
+    const char *at = c ? strchr(format_letters, c) : NULL;
+    if (at)
+        *out = (enum iceberg_format)(at - format_letters);
+    return at != NULL;
+}
+
+enum iceberg_format iceberg_extra_format_of(struct slice text)
+{
+    enum iceberg_format format = ICEBERG_PARQUET;
+    if (text.n > 1 && text.p[0] == 'f')
+        (void)parse_format(text.p[1], &format);
+    return format;
+}
+
 int iceberg_extra_format(const struct iceberg_extra *extra, struct buf *out, struct err *err)
 {
     struct slice before = SLICE_NONE;
@@ -119,14 +135,6 @@ static bool take_number(struct slice *rest, char end, uint64_t max, uint64_t *ou
 {
     struct slice text;
     return take_until(rest, end, &text) && text_parse_u64(text, max, out);
-}
-
-static bool parse_format(char c, enum iceberg_format *out)
-{
-    const char *at = c ? strchr(format_letters, c) : NULL;
-    if (at)
-        *out = (enum iceberg_format)(at - format_letters);
-    return at != NULL;
 }
 
 /* `<shared>:<rest>` */

@@ -60,6 +60,9 @@ struct iceberg_extra {
 int iceberg_extra_format(const struct iceberg_extra *extra, struct buf *out, struct err *err);
 int iceberg_delete_compare(const struct iceberg_delete *a, const struct iceberg_delete *b);
 
+/* The format alone. */
+enum iceberg_format iceberg_extra_format_of(struct slice text);
+
 /* What the text says, in `arena`. -EIO where it is no such text. */
 int iceberg_extra_parse(struct slice text, struct arena *arena, struct iceberg_extra *out,
                         struct err *err);

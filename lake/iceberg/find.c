@@ -133,7 +133,7 @@ static struct slice trimmed(struct slice s)
 static bool means(struct slice hint, const struct iceberg_file *file)
 {
     uint64_t number;
-    struct slice stem;
+    struct slice stem = SLICE_NONE;
     if (slice_is(hint, file->name))
         return true;
     (void)iceberg_name_parse(slice_of(file->name), &number, &stem);

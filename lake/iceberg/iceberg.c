@@ -150,6 +150,11 @@ static int op_deleted_values(struct driver *d, const struct entry *entry, struct
     return rc < 0 ? driver_refuse(err, &e) : 0;
 }
 
+static bool op_other_format(const struct entry *entry)
+{
+    return iceberg_extra_format_of(entry->extra) != ICEBERG_PARQUET;
+}
+
 static int op_log_objects(struct driver *d, const struct history *h, size_t position,
                           int (*emit)(void *arg, const char *key), void *arg, struct err *err)
 {
@@ -268,6 +273,7 @@ const struct driver_ops iceberg_ops = {
     .former = iceberg_state_former,
     .deleted = op_deleted,
     .deleted_values = op_deleted_values,
+    .other_format = op_other_format,
     .own_shape = op_own_shape,
     .left_out = op_left_out,
 };

@@ -49,6 +49,14 @@ int iceberg_walk_manifest(struct iceberg_place *p, const struct iceberg_manifest
                : rc;
 }
 
+int iceberg_walk_failed(struct err *err, const struct err *why)
+{
+    struct err e = *why;
+    if (e.code == EUCLEAN)
+        e.code = EIO;
+    return err_copy(err, &e);
+}
+
 /* Deletes ------------------------------------------------------------------------------------- */
 
 struct deleting {
@@ -136,8 +144,8 @@ int iceberg_make_add(struct iceberg_filling *filling, const struct iceberg_decod
 
 /* Bases --------------------------------------------------------------------------------------- */
 
-static int take_file(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
-                     struct err *err)
+static int take_file(void *arg, const struct iceberg_decoded *decoded,
+                     const struct iceberg_entry *f, struct err *err)
 {
     return iceberg_make_add(arg, decoded, f, err);
 }

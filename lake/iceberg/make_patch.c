@@ -168,8 +168,8 @@ static int64_t live_files(const struct iceberg_manifest *const *at, size_t n)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < n; i++)
-        sum = at[i]->live == ICEBERG_NONE || sum > INT64_MAX / 2 ? INT64_MAX / 2
-                                                                 : sum + at[i]->live;
+        sum =
+            at[i]->live == ICEBERG_NONE || sum > INT64_MAX / 2 ? INT64_MAX / 2 : sum + at[i]->live;
     return sum;
 }
 
@@ -191,8 +191,7 @@ static int check_cost(const struct patching *p, struct err *err)
     most = most < PATCH_FILES_MAX ? PATCH_FILES_MAX : most;
     if (gone > LOOKED_AT_MAX || gone + come > most)
         return no_way(err, "too many manifests have changed");
-    if (p->deletes_differ &&
-        deletes_of(&p->before) + deletes_of(&p->make->list) > LOOKED_AT_MAX)
+    if (p->deletes_differ && deletes_of(&p->before) + deletes_of(&p->make->list) > LOOKED_AT_MAX)
         return no_way(err, "too many delete files");
     return 0;
 }
@@ -267,8 +266,8 @@ static uint64_t state_of(const struct entry *e)
     return hash64(hash64(e->flags, e->extra), slice_make(numbers, sizeof numbers));
 }
 
-static int take_gone(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
-                     struct err *err)
+static int take_gone(void *arg, const struct iceberg_decoded *decoded,
+                     const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
     struct entry e;
@@ -307,8 +306,8 @@ static int add(struct patching *p, const struct iceberg_entry *f, const struct e
     return rc < 0 ? rc : index_build_add(p->build, &action, err);
 }
 
-static int take_come(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
-                     struct err *err)
+static int take_come(void *arg, const struct iceberg_decoded *decoded,
+                     const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
     struct entry e;
@@ -337,8 +336,8 @@ static int take_removed(void *arg, const struct iceberg_decoded *decoded,
 }
 
 /* A file that was there: other deletes may apply to it now. */
-static int take_both(void *arg, const struct iceberg_decoded *decoded, const struct iceberg_entry *f,
-                     struct err *err)
+static int take_both(void *arg, const struct iceberg_decoded *decoded,
+                     const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
     struct entry was, is;
@@ -399,10 +398,10 @@ static int collect(struct patching *p, struct err *err)
 /* The patch gives as many files as the list tells. */
 static int check_count(const struct patching *p, const struct run *patch, struct err *err)
 {
-    int64_t told = live_files(p->both.at.at, p->both.at.n) +
-                   live_files(p->come.at.at, p->come.at.n);
-    int64_t have = (int64_t)run_files(p->base) - (int64_t)run_removed_files(patch) +
-                   (int64_t)run_files(patch);
+    int64_t told =
+        live_files(p->both.at.at, p->both.at.n) + live_files(p->come.at.at, p->come.at.n);
+    int64_t have =
+        (int64_t)run_files(p->base) - (int64_t)run_removed_files(patch) + (int64_t)run_files(patch);
     return told == have ? 0 : no_way(err, "the manifest list tells of another number of files");
 }
 

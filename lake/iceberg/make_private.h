@@ -15,6 +15,9 @@ typedef int iceberg_walk_file(void *arg, const struct iceberg_decoded *decoded,
 int iceberg_walk_manifest(struct iceberg_place *place, const struct iceberg_manifest *manifest,
                           iceberg_walk_file *file, void *arg, struct err *err);
 
+/* What a caller of the driver is told of that: EIO, and the next one reads the manifest again. */
+int iceberg_walk_failed(struct err *err, const struct err *why);
+
 /* All deletes of the list's delete manifests; *out NULL: there are none. */
 int iceberg_make_deletes(struct iceberg_place *place, const struct iceberg_manifest_list *list,
                          struct iceberg_deletes **out, struct err *err);

@@ -329,8 +329,8 @@ static int take_format(struct slice name, enum iceberg_format *out, struct err *
             *out = (enum iceberg_format)i;
             return 0;
         }
-    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'",
-                   (int)(name.n < 40 ? name.n : 40), name.p);
+    return err_set(err, EOPNOTSUPP, "a file of the format '%.*s'", (int)(name.n < 40 ? name.n : 40),
+                   name.p);
 }
 
 static int take_values(struct reading *r, struct iceberg_entry *f, struct err *err)
@@ -402,7 +402,7 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
 }
 
 int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
-                         struct err *err)
+                          struct err *err)
 {
     if (file->snapshot == ICEBERG_NONE)
         file->snapshot = manifest->snapshot;

@@ -41,9 +41,9 @@ struct iceberg_entry {
     int64_t sequence; /* its data sequence number */
     struct slice path;
     uint64_t size, rows;
-    uint32_t tuple;    /* number of its partition tuple in the manifest */
-    uint32_t columns;  /* number of its set of columns */
-    bool encrypted;    /* it has key metadata */
+    uint32_t tuple;   /* number of its partition tuple in the manifest */
+    uint32_t columns; /* number of its set of columns */
+    bool encrypted;   /* it has key metadata */
     /* Of delete files. */
     struct slice referenced;   /* the one data file that it is about; empty: of any */
     struct slice lower, upper; /* bounds of the paths that it names; p NULL: not told */
@@ -86,6 +86,6 @@ int iceberg_manifest_read(const struct source *source, const struct iceberg_mani
 
 /* Sets what the entry has of its manifest. -EIO where it needs what the list does not tell. */
 int iceberg_entry_inherit(struct iceberg_entry *file, const struct iceberg_manifest *manifest,
-                         struct err *err);
+                          struct err *err);
 
 #endif

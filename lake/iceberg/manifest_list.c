@@ -113,7 +113,8 @@ int iceberg_manifest_list_inline(struct iceberg_manifest_list *l, const struct i
             .snapshot = ICEBERG_NONE,
             .live = ICEBERG_NONE,
         };
-        rc = m.path.n ? iceberg_manifest_list_add(l, &m, err) : err_set(err, EIO, "a manifest has no path");
+        rc = m.path.n ? iceberg_manifest_list_add(l, &m, err)
+                      : err_set(err, EIO, "a manifest has no path");
     }
     return rc;
 }

@@ -61,8 +61,8 @@ static int open_aside(const struct iceberg_view *v, char aside[ICEBERG_RUN_NAME_
                       struct err *err)
 {
     iceberg_unchecked_name(aside);
-    *fd = openat(v->table->dirfd, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                 0600);
+    *fd =
+        openat(v->table->dirfd, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     return *fd < 0 ? err_set(err, errno, "%s: %s", aside, strerror(errno)) : 0;
 }
 
@@ -146,7 +146,8 @@ int iceberg_manifests_list(const struct iceberg_view *v, const struct iceberg_sn
     if (!s->manifest_list.n) {
         rc = iceberg_manifest_list_inline(out, s, err);
     } else {
-        rc = iceberg_manifests_kept_list(v, s->manifest_list, out, NULL);
+        struct err unkept = ERR_INIT; /* the store tells */
+        rc = iceberg_manifests_kept_list(v, s->manifest_list, out, &unkept);
         if (rc < 0) {
             iceberg_manifest_list_done(out);
             iceberg_manifest_list_init(out);

@@ -82,9 +82,12 @@ int iceberg_needs(struct iceberg_table *table, const struct history *h, size_t p
         return err_set(err, ENOENT, "snapshot %lld has expired", (long long)id);
     buf_init(&n.key, ACTION_BYTES_MAX);
     buf_init(&n.last, ACTION_BYTES_MAX);
-    rc = need_metadata(&n, err);
+    struct err e = ERR_INIT;
+    rc = need_metadata(&n, &e);
     if (rc == 0)
-        rc = need_snapshot(&n, s, err);
+        rc = need_snapshot(&n, s, &e);
+    if (rc < 0 && !n.stopped)
+        rc = iceberg_walk_failed(err, &e);
     buf_done(&n.key);
     buf_done(&n.last);
     return n.stopped ? n.stopped : rc;

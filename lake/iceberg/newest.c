@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/iceberg/newest.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "lake/format/unpack.h"
@@ -9,6 +10,9 @@
 
 /* A listing is out of date where a file that it tells of is gone: it is asked again so often. */
 #define TRIES 3
+/* A file that is younger may still be on its way, where writers do not put it there at once: they
+ * should, and on a local disk not all do. */
+#define SETTLING_MS 5000
 
 /* What the file says, unpacked; what is wrong with its contents is no fault of the store's. */
 static int parse(struct slice bytes, struct slice name, struct iceberg_metadata **out,
@@ -98,8 +102,11 @@ static int read_newest(const struct iceberg_asked *asked, const struct iceberg_f
             good = file;
         }
     }
-    if (!newest || (damaged && !same_number(good, damaged)))
+    if (!newest || (damaged && !same_number(good, damaged))) {
+        if (clock_real_ms() - damaged->mtime_ms < SETTLING_MS)
+            why.code = EIO; /* what may pass */
         return err_copy(err, &why);
+    }
     *out = STEAL(newest);
     return 0;
 }

@@ -170,9 +170,12 @@ int iceberg_objects(struct iceberg_table *table, const struct history *h,
         return rc;
     buf_init(&w.key, ACTION_BYTES_MAX);
     buf_init(&w.texts, ACTION_BYTES_MAX);
-    rc = iceberg_place_init(&w.place, &view, view.metadata->current_schema_id, err);
+    struct err e = ERR_INIT;
+    rc = iceberg_place_init(&w.place, &view, view.metadata->current_schema_id, &e);
     if (rc == 0)
-        rc = walk(&w, err);
+        rc = walk(&w, &e);
+    if (rc < 0 && e.code) /* else it is the sink's own */
+        rc = iceberg_walk_failed(err, &e);
     iceberg_place_done(&w.place);
     buf_done(&w.key);
     buf_done(&w.texts);

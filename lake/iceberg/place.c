@@ -63,7 +63,8 @@ static int64_t columns_since(const struct iceberg_metadata *m, int32_t schema)
 int iceberg_place_init(struct iceberg_place *p, const struct iceberg_view *view, int32_t schema,
                        struct err *err)
 {
-    *p = (struct iceberg_place){.view = view, .tuples.max = ICEBERG_TUPLES_MAX,
+    *p = (struct iceberg_place){.view = view,
+                                .tuples.max = ICEBERG_TUPLES_MAX,
                                 .as_stored.max = FORMATS * ICEBERG_TUPLES_MAX};
     p->columns_since_ms = columns_since(view->metadata, schema);
     p->added_id = ICEBERG_NONE;
@@ -101,7 +102,8 @@ int iceberg_place_manifest(struct iceberg_place *p, const struct iceberg_manifes
         if (p->specs[i].id == id || (id == ICEBERG_NONE && p->specs_n == 1))
             p->spec = &p->specs[i];
     return p->spec ? 0
-                   : err_set(err, EIO, "manifest '%.*s' has the partition spec %d, which the table "
+                   : err_set(err, EIO,
+                             "manifest '%.*s' has the partition spec %d, which the table "
                              "has not",
                              (int)(manifest->path.n < 300 ? manifest->path.n : 300),
                              manifest->path.p, (int)id);
@@ -187,8 +189,8 @@ static int make_tuple(struct iceberg_place *p, const struct iceberg_decoded_tupl
 }
 
 static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *decoded,
-                      uint32_t number, struct iceberg_deletes *to,
-                      struct iceberg_place_tuple **out, struct err *err)
+                      uint32_t number, struct iceberg_deletes *to, struct iceberg_place_tuple **out,
+                      struct err *err)
 {
     while (p->tuples.n <= number) {
         struct iceberg_place_tuple tuple;
@@ -307,8 +309,7 @@ static int keeps_path(struct iceberg_place *p, struct iceberg_place_tuple *tuple
         return rc;
     struct slice dir = {path.p, (size_t)(slice_rfind(path, '/') + 1)};
     tuple->kept_dir = arena_slice(&p->manifest_arena, dir);
-    return tuple->kept_dir.p ? 0
-                             : arena_failed(&p->manifest_arena, "a manifest's partitions", err);
+    return tuple->kept_dir.p ? 0 : arena_failed(&p->manifest_arena, "a manifest's partitions", err);
 }
 
 static int place(struct iceberg_place *p, const struct iceberg_entry *file,

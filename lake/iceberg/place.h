@@ -33,8 +33,8 @@ struct iceberg_place_tuple {
 };
 
 struct iceberg_place {
-    const struct iceberg_view *view;           /* borrowed */
-    const struct iceberg_deletes *deletes;     /* borrowed; NULL: nothing is deleted */
+    const struct iceberg_view *view;       /* borrowed */
+    const struct iceberg_deletes *deletes; /* borrowed; NULL: nothing is deleted */
     struct iceberg_stored stored;
     int64_t columns_since_ms; /* files that are not as stored are not older */
 
@@ -45,11 +45,11 @@ struct iceberg_place {
     const struct iceberg_place_spec *spec; /* of the current manifest */
     struct arena manifest_arena;
     VEC(struct iceberg_place_tuple) tuples;
-    VEC(signed char) as_stored; /* by set of columns and format */
+    VEC(signed char) as_stored;                 /* by set of columns and format */
     int64_t added_id, added_sequence, added_ms; /* the snapshot that was looked up last */
     struct buf inside, path;
     struct iceberg_found found;
-    uint64_t finds; /* changes with what was found */
+    uint64_t finds;   /* changes with what was found */
     struct buf extra; /* of the last file that has one, */
     bool has_extra;   /* and of what it was made */
     uint32_t extra_tuple;

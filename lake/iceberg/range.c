@@ -150,7 +150,10 @@ int iceberg_range(struct iceberg_table *table, const struct history *h,
     iceberg_range_name(name, after, last->number);
     int rc = open_made(table, name, &id, &run, err);
     if (rc == 0 && !run) {
-        rc = make(table, after, &id, name, &run, err);
+        struct err e = ERR_INIT;
+        rc = make(table, after, &id, name, &run, &e);
+        if (rc < 0)
+            rc = iceberg_walk_failed(err, &e);
         if (rc == 0)
             iceberg_runs_prune(table->dirfd, 0);
     }

@@ -180,8 +180,7 @@ void iceberg_runs_prune(int dirfd_, size_t manifests)
         {.is = is_patch, .keep = ICEBERG_PATCHES_MAX},
         {.is = is_range, .keep = ICEBERG_RANGES_MAX},
         {.is = is_list, .keep = ICEBERG_LISTS_MAX},
-        {.is = is_manifest,
-         .keep = decoded < ICEBERG_DECODED_MAX ? ICEBERG_DECODED_MAX : decoded},
+        {.is = is_manifest, .keep = decoded < ICEBERG_DECODED_MAX ? ICEBERG_DECODED_MAX : decoded},
         {.is = is_unchecked, .keep = SIZE_MAX, .leftover_ms = LEFTOVER_MS},
     };
     prune_runs(dirfd_, kinds, ARRAY_SIZE(kinds));

@@ -22,11 +22,11 @@ struct iceberg_stored {
     struct shape *shape; /* of the schema; NULL: it has a type that is not known */
     int32_t *leaves;     /* ascending */
     size_t leaves_n;
-    bool never;         /* nothing can be proven */
-    bool one_schema;    /* there was never another */
-    bool limited;       /* writers need not tell of all columns */
-    signed char *same;  /* by place of a schema: 1 it has the same columns, -1 not, 0 not known */
-    int64_t last;       /* snapshot that was looked up last, and what came of it */
+    bool never;        /* nothing can be proven */
+    bool one_schema;   /* there was never another */
+    bool limited;      /* writers need not tell of all columns */
+    signed char *same; /* by place of a schema: 1 it has the same columns, -1 not, 0 not known */
+    int64_t last;      /* snapshot that was looked up last, and what came of it */
     bool last_same;
 };
 

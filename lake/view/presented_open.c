@@ -196,23 +196,60 @@ int presented_open_ahead(struct store *store, const struct presented_file *f, bo
     return 0;
 }
 
+/* Whether rows of it are taken out. What delete files have is asked for, and compared. */
+static int describe_rows(struct presented_store *s, const struct presented_file *f,
+                         struct task *task, bool *rows, struct err *err)
+{
+    AUTO(recipe) struct recipe *r = NULL;
+    *rows = f->deletes || f->filter;
+    if (!f->deletes || f->filter || !f->driver->ops->deleted_values)
+        return 0; /* where only a file's own rows are named, some are */
+    int rc = recipe_of(s, f, &r, err);
+    if (rc == 0)
+        rc = prepare(r, f, RECIPE_TOLD, task, err);
+    if (rc < 0)
+        return rc;
+    WITH_LOCK (&s->lock)
+        *rows = !r->untouched;
+    return 0;
+}
+
+/* Of a file that is no Parquet file: what would have to be done, where it is refused. */
+static int describe_other(struct presented_store *s, const struct presented_file *f,
+                          struct task *task, struct buf *out, struct err *err)
+{
+    AUTO(recipe) struct recipe *r = NULL;
+    struct err e = ERR_INIT;
+    int rc = f->deletes || f->filter ? 0 : recipe_of(s, f, &r, &e);
+    if (rc == 0 && r)
+        rc = recipe_wait(r, RECIPE_TOLD, task, &e);
+    if (rc < 0 && rc != -EOPNOTSUPP)
+        return rc == -EINPROGRESS ? rc : err_copy(err, &e);
+    buf_add_str(out, !r ? "rows" : rc == 0 ? "none" : "columns");
+    return buf_check(out, err);
+}
+
 int presented_describe(struct store *store, const struct presented_file *f, struct task *task,
                        struct buf *out, struct err *err)
 {
     AUTO(recipe) struct recipe *r = NULL;
     struct presented_store *s = presented_of(store);
-    struct presented_file columns = *f; /* with all its rows: nobody has to ask which are gone */
-    bool same;
+    struct presented_file columns = *f; /* with all its rows */
+    bool same, rows;
     columns.deletes = false;
     columns.filter = NULL;
-    int rc = recipe_of(s, &columns, &r, err);
+    if (f->other_format)
+        return describe_other(s, f, task, out, err);
+    int rc = describe_rows(s, f, task, &rows, err);
+    if (rc == 0)
+        rc = recipe_of(s, &columns, &r, err);
     if (rc == 0)
         rc = recipe_wait(r, RECIPE_TOLD, task, err);
     if (rc < 0)
         return rc;
     WITH_LOCK (&s->lock)
         same = r->kind == PRESENT_SAME;
-    if (f->deletes || f->filter)
+    if (rows)
         buf_add_str(out, same ? "rows" : "columns,rows");
     else
         buf_add_str(out, same ? "padded" : "columns");

@@ -9,6 +9,7 @@
  *                     SAME, FOOTER: the recipe is ready ─┴─ REWRITE: presented_rewrite.c
  */
 #include "base/hash.h"
+#include "lake/format/orc.h"
 #include "lake/view/presented_private.h"
 
 /* Of the object's end at first: most footers are shorter. */
@@ -87,6 +88,10 @@ static int footer_length(const struct planning *p, uint64_t *out, struct err *er
         n |= (uint32_t)(unsigned char)trailer[i] << (8 * i);
     if (memcmp(trailer + 4, "PARE", 4) == 0)
         return err_set(err, EOPNOTSUPP, "%s: its footer is encrypted", key);
+    bool whole = p->get.length == p->recipe->object_bytes;
+    if (orc_is(slice_make(p->bytes, p->get.length)) ||
+        (whole && slice_starts(slice_make(p->bytes, p->get.length), SLICE_LIT("Obj\1"))))
+        return err_set(err, EOPNOTSUPP, "%s: only Parquet files are written anew", key);
     if (memcmp(trailer + 4, "PAR1", 4) != 0)
         return err_set(err, EIO, "%s: it does not end as Parquet files do", key);
     if (n == 0 || n > p->recipe->object_bytes - PARQUET_BYTES_MIN)
@@ -99,13 +104,14 @@ static int footer_length(const struct planning *p, uint64_t *out, struct err *er
     return 0;
 }
 
-/* What is deleted, where some of it is or may be: delete files may have nothing of a file. */
+/* Whether rows are deleted by their places: delete files may have nothing of a file. What is
+ * deleted by values is not known before these are read. */
 static bool take_deletes(struct recipe *r, struct equality **equal)
 {
     bool some;
     WITH_LOCK (&r->store->lock) {
         *equal = r->equal ? equality_ref(r->equal) : NULL;
-        some = r->equal || (r->rows ? roaring_count(r->rows) > 0 : r->deletes && !r->rows_told);
+        some = r->rows && roaring_count(r->rows) > 0;
     }
     return some;
 }
@@ -115,18 +121,22 @@ static int make_plans(struct recipe *r, struct slice footer, struct rewrite_part
                       struct err *err)
 {
     AUTO(equality) struct equality *equal = NULL;
-    bool deletes = take_deletes(r, &equal);
+    bool some = take_deletes(r, &equal);
     struct present_request q = {.footer = footer,
                                 .object_bytes = r->object_bytes,
                                 .presented_bytes = r->size,
                                 .shape = r->shape,
-                                .deletes = deletes || r->filter};
+                                .deletes = some || equal || r->filter};
     struct err e = ERR_INIT;
     int rc = present_plan(&q, &out->plan, &e);
     if (rc == 0 && r->filter)
         rc = row_filter_plan(r->filter, footer, r->object_bytes, &out->filter, &e);
     if (rc == 0 && equal)
         rc = equality_plan(equal, footer, r->object_bytes, &out->equal, &e);
+    if (rc == 0 && equal && !some && !r->filter) {
+        q.deletes = false;
+        rc = present_plan(&q, &out->untouched, &e);
+    }
     if (rc == 0)
         return 0;
     if (e.code == EOVERFLOW) /* sound, but more than is worked on */
@@ -149,10 +159,9 @@ static void set_etag(struct work *w)
     (void)snprintf(w->etag, sizeof w->etag, "\"%016llx\"", (unsigned long long)hash); /* fits */
 }
 
-/* Keeps of the plan what gets are served from. The object's end, its footer at least, is at hand:
- * what is of it is not asked for again. */
-static int take_extents(struct work *w, const struct present_plan *plan, struct slice end,
-                        struct err *err)
+/* What is of the object's end is not asked for again. */
+int plan_take_extents(struct work *w, const struct present_plan *plan, struct slice end,
+                      struct err *err)
 {
     size_t bytes = plan->extents_n * sizeof *plan->extents;
     w->extents = calloc(plan->extents_n + 1, sizeof *w->extents);
@@ -162,7 +171,8 @@ static int take_extents(struct work *w, const struct present_plan *plan, struct 
     memcpy(w->extents, plan->extents, bytes);
     if (plan->own.n)
         memcpy(w->own, plan->own.p, plan->own.n);
-    memcpy(w->own + plan->own.n, end.p, end.n);
+    if (end.n)
+        memcpy(w->own + plan->own.n, end.p, end.n);
     w->extents_n = plan->extents_n;
     w->memory += bytes + plan->own.n + end.n;
     for (size_t i = 0; i < w->extents_n; i++) {
@@ -193,9 +203,15 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
     bool whole = p->get.length == r->object_bytes;
     struct slice end = whole ? slice_make(p->bytes, p->get.length)
                              : slice_make(footer.p, footer.n + TRAILER_BYTES);
-    if (kind != PRESENT_REWRITE && (rc = take_extents(parts.work, parts.plan, end, err)) < 0)
+    if (parts.equal) {
+        parts.bytes = whole ? STEAL(p->bytes) : NULL;
+        rewrite_begin(r, &parts);
+        parts = (struct rewrite_parts){0};
+        return 0;
+    }
+    if (kind != PRESENT_REWRITE && (rc = plan_take_extents(parts.work, parts.plan, end, err)) < 0)
         return rc;
-    if (!recipe_planned(r, kind))
+    if (!recipe_planned(r, kind, !parts.plan->deletes))
         return 0;
     if (kind == PRESENT_REWRITE) {
         parts.bytes = whole ? STEAL(p->bytes) : NULL;
@@ -207,12 +223,57 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
     return 1;
 }
 
+/*
+ * A file of another format is shown where it has the table's columns, and nothing else is asked of
+ * it. As plan_step.
+ */
+static int other_step(struct planning **at, struct work **out, struct err *err)
+{
+    struct planning *p = *at;
+    struct recipe *r = p->recipe;
+    AUTO(work) struct work *w = work_new(r->store, err);
+    struct slice end = slice_make(p->bytes, p->get.length);
+    uint64_t n = 0;
+    if (!w)
+        return -ENOMEM;
+    if (r->deletes || r->filter || !r->shape || r->shape->confined)
+        return err_set(err, EOPNOTSUPP,
+                       "%s: only Parquet files are written anew, without rows or columns",
+                       r->object_key);
+    if (!orc_is(end))
+        return err_set(
+            err, EOPNOTSUPP,
+            "%s: it is no Parquet file, and nothing tells that it has the table's columns",
+            r->object_key);
+    int rc = orc_tail_bytes(end, r->object_bytes, &n, err);
+    if (rc == 0 && n > end.n)
+        return fetch(at, (size_t)n, err);
+    if (rc == 0)
+        rc = orc_presents(end, r->shape, err);
+    if (rc == -EOVERFLOW) /* sound, but more than is worked on */
+        rc = err_set(err, EOPNOTSUPP, "%s", err->msg);
+    if (rc < 0)
+        return err_wrap(err, "%s", r->object_key);
+    w->extents = calloc(1, sizeof *w->extents);
+    if (!w->extents)
+        return err_set(err, ENOMEM, "out of memory");
+    w->extents[w->extents_n++] =
+        (struct present_extent){.length = r->object_bytes, .from = PRESENT_OBJECT};
+    memcpy(w->if_match, p->if_match, sizeof w->if_match);
+    set_etag(w);
+    (void)recipe_planned(r, PRESENT_SAME, true); /* it goes on */
+    *out = STEAL(w);
+    return 1;
+}
+
 /* On a worker. 0: something else goes on; 1: *out is ready. */
 static int plan_step(struct planning **at, struct work **out, struct err *err)
 {
     struct planning *p = *at;
     uint64_t n = 0;
     int rc = check_answer(p, err);
+    if (rc == 0 && p->recipe->other_format)
+        return other_step(at, out, err);
     if (rc == 0)
         rc = footer_length(p, &n, err);
     if (rc < 0)
@@ -241,7 +302,7 @@ void plan_begin(struct recipe *r)
     int rc = 0;
     if (!p)
         rc = err_set(&err, ENOMEM, "out of memory");
-    else if (r->object_bytes < PARQUET_BYTES_MIN)
+    else if (r->object_bytes < PARQUET_BYTES_MIN && !r->other_format)
         rc = err_set(&err, EIO, "%s: %llu bytes are no Parquet file", r->object_key,
                      (unsigned long long)r->object_bytes);
     if (rc == 0) {

@@ -69,6 +69,7 @@ struct recipe {
     char *object_key, *version;    /* version NULL: the newest */
     char *etag;                    /* of the object, as listed; empty: not told */
     uint64_t object_bytes, size;
+    bool other_format;
     struct shape *shape; /* a reference, or NULL */
     bool deletes;
     struct row_filter *filter; /* a reference, or NULL */
@@ -82,6 +83,7 @@ struct recipe {
     bool sealing; /* the cache is being given all of what was rewritten */
     bool told;    /* kind is that of a plan */
     enum present_kind kind;
+    bool untouched;         /* likewise: its deletes take no row of it out */
     bool rows_told;         /* the driver has said which rows are deleted: */
     struct roaring *rows;   /* these; NULL: none are named */
     struct equality *equal; /* and those that have such values; NULL: none */
@@ -129,10 +131,10 @@ void recipe_give_rows(struct recipe *r, struct roaring *rows, struct equality *e
 /* Parks `task`. -ENODATA: the rows that are taken out have to be given first. */
 int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, struct err *err);
 /*
- * The plan is made. False: it has to be rewritten, and nobody wants that; this has ended what began
- * with plan_begin then.
+ * The plan is made; untouched: what is deleted is nothing of this file. False: it has to be
+ * rewritten, and nobody wants that; this has ended what began with plan_begin then.
  */
-bool recipe_planned(struct recipe *r, enum present_kind kind);
+bool recipe_planned(struct recipe *r, enum present_kind kind, bool untouched);
 /* READY with `work`, which it takes, or FAILED. Ends what began with plan_begin. */
 void recipe_finish(struct recipe *r, struct work *work, const struct err *err);
 /* Forgets its work, which is the caller's then; NULL: it has none. */
@@ -150,13 +152,19 @@ DEFINE_AUTO(work, struct work *, work_unref)
 /* Makes the plan, and what it asks for; ends in recipe_finish. The reference is the caller's. */
 void plan_begin(struct recipe *r);
 
+/* Keeps of a plan that is not REWRITE what gets are served from. `end`: bytes of the object's end
+ * that are at hand, its footer at least; or nothing. */
+int plan_take_extents(struct work *w, const struct present_plan *plan, struct slice end,
+                      struct err *err);
+
 /* presented_rewrite.c */
 
 /* What a file is made of. */
 struct rewrite_parts {
     struct present_plan *plan;
-    struct present_plan *filter; /* of the recipe's row filter, where it has one */
-    struct equality_plan *equal; /* of its equality deletes, likewise */
+    struct present_plan *untouched; /* where no row turns out to be deleted; NULL: some are */
+    struct present_plan *filter;    /* of the recipe's row filter, where it has one */
+    struct equality_plan *equal;    /* of its equality deletes, likewise */
     struct work *work;
     char *bytes; /* the whole object, where it is at hand, or NULL */
 };

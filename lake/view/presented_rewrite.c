@@ -35,6 +35,7 @@ struct rewriting {
 void rewrite_parts_done(struct rewrite_parts *parts)
 {
     present_plan_free(parts->plan);
+    present_plan_free(parts->untouched);
     present_plan_free(parts->filter);
     equality_plan_free(parts->equal);
     work_unref(parts->work);
@@ -185,24 +186,6 @@ static int make_somewhere(struct rewriting *w, struct err *err)
     return rc;
 }
 
-static int rewrite(struct rewriting *w, struct err *err)
-{
-    w->out = malloc(WRITE_BYTES);
-    if (!w->out)
-        return err_set(err, ENOMEM, "out of memory");
-    int rc =
-        presented_object_init(&w->object, w->recipe, w->parts.work->if_match, w->parts.bytes, err);
-    if (rc == 0)
-        rc = delete_rows(w, err);
-    if (rc == 0)
-        rc = filter_rows(w, err);
-    if (rc == 0)
-        rc = presented_object_plan(&w->object, w->parts.plan, err);
-    if (rc == 0)
-        rc = make_somewhere(w, err);
-    return rc == -EOVERFLOW ? err_set(err, EOPNOTSUPP, "%s", err->msg) : rc;
-}
-
 /* room on the disk */
 
 /* Of a file that nobody has open: what was made of it. */
@@ -241,15 +224,66 @@ static int take_room(struct presented_store *s, struct work *work, uint64_t byte
     }
 }
 
+/* making it */
+
+/*
+ * Of equality deletes what is done to the file is known when its values were read: 1 where nothing
+ * has to be written, as the work is complete or nobody wants it (*over), else 0.
+ */
+static int decide(struct rewriting *w, bool *over, struct err *err)
+{
+    struct rewrite_parts *parts = &w->parts;
+    *over = false;
+    if (!w->equal)
+        return 0;
+    bool untouched = parts->untouched && roaring_count(w->rows) == 0;
+    if (untouched) {
+        present_plan_free(parts->plan);
+        parts->plan = STEAL(parts->untouched);
+    }
+    enum present_kind kind = parts->plan->kind;
+    int rc =
+        kind == PRESENT_REWRITE ? 0 : plan_take_extents(parts->work, parts->plan, SLICE_NONE, err);
+    if (rc < 0)
+        return rc;
+    *over = !recipe_planned(w->recipe, kind, untouched);
+    return *over || kind != PRESENT_REWRITE;
+}
+
+/* 0: the work is complete; 1: nobody wants it. */
+static int rewrite(struct rewriting *w, struct err *err)
+{
+    bool over = false;
+    w->out = malloc(WRITE_BYTES);
+    if (!w->out)
+        return err_set(err, ENOMEM, "out of memory");
+    int rc =
+        presented_object_init(&w->object, w->recipe, w->parts.work->if_match, w->parts.bytes, err);
+    if (rc == 0)
+        rc = delete_rows(w, err);
+    if (rc == 0)
+        rc = decide(w, &over, err);
+    if (rc > 0)
+        return over;
+    if (rc == 0)
+        rc = take_room(w->recipe->store, w->parts.work, w->recipe->size, err);
+    if (rc == 0)
+        rc = filter_rows(w, err);
+    if (rc == 0)
+        rc = presented_object_plan(&w->object, w->parts.plan, err);
+    if (rc == 0)
+        rc = make_somewhere(w, err);
+    return rc == -EOVERFLOW ? err_set(err, EOPNOTSUPP, "%s", err->msg) : rc;
+}
+
 static void rewrite_run(struct job *job)
 {
     AUTO(rewriting) struct rewriting *w = CONTAINER_OF(job, struct rewriting, job);
     struct recipe *r = w->recipe;
     struct err err = ERR_INIT;
-    int rc = r->store->ending ? err_set(&err, EIO, "the mount ends")
-                              : take_room(r->store, w->parts.work, r->size, &err);
-    if (rc == 0)
-        rc = rewrite(w, &err);
+    int rc = r->store->ending ? err_set(&err, EIO, "the mount ends") : rewrite(w, &err);
+    if (rc > 0)
+        return;
     if (rc < 0)
         (void)err_wrap(&err, "%s", r->object_key);
     recipe_finish(r, rc < 0 ? NULL : STEAL(w->parts.work), &err);

@@ -171,6 +171,7 @@ static int recipe_new(struct presented_store *s, const struct presented_file *f,
     r->etag = strndup(f->etag.n ? f->etag.p : "", f->etag.n);
     r->object_bytes = f->object_bytes;
     r->size = f->size;
+    r->other_format = f->other_format;
     r->deletes = f->deletes;
     r->values = f->filter ? copy_values(f->values, row_filter_values(f->filter)) : NULL;
     if (!r->key || !r->object_key || !r->etag || (f->version.n && !r->version) ||
@@ -332,16 +333,19 @@ int recipe_wait(struct recipe *r, enum recipe_need need, struct task *task, stru
     return rc;
 }
 
-bool recipe_planned(struct recipe *r, enum present_kind kind)
+bool recipe_planned(struct recipe *r, enum present_kind kind, bool untouched)
 {
     struct presented_store *s = r->store;
     bool goes_on;
     WITH_LOCK (&s->lock) {
         r->told = true;
         r->kind = kind;
+        r->untouched = untouched;
         r->planned = goes_on = kind != PRESENT_REWRITE || r->wanted;
         if (!goes_on)
             r->state = RECIPE_NEW;
+        if (!goes_on && !r->rows && !r->equal) /* they were taken to find out */
+            r->rows_told = false;
         waitlist_wake(&r->waiting, s->config.workers);
     }
     if (!goes_on) {

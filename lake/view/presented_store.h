@@ -61,6 +61,7 @@ struct presented_file {
     struct slice key, etag, version; /* of the object: as struct object_name has them */
     uint64_t object_bytes;
     uint64_t size;       /* of the presented file: transform_size */
+    bool other_format;   /* it is no Parquet file: shown as it is, or refused */
     struct shape *shape; /* NULL: the columns as they are */
     bool deletes;        /* rows were taken out: */
     struct slice extra;  /* what the driver says of them (of an entry); a newline ends it */
@@ -97,8 +98,8 @@ int presented_open_ahead(struct store *s, const struct presented_file *f, bool p
 /* `object` (may be NULL): where all of it is in the cache by now, what was made is dropped. */
 void recipe_put(struct recipe *r, struct object *object);
 
-/* What is done to the file, for `user.tarn.transform`. Parks: its footer is read, no more. The
- * entry is not looked at. */
+/* What is done to the file, for `user.tarn.transform`. Parks: its footer is read, and where delete
+ * files may have nothing of it, these and the columns that they compare. */
 int presented_describe(struct store *s, const struct presented_file *f, struct task *task,
                        struct buf *out, struct err *err);
 

@@ -32,7 +32,9 @@ static void fuzz_list(struct slice file)
 {
     AUTO(iceberg_manifest_list) struct iceberg_manifest_list l;
     iceberg_manifest_list_init(&l);
-    (void)iceberg_manifest_list_parse(&l, file, NULL);
+    struct err err = ERR_INIT;
+    int rc = iceberg_manifest_list_parse(&l, file, &err);
+    assert(rc == -err.code);
     for (size_t i = 0; i < l.n; i++) {
         assert(l.at[i].path.n && l.at[i].length);
         look_at(l.at[i].path);

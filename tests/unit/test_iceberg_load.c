@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lake/iceberg/runs.h"
+#include "lake/objects.h"
 
 #define ADDED 1
 #define REMOVED 2
@@ -148,7 +149,7 @@ static void test_damage(void **state)
     assert_non_null(strstr(f->err.msg, "named twice"));
 }
 
-/* Aim: a manifest that was kept, and is damaged, is read again. */
+/* Aim: a manifest or list that was kept, and is damaged, is read again. */
 static void test_kept_damage(void **state)
 {
     struct fixture *f = *state;
@@ -170,6 +171,9 @@ static void test_kept_damage(void **state)
     assert_int_equal(file_replace(f->runs_fd, name, buf_slice(&kept), 0600, &f->err), 0);
     iceberg_base_name(name, 1, 0);
     assert_int_equal(unlinkat(f->runs_fd, name, 0), 0);
+    (void)snprintf(path, sizeof path, "file://%s/lake/t/metadata/snap-1.avro", f->dir);
+    iceberg_list_name(name, slice_of(path));
+    assert_int_equal(file_replace(f->runs_fd, name, SLICE_LIT("junk"), 0600, &f->err), 0);
     check_load(f, h, 0, "p=1/a 100 1 stored 1000\n", false);
 }
 
@@ -215,6 +219,85 @@ static void test_range(void **state)
     assert_string_equal(out.data, "p=1/b 100 2 stored 2000\n");
     assert_int_equal(list_range(f, h, 1, 3, &out), -ENOENT);
     assert_non_null(strstr(f->err.msg, "no ancestor"));
+}
+
+static int tell_key(void *arg, const char *key)
+{
+    buf_addf(arg, "%s\n", key);
+    return 0;
+}
+
+/* Three snapshots: a file comes with its deletes, and is rewritten. */
+static void make_rewritten(struct fixture *f)
+{
+    struct made_entry one[] = {data("p=1/a", 1), data("p=2/b", 2)};
+    struct made_entry two[] = {position("x", 1), vector("v", "p=2/b", 4)};
+    struct made_entry three[] = {data("p=1/c", 1), data("p=2/b", 2), data("p=1/a", 1)};
+    three[1].status = 0;
+    three[1].sequence = three[1].snapshot = three[2].sequence = three[2].snapshot = 1;
+    three[2].status = REMOVED;
+    struct made_manifest m[] = {made(f, "m1", false, 1, one, 2), made(f, "m2", true, 2, two, 2),
+                                made(f, "m3", false, 3, three, 3)};
+    struct made_snapshot s[] = {{1, -1, 1, "append"}, {2, 1, 2, "delete"}, {3, 2, 3, "replace"}};
+    struct made_manifest last[] = {m[2], m[1]};
+    write_list(f, 1, m, 1);
+    write_list(f, 2, m, 2);
+    write_list(f, 3, last, 2);
+    write_metadata(f, s, 3, "");
+}
+
+/* Aim: an archive of a version has all that the version is made of, its delete files too. */
+static void test_needs(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out = {0};
+    buf_init(&out, MIB);
+    make_rewritten(f);
+    AUTO(history) struct history *h = history(f);
+    assert_int_equal(iceberg_ops.log_objects(f->driver, h, 1, tell_key, &out, &f->err), 0);
+    sort_lines(&out);
+    assert_string_equal(out.data, "t/metadata/00001-x.metadata.json\nt/metadata/m1.avro\n"
+                                  "t/metadata/m2.avro\nt/metadata/snap-2.avro\nt/v\nt/x\n");
+}
+
+static int tell_event(void *arg, const struct object_event *e, struct err *err)
+{
+    (void)err;
+    buf_addf(arg, "%zu %s %s%.*s", e->position,
+             e->what == OBJECT_REMOVED ? "-"
+             : e->what == OBJECT_ADDED ? "+"
+                                       : "=",
+             e->kind == OBJECT_DELETES ? "deletes " : "", SLICE_FMT(e->key));
+    for (size_t i = 0; i < e->partitions_n; i++)
+        buf_addf(arg, " %.*s=%.*s", SLICE_FMT(e->partitions[i].column),
+                 SLICE_FMT(e->partitions[i].value));
+    buf_addf(arg, "%s\n", e->moves_rows ? " moved" : "");
+    return 0;
+}
+
+static int tell_facts(void *arg, const struct object_facts *facts, struct err *err)
+{
+    (void)err;
+    buf_addf(arg, "9 kept %lld by %.*s\n", (long long)facts->retention_ms,
+             SLICE_FMT(facts->columns[0].name));
+    return 0;
+}
+
+/* Aim: what each snapshot came to hold and ceased to is told, and what a rewriting moved. */
+static void test_objects(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf) struct buf out = {0};
+    struct object_sink sink = {tell_event, tell_facts, &out};
+    buf_init(&out, MIB);
+    make_rewritten(f);
+    AUTO(history) struct history *h = history(f);
+    assert_int_equal(iceberg_ops.objects(f->driver, h, &sink, &f->err), 0);
+    sort_lines(&out);
+    assert_string_equal(out.data, "0 + t/p=1/a p=1\n0 + t/p=2/b p=2\n"
+                                  "1 + deletes t/v\n1 + deletes t/x\n"
+                                  "2 + t/p=1/c p=1\n2 - t/p=1/a moved\n2 - t/p=2/b moved\n"
+                                  "2 = t/p=2/b p=2\n9 kept 432000000 by p\n");
 }
 
 /* A random table against a model ------------------------------------------------------------- */
@@ -490,6 +573,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kept_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_range, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_needs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_objects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
