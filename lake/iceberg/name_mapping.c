@@ -9,13 +9,14 @@
 #define MAPPING_MEMORY_MAX SHAPE_MEMORY_MAX
 
 struct mapped {
-    int32_t id;
+    int32_t id, parent; /* parent: SHAPE_NO_ID at the top */
     struct iceberg_names names;
 };
 
 struct parse {
     struct iceberg_name_mapping *m;
     struct json *j;
+    int32_t parent; /* of the fields that are read */
     struct err *err;
 };
 
@@ -55,6 +56,7 @@ static int add_names(const struct parse *p, int64_t id, const struct iceberg_nam
     int32_t key = (int32_t)id;
     if (id < 0 || id > INT32_MAX)
         return err_set(p->err, EIO, "%lld is no field id", (long long)id);
+    const struct mapped *first = map_find(&p->m->by_id, slice_make(&key, sizeof key));
     struct iceberg_names old = iceberg_name_mapping_find(p->m, key);
     struct slice *at = arena_calloc(&p->m->arena, old.n + names->n + 1, sizeof *at);
     struct mapped *all = arena_alloc(&p->m->arena, sizeof *all);
@@ -64,15 +66,27 @@ static int add_names(const struct parse *p, int64_t id, const struct iceberg_nam
         memcpy(at, old.at, old.n * sizeof *at);
     if (names->n)
         memcpy(at + old.n, names->at, names->n * sizeof *at);
-    *all = (struct mapped){key, {at, old.n + names->n}};
+    *all = (struct mapped){key, first ? first->parent : p->parent, {at, old.n + names->n}};
     int rc = map_put(&p->m->by_id, slice_make(&all->id, sizeof all->id), all);
     return rc < 0 ? err_set(p->err, -rc, "no room for another column") : 0;
+}
+
+/* The fields of a field, whose id may stand behind them. */
+static int read_below(const struct parse *p, struct slice fields, int64_t id, unsigned depth)
+{
+    struct json j;
+    struct parse below = {.m = p->m, .j = &j, .parent = (int32_t)id, .err = p->err};
+    json_init(&j, fields);
+    if (json_peek(&j) != JSON_ARRAY)
+        return 0;
+    int rc = read_fields(&below, depth + 1);
+    return rc < 0 || !json_failed(&j) ? rc : json_error(&j, p->err);
 }
 
 static int read_field(const struct parse *p, unsigned depth)
 {
     struct iceberg_names names = {NULL, 0};
-    struct slice key;
+    struct slice key, fields = SLICE_NONE;
     int64_t id = 0;
     bool has_id = false;
     int rc = 0;
@@ -82,12 +96,13 @@ static int read_field(const struct parse *p, unsigned depth)
             rc = read_names(p, &names);
         else if (slice_is(key, "field-id") && json_peek(p->j) == JSON_NUMBER)
             has_id = json_int64(p->j, &id);
-        else if (slice_is(key, "fields") && json_peek(p->j) == JSON_ARRAY)
-            rc = read_fields(p, depth + 1);
         else
-            (void)json_skip(p->j, NULL);
+            (void)json_skip(p->j, slice_is(key, "fields") ? &fields : NULL);
     }
-    return rc < 0 || !has_id || json_failed(p->j) ? rc : add_names(p, id, &names);
+    if (rc == 0 && has_id && !json_failed(p->j))
+        rc = add_names(p, id, &names);
+    return rc < 0 || json_failed(p->j) ? rc
+                                       : read_below(p, fields, has_id ? id : SHAPE_NO_ID, depth);
 }
 
 static int read_fields(const struct parse *p, unsigned depth)
@@ -105,7 +120,7 @@ int iceberg_name_mapping_parse(struct iceberg_name_mapping *m, struct slice json
 {
     struct json j;
     struct err e = ERR_INIT;
-    struct parse p = {.m = m, .j = &j, .err = &e};
+    struct parse p = {.m = m, .j = &j, .parent = SHAPE_NO_ID, .err = &e};
     arena_init(&m->arena, MAPPING_MEMORY_MAX);
     map_init(&m->by_id, PARQUET_NODES_MAX);
     json_init(&j, json);
@@ -130,4 +145,22 @@ struct iceberg_names iceberg_name_mapping_find(const struct iceberg_name_mapping
 {
     const struct mapped *found = map_find(&m->by_id, slice_make(&id, sizeof id));
     return found ? found->names : (struct iceberg_names){NULL, 0};
+}
+
+bool iceberg_name_mapping_fits(const struct iceberg_name_mapping *m, const struct shape *shape)
+{
+    const struct shape_field *fields = shape->fields;
+    uint32_t open[SHAPE_DEPTH_MAX + 2], n = 0;
+    for (uint32_t i = 0; i < shape->fields_n; i++) {
+        while (n && fields[open[n - 1]].end <= i)
+            n--;
+        int32_t parent = n ? fields[open[n - 1]].id : SHAPE_NO_ID;
+        const struct mapped *mapped =
+            map_find(&m->by_id, slice_make(&fields[i].id, sizeof fields[i].id));
+        if (i && mapped && mapped->parent != parent)
+            return false;
+        if (fields[i].kind != SHAPE_LEAF)
+            open[n++] = i;
+    }
+    return true;
 }

@@ -32,4 +32,11 @@ DEFINE_AUTO_DONE(iceberg_name_mapping, struct iceberg_name_mapping, iceberg_name
 /* What files may call the field; none: no file has it. */
 struct iceberg_names iceberg_name_mapping_find(const struct iceberg_name_mapping *m, int32_t id);
 
+/*
+ * Each column that is mapped lies in the one in which the mapping has it. Hive migrated tables with
+ * mappings whose nested ids are not the schema's.
+ */
+struct shape;
+bool iceberg_name_mapping_fits(const struct iceberg_name_mapping *m, const struct shape *shape);
+
 #endif

@@ -11,6 +11,7 @@ struct parse {
     struct shape_builder b;
     struct iceberg_name_mapping names; /* none where match is not SHAPE_BY_MAPPING */
     enum shape_match match;
+    bool own_names; /* the mapping contradicts the schema: a column is called as it is */
     unsigned depth;
     struct err *err;
 };
@@ -225,8 +226,8 @@ static int add_type(struct parse *p, struct slice type, struct slice initial, st
     struct json j;
     if (p->match == SHAPE_BY_MAPPING) {
         struct iceberg_names names = iceberg_name_mapping_find(&p->names, f->id);
-        f->names = names.at;
-        f->names_n = (uint32_t)names.n;
+        f->names = p->own_names ? &f->name : names.at;
+        f->names_n = p->own_names ? names.at != NULL : (uint32_t)names.n;
     }
     json_init(&j, type);
     if (json_peek(&j) != JSON_OBJECT) {
@@ -266,21 +267,34 @@ static int find_fields(struct slice json, struct json *j, struct err *err)
     return rc;
 }
 
-static int make_shape(struct parse *p, struct slice json, struct slice mapping, struct shape **out)
+static int build(struct parse *p, struct slice json, struct shape **out)
 {
     struct json fields;
+    shape_builder_done(&p->b);
+    shape_builder_init(&p->b, p->match);
+    int rc = find_fields(json, &fields, p->err);
+    if (rc == 0)
+        rc = add_fields(p, &fields);
+    return rc < 0 ? rc : shape_finish(&p->b, out, p->err);
+}
+
+static int make_shape(struct parse *p, struct slice json, struct slice mapping, struct shape **out)
+{
+    AUTO(shape) struct shape *shape = NULL;
     int rc = 0;
     if (mapping.n) {
         p->match = SHAPE_BY_MAPPING;
         rc = iceberg_name_mapping_parse(&p->names, mapping, p->err);
     }
-    shape_builder_init(&p->b, p->match);
     if (rc == 0)
-        rc = find_fields(json, &fields, p->err);
+        rc = build(p, json, &shape);
+    if (rc == 0 && mapping.n && !iceberg_name_mapping_fits(&p->names, shape)) {
+        p->own_names = true;
+        shape_unref(STEAL(shape));
+        rc = build(p, json, &shape);
+    }
     if (rc == 0)
-        rc = add_fields(p, &fields);
-    if (rc == 0)
-        rc = shape_finish(&p->b, out, p->err);
+        *out = STEAL(shape);
     return rc;
 }
 

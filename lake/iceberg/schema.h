@@ -6,7 +6,8 @@
  *   field id        finds a column in files, whatever they call it; also of elements, keys, values
  *   initial-default what files from before the column have of it (default.h)
  *   name mapping    finds columns in files without ids (name_mapping.h); without one, such files
- *                   are refused when they are opened
+ *                   are refused when they are opened; in one whose ids contradict the schema the
+ *                   columns' own names count
  *   partitions      a column that a file lacks may have its partition's value (partition.h)
  *
  * Row lineage (`_row_id`, `_last_updated_sequence_number`) and other columns with reserved ids are

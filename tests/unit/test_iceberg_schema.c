@@ -243,6 +243,11 @@ static void test_name_mapping(void **state)
                 "{'names':['gone']}]},{'field-id':3,'names':[],'fields':[{'field-id':4,"
                 "'names':['element']}]},{'field-id':2,'names':['r']}]",
                 "{s#1?|s|t{ab#2|q|r:4} l#3[#4?|element<#5:8 #6:12>]}");
+    /* Ids of another schema: the list's element is said to be in the struct. */
+    check_shape(NESTED,
+                "[{'names':['s'],'fields':[{'names':['ab'],'field-id':2},{'field-id':4,'names':"
+                "['x']}],'field-id':1},{'field-id':3,'names':['l']},{'field-id':6,'names':['v']}]",
+                "{s#1?|s{ab#2|ab:4} l#3|l[#4?|<#5:8 #6|:12>]}");
     check_refused(NESTED, "[{'field-id':1}", EIO, "schema.name-mapping.default");
     check_refused(NESTED, "{}", EIO, "schema.name-mapping.default");
     check_refused(NESTED, "[{'field-id':-1,'names':[]}]", EIO, "no field id");
