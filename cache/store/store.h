@@ -101,6 +101,9 @@ struct store_list {
     const char *prefix;      /* "" or ends in `/` (checked: a prefix is a directory here) */
     const char *start_after; /* whole key, or NULL: only keys after it in byte order */
     bool recursive;          /* all keys below; else one level, deeper ones as prefixes */
+    /* Of one level: keys for which this is false need not be told. A store in a directory asks
+     * for the size of each other one. NULL: all are wanted. */
+    bool (*wanted)(struct slice key);
     /* Called for each entry, on the calling thread. Other than 0 stops the listing and is returned.
      */
     int (*emit)(void *arg, const struct store_entry *entry);

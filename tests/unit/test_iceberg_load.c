@@ -92,7 +92,8 @@ static void test_deletes(void **state)
                "p=1/a 100 1 - v:v@4 3000\np=1/b 100 1 - p:x 2000\np=2/c 100 1 stored 1000\n", true);
 }
 
-/* Aim: what is not proven to be as it is stored is not called so. */
+/* Aim: what is not proven to be as it is stored is not called so: files that may have no ids, or
+ * may lack the column by which they are partitioned. */
 static void test_proof(void **state)
 {
     struct fixture *f = *state;
@@ -108,7 +109,7 @@ static void test_proof(void **state)
     forget(f);
     write_metadata(f, &s, 1, "");
     h = history(f);
-    check_load(f, h, 0, "p=1/a 100 1 stored 1000\np=1/b 100 1 stored 1000\n", false);
+    check_load(f, h, 0, "p=1/a 100 1 stored 1000\np=1/b 100 1 1000\n", false);
 }
 
 static int load_error(struct fixture *f, const struct history *h)
