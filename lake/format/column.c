@@ -344,17 +344,17 @@ int column_end(struct column_reader *r, struct err *err)
 }
 
 int column_init(struct column_reader *r, const struct present_plan *plan,
-                const struct present_leaf *leaf, enum shape_type type, bool looks,
-                const struct source *source, struct err *err)
+                const struct present_leaf *leaf, struct column_use use, const struct source *source,
+                struct err *err)
 {
     r->plan = plan;
     r->leaf = leaf;
     r->from = &plan->stored->nodes[plan->stored->leaves[leaf->source]];
     r->to = &plan->nodes[leaf->node];
-    r->looks = looks && leaf->how != PRESENT_CONSTANT && leaf->how != PRESENT_NULLS;
-    r->wide = is_wide(column_class_of(type), r->to->type);
+    r->looks = use.looks && leaf->how != PRESENT_CONSTANT && leaf->how != PRESENT_NULLS;
+    r->wide = is_wide(column_class_of(use.type), r->to->type);
     r->unit = unit_of(present_logical(plan, leaf->node));
-    r->constant = constant_of(plan, leaf, type);
+    r->constant = constant_of(plan, leaf, use.type);
     parquet_pages_init(&r->pages, source, r->from);
     parquet_values_init(&r->values, r->from->type, r->from->type_length);
     return r->looks ? parquet_convert_init(&r->convert, leaf, r->from, r->to, err) : 0;

@@ -67,11 +67,16 @@ struct column_reader {
 bool column_constant(const struct present_plan *plan, const struct present_leaf *leaf,
                      enum shape_type type, struct column_value *out);
 
-/* `type`: of the table's column that the leaf of the plan stands for. looks: its values are wanted.
- * -EOPNOTSUPP, -ENOMEM. */
+/* What a column is wanted for. */
+struct column_use {
+    enum shape_type type; /* of the table's column that the leaf of the plan stands for */
+    bool looks;           /* its values are wanted, not only where there are any */
+};
+
+/* -EOPNOTSUPP, -ENOMEM. To be done in any case. */
 int column_init(struct column_reader *r, const struct present_plan *plan,
-                const struct present_leaf *leaf, enum shape_type type, bool looks,
-                const struct source *source, struct err *err);
+                const struct present_leaf *leaf, struct column_use use, const struct source *source,
+                struct err *err);
 void column_done(struct column_reader *r);
 
 int column_start(struct column_reader *r, size_t group, struct err *err);

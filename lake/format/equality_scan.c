@@ -51,7 +51,9 @@ static int add_column(struct scan *s, const struct shape_field *f, const struct 
     buf_init(&c->text, PARQUET_ROW_BYTES_MAX);
     c->class = (uint8_t)column_class_of(f->type);
     c->fixed = column_constant(s->plan, leaf, f->type, &c->value);
-    return c->fixed ? 0 : column_init(&c->reader, s->plan, leaf, f->type, true, source, err);
+    return c->fixed ? 0
+                    : column_init(&c->reader, s->plan, leaf, (struct column_use){f->type, true},
+                                  source, err);
 }
 
 static int add_columns(struct scan *s, const struct shape *columns, const struct source *source,

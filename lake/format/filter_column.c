@@ -173,9 +173,9 @@ int filter_column_end(struct filter_column_reader *r, struct err *err)
     return column_end(&r->column, err);
 }
 
-/* The tests of the leaf; *looks: some look at values. */
+/* The tests of the leaf, and what they look at. */
 static int add_tests(struct filter_column_reader *r, const struct row_filter *rf, uint32_t at,
-                     enum shape_type *type, bool *looks)
+                     struct column_use *use)
 {
     r->tests = calloc(rf->filter->terms_n + 1, sizeof *r->tests);
     for (size_t i = 0; r->tests && i < rf->filter->terms_n; i++) {
@@ -184,8 +184,8 @@ static int add_tests(struct filter_column_reader *r, const struct row_filter *rf
         if (c->from != FILTER_FIELD || c->class == COLUMN_NULL || c->at != at)
             continue;
         r->tests[r->tests_n++].test = t;
-        *looks |= t->kind != FILTER_TEST_NULL;
-        *type = c->type;
+        use->looks |= t->kind != FILTER_TEST_NULL;
+        use->type = c->type;
     }
     return r->tests ? 0 : -ENOMEM;
 }
@@ -207,11 +207,10 @@ struct filter_column_reader *filter_column_new(const struct row_filter *rf, uint
                                                const struct source *source, struct err *err)
 {
     AUTO(filter_column_reader) struct filter_column_reader *r = calloc(1, sizeof *r);
-    enum shape_type type = SHAPE_BOOLEAN;
-    bool looks = false;
-    int rc = r ? add_tests(r, rf, at, &type, &looks) : -ENOMEM;
+    struct column_use use = {SHAPE_BOOLEAN, false};
+    int rc = r ? add_tests(r, rf, at, &use) : -ENOMEM;
     if (rc == 0)
-        rc = column_init(&r->column, plan, leaf, type, looks, source, err);
+        rc = column_init(&r->column, plan, leaf, use, source, err);
     if (rc < 0 && rc != -ENOMEM)
         return NULL;
     if (rc == 0)

@@ -157,7 +157,9 @@ int orc_tail_bytes(struct slice end, uint64_t file_bytes, uint64_t *out, struct 
 
 /* Compression */
 
-static bool inflate_raw(struct slice from, char *to, size_t *n)
+static bool inflate_raw(struct slice from,
+                        char *to, /* NOLINT(readability-non-const-parameter): zlib writes there */
+                        size_t *n)
 {
     z_stream z = {.next_in = (Bytef *)(uintptr_t)from.p,
                   .avail_in = (uInt)from.n,

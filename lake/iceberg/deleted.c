@@ -184,7 +184,7 @@ static int read_together(const struct asking *a, struct delete_source *s, struct
                          struct err *err)
 {
     struct iceberg_delete_files *files = a->table->delete_files;
-    struct iceberg_delete_file *file;
+    struct iceberg_delete_file *file = NULL;
     AUTO(buf) struct buf name = {0};
     buf_init(&name, 3 * ACTION_BYTES_MAX); /* places are those of a location */
     buf_addf(&name, "%.*s %s", SLICE_FMT(a->root.location), a->root.moved ? "moved " : "");
@@ -341,7 +341,7 @@ static int read_set(const struct asking *a, const struct iceberg_delete *d, stru
     AUTO(delete_source) struct delete_source s = {0};
     AUTO(buf) struct buf name = {0};
     struct iceberg_delete_files *files = a->table->delete_files;
-    struct iceberg_delete_file *file;
+    struct iceberg_delete_file *file = NULL;
     buf_init(&name, KEY_BYTES_MAX + ACTION_BYTES_MAX);
     buf_addf(&name, "%016llx ", (unsigned long long)p->columns->hash);
     buf_add_slice(&name, d->path);

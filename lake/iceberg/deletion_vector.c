@@ -6,7 +6,8 @@
 /* Length and checksum around it. */
 #define FRAME_BYTES 8
 
-static int fetch(struct store *store, const char *key, const struct iceberg_delete *d, char *to,
+static int fetch(struct store *store, const char *key, const struct iceberg_delete *d,
+                 char *to, /* NOLINT(readability-non-const-parameter): the store writes there */
                  struct err *err)
 {
     struct store_get get = {.key = key, .offset = d->offset, .length = (size_t)d->length, .to = to};

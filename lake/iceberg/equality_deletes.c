@@ -144,8 +144,8 @@ static int read_parquet(const struct source *source, const struct shape *columns
 
 struct avro_column {
     const struct shape_field *field;
-    int slot;
     int64_t factor; /* of numbers: to the unit in which they are compared */
+    int slot;
     bool bytes, decimal;
 };
 

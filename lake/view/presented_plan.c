@@ -108,7 +108,7 @@ static int footer_length(const struct planning *p, uint64_t *out, struct err *er
  * deleted by values is not known before these are read. */
 static bool take_deletes(struct recipe *r, struct equality **equal)
 {
-    bool some;
+    bool some = false;
     WITH_LOCK (&r->store->lock) {
         *equal = r->equal ? equality_ref(r->equal) : NULL;
         some = r->rows && roaring_count(r->rows) > 0;
