@@ -11,7 +11,7 @@ import pytest
 from support import iceberg_tables, presented
 from support.places import TABLES
 
-# What PyIceberg 0.12 does not read, or not right.
+# What PyIceberg 0.12 or DuckDB does not read, or not right.
 NOT_BY_PYICEBERG = {
     'iceberg/*/avro-snappy': 'manifests in snappy, without a package for it',
     'iceberg/*/legacy_v1': 'manifests in the metadata itself',
@@ -26,6 +26,7 @@ NOT_BY_PYICEBERG = {
     'iceberg/impala/*_positional_update_all_rows': 'position deletes that name files by whole URLs',
     'iceberg/impala/iceberg_migrated_complex_test': 'a logical type that pyarrow does not read',
     'iceberg/impala/*/trino_variant': 'variants',
+    'iceberg/duckdb/case_sensitive_names/*': 'names that differ in case alone, which DuckDB renames',
 }
 # What pyarrow or DuckDB do not read, of files that are as their writers made them.
 NOT_BY_READERS = {'iceberg/impala/iceberg_migrated_complex_test': 'a logical type that pyarrow does not read'}
@@ -105,7 +106,14 @@ def test_snapshots_have_the_rows_that_are_expected(shown):
 
 def test_snapshots_have_the_rows_that_pyiceberg_reads(shown, corpus):
     """The rows that pyarrow and DuckDB read in each snapshot's directory, and in the live one, are PyIceberg's."""
-    seen = 0
+    seen, wrong = 0, []
+
+    def compare(there, rows):
+        try:
+            presented.compare(shown / there, rows, [], there)
+        except Exception as e:                  # a reader's own, too: all are looked at
+            wrong.append('%s: %s' % (there, e))
+
     for told in answers():
         if matches(told['table'], NOT_BY_PYICEBERG) or not told['versions'] \
                 or not all(readable(v) for v in told['versions']):
@@ -114,12 +122,12 @@ def test_snapshots_have_the_rows_that_pyiceberg_reads(shown, corpus):
         for version in told['versions']:
             rows = table.rows(int(version['version']))
             assert rows.count == version['rows'], (told['table'], version['version'])
-            presented.compare(shown / ('%s@%s' % (told['table'], version['version'])), rows, [],
-                              '%s@%s' % (told['table'], version['version']))
+            compare('%s@%s' % (told['table'], version['version']), rows)
             seen += 1
         if told['latest'] is not None:
-            presented.compare(shown / told['table'], table.rows_now(int(told['latest'])), [], told['table'])
-    assert seen > 60, seen
+            compare(told['table'], table.rows_now(int(told['latest'])))
+    assert not wrong, '\n'.join(wrong)
+    assert seen > 45, seen
 
 
 def test_what_pyiceberg_does_not_read_is_there(corpus):

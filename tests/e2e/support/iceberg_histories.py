@@ -554,7 +554,14 @@ class History:
             steps = steps or self.chance.randrange(8, 16)
             while len(self.done) < steps:
                 self.step(self.chance.choices(names, weights)[0])
+            if self.added:                      # the name mapping of now counts for older snapshots too
+                self.look_again()
         return self
+
+    def look_again(self):
+        table = self.table()
+        for snapshot in self.present():
+            self.snapshots[snapshot] = Rows([table.scan(snapshot_id=snapshot).to_arrow()])
 
     def step(self, name):
         """One step; what PyIceberg refuses for this table is noted."""
