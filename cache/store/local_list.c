@@ -133,6 +133,8 @@ static int take_entry(struct walk *w, const struct dirent *d, struct err *err)
     int rc = buf_check(&w->path, err);
     if (slice_is(buf_slice(&w->path), LOCAL_UNFINISHED))
         return 0; /* no objects yet */
+    if (rc == 0 && w->req->wanted && !w->req->wanted(buf_slice(&w->path)))
+        return 0;
     if (rc == 0)
         rc = look(w, d, &st, &linked, err);
     if (rc < 0)

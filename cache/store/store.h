@@ -25,6 +25,7 @@
 #include "base/limits.h"
 
 struct store;
+struct vended;       /* cache/store/vended.h */
 struct store_tag;    /* cache/store/class.h */
 struct store_tags;   /* the same */
 struct store_writer; /* cache/store/write.h */
@@ -101,6 +102,9 @@ struct store_list {
     const char *prefix;      /* "" or ends in `/` (checked: a prefix is a directory here) */
     const char *start_after; /* whole key, or NULL: only keys after it in byte order */
     bool recursive;          /* all keys below; else one level, deeper ones as prefixes */
+    /* Of one level: keys for which this is false need not be told. A store in a directory asks
+     * for the size of each other one. NULL: all are wanted. */
+    bool (*wanted)(struct slice key);
     /* Called for each entry, on the calling thread. Other than 0 stops the listing and is returned.
      */
     int (*emit)(void *arg, const struct store_entry *entry);
@@ -265,6 +269,11 @@ struct store_options {
     const char *azure_tenant_id, *azure_client_id, *azure_client_secret, *azure_token_file;
     const char *azure_authority_host;
     const char *azure_identity_endpoint, *azure_identity_header, *azure_metadata_url;
+
+    struct vended *vended; /* credentials of this store alone (cache/store/vended.h); NULL: none */
+
+    /* Of catalogs, where the lake file names no file (lake/catalog/catalog.h). */
+    const char *catalog_token, *catalog_credential, *pg_password, *pg_passfile;
 };
 
 /* Threads shared by all stores of a process. */

@@ -57,13 +57,6 @@ enum iceberg_name_kind iceberg_name_parse(struct slice name, uint64_t *number, s
     return ICEBERG_NAME_PLAIN;
 }
 
-bool iceberg_name_marks(struct slice name)
-{
-    uint64_t number;
-    struct slice stem;
-    return iceberg_name_parse(name, &number, &stem) != ICEBERG_NAME_OTHER;
-}
-
 /* lists */
 
 void iceberg_files_init(struct iceberg_files *f)
@@ -230,6 +223,14 @@ static int add_listed(void *arg, const struct store_entry *entry)
     return iceberg_files_add(l->files, slice_from(entry->key, l->prefix_length), entry, l->err);
 }
 
+/* Most of what is there are manifests. */
+static bool is_wanted(struct slice key)
+{
+    uint64_t number;
+    struct slice stem, name = text_basename(key);
+    return slice_is(name, HINT) || iceberg_name_parse(name, &number, &stem) != ICEBERG_NAME_OTHER;
+}
+
 /* What the hint says; nothing where it cannot be read, as it does not have to be there. */
 static int read_hint(struct store *store, const char *dir, struct buf *out, struct err *err)
 {
@@ -259,7 +260,8 @@ int iceberg_files_find(struct iceberg_files *f, struct store *store, const char 
     if (rc < 0)
         return rc;
     struct listing listing = {f, dir.len, err};
-    struct store_list list = {.prefix = dir.data, .emit = add_listed, .arg = &listing};
+    struct store_list list = {
+        .prefix = dir.data, .wanted = is_wanted, .emit = add_listed, .arg = &listing};
     rc = store->ops->list(store, &list, err);
     if (rc == 0 && f->hinted)
         rc = read_hint(store, dir.data, &hint, err);

@@ -210,9 +210,10 @@ static int make_partitions(const struct iceberg_metadata *m, struct arena *arena
         return arena_failed(arena, "partition specs", err);
     for (size_t i = 0; i < m->schemas_n; i++)
         schemas[i] = m->schemas[i].json;
+    struct iceberg_partition_schemas texts = {schemas, m->schemas_n};
     for (size_t i = 0; i < m->specs_n; i++) {
-        int rc = iceberg_partition_make(arena, m->specs[i].fields, m->specs[i].n, schemas,
-                                        m->schemas_n, &specs[i], err);
+        int rc = iceberg_partition_make(arena, m->specs[i].fields, m->specs[i].n, &texts, &specs[i],
+                                        err);
         if (rc < 0)
             return rc;
     }
@@ -255,7 +256,7 @@ static int op_left_out(struct slice meta, struct buf *out, struct err *err)
 const struct driver_ops iceberg_ops = {
     .format = "iceberg",
     .marker = "metadata",
-    .marks = iceberg_name_marks,
+    .marker_inside = ICEBERG_METADATA_ENDING,
     .open = op_open,
     .close = op_close,
     .history = op_history,

@@ -69,12 +69,11 @@ static int take_delete(void *arg, const struct iceberg_decoded *decoded,
 {
     struct deleting *d = arg;
     uint32_t partition;
-    bool global;
     if (f->content == ICEBERG_DATA)
         return err_set(err, EIO, "a data file among delete files");
-    int rc = iceberg_place_partition(d->place, decoded, f, d->deletes, &partition, &global, err);
+    int rc = iceberg_place_partition(d->place, decoded, f, d->deletes, &partition, err);
     return rc < 0 ? rc
-                  : iceberg_deletes_add(d->deletes, f, partition, global,
+                  : iceberg_deletes_add(d->deletes, f, partition, d->place->spec->unpartitioned,
                                         iceberg_place_time(d->place, f), err);
 }
 
@@ -100,8 +99,8 @@ int iceberg_make_deletes(struct iceberg_place *place, const struct iceberg_manif
 /* Writing ------------------------------------------------------------------------------------- */
 
 /* Writes the run aside, opens it, and names it where it holds as many files as were put in. */
-int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct run *base,
-                     const char *name, uint64_t files, struct run **out, struct err *err)
+int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *f, struct run *base,
+                     const char *name, struct run **out, struct err *err)
 {
     char aside[ICEBERG_RUN_NAME_BYTES];
     AUTO(buf) struct buf meta = {0};
@@ -113,15 +112,15 @@ int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct r
     if (rc < 0)
         return rc;
     iceberg_unchecked_name(aside);
-    rc = base ? index_build_patch(build, base, aside, buf_slice(&meta), err)
-              : index_build_base(build, aside, buf_slice(&meta), err);
+    rc = base ? index_build_patch(f->build, base, aside, buf_slice(&meta), err)
+              : index_build_base(f->build, aside, buf_slice(&meta), err);
     if (rc < 0)
         return rc;
     rc = run_open(dirfd, aside, &run, err);
-    if (rc == 0 && files != ICEBERG_ANY_FILES && run_files(run) != files)
+    if (rc == 0 && !f->any && run_files(run) != f->files)
         rc = err_set(err, base ? EAGAIN : EIO,
                      "%llu of the snapshot's files are named twice: their rows would count twice",
-                     (unsigned long long)(files - run_files(run)));
+                     (unsigned long long)(f->files - run_files(run)));
     if (rc == 0 && renameat(dirfd, aside, dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
     if (rc < 0) {
@@ -180,12 +179,12 @@ static int try_base(struct iceberg_make *m, struct run **out, struct err *err)
     build = index_build_new(m->view->table->dirfd, err);
     if (!build)
         return -err->code;
-    struct iceberg_filling filling = {&place, build, 1, 0};
+    struct iceberg_filling filling = {.place = &place, .build = build, .seq = 1};
     for (size_t i = 0; rc == 0 && i < m->list.n; i++)
         if (!m->list.at[i].deletes)
             rc = iceberg_walk_manifest(&place, &m->list.at[i], take_file, &filling, err);
     iceberg_base_name(name, m->identity.snapshot, m->identity.schema);
-    return rc < 0 ? rc : iceberg_make_run(m, build, NULL, name, filling.files, out, err);
+    return rc < 0 ? rc : iceberg_make_run(m, &filling, NULL, name, out, err);
 }
 
 int iceberg_make_base(struct iceberg_make *m, struct run **out, struct err *err)

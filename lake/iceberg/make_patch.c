@@ -270,7 +270,7 @@ static int take_gone(void *arg, const struct iceberg_decoded *decoded,
                      const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
-    struct entry e;
+    struct entry e = {.flags = 0};
     int rc = iceberg_place_file(&p->was, decoded, f, &e, err);
     if (rc < 0)
         return rc;
@@ -310,7 +310,7 @@ static int take_come(void *arg, const struct iceberg_decoded *decoded,
                      const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
-    struct entry e;
+    struct entry e = {.flags = 0};
     int rc = iceberg_place_file(&p->is, decoded, f, &e, err);
     if (rc < 0)
         return rc;
@@ -340,7 +340,7 @@ static int take_both(void *arg, const struct iceberg_decoded *decoded,
                      const struct iceberg_entry *f, struct err *err)
 {
     struct patching *p = arg;
-    struct entry was, is;
+    struct entry was = {.flags = 0}, is = {.flags = 0};
     bool touched;
     int rc = iceberg_place_touched(&p->touched, decoded, f, &touched, err);
     if (rc < 0 || !touched)
@@ -409,7 +409,7 @@ static int make_patch(struct patching *p, struct run **out, struct err *err)
 {
     struct iceberg_make *m = p->make;
     char name[ICEBERG_RUN_NAME_BYTES];
-    struct iceberg_identity id;
+    struct iceberg_identity id = {.snapshot = ICEBERG_NONE};
     AUTO(run) struct run *run = NULL;
     iceberg_manifest_list_init(&p->before);
     int rc = read_before(p, err);
@@ -431,7 +431,8 @@ static int make_patch(struct patching *p, struct run **out, struct err *err)
     if (rc < 0)
         return rc;
     iceberg_patch_name(name, id.snapshot, m->identity.snapshot, m->identity.schema);
-    rc = iceberg_make_run(m, p->build, p->base, name, p->adds, &run, err);
+    struct iceberg_filling filling = {.build = p->build, .files = p->adds};
+    rc = iceberg_make_run(m, &filling, p->base, name, &run, err);
     if (rc == 0)
         rc = check_count(p, run, err);
     if (rc < 0) {

@@ -28,15 +28,14 @@ struct iceberg_filling {
     struct index_build *build;
     uint64_t seq;   /* of two files of one path the one with the greater one counts */
     uint64_t files; /* so far */
+    bool any;       /* files may be named twice */
 };
 int iceberg_make_add(struct iceberg_filling *filling, const struct iceberg_decoded *decoded,
                      const struct iceberg_entry *file, struct err *err);
 
-#define ICEBERG_ANY_FILES UINT64_MAX
-
-/* Writes the run of that name, which has so many files: -EIO (of a patch -EAGAIN) where some are
+/* Writes the run of that name of what was filled in: -EIO (of a patch -EAGAIN) where files are
  * named twice. base: NULL, or what the patch stands on. */
-int iceberg_make_run(struct iceberg_make *m, struct index_build *build, struct run *base,
-                     const char *name, uint64_t files, struct run **out, struct err *err);
+int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *filling,
+                     struct run *base, const char *name, struct run **out, struct err *err);
 
 #endif

@@ -69,7 +69,7 @@ static bool is_loose(const struct iceberg_partition_column *c)
 }
 
 int iceberg_partition_make(struct arena *arena, const struct iceberg_partition_field *fields,
-                           size_t n, const struct slice *schemas, size_t schemas_n,
+                           size_t n, const struct iceberg_partition_schemas *schemas,
                            struct iceberg_partition *out, struct err *err)
 {
     struct iceberg_partition_column *at = arena_calloc(arena, n + 1, sizeof *at);
@@ -86,8 +86,8 @@ int iceberg_partition_make(struct arena *arena, const struct iceberg_partition_f
         if (!c->name.p)
             return arena_failed(arena, "a partition spec", err);
         bool found = c->source_id == SHAPE_NO_ID;
-        for (size_t s = 0; s < schemas_n && !found; s++)
-            found = iceberg_schema_type(schemas[s], c->source_id, &c->source);
+        for (size_t s = 0; s < schemas->n && !found; s++)
+            found = iceberg_schema_type(schemas->at[s], c->source_id, &c->source);
         c->source.name = c->source.stored = c->source.constant = SLICE_LIT("");
         c->loose = is_loose(c);
     }

@@ -52,13 +52,18 @@ struct iceberg_partition {
     size_t n; /* 0: unpartitioned */
 };
 
+/* JSON texts of schemas, by preference. Borrowed. */
+struct iceberg_partition_schemas {
+    const struct slice *at;
+    size_t n;
+};
+
 /*
- * Reads a spec. `schemas`: JSON texts of schemas, by preference: a source column's type is taken
- * from the first one that has it. A source or transform that is not known is no error. -EOVERFLOW,
- * -ENOMEM.
+ * Reads a spec of n fields. A source column's type is taken from the first schema that has it. A
+ * source or transform that is not known is no error. -EOVERFLOW, -ENOMEM.
  */
 int iceberg_partition_make(struct arena *arena, const struct iceberg_partition_field *fields,
-                           size_t n, const struct slice *schemas, size_t schemas_n,
+                           size_t n, const struct iceberg_partition_schemas *schemas,
                            struct iceberg_partition *out, struct err *err);
 
 enum iceberg_value_kind {

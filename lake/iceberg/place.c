@@ -13,11 +13,10 @@
 /* Specs --------------------------------------------------------------------------------------- */
 
 static int make_spec(struct iceberg_place *p, const struct iceberg_spec *from,
-                     const struct slice *schemas, size_t schemas_n, struct iceberg_place_spec *to,
+                     const struct iceberg_partition_schemas *schemas, struct iceberg_place_spec *to,
                      struct err *err)
 {
-    int rc = iceberg_partition_make(&p->arena, from->fields, from->n, schemas, schemas_n,
-                                    &to->partition, err);
+    int rc = iceberg_partition_make(&p->arena, from->fields, from->n, schemas, &to->partition, err);
     to->id = from->id;
     to->unpartitioned = true;
     to->identity = arena_calloc(&p->arena, from->n + 1, sizeof to->identity[0]);
@@ -42,9 +41,10 @@ static int make_specs(struct iceberg_place *p, struct err *err)
     schemas[0] = p->stored.schema->json;
     for (size_t i = 0; i < m->schemas_n; i++) /* the newest first */
         schemas[i + 1] = m->schemas[m->schemas_n - 1 - i].json;
+    struct iceberg_partition_schemas texts = {schemas, m->schemas_n + 1};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < m->specs_n; i++)
-        rc = make_spec(p, &m->specs[i], schemas, m->schemas_n + 1, &p->specs[i], err);
+        rc = make_spec(p, &m->specs[i], &texts, &p->specs[i], err);
     p->specs_n = m->specs_n;
     return rc;
 }
@@ -207,14 +207,13 @@ static int find_tuple(struct iceberg_place *p, const struct iceberg_decoded *dec
 
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                             const struct iceberg_entry *file, struct iceberg_deletes *to,
-                            uint32_t *partition, bool *global, struct err *err)
+                            uint32_t *partition, struct err *err)
 {
     struct iceberg_place_tuple *tuple;
     int rc = find_tuple(p, decoded, file->tuple, to, &tuple, err);
     if (rc < 0)
         return rc;
     *partition = tuple->partition;
-    *global = p->spec->unpartitioned;
     return 0;
 }
 

@@ -84,9 +84,9 @@ int iceberg_place_values(struct iceberg_place *p, const struct iceberg_decoded *
 /* When the snapshot was made that added a file. */
 int64_t iceberg_place_time(struct iceberg_place *p, const struct iceberg_entry *file);
 
-/* Likewise the number of a delete file's partition in `to`; *global: its spec is unpartitioned. */
+/* Likewise the number of a delete file's partition in `to`. */
 int iceberg_place_partition(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                             const struct iceberg_entry *file, struct iceberg_deletes *to,
-                            uint32_t *partition, bool *global, struct err *err);
+                            uint32_t *partition, struct err *err);
 
 #endif

@@ -100,7 +100,7 @@ static int make(struct iceberg_table *table, int64_t after, const struct iceberg
         rc = iceberg_place_init(&place, &view, id->schema, err);
     if (rc == 0 && !(build = index_build_new(table->dirfd, err)))
         rc = -err->code;
-    struct appending a = {.filling = {.place = &place, .build = build}};
+    struct appending a = {.filling = {.place = &place, .build = build, .any = true}};
     if (rc == 0)
         rc = fill(&a, &view, &chain, err);
     struct iceberg_make m = {.view = &view, .identity = *id};
@@ -109,7 +109,7 @@ static int make(struct iceberg_table *table, int64_t after, const struct iceberg
     if (rc == 0 && !m.snapshot)
         rc = err_set(err, ENOENT, "it has expired");
     if (rc == 0)
-        rc = iceberg_make_run(&m, build, NULL, name, ICEBERG_ANY_FILES, out, err);
+        rc = iceberg_make_run(&m, &a.filling, NULL, name, out, err);
     vec_done(&chain.at);
     return rc;
 }

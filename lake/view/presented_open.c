@@ -238,6 +238,8 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
     bool same, rows;
     columns.deletes = false;
     columns.filter = NULL;
+    if (!f->driver || !f->driver->ops->own_shape)
+        columns.extra = SLICE_NONE; /* all of these are told by one footer */
     if (f->other_format)
         return describe_other(s, f, task, out, err);
     int rc = describe_rows(s, f, task, &rows, err);

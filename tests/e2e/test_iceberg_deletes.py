@@ -5,13 +5,13 @@ at every snapshot, against a model that applies the specification's rules to the
 """
 import collections
 import datetime
+import json
 import os
 import subprocess
 import warnings
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -342,6 +342,62 @@ def test_delete_files_in_orc_are_refused(mount, root, chance):
     m = mount(root)
     assert refused(first_file(m)) == 95
     wait_for(lambda: 'ORC' in said(m), PATIENCE_S, 'a line in the log')
+
+
+@pytest.fixture
+def flat(root):
+    """A table of two columns with a name mapping, so that its metadata alone proves nothing of a file."""
+    mapping = [{'field-id': f.field_id, 'names': [f.name]} for f in FIELDS[:2]]
+    t = iceberg_lakes.catalog(root).create_table(('n', 't'), Schema(*FIELDS[:2]), location='file://%s/t' % root,
+                                                 properties={'schema.name-mapping.default': json.dumps(mapping)})
+    t.append(pa.table({'id': [1, 2], 'name': ['a', 'b']}, schema=t.schema().as_arrow()))
+    return t
+
+
+def local(path):
+    return Path(path.removeprefix('file://'))
+
+
+def test_orc_files_are_shown_as_they_are_or_refused_with_the_reason(mount, root, flat):
+    """By the columns that the file has itself: as long as they are the table's."""
+    d = Deletes(flat)
+    path = local(d.data([(i, 'n%d' % i) for i in range(50)], 'orc'))
+    before = d.commit()
+    with flat.update_schema() as update:
+        update.rename_column('name', 'title')
+    m = mount(root)
+    shown = next(Path(m / ('t@%d' % before)).rglob('*.orc'))
+    assert shown.stat().st_size == path.stat().st_size
+    assert shown.read_bytes() == path.read_bytes()
+    assert os.getxattr(shown, 'user.tarn.transform') == b'none'
+    renamed = next(Path(m / 't').rglob('*.orc'))
+    assert refused(renamed) == 95
+    assert os.getxattr(renamed, 'user.tarn.transform') == b'columns'
+    wait_for(lambda: 'the column "title" has another name' in said(m), PATIENCE_S, 'a line in the log')
+
+
+@pytest.mark.parametrize('format', ['orc', 'avro'])
+def test_rows_of_other_formats_are_not_taken_out_but_refused(mount, root, flat, format):
+    d = Deletes(flat)
+    path = d.data([(1, 'a'), (2, 'b')], format)
+    d.commit()
+    d = Deletes(flat)
+    d.positions([(path, 0)])
+    d.commit()
+    m = mount(root)
+    assert refused(next(Path(m / 't').rglob('*.' + format))) == 95
+    wait_for(lambda: 'rows of it are deleted' in said(m), PATIENCE_S, 'a line in the log')
+    assert sum(rows_below(m / 't').values()) == 2               # of the Parquet file beside it
+
+
+def test_other_formats_are_not_narrowed(mount, root, flat, tmp_path):
+    d = Deletes(flat)
+    d.data([(1, 'a'), (2, 'b')], 'orc')
+    d.commit()
+    policy = tmp_path / 'policy.yaml'
+    policy.write_text('grants:\n  - to: [role:trainer]\n    tables: ["t"]\n    hide: [title]\n')
+    m = mount(root, policy=policy, **{'as': 'trainer'})
+    assert refused(next(Path(m / 't').rglob('*.orc'))) == 95
 
 
 def test_a_delete_file_of_many_data_files_is_read_once(mount, root, chance, tmp_path):

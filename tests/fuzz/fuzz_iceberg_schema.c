@@ -59,6 +59,7 @@ static void try_partition(const struct shape *s, struct slice schema, struct sli
     AUTO(buf) struct buf path;
     struct iceberg_partition_field fields[ARRAY_SIZE(names)];
     struct iceberg_value values[ARRAY_SIZE(names)];
+    struct iceberg_partition_schemas schemas = {&schema, 1};
     struct iceberg_partition p;
     bool keeps = false;
     arena_init(&arena, 64 * MIB);
@@ -69,7 +70,7 @@ static void try_partition(const struct shape *s, struct slice schema, struct sli
             f->id, (int32_t)(1000 + i), f->name.n ? f->name : SLICE_LIT("f"), slice_of(names[i])};
         values[i] = value_of(i + bytes.n, bytes);
     }
-    if (iceberg_partition_make(&arena, fields, ARRAY_SIZE(names), &schema, 1, &p, NULL) < 0)
+    if (iceberg_partition_make(&arena, fields, ARRAY_SIZE(names), &schemas, &p, NULL) < 0)
         return;
     iceberg_partition_constants(&p, values, &path);
     assert(!memchr(path.data ? path.data : "", '\n', path.len));

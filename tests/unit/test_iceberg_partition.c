@@ -32,8 +32,9 @@ static void make(struct arena *arena, const struct iceberg_partition_field *fiel
                  struct iceberg_partition *out)
 {
     struct slice schema = SLICE_LIT(SCHEMA);
+    struct iceberg_partition_schemas schemas = {&schema, 1};
     arena_init(arena, MIB);
-    assert_int_equal(iceberg_partition_make(arena, fields, n, &schema, 1, out, NULL), 0);
+    assert_int_equal(iceberg_partition_make(arena, fields, n, &schemas, out, NULL), 0);
 }
 
 static struct iceberg_value number(int64_t n)
@@ -315,9 +316,10 @@ static void test_shape(void **state)
     AUTO(shape) struct shape *s = NULL;
     struct iceberg_partition p[2];
     struct slice schema = SLICE_LIT(SCHEMA);
+    struct iceberg_partition_schemas schemas = {&schema, 1};
     arena_init(&arena, MIB);
-    assert_int_equal(iceberg_partition_make(&arena, spec, 3, &schema, 1, &p[0], NULL), 0);
-    assert_int_equal(iceberg_partition_make(&arena, spec + 2, 1, &schema, 1, &p[1], NULL), 0);
+    assert_int_equal(iceberg_partition_make(&arena, spec, 3, &schemas, &p[0], NULL), 0);
+    assert_int_equal(iceberg_partition_make(&arena, spec + 2, 1, &schemas, &p[1], NULL), 0);
     assert_int_equal(iceberg_partition_shape(p, 2, &s, NULL), 0);
     assert_int_equal(s->fields_n, 3);
     assert_true(slice_is(s->fields[1].name, "ts_day"));

@@ -296,6 +296,22 @@ static void test_list_part(void **state)
     assert_int_equal(n.count, 2);
 }
 
+static bool is_d(struct slice key)
+{
+    return slice_is(key, "d");
+}
+
+/* What nobody wants to hear of is left out. */
+static void test_list_wanted(void **state)
+{
+    struct fixture *f = *state;
+    struct names n = {0};
+    struct store_list req = {.prefix = "", .wanted = is_d, .emit = add_name, .arg = &n};
+    make_tree(f);
+    assert_int_equal(f->store->ops->list(f->store, &req, NULL), 0);
+    assert_string_equal(n.text, "[d/]");
+}
+
 /* Links are listed as what they lead to, circles end, and what leads out or nowhere is left out. */
 static void test_list_links(void **state)
 {
@@ -401,12 +417,19 @@ static void test_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(test_get),           WITH_STORE(test_replaced),
-        WITH_STORE(test_mtime),         WITH_STORE(test_beneath),
-        WITH_STORE(test_special_files), WITH_STORE(test_list),
-        WITH_STORE(test_list_part),     WITH_STORE(test_list_links),
-        WITH_STORE(test_put_if_absent), WITH_STORE(test_list_unreadable),
-        WITH_STORE(test_read),          WITH_STORE(test_open),
+        WITH_STORE(test_get),
+        WITH_STORE(test_replaced),
+        WITH_STORE(test_mtime),
+        WITH_STORE(test_beneath),
+        WITH_STORE(test_special_files),
+        WITH_STORE(test_list),
+        WITH_STORE(test_list_part),
+        WITH_STORE(test_list_wanted),
+        WITH_STORE(test_list_links),
+        WITH_STORE(test_put_if_absent),
+        WITH_STORE(test_list_unreadable),
+        WITH_STORE(test_read),
+        WITH_STORE(test_open),
         WITH_STORE(test_open_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

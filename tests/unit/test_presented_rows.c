@@ -301,6 +301,105 @@ static void test_described(void **state)
     world_free(w);
 }
 
+/* Equality deletes */
+
+/* What the driver of the tests below names: values of int64, which is the row less 150. */
+static struct equality *values_deleted;
+
+static int deleted_rows_if_any(struct driver *d, const struct entry *entry, struct roaring **out,
+                               struct err *err)
+{
+    struct world *w = CONTAINER_OF(d, struct world, driver);
+    *out = NULL;
+    return w->deleted ? driver_deleted(d, entry, out, err) : 0;
+}
+
+static int deleted_values(struct driver *d, const struct entry *entry, struct equality **out,
+                          struct err *err)
+{
+    (void)d;
+    (void)entry;
+    (void)err;
+    *out = equality_ref(values_deleted);
+    return 0;
+}
+
+static const struct driver_ops value_ops = {
+    .format = "test", .deleted = deleted_rows_if_any, .deleted_values = deleted_values};
+
+static void delete_values(struct world *w, struct shape *column, const int64_t *values, size_t n)
+{
+    AUTO(equality_builder) struct equality_builder *b = equality_builder_new(column, NULL);
+    AUTO(equality_set) struct equality_set *set = NULL;
+    assert_non_null(b);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(equality_builder_add(b, &(struct column_value){.number = values[i]}, NULL),
+                         0);
+    assert_int_equal(equality_builder_end(b, &set, NULL), 0);
+    struct equality_part part = {column, &set, 1};
+    equality_unref(values_deleted);
+    assert_int_equal(equality_new(&part, 1, &values_deleted, NULL), 0);
+    w->driver.ops = &value_ops;
+}
+
+/* Rows go by their values, by their places and by a filter at once. */
+static void test_values_places_and_filters(void **state)
+{
+    (void)state;
+    static const int64_t values[] = {-150 + 3, -150 + 7, 1000};
+    static const struct {
+        const char *extra;
+        bool places, filtered;
+        uint64_t rows;
+    } cases[] = {
+        {"values", false, false, 298},
+        {"values and places", true, false, 296}, /* 1, 2 and 7, and 3 and 7 */
+        {"values, filtered", false, true, 8},
+        {"all of it", true, true, 6},
+    };
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    AUTO(shape) struct shape *shape = shape_of_one(SLICE_LIT("int64"));
+    struct slice value = SLICE_NONE;
+    int rc;
+    AUTO(row_filter) struct row_filter *rf = filter_of("int64 < -140", shape, &rc);
+    delete_values(w, shape, values, ARRAY_SIZE(values));
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct presented_file f = file_with_deletes(w);
+        w->deleted = cases[i].places ? some_rows : NULL;
+        f.extra = slice_of(cases[i].extra);
+        f.filter = cases[i].filtered ? rf : NULL;
+        f.values = &value;
+        if (rows_left(w, &f) != cases[i].rows)
+            fail_msg("%s", cases[i].extra);
+    }
+    equality_unref(STEAL(values_deleted));
+    world_free(w);
+}
+
+/* What deletes have nothing of is the object, and is said to be. */
+static void test_values_of_no_row(void **state)
+{
+    (void)state;
+    static const int64_t values[] = {-151, 150, 7}; /* the last one is there */
+    struct world *w = world_new("types_plain.parquet", BUDGET);
+    AUTO(shape) struct shape *shape = shape_of_one(SLICE_LIT("int64"));
+    for (size_t n = 3; n >= 2; n--) {
+        struct presented_file f = file_with_deletes(w);
+        w->deleted = NULL;
+        f.extra = n == 3 ? SLICE_LIT("some") : SLICE_LIT("none");
+        delete_values(w, shape, values, n);
+        check_described(w, &f, n == 3 ? "rows" : "padded");
+        struct shown o = open_shown(w, &f);
+        assert_int_equal(rows_of(o.object), n == 3 ? 299 : 300);
+        WITH_LOCK (&presented_of(w->presented)->lock)
+            assert_true(n == 3 || !o.recipe->work || o.recipe->work->fd < 0);
+        close_shown(&o);
+        check_described(w, &f, n == 3 ? "rows" : "padded");
+    }
+    equality_unref(STEAL(values_deleted));
+    world_free(w);
+}
+
 /* Files that are open and cannot be sealed take no more than they may. */
 static void test_temporary_bytes(void **state)
 {
@@ -333,6 +432,8 @@ int main(void)
         cmocka_unit_test(test_filter_refused),
         cmocka_unit_test(test_reads_ahead),
         cmocka_unit_test(test_described),
+        cmocka_unit_test(test_values_places_and_filters),
+        cmocka_unit_test(test_values_of_no_row),
         cmocka_unit_test(test_temporary_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@ by PyIceberg's writer, ORC by pyarrow. Each call is one snapshot.
     d = Deletes(table)
     d.equality(ids, tuples, format='avro', partition=...)
     d.positions([(path, row), ...], format='parquet')
+    d.data(rows, format='orc')                              a data file, which PyIceberg writes in Parquet alone
     d.commit()
 """
 import datetime
@@ -71,10 +72,13 @@ class Deletes:
     def equality(self, ids, tuples, format='parquet', partition=None, spec=None, schema=None):
         """tuples: values in the order of the schema's columns."""
         schema = schema or columns_of(self.table, ids)
-        self.write('eq', schema, tuples, format, DataFileContent.EQUALITY_DELETES, partition, spec, equality_ids=sorted(ids))
+        return self.write('eq', schema, tuples, format, DataFileContent.EQUALITY_DELETES, partition, spec, equality_ids=sorted(ids))
 
     def positions(self, rows, format='parquet', partition=None, spec=None):
-        self.write('pos', POSITIONS, rows, format, DataFileContent.POSITION_DELETES, partition, spec)
+        return self.write('pos', POSITIONS, rows, format, DataFileContent.POSITION_DELETES, partition, spec)
+
+    def data(self, tuples, format, schema=None):
+        return self.write('data', schema or self.table.schema(), tuples, format, DataFileContent.DATA, None, None)
 
     def write(self, what, schema, tuples, format, content, partition, spec, **more):
         path = '%s/data/%s-%s.%s' % (self.table.location(), what, uuid.uuid4(), format)
@@ -85,6 +89,8 @@ class Deletes:
                     out.write_block([Record(*map(in_avro, tuple_))])
         else:
             arrow = schema_to_pyarrow(schema)
+            if format == 'orc':
+                arrow = pa.schema([f.with_metadata({'iceberg.id': f.metadata[b'PARQUET:field_id']}) for f in arrow])
             data = pa.table([pa.array([t[i] for t in tuples], f.type) for i, f in enumerate(arrow)], schema=arrow)
             pa.orc.write_table(data, local) if format == 'orc' else pq.write_table(data, local)
         self.entries.append((spec or self.table.spec(), DataFile.from_args(
@@ -97,11 +103,13 @@ class Deletes:
         before = t.current_snapshot()
         sequence = t.metadata.next_sequence_number()
         manifests = []
-        for spec in {e[0].spec_id: e[0] for e in self.entries}.values():
-            out = t.io.new_output('%s/metadata/%s-deletes.avro' % (t.location(), uuid.uuid4()))
-            with DeleteManifest(spec, t.schema(), out, self.id, 'deflate') as w:
+        kind = lambda e: (e[0].spec_id, e[1].content == DataFileContent.DATA)
+        for one in {kind(e): e for e in self.entries}.values():
+            out = t.io.new_output('%s/metadata/%s.avro' % (t.location(), uuid.uuid4()))
+            writer = ManifestWriterV2 if kind(one)[1] else DeleteManifest
+            with writer(one[0], t.schema(), out, self.id, 'deflate') as w:
                 for of, file in self.entries:
-                    if of.spec_id == spec.spec_id:
+                    if kind((of, file)) == kind(one):
                         w.add_entry(ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=self.id,
                                                             sequence_number=None, file_sequence_number=None, data_file=file))
             manifests.append(w.to_manifest_file())
