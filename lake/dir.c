@@ -56,7 +56,7 @@ static int marker_holds(struct store *store, const char *prefix, const struct dr
 {
     AUTO(buf) struct buf inside = {0};
     AUTO(listing) struct listing *l = NULL;
-    if (!ops->marks)
+    if (!ops->marker_inside)
         return 1;
     buf_init(&inside, KEY_BYTES_MAX);
     buf_addf(&inside, "%s%s/", prefix, ops->marker);
@@ -66,7 +66,7 @@ static int marker_holds(struct store *store, const char *prefix, const struct dr
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < listing_count(l); i++)
-        if (!listing_at(l, i)->is_dir && ops->marks(listing_at(l, i)->name))
+        if (driver_marks_inside(ops, listing_at(l, i)->name))
             return 1;
     return 0;
 }

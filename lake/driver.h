@@ -157,11 +157,9 @@ struct driver_ops {
 
     /*
      * A directory is the root of such a table if it has a subdirectory of this name, and in it,
-     * where marks is not NULL, something of a name for which that is true. NULL: not found by
-     * itself.
+     * where marker_inside is not NULL, something whose name ends so. NULL: not found by itself.
      */
-    const char *marker;
-    bool (*marks)(struct slice name);
+    const char *marker, *marker_inside;
     /* 17 digits after `@` are a time (Delta), not a version. */
     bool digits17_is_time;
 

@@ -57,13 +57,6 @@ enum iceberg_name_kind iceberg_name_parse(struct slice name, uint64_t *number, s
     return ICEBERG_NAME_PLAIN;
 }
 
-bool iceberg_name_marks(struct slice name)
-{
-    uint64_t number;
-    struct slice stem;
-    return iceberg_name_parse(name, &number, &stem) != ICEBERG_NAME_OTHER;
-}
-
 /* lists */
 
 void iceberg_files_init(struct iceberg_files *f)

@@ -37,9 +37,6 @@ enum iceberg_name_kind {
  * that are not OTHER. Pure. */
 enum iceberg_name_kind iceberg_name_parse(struct slice name, uint64_t *number, struct slice *stem);
 
-/* A directory `metadata/` with that name in it is a table's. Pure. */
-bool iceberg_name_marks(struct slice name);
-
 struct iceberg_file {
     char name[NAME_BYTES_MAX + 1]; /* in `metadata/` */
     enum iceberg_name_kind kind;

@@ -256,7 +256,7 @@ static int op_left_out(struct slice meta, struct buf *out, struct err *err)
 const struct driver_ops iceberg_ops = {
     .format = "iceberg",
     .marker = "metadata",
-    .marks = iceberg_name_marks,
+    .marker_inside = ICEBERG_METADATA_ENDING,
     .open = op_open,
     .close = op_close,
     .history = op_history,
