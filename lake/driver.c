@@ -222,15 +222,22 @@ int driver_refuse(struct err *to, const struct err *from)
     return damage ? -EIO : rc;
 }
 
+bool driver_marks_inside(const struct driver_ops *ops, struct slice name)
+{
+    static const struct slice packed[] = {{".gz", 3}, {".zst", 4}, {".zstd", 5}};
+    for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++)
+        if (slice_ends(name, packed[i]))
+            name.n -= packed[i].n;
+    return !ops->marker_inside || slice_ends(name, slice_of(ops->marker_inside));
+}
+
 bool driver_marks(const struct driver_ops *const *drivers, struct slice path)
 {
     for (ptrdiff_t slash; (slash = slice_find(path, '/')) >= 0;) {
         struct slice component = slice_make(path.p, (size_t)slash);
         path = slice_from(path, (size_t)slash + 1);
         for (size_t i = 0; drivers[i]; i++) {
-            const char *inside = drivers[i]->marker_inside;
-            if (slice_is(component, drivers[i]->marker) &&
-                (!inside || slice_ends(path, slice_of(inside))))
+            if (slice_is(component, drivers[i]->marker) && driver_marks_inside(drivers[i], path))
                 return true;
         }
     }
