@@ -266,6 +266,8 @@ static int is_as_stored(struct iceberg_place *p, const struct iceberg_decoded *d
                         const struct iceberg_entry *file, bool *out, struct err *err)
 {
     int rc = columns_fit(p, decoded, file, out, err);
+    if (rc == 0 && *out && p->stored.alone && file->format == ICEBERG_PARQUET)
+        return 0;
     return rc < 0 || !*out ? rc : iceberg_stored_snapshot(&p->stored, file->snapshot, out, err);
 }
 

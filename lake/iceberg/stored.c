@@ -24,6 +24,29 @@ static bool limits_metrics(const struct iceberg_metadata *m)
     return false;
 }
 
+/* No schema has the leaves of the one that is shown, but other columns; all that were are there. */
+static int find_alone(struct iceberg_stored *s, struct err *err)
+{
+    const struct iceberg_metadata *m = s->metadata;
+    bool alone = s->shape && (m->format_version > 1 || m->schemas_n > 1);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && alone && i < m->schemas_n; i++) {
+        AUTO(shape) struct shape *shape = NULL;
+        AUTO_FREE int32_t *leaves = NULL;
+        struct err e = ERR_INIT;
+        size_t n = 0;
+        rc = iceberg_schema_shape(m->schemas[i].json, SLICE_NONE, &shape, &e);
+        if (rc == 0)
+            rc = iceberg_leaf_ids(shape, &leaves, &n, &e);
+        alone = rc == 0 && m->schemas[i].id == (int32_t)i &&
+                (n != s->leaves_n || (n && memcmp(leaves, s->leaves, n * sizeof leaves[0]) != 0) ||
+                 iceberg_schema_same(s->shape, shape));
+        rc = rc == -EOPNOTSUPP || rc == -EIO ? 0 : rc < 0 ? err_copy(err, &e) : 0;
+    }
+    s->alone = rc == 0 && alone;
+    return rc;
+}
+
 int iceberg_stored_init(struct iceberg_stored *s, const struct iceberg_metadata *m, int32_t schema,
                         struct err *err)
 {
@@ -47,7 +70,7 @@ int iceberg_stored_init(struct iceberg_stored *s, const struct iceberg_metadata 
         return err_copy(err, &e);
     s->limited = s->leaves_n > DEFAULT_METRICS || limits_metrics(m);
     s->never = mapping.n || (s->shape && !iceberg_schema_as_written(s->shape));
-    return 0;
+    return find_alone(s, err);
 }
 
 void iceberg_stored_done(struct iceberg_stored *s)

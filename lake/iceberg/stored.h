@@ -7,7 +7,8 @@
  *   no name mapping, and the file has the leaves that are shown (column_sizes), and either
  *     the table never had another schema than its first one, or
  *     the snapshot that added the file is known, and its schema has the columns that are shown;
- *     where it does not tell its schema, the table has not changed since
+ *     where it does not tell its schema, the table has not changed since, or
+ *     no schema that the table ever had has these leaves with other names or types
  *
  * Pure but for what it keeps; one thread.
  */
@@ -22,9 +23,10 @@ struct iceberg_stored {
     struct shape *shape; /* of the schema; NULL: it has a type that is not known */
     int32_t *leaves;     /* ascending */
     size_t leaves_n;
-    bool never;        /* nothing can be proven */
-    bool one_schema;   /* there was never another */
-    bool limited;      /* writers need not tell of all columns */
+    bool never;      /* nothing can be proven */
+    bool one_schema; /* there was never another */
+    bool alone;   /* of all that it had no other one has these leaves, but with the same columns */
+    bool limited; /* writers need not tell of all columns */
     signed char *same; /* by place of a schema: 1 it has the same columns, -1 not, 0 not known */
     int64_t last;      /* snapshot that was looked up last, and what came of it */
     bool last_same;
