@@ -17,9 +17,9 @@ TABLES  ?= ../shared/tables
 # Where test servers and Python packages are kept between runs.
 TOOLS   ?= $(CURDIR)/build/tools
 
-LAYERS  := base cache/store cache lake/format lake/index lake lake/delta lake/files lake/iceberg lake/unread lake/archive lake/tier lake/view fs tools
-PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1
-LIBRARIES = $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
+LAYERS  := base cache/store cache lake/format lake/index lake/catalog lake lake/delta lake/iceberg lake/files lake/unread lake/archive lake/tier lake/view fs tools
+PACKAGES := fuse3 libcurl libcrypto libzstd libbrotlidec libbrotlienc liblz4 zlib expat yaml-0.1 sqlite3 libpq
+LIBRARIES = -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES)) -llmdb -lsnappy -lpthread -lm
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)

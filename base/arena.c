@@ -31,6 +31,12 @@ void arena_done(struct arena *a)
     arena_init(a, a->max);
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_chunk *c = a->chunks; c; c = c->next)
+        explicit_bzero(c->data, c->size);
+}
+
 void arena_reset(struct arena *a)
 {
     struct arena_chunk *keep = a->chunks;

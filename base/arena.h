@@ -18,6 +18,9 @@ void arena_init(struct arena *a, size_t max_bytes);
 void arena_done(struct arena *a);
 DEFINE_AUTO_DONE(arena, struct arena, arena_done)
 
+/* Zeroes all that was ever put in it, for what is secret. What points into it points to zeros. */
+void arena_wipe(struct arena *a);
+
 /* Forgets everything; keeps one chunk for reuse. */
 void arena_reset(struct arena *a);
 

@@ -99,6 +99,15 @@
 #define LAKE_LAYERS_MAX 64
 #define LAKE_OUTSIDE_MAX 16
 
+/* What a catalog answers: a page of names, and one table: its metadata with 100,000 snapshots has
+ * 100 MiB. What is kept of a table besides its text. */
+#define CATALOG_PAGE_BYTES_MAX (16 * MIB)
+#define CATALOG_ANSWER_BYTES_MAX (256 * MIB)
+#define CATALOG_TABLE_MEMORY_MAX (4 * MIB)
+/* Names of one namespace, and pages that bring them: of ten names where a server is stingy. */
+#define CATALOG_NAMES_MAX ((size_t)1 << 20)
+#define CATALOG_PAGES_MAX ((size_t)1 << 17)
+
 /* One page of a Parquet file, as stored and decompressed. Writers aim at 1 MiB. */
 #define PAGE_BYTES_MAX (256 * MIB)
 /* A Parquet footer as stored, and what is kept of it. Tens of thousands of columns take 30 MiB. */

@@ -59,7 +59,7 @@ static int place_of_file(struct request *r, const struct node *node, struct plac
     add_path(table, &entry, &out->path);
     rc = table_ops(table)->locate(table_driver(table), &entry, &out->at, err);
     if (rc == 0 && !out->at.store)
-        out->at.store = table_layer(table)->store;
+        out->at.store = table_store(table);
     return rc < 0 ? rc : buf_check(&out->path, err);
 }
 

@@ -218,7 +218,7 @@ int session_presented(const struct session *s, const struct where *w, const stru
 }
 
 /* All of it can be read here now, or it is small. */
-static bool is_whole(const struct session *s, const struct where *w, const struct shown *shown)
+static bool is_whole(struct session *s, const struct where *w, const struct shown *shown)
 {
     struct presented_file f;
     AUTO(partition_values) struct partition_values values;
@@ -227,7 +227,10 @@ static bool is_whole(const struct session *s, const struct where *w, const struc
         return w->whole;
     if (session_presented(s, w, shown, &values, &f, NULL) < 0)
         return true; /* whoever opens it is told why not */
-    return f.size <= BLOCK_BYTES || presented_is_whole(session_presents(s, where_store(w)), &f);
+    if (f.size <= BLOCK_BYTES)
+        return true;
+    struct store *presented = session_presents(s, where_store(w), NULL);
+    return presented && presented_is_whole(presented, &f);
 }
 
 /* What opens of such a file cannot pass through would only be made worse by direct mode. */

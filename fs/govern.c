@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fs/govern_private.h"
 #include "fs/request.h"
+#include "lake/cataloged.h"
 #include "lake/format/filter.h"
 #include "lake/format/shape.h"
 #include "lake/key_name.h"
@@ -120,6 +121,7 @@ static void tell_why(const struct asker *a, const struct table *table, const str
 struct claim {
     const struct asker *asker;
     const struct grant *grant;
+    struct catalog_answer *answer; /* of the table's catalog; NULL: it requires nothing */
     struct task *task;
     bool only_name; /* a refusal is no matter: whoever looks into it is told of that */
     bool in_list;   /* nor is a denial: nobody has asked for it by name */
@@ -146,6 +148,8 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
         return rc;
     struct ruling_run today = run_of(live);
     const struct ruling_ask ask = {.grant = g,
+                                   .restrictions =
+                                       c->answer ? c->answer->table->restrictions : NULL,
                                    .table = w->table,
                                    .at = at.run ? at : today,
                                    .today = today,
@@ -246,18 +250,34 @@ static int where_is_plain(const struct asker *a, const struct where *w, struct s
     return g && grant_whole(g) ? 0 : govern_deny(a, w, out->line, NULL, err);
 }
 
+/* What the table's catalog requires of who reads it, a reference; NULL: nothing. */
+static struct catalog_answer *restricting(const struct table *table)
+{
+    struct cataloged *cataloged = table_cataloged(table);
+    AUTO(catalog_answer)
+    struct catalog_answer *answer = cataloged ? cataloged_answer(cataloged) : NULL;
+    return answer && answer->table->restrictions ? STEAL(answer) : NULL;
+}
+
 static int where_of_table(struct claim *c, struct where *w, struct shown *out, struct err *err)
 {
     const struct grant *g = decide(c->asker, table_path(w->table));
     if (!g)
         return deny_claim(c, w, 0, NULL, err);
+    AUTO(catalog_answer) struct catalog_answer *answer = restricting(w->table);
     out->line = grant_line(g);
-    if (grant_whole(g))
+    if (grant_whole(g) && !answer)
         return 0;
     if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
         return deny_claim(c, w, out->line, "a format of which no columns are known", err);
+    if (!grant_whole(g) && answer)
+        return deny_claim(c, w, out->line, "both the policy and its catalog keep parts of it back",
+                          err);
     c->grant = g;
-    return w->kind == WHERE_FILE ? view_of_file(c, w, out, err) : view_of_dir(c, w, out, err);
+    c->answer = answer;
+    int rc = w->kind == WHERE_FILE ? view_of_file(c, w, out, err) : view_of_dir(c, w, out, err);
+    c->answer = NULL;
+    return rc;
 }
 
 int govern_where(const struct asker *a, struct where *w, struct task *task, struct shown *out,
@@ -338,10 +358,11 @@ int govern_name(const struct asker *a, const struct where *w, struct task *task,
                : govern_deny(a, w, 0, NULL, err);
 }
 
-bool govern_sees_all(const struct asker *a, struct slice table)
+bool govern_sees_all(const struct asker *a, const struct table *table)
 {
-    const struct grant *g = a->governor ? decide(a, table) : NULL;
-    return !a->governor || (g && grant_whole(g));
+    const struct grant *g = a->governor ? decide(a, table_path(table)) : NULL;
+    AUTO(catalog_answer) struct catalog_answer *answer = restricting(table);
+    return !answer && (!a->governor || (g && grant_whole(g)));
 }
 
 /* What is shown */

@@ -61,7 +61,7 @@ struct session;
 
 /* Borrowed for the call, but for `audits` and `workers`. */
 struct governor_config {
-    const char *policy; /* its file: absolute */
+    const char *policy; /* its file: absolute; NULL: only what catalogs require is kept back */
     const char *role;   /* NULL: users */
     bool per_uid;       /* the caller decides, else who has mounted: */
     uid_t uid;
@@ -147,8 +147,8 @@ int govern_name(const struct asker *a, const struct where *w, struct task *task,
 int govern_where(const struct asker *a, struct where *w, struct task *task, struct shown *out,
                  struct err *err);
 
-/* The whole table at that path is granted. Asks nobody. */
-bool govern_sees_all(const struct asker *a, struct slice table);
+/* The whole table is granted, and its catalog keeps nothing back. Asks nobody. */
+bool govern_sees_all(const struct asker *a, const struct table *table);
 
 /*
  * The object of a file lies below its table's own root, outside of the lake where the mount allows

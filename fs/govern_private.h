@@ -12,6 +12,7 @@
 
 struct governor {
     bool per_uid, revocable; /* immutable, as all to `lock` */
+    bool fixed_policy;       /* there is no file: all is granted */
     uid_t uid;
     char *mountpoint;
     struct principal *fixed; /* of a role; NULL: users */

@@ -10,6 +10,8 @@
 #include "fs/govern_private.h"
 #include "fs/request.h"
 
+/* Of mounts without a policy, who asks is nobody's name. */
+#define NO_ROLE "mount"
 /* Of files whose pages the kernel is told to drop at once. */
 #define HANDLES_MAX ((size_t)1 << 24)
 
@@ -82,6 +84,22 @@ static bool load(struct governor *g, bool *news)
         policy_file_keep(&g->file, &text);
     tell(g, buf_slice(&text), &err);
     return true;
+}
+
+/* Without a policy everybody is granted everything, and catalogs keep back what they do. */
+static int grant_all(struct governor *g, struct err *err)
+{
+    static const char text[] = "grants: [{to: [everyone], tables: [\"**\"]}]\n";
+    struct policy *policy = NULL;
+    struct err why = ERR_INIT;
+    int rc = policy_parse(slice_of(text), "(no policy)", &policy, err);
+    if (rc < 0)
+        return rc;
+    struct ruling *ruling = ruling_new(policy, 1, &why);
+    if (!ruling)
+        return err_set(err, ENOMEM, "out of memory");
+    put_in_force(g, ruling);
+    return 0;
 }
 
 /* The governor's thread */
@@ -200,6 +218,8 @@ static int start(struct governor *g, pthread_t *thread, void *(*run)(void *), co
 
 int governor_start(struct governor *g, struct err *err)
 {
+    if (g->fixed_policy) /* nothing to watch */
+        return 0;
     int rc = start(g, &g->thread, watch_policy, "tarn-policy", err);
     g->started = rc == 0;
     if (rc == 0)
@@ -234,8 +254,8 @@ void governor_reload(struct governor *g)
 
 static int set_principal(struct governor *g, const struct governor_config *config, struct err *err)
 {
-    if (config->role)
-        g->fixed = principal_role(config->role, err);
+    if (config->role || !config->policy)
+        g->fixed = principal_role(config->role ? config->role : NO_ROLE, err);
     else
         g->principals = principals_new(config->workers, NULL, err);
     return g->fixed || g->principals ? 0 : -1;
@@ -264,7 +284,7 @@ struct governor *governor_new(const struct governor_config *config, struct err *
     g->uid = config->uid;
     g->session = config->session;
     g->mountpoint = strdup(config->mountpoint);
-    int rc = policy_file_init(&g->file, config->policy, err);
+    int rc = config->policy ? policy_file_init(&g->file, config->policy, err) : 0;
     if (rc == 0 && getrandom(g->salt, sizeof g->salt, 0) != (ssize_t)sizeof g->salt)
         rc = err_set(err, EIO, "no random numbers for the salt");
     if (rc == 0)
@@ -273,7 +293,10 @@ struct governor *governor_new(const struct governor_config *config, struct err *
         rc = open_audit(g, config, err);
     if (rc < 0)
         return NULL;
-    if (!g->mountpoint || !load(g, &news)) {
+    if (!config->policy && grant_all(g, err) < 0)
+        return NULL;
+    g->fixed_policy = !config->policy;
+    if (!g->mountpoint || (config->policy && !load(g, &news))) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }

@@ -100,7 +100,9 @@ static int open_presented(struct session *s, const struct where_file *f,
                                .values = values.at,
                                .driver = table_driver(f->table),
                                .entry = f->entry};
-    struct store *presented = session_presents(s, out->store);
+    struct store *presented = session_presents(s, out->store, err);
+    if (!presented)
+        return err ? -err->code : -ENOMEM;
     if (whom == OP_FILE_READER)
         return presented_open(presented, &p, task, &out->object, &out->recipe, err);
     bool prepared = whom == OP_FILE_AHEAD || p.size <= BLOCK_BYTES;
@@ -117,7 +119,7 @@ static int open_entry(struct session *s, const struct where_file *f, struct task
     if (!shown_has_file(shown, f->entry->path, f->entry->flags & ENTRY_BUILT))
         return err_set(err, ENOENT, "no row of it is shown");
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
-    out->store = at.store ? at.store : table_layer(f->table)->store;
+    out->store = at.store ? at.store : table_store(f->table);
     out->readable = at.readable;
     if (rc == 0 && (shown->view || !where_is_as_stored(f->table, f->entry)))
         return open_presented(s, f, &at, task, out, err);

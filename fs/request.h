@@ -39,8 +39,12 @@ struct session {
     struct session_config config; /* immutable; its strings are not kept */
     char *mountpoint, *source;
     struct lake *lake;
-    struct governor *governor;       /* NULL: there is no policy */
-    VEC(struct presented) presented; /* one for each store of the lake's */
+    struct governor *governor; /* NULL: there is no policy */
+    struct lock presents_lock; /* guards the next one */
+    VEC(struct presented)
+    presented;                        /* one for each store of the lake's; of catalogs' tables, as
+                                       * they come */
+    struct presented_config presents; /* immutable; `home` is not set */
     struct document_cache *documents;
     struct buffers *buffers;
     struct pages pages;
@@ -71,7 +75,15 @@ struct session {
 bool session_passes(struct session *s, bool in_place);
 
 /* The store of what is made of objects in that one, a store of the lake's. */
-struct store *session_presents(const struct session *s, const struct store *home);
+/* (fs/presents.c) NULL and err: it could not be opened. */
+struct store *session_presents(struct session *s, struct store *home, struct err *err)
+    EXCLUDES(s->presents_lock);
+/* Of a session: all of its life, in this order. */
+void presents_init(struct session *s);
+int presents_open(struct session *s, const struct session_config *config, struct err *err);
+void presents_leaving(struct session *s);
+void presents_done(struct session *s);
+
 /*
  * A file that is not presented as it is stored, as it is shown; but for where its rows are asked
  * for. Borrows all of it, also from `values` (initialised).

@@ -3,9 +3,12 @@
 
 #include <stdatomic.h>
 
+#include "base/limits.h"
 #include "lake/format/shape.h"
 #include "lake/former.h"
 #include "lake/table.h"
+#include "lake/view/policy_grant.h"
+#include "lake/view/restricted.h"
 
 /* What a kept view is found by; no padding. */
 struct view_key {
@@ -29,6 +32,20 @@ static void kept_free(struct kept_view *k)
 }
 DEFINE_AUTO(kept, struct kept_view *, kept_free)
 
+/* A policy that a catalog requires. */
+struct restricted {
+    struct policy *policy;
+    char *text; /* the key */
+};
+
+static void restricted_free(struct restricted *r)
+{
+    policy_free(r->policy);
+    free(r->text);
+    free(r);
+}
+DEFINE_AUTO(restricted, struct restricted *, restricted_free)
+
 struct ruling *ruling_new(struct policy *policy, uint64_t generation, const struct err *why)
 {
     struct ruling *r = calloc(1, sizeof *r);
@@ -42,6 +59,7 @@ struct ruling *ruling_new(struct policy *policy, uint64_t generation, const stru
     r->why = *why;
     lock_init(&r->lock);
     map_init(&r->views, RULING_VIEWS_MAX);
+    map_init(&r->restricted, RULING_RESTRICTED_MAX);
     return r;
 }
 
@@ -67,6 +85,10 @@ void ruling_unref(struct ruling *r)
     WITH_LOCK (&r->lock)
         forget_views_locked(r);
     map_done(&r->views);
+    const struct map_entry *e;
+    for (size_t at = 0; (e = map_next(&r->restricted, &at));)
+        restricted_free(e->value);
+    map_done(&r->restricted);
     lock_done(&r->lock);
     policy_free(r->policy);
     free(r);
@@ -155,6 +177,53 @@ static int keep(struct ruling *r, struct kept_view *made, struct view **view, st
     return rc;
 }
 
+/* The one grant of a text of restricted_policy: the same text has the same grant. */
+static int grant_of(struct ruling *r, struct slice text, const struct grant **out, struct err *err)
+{
+    struct restricted *known = NULL;
+    WITH_LOCK (&r->lock)
+        known = map_find(&r->restricted, text);
+    if (!known) {
+        AUTO(restricted) struct restricted *made = calloc(1, sizeof *made);
+        struct err why = ERR_INIT;
+        int rc = made ? policy_parse(text, "the catalog's restrictions", &made->policy, &why)
+                      : err_set(&why, ENOMEM, "out of memory");
+        if (rc == -EINVAL)
+            rc = err_set(err, EOPNOTSUPP, "%s", why.msg);
+        else if (rc < 0)
+            (void)err_copy(err, &why);
+        if (rc < 0)
+            return rc;
+        made->text = strndup(text.p, text.n);
+        if (!made->text)
+            return err_set(err, ENOMEM, "out of memory");
+        WITH_LOCK (&r->lock) {
+            known = map_find(&r->restricted, text);
+            if (!known)
+                rc = map_put(&r->restricted, slice_of(made->text), made);
+            if (!known && rc == 0)
+                known = STEAL(made);
+        }
+        if (rc < 0)
+            return err_set(err, -rc, "no room for what catalogs require");
+    }
+    *out = known->policy->grants;
+    return 0;
+}
+
+/* The grant that a catalog's restrictions are, of these columns. */
+static int restricted_grant(struct ruling *r, const struct ruling_ask *ask, const struct basis *b,
+                            const struct grant **out, struct err *err)
+{
+    AUTO(buf) struct buf text = {0};
+    struct slice path = table_path(ask->table);
+    const struct view_columns at = {path, b->at, b->at_partitions, NULL};
+    const struct view_columns today = {path, b->today, b->today_partitions, b->former};
+    buf_init(&text, POLICY_BYTES_MAX);
+    int rc = restricted_policy(ask->restrictions, &at, &today, &text, err);
+    return rc < 0 ? rc : grant_of(r, buf_slice(&text), out, err);
+}
+
 bool ruling_refuses(int rc)
 {
     return rc == -ENOENT || rc == -EOPNOTSUPP || rc == -EINVAL || rc == -EOVERFLOW;
@@ -163,10 +232,16 @@ bool ruling_refuses(int rc)
 int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **view,
                 struct basis **basis, bool *first, struct err *err)
 {
-    const struct view_key key = {ask->grant, ask->table, ask->at.number, ask->today.number};
+    const struct grant *grant = ask->grant;
+    AUTO(basis) struct basis *basis_made = NULL;
     const struct kept_view *found;
-    int rc = 0;
+    int rc = ask->restrictions ? make_basis(ask, &basis_made, err) : 0;
     *first = false;
+    if (rc == 0 && ask->restrictions)
+        rc = restricted_grant(r, ask, basis_made, &grant, err);
+    if (rc < 0)
+        return rc;
+    const struct view_key key = {grant, ask->table, ask->at.number, ask->today.number};
     WITH_LOCK (&r->lock) {
         found = map_find(&r->views, slice_make(&key, sizeof key));
         if (found)
@@ -179,9 +254,11 @@ int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **vi
         return err_set(err, ENOMEM, "out of memory");
     k->key = key;
     *first = true;
-    rc = make_basis(ask, &k->basis, err);
+    k->basis = STEAL(basis_made);
+    if (!k->basis)
+        rc = make_basis(ask, &k->basis, err);
     if (rc == 0)
-        rc = ruling_view_of(ask->grant, k->basis, ask->salt, &k->view, &k->err);
+        rc = ruling_view_of(grant, k->basis, ask->salt, &k->view, &k->err);
     else
         return rc;
     if (rc < 0 && !ruling_refuses(rc))

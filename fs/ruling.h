@@ -16,11 +16,14 @@
 #include "lake/view/view.h"
 
 struct former;
+struct restrictions; /* lake/catalog/restrictions.h */
 struct run;
 struct table;
 
 /* Views that are kept at once; some hundred bytes each, and their shapes. */
 #define RULING_VIEWS_MAX 4096
+/* Policies that catalogs required; they are kept as long as the ruling. */
+#define RULING_RESTRICTED_MAX 4096
 
 struct ruling {
     _Atomic unsigned refs;
@@ -28,7 +31,8 @@ struct ruling {
     struct policy *policy; /* NULL: there is none that holds, and all is denied */
     struct err why;        /* then */
     struct lock lock;
-    struct map views; /* lock */
+    struct map views;      /* lock */
+    struct map restricted; /* lock: policies that catalogs require, by their texts */
 };
 
 /* Takes the policy, which may be NULL (`why`: the reason). NULL: out of memory. */
@@ -57,6 +61,8 @@ struct ruling_run {
 
 struct ruling_ask {
     const struct grant *grant;
+    /* What a catalog requires of the table; NULL: nothing. The grant is whole then. */
+    const struct restrictions *restrictions;
     struct table *table;
     struct ruling_run at, today;
     const uint8_t *salt; /* VIEW_SALT_BYTES */

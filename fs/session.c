@@ -41,13 +41,6 @@ bool session_reload(const struct session *s)
     return s->governor != NULL;
 }
 
-static void close_presented(const struct session *s, struct store *store)
-{
-    if (store_leave(store))
-        cache_drain_store(s->config.lake.cache, store);
-    store_free(store);
-}
-
 static void free_parts(struct session *s)
 {
     follow_done(&s->follow);
@@ -55,9 +48,7 @@ static void free_parts(struct session *s)
     neighbours_done(&s->neighbours); /* before the lake, whose objects it may hold */
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    for (size_t i = 0; i < s->presented.n; i++)
-        close_presented(s, s->presented.at[i].store);
-    vec_done(&s->presented);
+    presents_done(s);
     if (s->lake)
         lake_close(s->lake);
     if (s->documents)
@@ -121,7 +112,7 @@ static int check_mountpoint(const struct session *s, struct err *err)
     struct slice point = slice_of(s->mountpoint);
     for (size_t i = 0; s->config.fuse_fd < 0 && i < s->lake->layers.at.n; i++) {
         const struct store *store = s->lake->layers.at.at[i].store;
-        if (!store->ops->open_in_place)
+        if (!store || !store->ops->open_in_place)
             continue;
         struct slice root = slice_from(slice_of(store->home), sizeof "file://" - 1);
         if (slice_starts(point, root) && (point.n == root.n || point.p[root.n] == '/'))
@@ -135,7 +126,7 @@ static int check_mountpoint(const struct session *s, struct err *err)
 static bool has_far_layer(const struct lake *lake)
 {
     for (size_t i = 0; i < lake->layers.at.n; i++)
-        if (!object_open_blocks(lake->layers.at.at[i].store))
+        if (!lake->layers.at.at[i].store || !object_open_blocks(lake->layers.at.at[i].store))
             return true;
     return false;
 }
@@ -181,49 +172,6 @@ static void warn_removable(void *arg, const struct table *table, const struct ve
              s->mountpoint, SLICE_FMT(table_path(table)), (long long)version->number, since.data);
 }
 
-/* Of the cache's budget, for files that are rewritten and not all in the cache yet; and so much at
- * least. */
-#define TEMPORARY_PART 4
-#define TEMPORARY_BYTES_MIN GIB
-
-static int add_presented(struct session *s, struct presented_config *config, struct store *home,
-                         struct err *err)
-{
-    for (size_t i = 0; i < s->presented.n; i++)
-        if (s->presented.at[i].home == home) /* two layers may reach one prefix outside */
-            return 0;
-    config->home = home;
-    struct presented p = {home, presented_store_open(config, err)};
-    if (!p.store)
-        return -ENOMEM;
-    if (vec_push(&s->presented, p) == 0)
-        return 0;
-    close_presented(s, p.store);
-    return err_set(err, ENOMEM, "out of memory");
-}
-
-static int open_presented(struct session *s, const struct session_config *config, struct err *err)
-{
-    const struct layers *layers = &s->lake->layers;
-    struct cache_stat cache;
-    cache_stat(config->lake.cache, &cache);
-    uint64_t bytes = cache.limit_bytes / TEMPORARY_PART;
-    struct presented_config presented = {
-        .shares = config->lake.runtime->shares,
-        .cache = config->lake.cache,
-        .workers = config->lake.workers,
-        .disk = config->lake.runtime->workers,
-        .dirfd = config->temporary_dirfd,
-        .temporary_bytes_max = bytes > TEMPORARY_BYTES_MIN ? bytes : TEMPORARY_BYTES_MIN};
-    int rc = 0;
-    s->presented.max = layers->at.n + layers->outside.n;
-    for (size_t i = 0; rc == 0 && i < layers->at.n; i++)
-        rc = add_presented(s, &presented, layers->at.at[i].store, err);
-    for (size_t i = 0; rc == 0 && i < layers->outside.n; i++)
-        rc = add_presented(s, &presented, layers->outside.at[i], err);
-    return rc;
-}
-
 /* Takes nothing of the config but what governor_new does. */
 static int open_governor(struct session *s, const struct governor_config *config, struct err *err)
 {
@@ -233,14 +181,6 @@ static int open_governor(struct session *s, const struct governor_config *config
     own.session = s;
     s->governor = governor_new(&own, err);
     return s->governor ? 0 : -1;
-}
-
-struct store *session_presents(const struct session *s, const struct store *home)
-{
-    size_t i = 0;
-    while (s->presented.at[i].home != home) /* every store of the lake's is there */
-        i++;
-    return s->presented.at[i].store;
 }
 
 struct session *session_start(const struct session_config *config, struct err *err)
@@ -255,6 +195,7 @@ struct session *session_start(const struct session_config *config, struct err *e
     s->started_ms = clock_real_ms();
     lock_init(&s->lock);
     cond_init(&s->drained);
+    presents_init(s);
     watch_init(&s->watch);
     open_modes_init(&s->modes);
     layouts_init(&s->layouts);
@@ -277,7 +218,7 @@ struct session *session_start(const struct session_config *config, struct err *e
             (void)err_wrap(err, "%.*s", SLICE_FMT(shown));
         return NULL;
     }
-    if (check_mountpoint(s, err) < 0 || open_presented(s, config, err) < 0)
+    if (check_mountpoint(s, err) < 0 || presents_open(s, config, err) < 0)
         return NULL;
     if (open_governor(s, config->policy, err) < 0)
         return NULL;
@@ -317,8 +258,7 @@ void session_free(struct session *s)
     governor_end(s->governor);
     neighbours_end(&s->neighbours);
     follow_end(&s->follow);
-    for (size_t i = 0; i < s->presented.n; i++)
-        presented_store_leaving(s->presented.at[i].store);
+    presents_leaving(s);
     WITH_LOCK (&s->lock)
         while (s->requests)
             cond_wait(&s->drained, &s->lock);

@@ -98,7 +98,7 @@ static int load_refused(struct subject *s, const struct err *why, struct err *er
         return err_copy(err, why);
     s->where.kind = WHERE_LIVE;
     s->refusal = *why;
-    if (!govern_sees_all(&s->asker, table_path(s->table))) /* it may name what is hidden */
+    if (!govern_sees_all(&s->asker, s->table)) /* it may name what is hidden */
         (void)err_set(&s->refusal, why->code, "%s", strerror(why->code));
     return 0;
 }
@@ -245,7 +245,9 @@ static int presented_value(struct subject *s, struct buf *out, bool etag)
     partition_values_init(&values);
     if (session_presented(session, &s->where, &s->part, &values, &f, NULL) < 0)
         return -ENODATA;
-    struct store *presented = session_presents(session, where_store(&s->where));
+    struct store *presented = session_presents(session, where_store(&s->where), NULL);
+    if (!presented)
+        return -ENODATA;
     char text[ETAG_BYTES_MAX];
     buf_init(&key, KEY_BYTES_MAX);
     if (etag) {
@@ -322,9 +324,9 @@ static int value_transform(struct subject *s, struct buf *out)
     f.version = buf_slice(&s->object.version);
     f.driver = table_driver(s->table);
     f.entry = &s->entry;
-    rc = s->object.key.len
-             ? presented_describe(session_presents(s->r->session, where_store(&s->where)), &f,
-                                  &s->r->task, out, s->err)
+    struct store *presented = session_presents(s->r->session, where_store(&s->where), s->err);
+    rc = presented && s->object.key.len
+             ? presented_describe(presented, &f, &s->r->task, out, s->err)
              : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;

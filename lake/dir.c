@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/dir.h"
 
-#include <stdatomic.h>
-
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/vec.h"
-#include "lake/left_out.h"
+#include "base/text.h"
+#include "lake/catalog_layer.h"
+#include "lake/cataloged.h"
+#include "lake/dir_listing.h"
+#include "lake/key_name.h"
 #include "lake/table.h"
 
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
-#define LISTING_BYTES_MAX ((size_t)512 << 20)
-
-struct listing {
-    _Atomic unsigned refs;
-    struct arena arena;
-    VEC(struct listing_entry) entries;
-    struct left_out left_out;
-    _Atomic bool told; /* of what is left out; a later listing of the directory inherits it */
-};
 
 struct dir {
     struct lake *lake; /* immutable, as is path */
@@ -35,200 +26,18 @@ struct dir {
     int64_t heard_ms;
 };
 
-/* listings */
-
-static struct listing *listing_ref(struct listing *l)
-{
-    atomic_fetch_add(&l->refs, 1);
-    return l;
-}
-
-void listing_unref(struct listing *l)
-{
-    if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
-        return;
-    vec_done(&l->entries);
-    arena_done(&l->arena);
-    left_out_done(&l->left_out);
-    free(l);
-}
-
-size_t listing_count(const struct listing *l)
-{
-    return l->entries.n;
-}
-
-const struct left_out *listing_left_out(const struct listing *l)
-{
-    return &l->left_out;
-}
-
-bool listing_tell_left_out(struct listing *l)
-{
-    return l->left_out.count && !atomic_exchange(&l->told, true);
-}
-
-const struct listing_entry *listing_at(const struct listing *l, size_t i)
-{
-    return &l->entries.at[i];
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct listing_entry *x = a, *y = b;
-    return slice_cmp(x->name, y->name);
-}
-
-const struct listing_entry *listing_find(const struct listing *l, struct slice name)
-{
-    struct listing_entry wanted = {.name = name};
-    if (l->entries.n == 0)
-        return NULL;
-    return bsearch(&wanted, l->entries.at, l->entries.n, sizeof wanted, compare_names);
-}
-
-struct collecting {
-    struct listing *listing;
-    size_t prefix_length;
-    struct err *err;
-};
-
-/* The name of a component in the listing's arena; empty where it is left out. */
-static int name_of(struct collecting *c, struct slice component, bool beside_dir, struct slice *out)
-{
-    AUTO(buf) struct buf name = {0};
-    struct listing *l = c->listing;
-    buf_init(&name, 4 * KEY_BYTES_MAX);
-    enum key_flaw flaw = key_name_add(&name, component, beside_dir);
-    *out = SLICE_NONE;
-    if (flaw != KEY_FLAW_NONE) {
-        left_out_add(&l->left_out, component, flaw);
-        return 0;
-    }
-    struct slice text = slice_eq(buf_slice(&name), component) ? component : buf_slice(&name);
-    *out = arena_slice(&l->arena, text);
-    if (name.failed || !out->p)
-        return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
-                       LISTING_BYTES_MAX);
-    return 0;
-}
-
-static int collect(void *arg, const struct store_entry *e)
-{
-    struct collecting *c = arg;
-    struct slice component = slice_from(e->key, c->prefix_length), name;
-    if (e->is_prefix && component.n)
-        component.n--; /* its final slash */
-    int rc = name_of(c, component, false, &name);
-    if (rc < 0 || name.n == 0)
-        return rc;
-    struct listing_entry entry = {.name = name,
-                                  .is_dir = e->is_prefix,
-                                  .size = e->size,
-                                  .mtime_ms = e->mtime_ms,
-                                  .etag = arena_slice(&c->listing->arena, e->etag),
-                                  .readable = e->readable};
-    if (!entry.etag.p)
-        return err_set(c->err, EOVERFLOW, "directory: its listing takes more than %zu bytes",
-                       LISTING_BYTES_MAX);
-    rc = vec_push(&c->listing->entries, entry);
-    return rc < 0 ? err_set(c->err, -rc, "directory of more than %zu entries", DIR_ENTRIES_MAX) : 0;
-}
-
-/* An object that has a directory's name gets one of its own. */
-static int rename_twin(struct collecting *c, struct listing_entry *e)
-{
-    AUTO(buf) struct buf component = {0};
-    buf_init(&component, KEY_BYTES_MAX);
-    key_name_add_key(&component, e->name);
-    int rc = buf_check(&component, c->err);
-    return rc < 0 ? rc : name_of(c, buf_slice(&component), true, &e->name);
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    const struct listing_entry *x = a, *y = b;
-    int c = slice_cmp(x->name, y->name);
-    return c ? c : x->is_dir - y->is_dir;
-}
-
-static void sort_entries(struct listing *l)
-{
-    if (l->entries.n)
-        qsort(l->entries.at, l->entries.n, sizeof *l->entries.at, compare_entries);
-}
-
-/* Where an object and a directory have one name (S3 can), both are shown; repetitions go. */
-static int part_twins(struct collecting *c)
-{
-    struct listing *l = c->listing;
-    size_t kept = 0;
-    sort_entries(l);
-    for (size_t i = 0; i < l->entries.n; i++) {
-        struct listing_entry e = l->entries.at[i];
-        struct listing_entry *last = kept ? &l->entries.at[kept - 1] : NULL;
-        bool same = last && slice_eq(last->name, e.name);
-        if (same && last->is_dir == e.is_dir)
-            continue;
-        if (same) { /* the object comes first */
-            int rc = rename_twin(c, last);
-            if (rc < 0)
-                return rc;
-            kept -= last->name.n == 0; /* left out */
-        }
-        l->entries.at[kept++] = e;
-    }
-    l->entries.n = kept;
-    sort_entries(l);
-    return 0;
-}
-
-static struct listing *listing_new(struct err *err)
-{
-    struct listing *l = calloc(1, sizeof *l);
-    if (!l) {
-        (void)err_set(err, ENOMEM, "out of memory");
-        return NULL;
-    }
-    l->refs = 1;
-    l->entries.max = DIR_ENTRIES_MAX;
-    arena_init(&l->arena, LISTING_BYTES_MAX);
-    left_out_init(&l->left_out);
-    return l;
-}
-
-/* Lists one level below prefix ("" or ending in a slash). Blocks. */
-static int list_level(struct store *store, const char *prefix, struct listing **out,
-                      struct err *err)
-{
-    AUTO(listing) struct listing *l = listing_new(err);
-    if (!l)
-        return -ENOMEM;
-    struct collecting c = {l, strlen(prefix), err};
-    struct store_list req = {.prefix = prefix, .emit = collect, .arg = &c};
-    int rc = store->ops->list(store, &req, err);
-    if (rc == 0)
-        rc = part_twins(&c);
-    if (rc < 0)
-        return rc;
-    *out = STEAL(l);
-    return 0;
-}
-
 /* The root of several layers, which no store has; nothing is below what is no layer's name. */
 static int list_layers(const struct dir *d, struct listing **out, struct err *err)
 {
     const struct layers *layers = &d->lake->layers;
     AUTO(listing) struct listing *l = listing_new(err);
     int rc = l ? 0 : -ENOMEM;
-    for (size_t i = 0; rc == 0 && !*d->path && i < layers->at.n; i++) {
-        struct listing_entry e = {.name = slice_of(layers->at.at[i].name), .is_dir = true};
-        rc = vec_push(&l->entries, e);
-        rc = rc < 0 ? err_set(err, -rc, "out of memory") : 0;
-    }
+    for (size_t i = 0; rc == 0 && !*d->path && i < layers->at.n; i++)
+        rc = listing_add(l, slice_of(layers->at.at[i].name), false, err);
+    if (rc == 0)
+        rc = listing_finish(l, err);
     if (rc < 0)
         return rc;
-    sort_entries(l);
     *out = STEAL(l);
     return 0;
 }
@@ -253,7 +62,7 @@ static int marker_holds(struct store *store, const char *prefix, const struct dr
     buf_addf(&inside, "%s%s/", prefix, ops->marker);
     int rc = buf_check(&inside, err);
     if (rc == 0)
-        rc = list_level(store, inside.data, &l, err);
+        rc = listing_read(store, inside.data, &l, err);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < listing_count(l); i++)
@@ -310,6 +119,54 @@ static bool is_layer_entry(const char *path)
     return slash && !strchr(slash + 1, '/');
 }
 
+/* The driver that reads a format that a catalog names. */
+static const struct driver_ops *driver_of(const struct lake *lake, enum catalog_format format)
+{
+    const char *name = format == CATALOG_DELTA ? "delta" : "iceberg";
+    size_t i = 0;
+    while (lake->config.drivers[i] && strcmp(lake->config.drivers[i]->format, name) != 0)
+        i++;
+    return lake->config.drivers[i];
+}
+
+static int open_cataloged(struct dir *d, const struct layer *layer, struct slice rest,
+                          struct table **table, struct err *err)
+{
+    struct cataloged *c;
+    int rc = cataloged_open(layer, rest, &c, err);
+    if (rc < 0)
+        return err_wrap(err, "table %s", d->path);
+    const struct driver_ops *ops = driver_of(d->lake, cataloged_format(c));
+    if (ops)
+        return lake_table(d->lake, slice_of(d->path), ops, c, table, err);
+    cataloged_free(c, NULL);
+    return err_set(err, EOPNOTSUPP, "table %s: there is no driver for its format", d->path);
+}
+
+/*
+ * A directory of a layer whose tables a catalog knows: what it is, its parent's listing says. A
+ * name that this does not have any more is an empty directory, as one that a store does not have.
+ */
+static int discover_cataloged(struct dir *d, const struct layer *layer, struct slice rest,
+                              struct table **table, struct listing **listing, struct err *err)
+{
+    AUTO(listing) struct listing *parent = NULL;
+    struct slice path = slice_of(d->path);
+    int rc = 0;
+    if (rest.n) {
+        parent = dir_known(d->lake, text_dirname(path), INT64_MAX);
+        if (!parent || !listing_find(parent, text_basename(path))) {
+            listing_unref(parent);
+            parent = NULL;
+            rc = catalog_layer_list(layer->catalog, text_dirname(rest), &parent, err);
+        }
+    }
+    const struct listing_entry *e = parent ? listing_find(parent, text_basename(path)) : NULL;
+    if (rc == 0 && e && e->is_table)
+        return open_cataloged(d, layer, rest, table, err);
+    return rc < 0 ? rc : catalog_layer_list(layer->catalog, rest, listing, err);
+}
+
 static int discover(struct dir *d, struct table **table, struct listing **listing, struct err *err)
 {
     AUTO(buf) struct buf prefix = {0};
@@ -319,12 +176,14 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
     const struct layer *layer = layers_place(&d->lake->layers, slice_of(d->path), &rest);
     if (!layer)
         return list_layers(d, listing, err);
+    if (layer->catalog)
+        return discover_cataloged(d, layer, rest, table, listing, err);
     buf_init(&prefix, KEY_BYTES_MAX);
     key_name_add_key(&prefix, rest);
     buf_add_str(&prefix, rest.n ? "/" : "");
     int rc = buf_check(&prefix, err);
     if (rc == 0)
-        rc = list_level(layer->store, prefix.data, &l, err);
+        rc = listing_read(layer->store, prefix.data, &l, err);
     if (rc == 0)
         rc = recognise(d->lake, layer->store, prefix.data, l, &ops, err);
     if (rc == 0 && !ops && is_layer_entry(d->path)) {
@@ -334,7 +193,7 @@ static int discover(struct dir *d, struct table **table, struct listing **listin
     if (rc < 0)
         return rc;
     if (ops)
-        return lake_table(d->lake, slice_of(d->path), ops, table, err);
+        return lake_table(d->lake, slice_of(d->path), ops, NULL, table, err);
     *listing = STEAL(l);
     return 0;
 }
@@ -351,8 +210,7 @@ static void work(struct job *job)
         d->err = err;
         if (rc == 0) {
             if (listing && d->listing) /* once a directory and number, not once a refresh */
-                listing->told =
-                    d->listing->told && d->listing->left_out.count == listing->left_out.count;
+                listing_inherit_told(listing, d->listing);
             listing_unref(d->listing);
             d->listing = listing;
             d->table = table;
@@ -392,6 +250,15 @@ void dir_free(struct dir *d)
     free(d);
 }
 
+/* Where it may wait for what it asks: of a catalog on the layer's own. */
+static struct workers *workers_of(const struct dir *d)
+{
+    struct slice rest;
+    const struct layer *layer = layers_place(&d->lake->layers, slice_of(d->path), &rest);
+    return layer && layer->catalog ? catalog_layer_workers(layer->catalog)
+                                   : d->lake->config.workers;
+}
+
 static int find_dir(struct lake *lake, struct slice path, struct dir **out, struct err *err)
 {
     int rc = 0;
@@ -428,7 +295,7 @@ int dir_open(struct lake *lake, struct slice path, struct task *task, struct tab
             waitlist_add(&d->waiting, &task->job);
             if (!d->working) {
                 d->working = true;
-                workers_submit(lake->config.workers, &d->job);
+                workers_submit(workers_of(d), &d->job);
             }
             rc = -EINPROGRESS;
         } else if (!d->table && d->err.code) {

@@ -20,6 +20,7 @@
 struct listing_entry {
     struct slice name; /* lake/key_name.h */
     bool is_dir;
+    bool is_table; /* a directory that a catalog says is a table */
     uint64_t size;
     int64_t mtime_ms;
     struct slice etag;

@@ -28,7 +28,7 @@ static size_t shown_length(struct slice s)
     unsigned char c = (unsigned char)s.p[0];
     if (c < 0x20 || c == 0x7f || slice_starts(s, SLICE_LIT(ESCAPE)))
         return 0;
-    size_t n = utf8_length(s);
+    size_t n = c == '/' ? 0 : utf8_length(s);                           /* of catalogs' names */
     bool control = n == 2 && c == 0xc2 && (unsigned char)s.p[1] < 0xa0; /* U+0080 to U+009F */
     return control ? 0 : n;
 }

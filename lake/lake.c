@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lake/lake.h"
 
+#include "lake/cataloged.h"
 #include "lake/dir.h"
 #include "lake/format/shape.h"
 #include "lake/table.h"
@@ -66,13 +67,15 @@ void lake_close(struct lake *lake)
 }
 
 int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
-               struct table **out, struct err *err)
+               struct cataloged *cataloged, struct table **out, struct err *err)
 {
     struct table *t;
     WITH_LOCK (&lake->lock)
         t = map_find(&lake->tables, path);
+    if (t && cataloged)
+        cataloged_free(cataloged, lake->config.cache);
     if (!t) {
-        AUTO(table) struct table *made = table_new(lake, path, ops, err);
+        AUTO(table) struct table *made = table_new(lake, path, ops, cataloged, err);
         int rc = 0;
         if (!made)
             return err ? -err->code : -ENOMEM;

@@ -25,6 +25,7 @@
 #include "lake/registry.h"
 #include "lake/spare.h"
 
+struct cataloged;
 struct lakefile;
 struct lakefile_layer;
 struct shape;
@@ -79,9 +80,10 @@ void lake_close(struct lake *lake);
 DEFINE_AUTO(lake, struct lake *, lake_close)
 
 /* The table of that path and format, made now where it is not known yet. Borrowed: lives as long as
- * the lake. */
+ * the lake. Takes `cataloged` (table_new). */
 int lake_table(struct lake *lake, struct slice path, const struct driver_ops *ops,
-               struct table **out, struct err *err) EXCLUDES(lake->lock);
+               struct cataloged *cataloged, struct table **out, struct err *err)
+    EXCLUDES(lake->lock);
 
 /* The table of that path where it is known, or NULL. Borrowed likewise. */
 struct table *lake_known_table(struct lake *lake, struct slice path) EXCLUDES(lake->lock);

@@ -3,9 +3,10 @@
  * The lake file: what a lake of several stores consists of, and what is to become of its objects
  * (docs/LAKE.md, tarn-lake(5)).
  *
- *   layers:  name -> store (URL, options), the store that is nearer, prefixes outside of it, prices
- *   archive: store           prices: class -> money per GB and month
- *   rules:   tables -> classes that their objects move to, and when
+ *   layers:  name -> store (URL, options), the store that is nearer, prefixes outside of it,
+ * prices; or a catalog that knows its tables; or tables by their metadata files archive: store
+ * prices: class -> money per GB and month rules:   tables -> classes that their objects move to,
+ * and when
  *
  * A file is parsed as a whole or refused with `name:line:column: ` before the reason; unknown keys
  * are refused. It holds no secrets. Immutable, reference-counted; everything in it lives as long as
@@ -43,14 +44,48 @@ struct lakefile_prices {
     size_t n;
 };
 
+/* Who knows the tables of a layer. */
+enum lakefile_catalog_kind {
+    LAKEFILE_CATALOG_NONE,   /* nobody: they are found in its store */
+    LAKEFILE_CATALOG_REST,   /* Iceberg's REST protocol */
+    LAKEFILE_CATALOG_GLUE,   /* the same, as AWS Glue has it */
+    LAKEFILE_CATALOG_UNITY,  /* Unity Catalog's own */
+    LAKEFILE_CATALOG_SQL,    /* a database, as PyIceberg's SqlCatalog and Iceberg's JDBC catalog */
+    LAKEFILE_CATALOG_TABLES, /* the lake file itself: `tables` of the layer */
+};
+
+/* What is not said is NULL. */
+struct lakefile_catalog {
+    enum lakefile_catalog_kind kind;
+    const char *uri;       /* NULL for GLUE alone: AWS's own, of the region */
+    const char *warehouse; /* where it is a URL, tables may lie below it */
+    const char *prefix, *name;
+    const char *auth; /* "none", "bearer", "oauth2", "sigv4" */
+    const char *token_file, *credential_file;
+    const char *oauth2_server_uri, *scope, *audience, *resource;
+    const char *signing_name, *signing_region;
+    bool own_credentials;    /* none that the catalog vends: `vended-credentials: false` */
+    struct yaml_place place; /* of the key */
+};
+
+/* A table by its metadata file. */
+struct lakefile_table {
+    const char *name;
+    const char *url; /* ends in `/metadata/...` */
+    struct yaml_place place;
+};
+
 struct lakefile_layer {
-    struct lakefile_store store;
-    const char *name; /* of the directory in the lake's root */
+    struct lakefile_store store; /* of a catalog or `tables` without URL: how theirs are asked */
+    const char *name;            /* of the directory in the lake's root */
     struct lakefile_store near;
     uint64_t near_bytes;                  /* budget of the near store; 0: not told */
     const struct lakefile_store *outside; /* prefixes, without options of their own */
     size_t outside_n;
     struct lakefile_prices prices; /* of this layer alone */
+    struct lakefile_catalog catalog;
+    const struct lakefile_table *tables; /* of LAKEFILE_CATALOG_TABLES */
+    size_t tables_n;
     struct yaml_place place;
 };
 

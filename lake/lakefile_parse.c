@@ -7,8 +7,6 @@
 #include "cache/store/url.h"
 #include "lake/lakefile_private.h"
 
-#define LAYER_CHARACTERS_MAX 63 /* a directory's name of 252 bytes */
-
 /* Stores */
 
 static int set_option(const struct yaml_node *node, const char *value, struct lakefile_store *s)
@@ -27,9 +25,9 @@ static int parse_option(struct lakefile_parser *p, const struct yaml_node *node,
 
 static int parse_path(struct lakefile_parser *p, const struct yaml_node *node, void *out)
 {
-    if (node->kind == YAML_STRING && node->text.n && node->text.p[0] != '/')
-        return wrong(p, node->place, "%.*s is an absolute path", CUT(node->key));
-    return parse_option(p, node, out);
+    const char *value;
+    int rc = lakefile_path(p, node, &value);
+    return rc < 0 ? rc : set_option(node, value, out);
 }
 
 static int parse_endpoint(struct lakefile_parser *p, const struct yaml_node *node, void *out)
@@ -76,17 +74,8 @@ static int parse_option_flag(struct lakefile_parser *p, const struct yaml_node *
 static int parse_url(struct lakefile_parser *p, const struct yaml_node *node, void *out)
 {
     struct lakefile_store *s = out;
-    AUTO(url) struct url url = {.kind = URL_LOCAL};
-    int rc = lakefile_text(p, node, "a URL", &s->url);
-    if (rc < 0)
-        return rc;
     s->place = node->place;
-    if (*s->url != '/' && !strstr(s->url, "://")) /* relative to what, in a daemon? */
-        return wrong(p, node->place,
-                     "a store is a URL such as s3://bucket/prefix, or an absolute "
-                     "path");
-    return url_parse(node->text, &url, p->err) < 0 ? yaml_wrap(p->err, p->file->name, node->place)
-                                                   : 0;
+    return lakefile_url(p, node, &s->url);
 }
 
 #define STORE_ROWS                                                                                 \
@@ -103,6 +92,7 @@ struct kind {
     const char *what; /* "a layer" */
     const struct lakefile_member *rows;
     size_t n;
+    bool may_lack; /* the URL: who calls looks at that */
 };
 
 /* A URL alone, or a mapping by the kind's rows, of which `out` begins with the store. */
@@ -117,7 +107,7 @@ static int parse_store(struct lakefile_parser *p, const struct yaml_node *node,
                                      sizeof *out->options);
     int rc = out->options ? lakefile_members(p, node, kind->what, kind->rows, kind->n, out)
                           : -p->err->code;
-    if (rc == 0 && !out->url)
+    if (rc == 0 && !out->url && !kind->may_lack)
         rc = wrong(p, node->place, "%s lacks \"url\"", kind->what);
     return rc;
 }
@@ -176,7 +166,7 @@ static int parse_near(struct lakefile_parser *p, const struct yaml_node *node, v
 {
     static const struct lakefile_member rows[] = {STORE_ROWS, {"size", parse_near_bytes}};
     struct lakefile_layer *layer = out;
-    const struct kind kind = {"a near store", rows, ARRAY_SIZE(rows)};
+    const struct kind kind = {"a near store", rows, ARRAY_SIZE(rows), false};
     return parse_store(p, node, &kind, &layer->near);
 }
 
@@ -198,21 +188,17 @@ static int parse_layer_prices(struct lakefile_parser *p, const struct yaml_node 
     return parse_price_list(p, node, &layer->prices);
 }
 
-/* What may be a directory's name, and no ref, document or pattern is mistaken for. */
-static int check_layer_name(struct lakefile_parser *p, const struct yaml_node *node)
+/* A layer has one source; what goes with a store alone is refused of the others. */
+static int check_source(struct lakefile_parser *p, const struct yaml_node *node,
+                        const struct lakefile_layer *layer)
 {
-    size_t n = 0;
-    for (struct slice s = node->key; s.n; s = slice_from(s, utf8_length(s)), n++)
-        if ((unsigned char)s.p[0] < 0x20 || strchr("/@", s.p[0]))
-            return wrong(p, node->key_place, "a layer's name has no / and no @");
-    if (!n || n > LAYER_CHARACTERS_MAX)
-        return wrong(p, node->key_place, "a layer's name has 1 to %d characters",
-                     LAYER_CHARACTERS_MAX);
-    return strchr("._", node->key.p[0])
-               ? wrong(p, node->key_place,
-                       "a layer's name begins with no . and no _: Arrow and "
-                       "Spark skip such names")
-               : 0;
+    const struct lakefile_catalog *c = &layer->catalog;
+    if (layer->store.url ? c->kind != LAKEFILE_CATALOG_NONE : c->kind == LAKEFILE_CATALOG_NONE)
+        return wrong(p, node->place, "a layer has one of \"url\", \"catalog\" and \"tables\"");
+    for (const struct yaml_node *i = node->first; c->kind && i; i = i->next)
+        if (slice_is(i->key, "near") || slice_is(i->key, "prices"))
+            return wrong(p, i->key_place, "%.*s goes with the URL of a store", CUT(i->key));
+    return 0;
 }
 
 static int parse_layer(struct lakefile_parser *p, const struct yaml_node *node,
@@ -221,12 +207,16 @@ static int parse_layer(struct lakefile_parser *p, const struct yaml_node *node,
     static const struct lakefile_member rows[] = {STORE_ROWS,
                                                   {"near", parse_near},
                                                   {"outside", parse_outside},
-                                                  {"prices", parse_layer_prices}};
+                                                  {"prices", parse_layer_prices},
+                                                  {"catalog", lakefile_parse_catalog},
+                                                  {"tables", lakefile_parse_tables}};
     layer->name = node->key.p;
     layer->place = node->key_place;
-    const struct kind kind = {"a layer", rows, ARRAY_SIZE(rows)};
-    int rc = check_layer_name(p, node);
-    return rc < 0 ? rc : parse_store(p, node, &kind, &layer->store);
+    const struct kind kind = {"a layer", rows, ARRAY_SIZE(rows), .may_lack = true};
+    int rc = lakefile_name(p, node, "a layer");
+    if (rc == 0)
+        rc = parse_store(p, node, &kind, &layer->store);
+    return rc < 0 || node->kind != YAML_MAP ? rc : check_source(p, node, layer);
 }
 
 static int parse_layers(struct lakefile_parser *p, const struct yaml_node *node, void *out)
@@ -393,7 +383,7 @@ static int parse_archive(struct lakefile_parser *p, const struct yaml_node *node
 {
     static const struct lakefile_member rows[] = {STORE_ROWS};
     struct lakefile *file = out;
-    const struct kind kind = {"an archive", rows, ARRAY_SIZE(rows)};
+    const struct kind kind = {"an archive", rows, ARRAY_SIZE(rows), false};
     return parse_store(p, node, &kind, &file->archive);
 }
 

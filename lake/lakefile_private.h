@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lake/lakefile.c (life, questions), lake/lakefile_parse.c (keys) and lake/lakefile_value.c
- * (values) share. */
+/* What lake/lakefile.c (life, questions), lake/lakefile_parse.c (keys), lake/lakefile_catalog.c
+ * (those of catalogs) and lake/lakefile_value.c (values) share. */
 #ifndef LAKE_LAKEFILE_PRIVATE_H
 #define LAKE_LAKEFILE_PRIVATE_H
 
@@ -43,6 +43,17 @@ int lakefile_flag(struct lakefile_parser *p, const struct yaml_node *node, bool 
 /* The text: all of the node's, or the end of it. */
 int lakefile_duration(struct lakefile_parser *p, const struct yaml_node *node, struct slice text,
                       int64_t *out);
+
+/* An absolute path of this machine. */
+int lakefile_path(struct lakefile_parser *p, const struct yaml_node *node, const char **out);
+/* A store's URL or an absolute path. */
+int lakefile_url(struct lakefile_parser *p, const struct yaml_node *node, const char **out);
+/* A name that a directory of the lake has; what: "a layer". */
+int lakefile_name(struct lakefile_parser *p, const struct yaml_node *node, const char *what);
+
+/* `catalog` and `tables` of a layer, which is `out`. */
+int lakefile_parse_catalog(struct lakefile_parser *p, const struct yaml_node *node, void *out);
+int lakefile_parse_tables(struct lakefile_parser *p, const struct yaml_node *node, void *out);
 
 /* Digits without a needless zero, and one letter of `units`. */
 bool lakefile_has_unit(struct slice text, const char *units);

@@ -2,10 +2,12 @@
 /* Mappings and values of a lake file, whatever they are of. */
 #include "base/limits.h"
 #include "base/text.h"
+#include "cache/store/url.h"
 #include "lake/lakefile_private.h"
 
 #define CLASS_BYTES_MAX 64
-#define NUMBER_DIGITS_MAX 6 /* of durations and sizes */
+#define NUMBER_DIGITS_MAX 6    /* of durations and sizes */
+#define NAME_CHARACTERS_MAX 63 /* a directory's name of 252 bytes */
 
 static size_t count(const struct yaml_node *node)
 {
@@ -69,6 +71,44 @@ int lakefile_text(struct lakefile_parser *p, const struct yaml_node *node, const
             return wrong(p, node->place, "%s is one line without tabs", what);
     *out = node->text.p; /* the arena puts a zero behind it */
     return 0;
+}
+
+int lakefile_path(struct lakefile_parser *p, const struct yaml_node *node, const char **out)
+{
+    if (node->kind == YAML_STRING && node->text.n && node->text.p[0] != '/')
+        return wrong(p, node->place, "%.*s is an absolute path", CUT(node->key));
+    return lakefile_text(p, node, node->key.p, out);
+}
+
+int lakefile_url(struct lakefile_parser *p, const struct yaml_node *node, const char **out)
+{
+    AUTO(url) struct url url = {.kind = URL_LOCAL};
+    int rc = lakefile_text(p, node, "a URL", out);
+    if (rc < 0)
+        return rc;
+    if (**out != '/' && !strstr(*out, "://")) /* relative to what, in a daemon? */
+        return wrong(p, node->place,
+                     "a store is a URL such as s3://bucket/prefix, or an absolute "
+                     "path");
+    return url_parse(node->text, &url, p->err) < 0 ? yaml_wrap(p->err, p->file->name, node->place)
+                                                   : 0;
+}
+
+/* What may be a directory's name, and no ref, document or pattern is mistaken for. */
+int lakefile_name(struct lakefile_parser *p, const struct yaml_node *node, const char *what)
+{
+    size_t n = 0;
+    for (struct slice s = node->key; s.n; s = slice_from(s, utf8_length(s)), n++)
+        if ((unsigned char)s.p[0] < 0x20 || strchr("/@", s.p[0]))
+            return wrong(p, node->key_place, "%s's name has no / and no @", what);
+    if (!n || n > NAME_CHARACTERS_MAX)
+        return wrong(p, node->key_place, "%s's name has 1 to %d characters", what,
+                     NAME_CHARACTERS_MAX);
+    return strchr("._", node->key.p[0]) ? wrong(p, node->key_place,
+                                                "%s's name begins with no . and no _: Arrow and "
+                                                "Spark skip such names",
+                                                what)
+                                        : 0;
 }
 
 int lakefile_flag(struct lakefile_parser *p, const struct yaml_node *node, bool *out)

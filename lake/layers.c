@@ -6,8 +6,10 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "cache/cache.h"
+#include "lake/catalog_layer.h"
 #include "lake/lake.h"
 #include "lake/lakefile.h"
+#include "lake/location.h"
 
 /* What of a mount's options belongs to the one server that its source is on. */
 static void forget_server(struct store_options *o)
@@ -33,7 +35,7 @@ void lakefile_store_options(const struct lakefile_store *s, const struct store_o
         {"sse-kms-key-id", offsetof(struct store_options, sse_kms_key_id)},
     };
     *out = *mount;
-    if (strncmp(s->url, "s3", 2) != 0)
+    if (s->url && strncmp(s->url, "s3", 2) != 0) /* of a catalog it shows with each table */
         forget_server(out);
     for (size_t i = 0; i < s->options_n; i++) {
         const struct lakefile_option *o = &s->options[i];
@@ -89,6 +91,20 @@ static int open_layer(struct layers *l, struct opening *o, struct err *err)
     return ask_root(layer.store, err);
 }
 
+/* Takes the store; NULL: it could not be opened. */
+static int add_outside(struct layers *l, struct layer *layer, struct store *store, struct err *err)
+{
+    if (!store)
+        return -err->code;
+    if (vec_push(&l->outside, store) < 0) {
+        store_free(store);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    return vec_push(&layer->others, store) < 0
+               ? err_set(err, EINVAL, "more than %d prefixes", LAKE_OUTSIDE_MAX)
+               : 0;
+}
+
 /*
  * A prefix where files of the layer's tables may lie besides. On this machine only for a source
  * that is on it too: what a table says that others write must not reach files of this machine,
@@ -104,16 +120,7 @@ static int open_outside(struct layers *l, struct layer *layer, const struct open
     size_t scheme = strcspn(url, ":");
     if (!layer->store->ops->open_in_place && strncmp(url, o->url, scheme + 1) != 0)
         forget_server(&options); /* of a local source nothing but this can be meant */
-    struct store *store = store_open(url, &options, &o->runtime, err);
-    if (!store)
-        return -err->code;
-    if (vec_push(&l->outside, store) < 0) {
-        store_free(store);
-        return err_set(err, ENOMEM, "out of memory");
-    }
-    return vec_push(&layer->others, store) < 0
-               ? err_set(err, EINVAL, "more than %d prefixes", LAKE_OUTSIDE_MAX)
-               : 0;
+    return add_outside(l, layer, store_open(url, &options, &o->runtime, err), err);
 }
 
 static int open_url(struct layers *l, const struct lake_config *c, struct err *err)
@@ -137,6 +144,8 @@ static int open_url(struct layers *l, const struct lake_config *c, struct err *e
 /* One of the roots is below the other one, or the same. */
 static int check_apart(const struct layer *a, const struct layer *b, struct err *err)
 {
+    if (!a->store)
+        return 0;
     AUTO(buf) struct buf one = {0}, other = {0};
     buf_init(&one, URL_BYTES_MAX + 1);
     buf_init(&other, URL_BYTES_MAX + 1);
@@ -162,18 +171,33 @@ static void open_of_file(struct opening *o, const struct lake_config *c,
         c->dress(c->dress_arg, file, &o->runtime);
 }
 
+static int open_catalog(struct layers *l, const struct opening *o, struct err *err)
+{
+    struct layer layer = {.name = o->file->name,
+                          .others = VEC_MAX(LAKE_OUTSIDE_MAX + LAKE_LAYERS_MAX)};
+    layer.catalog = catalog_layer_new(o->file, &o->options, &o->runtime, err);
+    if (!layer.catalog)
+        return -err->code;
+    if (vec_push(&l->at, layer) < 0) {
+        catalog_layer_free(layer.catalog);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    return catalog_layer_ask(layer.catalog, err);
+}
+
 static int open_file_layer(struct layers *l, const struct lake_config *c,
                            const struct lakefile_layer *file, struct err *err)
 {
     struct opening o;
     open_of_file(&o, c, file);
-    int rc = open_layer(l, &o, err);
-    for (size_t i = 0; rc == 0 && i + 1 < l->at.n; i++)
+    int rc = file->catalog.kind ? open_catalog(l, &o, err) : open_layer(l, &o, err);
+    for (size_t i = 0; rc == 0 && !file->catalog.kind && i + 1 < l->at.n; i++)
         rc = check_apart(&l->at.at[i], &l->at.at[l->at.n - 1], err);
     if (rc == 0)
         return 0;
     (void)err_wrap(err, "layer %s", file->name);
-    return yaml_wrap(err, c->file->name, file->store.place);
+    return yaml_wrap(err, c->file->name,
+                     file->catalog.kind ? file->catalog.place : file->store.place);
 }
 
 /* The prefix is some layer's, or below it: that layer's store, which comes first, has it. */
@@ -182,11 +206,60 @@ static bool is_in_a_layer(const struct layers *l, struct slice url)
     while (url.n > 1 && url.p[url.n - 1] == '/')
         url.n--;
     for (size_t i = 0; i < l->at.n; i++) {
-        struct slice home = slice_of(l->at.at[i].store->home);
+        struct slice home = slice_of(l->at.at[i].store ? l->at.at[i].store->home : NULL);
         if (home.n && slice_starts(url, home) && (url.n == home.n || url.p[home.n] == '/'))
             return true;
     }
     return false;
+}
+
+/* Its tables may be on this machine: then they may reach files of this machine. */
+static bool is_here(const struct layer *layer)
+{
+    return layer->store && layer->store->ops->open_in_place;
+}
+
+/* In the spelling of the lake's stores: s3a:// is s3://, file:/x is file:///x. */
+static int open_root(struct layers *l, struct layer *layer, const struct opening *o,
+                     const char *url, struct err *err)
+{
+    AUTO(buf) struct buf text = {0};
+    struct location at = location_split(slice_of(url));
+    struct store_runtime runtime = o->runtime;
+    buf_init(&text, URL_BYTES_MAX);
+    location_add_root(&text, &at);
+    buf_add_slice(&text, at.path);
+    int rc = buf_check(&text, err);
+    runtime.wrap = NULL; /* no near store and no archive is around these stores */
+    runtime.wrapped = NULL;
+    return rc < 0 ? rc
+                  : add_outside(l, layer, store_open(text.data, &o->options, &runtime, err), err);
+}
+
+/*
+ * Where the tables of a catalog may lie: in its warehouse, where that is a URL, and in what is
+ * outside. The lake file names these, so they may be on this machine, and may be in other layers.
+ */
+static int open_roots(struct layers *l, struct layer *layer, const struct lake_config *c,
+                      const struct opening *o, struct err *err)
+{
+    const struct lakefile_layer *file = o->file;
+    const char *warehouse = file->catalog.warehouse;
+    int rc = 0;
+    if (warehouse && location_is_absolute(slice_of(warehouse)))
+        rc = open_root(l, layer, o, warehouse, err);
+    if (rc < 0) {
+        (void)err_wrap(err, "layer %s: warehouse", file->name);
+        return yaml_wrap(err, c->file->name, file->catalog.place);
+    }
+    for (size_t i = 0; rc == 0 && i < file->outside_n; i++) {
+        rc = open_root(l, layer, o, file->outside[i].url, err);
+        if (rc < 0) {
+            (void)err_wrap(err, "layer %s: outside", file->name);
+            return yaml_wrap(err, c->file->name, file->outside[i].place);
+        }
+    }
+    return 0;
 }
 
 /*
@@ -199,11 +272,14 @@ static int open_others(struct layers *l, struct layer *layer, const struct lake_
     struct opening o;
     for (size_t i = 0; i < l->at.n; i++) {
         struct store *store = l->at.at[i].store;
-        bool may = layer->store->ops->open_in_place || !store->ops->open_in_place;
+        bool may = store && (is_here(layer) || !store->ops->open_in_place);
         if (&l->at.at[i] != layer && may && vec_push(&layer->others, store) < 0)
             return err_set(err, ENOMEM, "out of memory");
     }
+    layer->layers_n = layer->others.n;
     open_of_file(&o, c, file);
+    if (layer->catalog)
+        return open_roots(l, layer, c, &o, err);
     for (size_t i = 0; i < file->outside_n; i++) {
         const struct lakefile_store *prefix = &file->outside[i];
         if (is_in_a_layer(l, slice_of(prefix->url)) ||
@@ -222,7 +298,7 @@ static int set_identity(struct layers *l, struct err *err)
     buf_init(&all, LAKE_LAYERS_MAX * (URL_BYTES_MAX + KIB));
     buf_init(&text, 128);
     for (size_t i = 0; i < l->at.n; i++)
-        buf_addf(&all, "%s\n%s\n", l->at.at[i].name, l->at.at[i].store->url);
+        buf_addf(&all, "%s\n%s\n", l->at.at[i].name, layer_url(&l->at.at[i]));
     int rc = buf_check(&all, err);
     if (rc < 0)
         return rc;
@@ -274,7 +350,7 @@ int layers_open(struct layers *l, const struct lake_config *config, struct err *
     return rc;
 }
 
-static void close_store(struct store *store, struct cache *cache)
+void layers_close_store(struct store *store, struct cache *cache)
 {
     if (store_leave(store) && cache)
         cache_drain_store(cache, store);
@@ -284,15 +360,23 @@ static void close_store(struct store *store, struct cache *cache)
 void layers_close(struct layers *l, struct cache *cache)
 {
     for (size_t i = 0; i < l->outside.n; i++)
-        close_store(l->outside.at[i], cache);
+        layers_close_store(l->outside.at[i], cache);
     vec_done(&l->outside);
     for (size_t i = 0; i < l->at.n; i++) {
-        close_store(l->at.at[i].store, cache);
+        if (l->at.at[i].store)
+            layers_close_store(l->at.at[i].store, cache);
+        if (l->at.at[i].catalog)
+            catalog_layer_free(l->at.at[i].catalog);
         vec_done(&l->at.at[i].others);
     }
     vec_done(&l->at);
     free(l->identity);
     free(l->names);
+}
+
+const char *layer_url(const struct layer *layer)
+{
+    return layer->store ? layer->store->url : catalog_layer_url(layer->catalog);
 }
 
 bool layers_are_listed(const struct layers *l)

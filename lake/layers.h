@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stores of a lake: one whose root is the lake's, or those of a lake file, each below a
- * directory of the lake's root that has its layer's name.
+ * directory of the lake's root that has its layer's name; or the catalog that a layer has instead
+ * (lake/catalog_layer.h).
  *
  *   path of the lake      layer      rest: path in its store
  *   silver/orders         silver     orders               of a lake file
@@ -20,15 +21,17 @@
 #include "cache/store/store.h"
 
 struct cache;
+struct catalog_layer;
 struct lake_config;
 struct lakefile_layer;
 struct lakefile_store;
 
 struct layer {
-    const char *name; /* of a directory in the lake's root; empty: it is the root */
-    struct store *store;
-    VEC(struct store *) others; /* where objects of its tables may lie besides; borrowed */
-    size_t layers_n;            /* so many of these, the first ones, are stores of other layers */
+    const char *name;              /* of a directory in the lake's root; empty: it is the root */
+    struct store *store;           /* NULL: a catalog's tables have theirs (table_store) */
+    struct catalog_layer *catalog; /* that knows its tables; NULL: they are found in the store */
+    VEC(struct store *) others;    /* where objects of its tables may lie besides; borrowed */
+    size_t layers_n; /* so many of these, the first ones, are stores of other layers */
 };
 
 struct layers {
@@ -48,14 +51,21 @@ int layers_open(struct layers *l, const struct lake_config *config, struct err *
  * may be NULL, where nothing was fetched through one. */
 void layers_close(struct layers *l, struct cache *cache);
 
+/* A store that store_open gave is used no more: blocks until what is under way has ended. cache: as
+ * above. */
+void layers_close_store(struct store *store, struct cache *cache);
+
 /* The lake's root lists the layers, and is in none. */
 bool layers_are_listed(const struct layers *l);
+
+/* For people: of its store or catalog. */
+const char *layer_url(const struct layer *layer);
 
 /* Where a path lies, and the path in that store. NULL: in no layer (such as the root of several).
  */
 const struct layer *layers_place(const struct layers *l, struct slice path, struct slice *rest);
 
-/* The layer whose store this is, or NULL. */
+/* The layer whose store this is, or NULL; of a catalog's tables none. */
 const struct layer *layers_of_store(const struct layers *l, const struct store *store);
 
 /*

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "lake/catalog_layer.h"
+#include "lake/cataloged.h"
 #include "lake/key_name.h"
 #include "lake/table_private.h"
 
@@ -44,8 +46,7 @@ static int set_id(struct table *t, struct err *err)
 {
     AUTO(buf) struct buf url = {0};
     buf_init(&url, URL_BYTES_MAX + KEY_BYTES_MAX);
-    store_object_url(t->layer->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)),
-                     &url);
+    store_object_url(t->store, slice_make(t->prefix, strlen(t->prefix) - (*t->prefix != 0)), &url);
     (void)snprintf(t->id, sizeof t->id, "%016llx",
                    (unsigned long long)hash64(1, buf_slice(&url))); /* 16 digits */
     return buf_check(&url, err);
@@ -83,17 +84,41 @@ bool table_move_index(struct table *t, bool full)
     return fd >= 0 && dup3(fd, t->index_dirfd, O_CLOEXEC) >= 0;
 }
 
+/* Where it lies in the lake, and in its store. */
+static int set_place(struct table *t, struct slice path, struct err *err)
+{
+    struct slice rest;
+    t->layer = layers_place(&t->lake->layers, path, &rest);
+    assert(t->layer); /* what is in no layer is no table */
+    t->store = t->cataloged ? cataloged_store(t->cataloged) : t->layer->store;
+    t->path = strndup(path.p ? path.p : "", path.n);
+    t->prefix = t->cataloged ? strdup(cataloged_prefix(t->cataloged)) : prefix_of(rest);
+    return t->path && t->prefix ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static int open_driver(struct table *t, struct err *err)
+{
+    struct driver_config config = {.store = t->store,
+                                   .prefix = t->prefix,
+                                   .index_dirfd = t->index_dirfd,
+                                   .drivers = t->lake->config.drivers};
+    config.outside = table_others(t, &config.outside_n);
+    config.source = t->cataloged ? cataloged_source(t->cataloged) : NULL;
+    return t->ops->open(&config, &t->driver, err);
+}
+
 struct table *table_new(struct lake *lake, struct slice path, const struct driver_ops *ops,
-                        struct err *err)
+                        struct cataloged *cataloged, struct err *err)
 {
     AUTO(table) struct table *t = calloc(1, sizeof *t);
     if (!t) {
+        if (cataloged)
+            cataloged_free(cataloged, lake->config.cache);
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    struct slice rest;
     t->lake = lake;
-    t->layer = layers_place(&lake->layers, path, &rest);
+    t->cataloged = cataloged;
     t->ops = ops;
     t->index_dirfd = -1;
     t->touched_ms = clock_mono_ms();
@@ -101,24 +126,14 @@ struct table *table_new(struct lake *lake, struct slice path, const struct drive
     lock_init(&t->lock);
     cond_init(&t->idle);
     kept_init(&t->kept);
-    t->path = strndup(path.p ? path.p : "", path.n);
-    t->prefix = prefix_of(rest);
-    assert(t->layer); /* what is in no store is no table */
-    if (!t->path || !t->prefix) {
-        (void)err_set(err, ENOMEM, "out of memory");
-        return NULL;
-    }
-    if (set_id(t, err) < 0 || set_index_dir(t, err) < 0)
-        return NULL;
-    struct driver_config config = {.store = t->layer->store,
-                                   .prefix = t->prefix,
-                                   .index_dirfd = t->index_dirfd,
-                                   .outside = t->layer->others.at,
-                                   .outside_n = t->layer->others.n,
-                                   .drivers = lake->config.drivers};
-    if (ops->open(&config, &t->driver, err) < 0)
-        return NULL;
-    return STEAL(t);
+    int rc = set_place(t, path, err);
+    if (rc == 0)
+        rc = set_id(t, err);
+    if (rc == 0)
+        rc = set_index_dir(t, err);
+    if (rc == 0)
+        rc = open_driver(t, err);
+    return rc < 0 ? NULL : STEAL(t);
 }
 
 void table_free(struct table *t)
@@ -136,6 +151,8 @@ void table_free(struct table *t)
     kept_done(&t->kept);
     if (t->driver)
         t->ops->close(t->driver);
+    if (t->cataloged)
+        cataloged_free(t->cataloged, t->lake->config.cache);
     if (t->index_dirfd >= 0)
         (void)close(t->index_dirfd); /* a directory: nothing to lose */
     cond_done(&t->idle);
@@ -153,6 +170,24 @@ struct lake *table_lake(const struct table *t)
 const struct layer *table_layer(const struct table *t)
 {
     return t->layer;
+}
+
+struct store *table_store(const struct table *t)
+{
+    return t->store;
+}
+
+struct store *const *table_others(const struct table *t, size_t *n)
+{
+    if (t->cataloged)
+        return cataloged_others(t->cataloged, n);
+    *n = t->layer->others.n;
+    return t->layer->others.at;
+}
+
+struct cataloged *table_cataloged(const struct table *t)
+{
+    return t->cataloged;
 }
 
 struct slice table_prefix(const struct table *t)
@@ -196,13 +231,18 @@ void table_touch(struct table *t)
  */
 #define HEAR_MS_MIN 1000
 
+struct workers *table_workers(const struct table *t)
+{
+    return t->cataloged ? catalog_layer_workers(t->layer->catalog) : t->lake->config.workers;
+}
+
 /* The background job looks for what is wanted. */
 static void start_work(struct table *t) REQUIRES(&t->lock)
 {
     if (t->working)
         return;
     t->working = true;
-    workers_submit(t->lake->config.workers, &t->job);
+    workers_submit(table_workers(t), &t->job);
 }
 
 int table_park(struct table *t, struct task *task) REQUIRES(&t->lock)

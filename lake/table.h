@@ -48,8 +48,9 @@ void table_version_name(const struct table_version *v, struct buf *out);
 
 struct table;
 
+/* Takes `cataloged`, also where it fails; NULL: no catalog knows the table. */
 struct table *table_new(struct lake *lake, struct slice path, const struct driver_ops *ops,
-                        struct err *err);
+                        struct cataloged *cataloged, struct err *err);
 /* Waits for the background job. */
 void table_free(struct table *t);
 DEFINE_AUTO(table, struct table *, table_free)
@@ -57,7 +58,12 @@ DEFINE_AUTO(table, struct table *, table_free)
 /* Immutable, borrowed while the table lives. */
 struct lake *table_lake(const struct table *t);
 const struct layer *table_layer(const struct table *t);
-struct slice table_prefix(const struct table *t); /* in the layer's store: empty, or ends in `/` */
+struct store *table_store(const struct table *t); /* its own: the layer's, or its catalog's word */
+/* Where its objects may lie besides. */
+struct store *const *table_others(const struct table *t, size_t *n);
+/* What its catalog says of it; NULL: no catalog knows it. */
+struct cataloged *table_cataloged(const struct table *t);
+struct slice table_prefix(const struct table *t); /* in that store: empty, or ends in `/` */
 struct slice table_path(const struct table *t); /* in the lake; empty where the root is the table */
 const struct driver_ops *table_ops(const struct table *t);
 struct driver *table_driver(const struct table *t);

@@ -38,8 +38,10 @@ struct loaded {
 struct table {
     struct lake *lake; /* immutable, as are the next ones */
     const struct layer *layer;
-    char *path, *prefix; /* in the lake; in the layer's store */
-    char id[17];         /* hex of the hash of store and prefix: its directory below indexes/ */
+    struct cataloged *cataloged; /* NULL: no catalog knows it */
+    struct store *store;         /* the layer's, or where the catalog says that it lies */
+    char *path, *prefix;         /* in the lake; in the store */
+    char id[17]; /* hex of the hash of store and prefix: its directory below indexes/ */
     const struct driver_ops *ops;
     struct driver *driver;
     int index_dirfd;
@@ -128,6 +130,9 @@ bool table_move_index(struct table *t, bool full);
 
 /* The background job's part of it. Blocks. */
 void table_load_tags(struct table *t);
+
+/* Where the background job runs: what a catalog holds up, it holds up for its own tables. */
+struct workers *table_workers(const struct table *t);
 
 /* The background job: does one of the things that are wanted, and wakes who waits. */
 void table_work(struct job *job);

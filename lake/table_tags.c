@@ -5,7 +5,7 @@
 struct tags_place table_tags_place(const struct table *t)
 {
     return (struct tags_place){.local = t->lake->config.tags,
-                               .store = t->layer->store,
+                               .store = t->store,
                                .prefix = t->prefix,
                                .table_id = table_id(t)};
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The background job of a table: asks for its versions, loads them, moves the live path. */
 #include "base/log.h"
+#include "lake/cataloged.h"
 #include "lake/table_private.h"
 
 /* Takes the snapshot (NULL: an empty table). */
@@ -306,6 +307,19 @@ static void move_live(struct table *t, const struct history *h, struct history *
     }
 }
 
+/* What its catalog says now. Who cannot keep back what that wants kept back reads nothing. */
+static int hear_catalog(struct table *t, struct err *err)
+{
+    int rc = cataloged_hear(t->cataloged, err);
+    if (rc < 0 || t->lake->config.narrows)
+        return rc;
+    AUTO(catalog_answer) struct catalog_answer *answer = cataloged_answer(t->cataloged);
+    return answer->table->restrictions
+               ? err_set(err, EOPNOTSUPP,
+                         "its catalog keeps columns or rows back, which only a mount does")
+               : 0;
+}
+
 static void refresh(struct table *t, bool live)
 {
     struct err err = ERR_INIT;
@@ -315,7 +329,9 @@ static void refresh(struct table *t, bool live)
     WITH_LOCK (&t->lock)
         previous = t->heard ? history_ref(t->heard) : NULL;
     int64_t since_ms = clock_mono_ms();
-    int rc = t->ops->history(t->driver, previous, &heard, &err);
+    int rc = t->cataloged ? hear_catalog(t, &err) : 0;
+    if (rc == 0)
+        rc = t->ops->history(t->driver, previous, &heard, &err);
     if (rc < 0 && again(t, rc, since_ms))
         rc = t->ops->history(t->driver, previous, &heard, &err);
     if (rc == 0 && heard->n == 0 && previous && previous->n)
@@ -405,7 +421,7 @@ void table_work(struct job *job)
         waitlist_wake(&t->waiting, t->lake->config.workers);
         t->working = t->want_history || t->want_live || t->want_tags || t->wanted_n > 0;
         if (t->working)
-            workers_submit(t->lake->config.workers, &t->job);
+            workers_submit(table_workers(t), &t->job);
         else
             cond_broadcast(&t->idle);
     }

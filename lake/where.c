@@ -17,7 +17,7 @@
 
 struct store *where_store(const struct where *w)
 {
-    return w->home ? w->home : table_layer(w->table)->store;
+    return w->home ? w->home : table_store(w->table);
 }
 
 void where_init(struct where *w)

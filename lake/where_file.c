@@ -75,12 +75,13 @@ static bool file_is_whole(const struct table *table, const struct entry *entry)
     AUTO(object_location) struct object_location where;
     bool whole = true;
     object_location_init(&where);
-    const struct layer *layer = table_layer(table);
-    bool elsewhere = layer->others.n > 0; /* it may be */
-    if (entry->size <= BLOCK_BYTES || (object_open_blocks(layer->store) && !elsewhere))
+    size_t others_n;
+    (void)table_others(table, &others_n);
+    bool elsewhere = others_n > 0; /* it may be */
+    if (entry->size <= BLOCK_BYTES || (object_open_blocks(table_store(table)) && !elsewhere))
         return true;
     if (table_ops(table)->locate(table_driver(table), entry, &where, NULL) == 0) {
-        struct object_name name = {.store = where.store ? where.store : layer->store,
+        struct object_name name = {.store = where.store ? where.store : table_store(table),
                                    .key = buf_slice(&where.key),
                                    .size = entry->size,
                                    .etag = buf_slice(&where.etag)};

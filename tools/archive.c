@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "lake/archive/copy.h"
 #include "lake/archive/side.h"
+#include "lake/cataloged.h"
 #include "lake/layers.h"
 #include "lake/wait.h"
 #include "lake/where.h"
@@ -300,16 +301,16 @@ static int copy(const struct archive_arguments *a, const struct own_lake *own,
     AUTO_FREE struct manifest *m = calloc(1, sizeof *m);
     struct progress progress;
     const struct table *t = l->where.table;
-    const struct layer *layer = table_layer(t);
-    const struct driver_config config = {.store = layer->store,
-                                         .prefix = table_prefix(t).p,
-                                         .index_dirfd = table_index_dirfd(t),
-                                         .outside = layer->others.at,
-                                         .outside_n = layer->others.n,
-                                         .drivers = own_lake_get(own)->config.drivers};
+    struct cataloged *cataloged = table_cataloged(t);
+    struct driver_config config = {.store = table_store(t),
+                                   .prefix = table_prefix(t).p,
+                                   .index_dirfd = table_index_dirfd(t),
+                                   .drivers = own_lake_get(own)->config.drivers,
+                                   .source = cataloged ? cataloged_source(cataloged) : NULL};
+    config.outside = table_others(t, &config.outside_n);
     struct archive_copy c = {.config = &config,
                              .threads = a->threads,
-                             .plain_http = strstr(layer->store->url, "http://") != NULL,
+                             .plain_http = strstr(table_store(t)->url, "http://") != NULL,
                              .tick = show_progress,
                              .arg = &progress};
     int rc = m ? set_version(l, &c, err) : err_set(err, ENOMEM, "out of memory");

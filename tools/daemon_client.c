@@ -258,6 +258,18 @@ static int prepare_stores(struct daemon *d, const struct mount_request *m, struc
     return 0;
 }
 
+/* A catalog of it may require that parts of tables are kept back. */
+static bool may_restrict(const struct lakefile *file)
+{
+    bool may = false;
+    for (size_t i = 0; file && i < file->layers_n; i++) {
+        enum lakefile_catalog_kind kind = file->layers[i].catalog.kind;
+        may = may || kind == LAKEFILE_CATALOG_REST || kind == LAKEFILE_CATALOG_GLUE ||
+              kind == LAKEFILE_CATALOG_UNITY;
+    }
+    return may;
+}
+
 /* Takes *fuse_fd where it is one. */
 static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd,
                          struct daemon_session **out, struct err *err)
@@ -314,7 +326,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
         .gid = (gid_t)(o->owner_gid >= 0 ? o->owner_gid : m->gid),
         .temporary_dirfd = d->directory.dirfd,
         .id = s->id,
-        .policy = o->policy ? &policy : NULL,
+        .policy = o->policy || may_restrict(stores.file) ? &policy : NULL,
         .ended = on_ended,
         .arg = s,
     };

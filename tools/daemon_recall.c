@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/vec.h"
-#include "lake/key_name.h"
 #include "lake/table.h"
 #include "tools/recall_speed.h"
 
@@ -89,7 +88,7 @@ static struct store *find_store(const struct lake *lake, struct slice url, struc
     for (size_t i = 0; i < lake->layers.at.n + lake->layers.outside.n; i++) {
         struct store *s = i < lake->layers.at.n ? lake->layers.at.at[i].store
                                                 : lake->layers.outside.at[i - lake->layers.at.n];
-        struct slice home = slice_of(s->home);
+        struct slice home = slice_of(s ? s->home : NULL); /* a catalog's layer has no store */
         bool below = home.n > longest && slice_starts(url, home) && url.n > home.n + 1 &&
                      url.p[home.n] == '/';
         if (!below)
@@ -172,13 +171,11 @@ static int restore_log(struct lake *lake, struct recall_request *q, int fd, stru
 {
     const struct table *t = lake_known_table(lake, q->table);
     AUTO(buf) struct buf prefix = {0};
-    struct slice rest;
-    if (!t || !table_ops(t)->marker || !layers_place(&lake->layers, q->table, &rest))
+    if (!t || !table_ops(t)->marker)
         return err_set(err, ENOENT, "no table %.*s with a log", SLICE_FMT(q->table));
-    struct store *s = table_layer(t)->store;
+    struct store *s = table_store(t);
     buf_init(&prefix, 2 * KEY_BYTES_MAX);
-    key_name_add_key(&prefix, rest);
-    buf_addf(&prefix, "%s%s/", prefix.len ? "/" : "", table_ops(t)->marker);
+    buf_addf(&prefix, "%.*s%s/", SLICE_FMT(table_prefix(t)), table_ops(t)->marker);
     struct log_walk w = {q, err};
     struct store_list list = {
         .prefix = prefix.data, .recursive = true, .emit = add_archived, .arg = &w};

@@ -19,6 +19,7 @@ static const struct {
     {"tag", cmd_tag, "PATH NAME   name a version of a table"},
     {"archive", cmd_archive, "TABLE@REF --to STORE   keep a version beyond the table's clean-up"},
     {"doctor", cmd_doctor, "PATH   tell which tables are refused, and why"},
+    {"catalog", cmd_catalog, "URI [NAMESPACE]...   tell what a catalog of tables answers"},
     {"warm", cmd_warm, "PATH...   bring files of a mount into the cache"},
     {"recall", cmd_recall, "PATH...   have archived files of a mount restored"},
     {"cache", cmd_cache, "stat|verify|drop|gc [MOUNTPOINT]   look after a cache"},

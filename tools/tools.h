@@ -15,6 +15,7 @@ int cmd_diff(int argc, char **argv);
 int cmd_tag(int argc, char **argv);
 int cmd_archive(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_catalog(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
 int cmd_recall(int argc, char **argv);
 int cmd_cache(int argc, char **argv);

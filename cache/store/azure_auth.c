@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cache/store/azure_token.h"
 #include "cache/store/azure_url.h"
+#include "cache/store/vended.h"
 
 /* A SAS has some 300 bytes; a user delegation's some 700. */
 #define SAS_BYTES_MAX (4 * KIB)
@@ -146,6 +147,17 @@ static int use_tokens(struct azure_auth *a, const struct url *url, const struct 
     return a->tokens ? 0 : -EINVAL;
 }
 
+static int use_vended(struct azure_auth *a, const struct url *url, struct vended *vended,
+                      struct err *err)
+{
+    int rc = check_host(url, err);
+    if (rc < 0)
+        return rc;
+    a->how = vended->sas ? AZURE_SAS : AZURE_TOKEN;
+    a->tokens = vended_tokens(vended, err);
+    return a->tokens ? 0 : -ENOMEM;
+}
+
 int azure_auth_init(struct azure_auth *a, const struct url *url,
                     const struct store_options *options, const struct store_runtime *runtime,
                     struct err *err)
@@ -155,6 +167,8 @@ int azure_auth_init(struct azure_auth *a, const struct url *url,
     int rc = read_connection(url, options, &c, err);
     if (rc < 0 || options->no_sign_request)
         return rc;
+    if (options->vended)
+        return use_vended(a, url, options->vended, err);
     if (c.key.n)
         return use_key(a, c.key, err);
     if (c.sas.n)

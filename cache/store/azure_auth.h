@@ -3,6 +3,7 @@
  * Who asks a container: the first of these that the mount's settings hold.
  *
  *   nobody                  --no-sign-request: containers that are public
+ *   vended                  a SAS or a token that a catalog gives (cache/store/vended.h)
  *   a connection string     AZURE_STORAGE_CONNECTION_STRING: an account key or a SAS, an endpoint
  *   an account key          AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_KEY: Shared Key
  *   a SAS                   AZURE_STORAGE_SAS_TOKEN, in every request's query and nowhere else
@@ -29,8 +30,8 @@ enum azure_how { AZURE_UNSIGNED, AZURE_SHARED_KEY, AZURE_SAS, AZURE_TOKEN };
 struct azure_auth {
     enum azure_how how;
     struct azure_key key;
-    char *sas;              /* `sv=...&sig=...` */
-    struct renewed *tokens; /* of struct oauth_token */
+    char *sas;              /* `sv=...&sig=...`; NULL: none, or one that is renewed */
+    struct renewed *tokens; /* of struct oauth_token: AZURE_TOKEN; AZURE_SAS that is renewed */
 };
 
 /* A connection string. Slices into it; empty: not told. */

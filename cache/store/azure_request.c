@@ -33,6 +33,11 @@ static bool leads_elsewhere(struct slice key)
     return false;
 }
 
+static void add_sas(struct azure_request *q, struct slice sas)
+{
+    buf_addf(&q->remote.url, "%c%.*s", q->query_end > q->path_end ? '&' : '?', SLICE_FMT(sas));
+}
+
 static void add_url(struct azure_request *q, const struct remote_parts *parts)
 {
     char before = '?';
@@ -47,8 +52,22 @@ static void add_url(struct azure_request *q, const struct remote_parts *parts)
         text_percent_encode(&q->remote.url, slice_of(parts->parameters[i].value), "");
         before = '&';
     }
-    if (q->container->auth.how == AZURE_SAS)
-        buf_addf(&q->remote.url, "%c%s", before, q->container->auth.sas);
+    q->query_end = q->remote.url.len;
+    if (q->container->auth.sas)
+        add_sas(q, slice_of(q->container->auth.sas));
+}
+
+/* A SAS that is renewed is put into the URL anew; a token is a field. */
+static void put_token(struct remote_request *r, struct slice token)
+{
+    struct azure_request *q = azure_request_of(r);
+    if (q->container->auth.how != AZURE_SAS) {
+        remote_add_field(r, "authorization", r->authorization.data);
+        return;
+    }
+    r->url.len = q->query_end;
+    add_sas(q, token);
+    r->http.url = r->url.data;
 }
 
 static void add_fields(struct azure_request *q, const struct remote_parts *parts)
@@ -139,6 +158,7 @@ static void identity(const struct http_answer *a, char out[ETAG_BYTES_MAX])
 const struct remote_ops azure_request_ops = {
     .request_bytes = sizeof(struct azure_request),
     .end = remote_request_done,
+    .put_token = put_token,
     .sign = sign,
     .token_refused = azure_status_token_refused,
     .explain = explain,

@@ -31,7 +31,8 @@ struct azure_request {
     const struct azure_container *container;
     const struct http_parameter *parameters; /* borrowed */
     size_t parameters_count;
-    size_t path_end; /* in the URL */
+    size_t query_end; /* in the URL: where a SAS begins */
+    size_t path_end;  /* in the URL */
     char date[32];
 };
 

@@ -4,6 +4,7 @@
 #include "cache/store/credentials_parse.h"
 #include "cache/store/credentials_source.h"
 #include "cache/store/settings.h"
+#include "cache/store/vended.h"
 
 /* Profiles that a role is reached through. */
 #define PROFILES_MAX 5
@@ -201,6 +202,8 @@ static void finder_free(void *arg)
 struct renewed *credentials_new(const struct store_options *o, struct http *http,
                                 struct workers *secrets, struct err *err)
 {
+    if (o->vended)
+        return vended_keys(o->vended, err);
     struct credentials_finder *f = calloc(1, sizeof *f);
     if (!f || settings_copy(&f->o, o) < 0) {
         if (f)

@@ -9,6 +9,7 @@
 #include "cache/store/gcs_account.h"
 #include "cache/store/proxy.h"
 #include "cache/store/url.h"
+#include "cache/store/vended.h"
 
 #define METADATA_HOST "metadata.google.internal"
 #define METADATA_TOKEN "/computeMetadata/v1/instance/service-accounts/default/token"
@@ -211,6 +212,8 @@ int gcs_auth_init(struct gcs_auth *auth, const struct store_options *o, bool goo
 {
     if (o->no_sign_request)
         return 0;
+    if (o->vended)
+        return (auth->tokens = vended_tokens(o->vended, err)) ? 0 : -ENOMEM;
     if (has(o->gcs_access_key_id) || has(o->gcs_secret_access_key))
         return init_key(auth, o, err);
     AUTO(source) struct source *s = calloc(1, sizeof *s);

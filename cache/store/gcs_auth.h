@@ -3,6 +3,7 @@
  * Who asks Cloud Storage. The first of these that the mount's options name:
  *
  *   no_sign_request          nobody: public buckets
+ *   vended                   what a catalog gives for this bucket (cache/store/vended.h)
  *   gcs_access_key_id        an HMAC key, by which every request is signed
  *   gcs_access_token         a bearer token as it is; nobody renews it
  *   gcs_credentials_file     an account (cache/store/gcs_account.h), which asks for tokens

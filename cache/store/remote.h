@@ -66,6 +66,8 @@ struct remote_ops {
 
     /* Submits it, now or later, and has q->done called. NULL: with a token, or signed. */
     void (*send)(struct remote_request *q);
+    /* Puts a token where it belongs; NULL: into the Authorization field. */
+    void (*put_token)(struct remote_request *q, struct slice token);
     /* Appends to q->authorization, and adds fields; only for who asks without tokens. */
     int (*sign)(struct remote_request *q, struct err *err);
     /* The answer is that the token has ended, not that its owner lacks a right. */

@@ -119,7 +119,9 @@ static int sign(struct remote_request *q)
         buf_addf(&q->authorization, BEARER "%s", token.text);
         OPENSSL_cleanse(&token, sizeof token);
     }
-    if (q->authorization.len)
+    if (q->tokens && q->ops->put_token && !q->authorization.failed)
+        q->ops->put_token(q, slice_from(buf_slice(&q->authorization), sizeof BEARER - 1));
+    else if (q->authorization.len)
         remote_add_field(q, "authorization", q->authorization.data);
     return buf_check(&q->authorization, &q->unsent);
 }

@@ -71,6 +71,10 @@ const struct setting settings[] = {
     ROW(azure_identity_endpoint, "IDENTITY_ENDPOINT"),
     ROW(azure_identity_header, "IDENTITY_HEADER"),
     ROW(azure_metadata_url, "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
+    ROW(catalog_token, "TARN_CATALOG_TOKEN"),
+    ROW(catalog_credential, "TARN_CATALOG_CREDENTIAL"),
+    ROW(pg_password, "PGPASSWORD"),
+    ROW(pg_passfile, "PGPASSFILE"),
 };
 const size_t settings_count = ARRAY_SIZE(settings);
 
@@ -88,7 +92,8 @@ bool setting_counts(const struct store_options *o, const struct setting *row, co
 {
     static const struct {
         const char *prefix, *scheme;
-    } owners[] = {{"aws_", "s3"}, {"gcs_", "gs"}, {"azure_", "abfss"}};
+    } owners[] = {
+        {"aws_", "s3"}, {"gcs_", "gs"}, {"azure_", "abfss"}, {"catalog_", ""}, {"pg_", ""}};
     for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
         if (strncmp(row->key, owners[i].prefix, strlen(owners[i].prefix)) == 0 &&
             strcmp(scheme, owners[i].scheme) != 0)

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "cache/store/settings.h"
+#include "cache/store/vended.h"
 
 /* One store and those who have it. */
 struct store_share {
@@ -47,6 +48,8 @@ static int digest(const struct store_options *o, const char *scheme, const char 
     buf_addf(&all, "%s\n", wrapped ? wrapped : "");
     buf_addf(&all, "%d %lld %d %u %u", o->no_sign_request, (long long)o->deadline_ms,
              o->aws_profile_chosen, (unsigned)o->uid, (unsigned)o->gid);
+    if (o->vended)
+        buf_addf(&all, "\nvended %s", o->vended->identity);
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *row = &settings[i];
         const char *text = setting_counts(o, row, scheme) ? setting_of(o, row) : NULL;

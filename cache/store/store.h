@@ -25,6 +25,7 @@
 #include "base/limits.h"
 
 struct store;
+struct vended;       /* cache/store/vended.h */
 struct store_tag;    /* cache/store/class.h */
 struct store_tags;   /* the same */
 struct store_writer; /* cache/store/write.h */
@@ -268,6 +269,11 @@ struct store_options {
     const char *azure_tenant_id, *azure_client_id, *azure_client_secret, *azure_token_file;
     const char *azure_authority_host;
     const char *azure_identity_endpoint, *azure_identity_header, *azure_metadata_url;
+
+    struct vended *vended; /* credentials of this store alone (cache/store/vended.h); NULL: none */
+
+    /* Of catalogs, where the lake file names no file (lake/catalog/catalog.h). */
+    const char *catalog_token, *catalog_credential, *pg_password, *pg_passfile;
 };
 
 /* Threads shared by all stores of a process. */

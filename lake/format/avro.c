@@ -350,10 +350,12 @@ const struct avro_value *avro_value(const struct avro *a, int slot)
 void avro_items(const struct avro *a, int slot, struct avro_items *out)
 {
     const struct avro_value *v = avro_value(a, slot);
-    *out = (struct avro_items){.avro = a, .in = bytes_make(v->bytes.p, v->bytes.n)};
     const struct slot *s = &a->slots.at[slot];
-    if (v->present && a->program.items[s->value].to)
-        out->program = &a->program.items[s->value];
+    *out = (struct avro_items){.avro = a};
+    if (!v->present || a->program.items[s->value].to == 0)
+        return;
+    out->program = &a->program.items[s->value];
+    out->in = bytes_make(v->bytes.p, v->bytes.n);
 }
 
 int avro_items_next(struct avro_items *items, struct err *err)

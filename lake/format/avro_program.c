@@ -122,7 +122,7 @@ static int compile_items(struct compiler *c, const struct avro_node *node, uint3
     struct avro_program *p = c->program;
     size_t at = p->steps.n;
     bool keyed = node->type == AVRO_MAP;
-    uint64_t n;
+    uint64_t n = 0;
     struct avro_step key = {.what = PASS_BYTES, .value = AVRO_PASSED};
     struct avro_step step = {.what = ITEMS, .flag = true, .value = value};
     int rc = add(c, step, err);

@@ -148,7 +148,7 @@ static int parse_use(struct parser *p, struct slice name, struct slice space, un
                      struct avro_node node)
 {
     struct avro_schema *s = p->schema;
-    uint32_t at;
+    uint32_t at = 0;
     struct slice full = full_name(p, name, space);
     if (!full.p)
         return no_memory(p);
@@ -184,7 +184,7 @@ static int parse_name(struct parser *p, struct slice name, struct slice space, u
  * read. */
 static bool is_optional(struct json branches, struct avro_node *node)
 {
-    struct slice raw;
+    struct slice raw = SLICE_NONE;
     size_t n = 0, null_at = 2, nulls = 0;
     if (!json_enter_array(&branches))
         return false;

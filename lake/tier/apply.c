@@ -242,7 +242,7 @@ static int take_move(void *arg, const struct tier_move *m, struct err *err)
 static struct store *find_store(const struct lake *lake, const char *url)
 {
     for (size_t i = 0; i < lake->layers.at.n; i++)
-        if (strcmp(lake->layers.at.at[i].store->url, url) == 0)
+        if (lake->layers.at.at[i].store && strcmp(lake->layers.at.at[i].store->url, url) == 0)
             return lake->layers.at.at[i].store;
     return NULL;
 }

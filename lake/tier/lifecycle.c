@@ -105,6 +105,8 @@ static int add_layer(struct rules *r, const struct lakefile *file,
 {
     AUTO(url) struct url url = {0};
     AUTO(buf) struct buf prefix = {0};
+    if (!layer->store.url) /* a catalog's */
+        return 0;
     int rc = url_parse(slice_of(layer->store.url), &url, err);
     if (rc < 0 || url.kind != r->kind)
         return rc;

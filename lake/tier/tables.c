@@ -30,8 +30,11 @@ struct finding {
 
 static int add_table(struct tier_tables *t, struct table *table, struct err *err)
 {
+    size_t layer = 0;
+    while (t->layers.at[layer].store != table_store(table))
+        layer++;
     struct tier_table new = {.path = table_path(table),
-                             .layer = (size_t)(table_layer(table) - t->lake->layers.at.at),
+                             .layer = layer,
                              .table = table,
                              .prefix = table_prefix(table),
                              .selected = true,
@@ -59,6 +62,14 @@ static int add_directory(struct finding *f, struct slice parent, struct slice na
                : 0;
 }
 
+/* Of a catalog's layer nothing is looked at: its objects lie where other lakes have them. */
+static bool is_cataloged(const struct lake *lake, struct slice name)
+{
+    struct slice rest;
+    const struct layer *layer = layers_place(&lake->layers, name, &rest);
+    return layer && layer->catalog;
+}
+
 static int look_into(struct finding *f, struct slice path, struct err *err)
 {
     struct opening o = {.lake = f->tables->lake, .path = path};
@@ -70,7 +81,7 @@ static int look_into(struct finding *f, struct slice path, struct err *err)
     AUTO(listing) struct listing *listing = o.listing;
     for (size_t i = listing_count(listing); rc == 0 && i-- > 0;) {
         const struct listing_entry *e = listing_at(listing, i);
-        if (e->is_dir)
+        if (e->is_dir && !(path.n == 0 && is_cataloged(o.lake, e->name)))
             rc = add_directory(f, path, e->name, err);
     }
     return rc;
@@ -82,12 +93,15 @@ static int by_path(const void *a, const void *b)
     return slice_cmp(x->path, y->path);
 }
 
-/* The layers of the lake, in its order; a table's number of its layer is that here. */
+/* The layers of the lake that are stores, in its order; a table's number of its layer is that
+ * here. */
 static int find_layers(struct tier_tables *t, const struct lakefile *file, struct err *err)
 {
     const struct layers *layers = &t->lake->layers;
     for (size_t i = 0; i < layers->at.n; i++) {
         const struct layer *l = &layers->at.at[i];
+        if (l->catalog)
+            continue;
         struct tier_layer new = {.name = slice_of(l->name),
                                  .store = l->store,
                                  .file = file ? lakefile_layer(file, slice_of(l->name)) : NULL};

@@ -4,4 +4,5 @@
 # usage: bench_load.sh [--format delta|iceberg] [--files N,...] [--rounds N] [--tables DIR] [local] [far]
 set -eu
 . "$(dirname "$0")/setup.sh"
+[ -x "$TOOLS/venv-bench/bin/python" ] || "$top/tests/tools/deps.sh" bench
 exec timeout 3600 "$python" "$top/tests/bench/load_figures.py" "$@"

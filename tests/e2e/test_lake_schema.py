@@ -121,7 +121,40 @@ class Writer:
         return self.one([{c: self.one(NUMBERS, NO_NUMBERS) for c in self.chance.sample(CLASSES, 2)}],
                         [{}, [], 1, {self.chance.choice(['A-B', '9X', '']): 1}])
 
+    def catalog(self):
+        of = self.chance.choice(['sql', 'http', 'http', 'glue'])
+        path = lambda: self.one(['/etc/secret'], ['secret', '', 1])
+        uri = lambda: self.one(['http://127.0.0.1:8181', 'https://host/api/catalog'],
+                               ['host', 'ftp://host', 'http://', 'http://u:p@host', 'http://host?x', 12, ''])
+        if of == 'sql':
+            sql = lambda: self.one(
+                ['/dir/catalog.db', 'sqlite:////dir/catalog.db', 'jdbc:sqlite:file:/dir/c.db', 'postgresql://host/db',
+                 'postgresql+psycopg2://me@host:5432/db', 'jdbc:postgresql://host/db?sslmode=require'],
+                ['sqlite://', 'catalog.db', 'mysql://host/db', '', 12])
+            return self.map({'type': lambda: self.one(['sql'], ['mysql', 1]), 'uri': sql},
+                            {'name': self.text, 'warehouse': self.text, 'credential-file': path})
+        required = {'type': lambda: self.one(['rest', 'unity'], ['hive', '', 1]), 'uri': uri}
+        optional = {'auth': lambda: self.one(['none', 'bearer', 'oauth2', 'sigv4'], ['basic', '', 1]),
+                    'oauth2-server-uri': uri, 'token-file': path, 'credential-file': path,
+                    'vended-credentials': self.flag,
+                    **{k: self.text for k in ('warehouse', 'prefix', 'scope', 'audience', 'resource', 'signing-name',
+                                              'signing-region')}}
+        if of == 'glue':
+            return self.map({'type': lambda: 'glue'}, {'uri': uri, **optional})
+        return self.map(required, optional)
+
+    def named(self):
+        files = ['s3://bucket/t/metadata/v3.metadata.json', '/lake/t/metadata/00001-a.metadata.json.gz']
+        return {self.one(['orders', 'a b'], ['a/b', '.a', '']): self.one(files, ['s3://bucket/t', '/x.metadata.json', 1])
+                for _ in self.list(int)}
+
     def layer(self):
+        if self.chance.random() < 0.3:
+            outside = {'outside': lambda: self.list(self.url)}
+            if self.chance.random() < 0.3:
+                return self.map({'tables': self.named}, dict(self.options(), **outside))
+            more = {'near': lambda: self.store(), 'url': self.url} if self.wrong and self.chance.random() < 0.1 else {}
+            return self.map({'catalog': self.catalog}, dict(self.options(), **outside, **more))
         size = lambda: self.one(['1K', '500G', '2T'], [500, '500', '0G', '05G', '1g', '1 G', None])
         return self.store({'near': lambda: self.store({'size': size}),
                            'outside': lambda: self.list(self.url), 'prices': self.prices})

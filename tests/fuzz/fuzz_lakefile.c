@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "cache/store/url.h"
+#include "lake/catalog/sql_uri.h"
 #include "lake/lakefile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,13 +21,31 @@ static void check_store(const struct lakefile_store *s)
         assert(*s->options[i].name && (!s->options[i].value || *s->options[i].value));
 }
 
+/* What a catalog can be opened with. */
+static void check_catalog(const struct lakefile_layer *layer)
+{
+    const struct lakefile_catalog *c = &layer->catalog;
+    struct sql_uri uri;
+    assert(!layer->store.url && c->place.line && !layer->near.url && !layer->prices.n);
+    assert(c->uri || c->kind == LAKEFILE_CATALOG_GLUE || c->kind == LAKEFILE_CATALOG_TABLES);
+    assert((c->kind == LAKEFILE_CATALOG_TABLES) == (layer->tables_n > 0));
+    if (c->kind == LAKEFILE_CATALOG_SQL)
+        assert(sql_uri_parse(slice_of(c->uri), &uri, NULL) == 0 &&
+               (uri.postgres ? *uri.host && *uri.database : uri.path[0] == '/'));
+    for (size_t i = 0; i < layer->tables_n; i++)
+        assert(*layer->tables[i].name && strstr(layer->tables[i].url, "/metadata/"));
+}
+
 static void check_layer(const struct lakefile *l, const struct lakefile_layer *layer)
 {
     size_t n = strlen(layer->name);
     assert(n && n <= NAME_BYTES_MAX && !strpbrk(layer->name, "/@") && layer->name[0] != '.');
     assert(lakefile_layer(l, slice_of(layer->name)) == layer &&
            layer->outside_n <= LAKE_OUTSIDE_MAX);
-    check_store(&layer->store);
+    if (layer->catalog.kind)
+        check_catalog(layer);
+    else
+        check_store(&layer->store);
     if (layer->near.url)
         check_store(&layer->near);
     for (size_t i = 0; i < layer->outside_n; i++)

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # The one total order of docs/ARCHITECTURE.md, lowest first. lake/* are the drivers.
-LAYERS = ['base', 'cache/store', 'cache', 'lake/format', 'lake/index', 'lake', 'lake/*', 'lake/archive',
+LAYERS = ['base', 'cache/store', 'cache', 'lake/format', 'lake/index', 'lake/catalog', 'lake', 'lake/*', 'lake/archive',
           'lake/tier', 'lake/view', 'fs', 'tools']
 DRIVERS = ['lake/delta', 'lake/iceberg', 'lake/files', 'lake/unread']
 

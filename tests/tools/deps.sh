@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing on a fresh Debian 12 machine. Quick when nothing is.
-# usage: deps.sh build|demo|check|engines|long ...
+# usage: deps.sh build|demo|check|engines|long|bench ...
 #   build   compiler and libraries
 #   demo    a Python environment that writes Delta tables
 #   check   linters, tools, engines that read, and servers of stores, for the tests
 #   engines Java, Spark, Delta's and Iceberg's jars, which write tables for `make check-engines`
 #   long    what only `make check-long` needs: MinIO, which has versions of a bucket
+#   bench   readers of Iceberg tables, which bench_load.sh compares with
 # TOOLS (default build/tools) holds what does not come from Debian; keep it between runs.
 set -euo pipefail
 
@@ -16,10 +17,10 @@ TOOLS=${TOOLS:-$top/build/tools}
 
 BUILD_PACKAGES="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libssl-dev liblmdb-dev
     libzstd-dev libexpat1-dev libyaml-dev libsnappy-dev liblz4-dev zlib1g-dev libbrotli-dev
-    libcmocka-dev"
+    libsqlite3-dev libpq-dev libcmocka-dev"
 DEMO_PACKAGES="python3 python3-venv fuse3"
 CHECK_PACKAGES="clang-14 clang-format clang-tidy clang-tools-14 cppcheck libclang-rt-14-dev attr rsync
-    zstd tar findutils diffutils coreutils mandoc binutils git python3-torch ca-certificates"
+    zstd tar findutils diffutils coreutils mandoc binutils git python3-torch ca-certificates postgresql"
 
 VERSITYGW_VERSION=v1.8.0
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw
@@ -150,10 +151,27 @@ need_azurite() {
     echo "$AZURITE_VERSION" >"$dir/.version"
 }
 
-# Spark's own Python environment, and Delta's and Iceberg's jars by Maven, which is not kept.
-need_spark() {
-    local jars="$TOOLS/spark-jars" stamp
+# The jars that a pom names, by Maven, which keeps nothing.
+# usage: need_jars NAME POM
+need_jars() {
+    local jars="$TOOLS/$1" pom="$top/tests/engines/$2" stamp
     command -v java >/dev/null || need_packages default-jre-headless
+    stamp=$(sha256sum <"$pom")
+    [ "$(cat "$jars/.stamp" 2>/dev/null || :)" = "$stamp" ] && return 0
+    command -v mvn >/dev/null || need_packages maven
+    say "fetching the jars that tests/engines/$2 names"
+    rm -rf "$jars"
+    mvn -B -q -f "$pom" "-Dmaven.repo.local=$TOOLS/maven" "$MAVEN_COPY" "-DoutputDirectory=$jars" \
+        >"$TOOLS/maven.log" 2>&1 || {
+        tail -20 "$TOOLS/maven.log" >&2
+        die "Maven could not fetch what tests/engines/$2 names"
+    }
+    rm -rf "$TOOLS/maven"
+    echo "$stamp" >"$jars/.stamp"
+}
+
+# Spark's own Python environment, and the jars of the formats that it writes.
+need_spark() {
     if [ "$(cat "$TOOLS/venv-spark/.stamp" 2>/dev/null || :)" != "$PYSPARK" ]; then
         say "making the Python environment $TOOLS/venv-spark ($PYSPARK)"
         rm -rf "$TOOLS/venv-spark"
@@ -162,21 +180,10 @@ need_spark() {
             die "pip could not install $PYSPARK"
         echo "$PYSPARK" >"$TOOLS/venv-spark/.stamp"
     fi
-    stamp=$(sha256sum <"$top/tests/engines/pom.xml")
-    [ "$(cat "$jars/.stamp" 2>/dev/null || :)" = "$stamp" ] && return 0
-    command -v mvn >/dev/null || need_packages maven
-    say "fetching Delta's and Iceberg's jars for Spark"
-    rm -rf "$jars"
-    mvn -B -q -f "$top/tests/engines/pom.xml" "-Dmaven.repo.local=$TOOLS/maven" "$MAVEN_COPY" \
-        "-DoutputDirectory=$jars" >"$TOOLS/maven.log" 2>&1 || {
-        tail -20 "$TOOLS/maven.log" >&2
-        die "Maven could not fetch what tests/engines/pom.xml names"
-    }
-    rm -rf "$TOOLS/maven"
-    echo "$stamp" >"$jars/.stamp"
+    need_jars spark-jars pom.xml
 }
 
-[ $# -gt 0 ] || { sed -n '3,9s/^# //p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '3,10s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$TOOLS"
 for what in "$@"; do
     case "$what" in
@@ -201,12 +208,16 @@ for what in "$@"; do
         ;;
     engines)
         need_spark
+        need_jars rest-catalog rest_catalog.xml
         ;;
     long)
         need_server minio "$MINIO" "$MINIO_VERSION"
         ;;
+    bench)
+        need_venv venv-bench requirements-bench.txt
+        ;;
     *)
-        die "what is '$what'? build, demo, check, engines or long"
+        die "what is '$what'? build, demo, check, engines, long or bench"
         ;;
     esac
 done

@@ -130,7 +130,8 @@ static void test_mistakes(void **state)
         {LAYER LAYER, "lake.yaml:2:1: \"layers\" is there twice"},
         {"layers:\n  a: {endpoint: s3://bbb}\n",
          "lake.yaml:2:7: a layer has no \"endpoint\"; it has"},
-        {"layers:\n  a: {region: x}\n", "lake.yaml:2:6: a layer lacks \"url\""},
+        {"layers:\n  a: {region: x}\n",
+         "lake.yaml:2:6: a layer has one of \"url\", \"catalog\" and \"tables\""},
         {"layers:\n  a: {url: bucket/prefix}\n", "lake.yaml:2:12: a store is a URL"},
         {"layers: {a: [x]}\n", "lake.yaml:1:13: a layer is a URL"},
         {"layers: {a: 12}\n", "lake.yaml:1:13: a URL is text"},
@@ -222,9 +223,70 @@ static void test_names(void **state)
     assert_false(lakefile_is_named("s3://bucket/lake.yaml") || lakefile_is_named("lake.json"));
 }
 
+/* Catalogs, and tables by their metadata files, key by key. */
+static void test_catalogs(void **state)
+{
+    (void)state;
+    AUTO(lakefile)
+    struct lakefile *l =
+        parse("layers:\n"
+              "  prod:\n"
+              "    catalog: {type: rest, uri: \"https://h/api\", warehouse: w, auth: oauth2,\n"
+              "              credential-file: /etc/c, scope: s, vended-credentials: false}\n"
+              "    outside: [\"s3://bucket/x\"]\n"
+              "    region: eu-west-1\n"
+              "  lite: {catalog: {type: sql, uri: /d/c.db, name: n}}\n"
+              "  aws: {catalog: {type: glue}}\n"
+              "  named: {tables: {orders: \"s3://bucket/orders/metadata/v3.metadata.json\"}}\n");
+    const struct lakefile_layer *prod = &l->layers[0];
+    assert_int_equal(prod->catalog.kind, LAKEFILE_CATALOG_REST);
+    assert_string_equal(prod->catalog.uri, "https://h/api");
+    assert_string_equal(prod->catalog.auth, "oauth2");
+    assert_string_equal(prod->catalog.credential_file, "/etc/c");
+    assert_true(prod->catalog.own_credentials && !prod->store.url && prod->outside_n == 1);
+    assert_string_equal(prod->store.options[0].name, "region");
+    assert_string_equal(l->layers[1].catalog.name, "n");
+    assert_true(l->layers[2].catalog.kind == LAKEFILE_CATALOG_GLUE && !l->layers[2].catalog.uri);
+    assert_int_equal(l->layers[3].catalog.kind, LAKEFILE_CATALOG_TABLES);
+    assert_string_equal(l->layers[3].tables[0].url, "s3://bucket/orders/metadata/v3.metadata.json");
+}
+
+/* What is wrong with a catalog is told with its place, and no secret is repeated. */
+static void test_wrong_catalogs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *told;
+    } cases[] = {
+        {"layers: {a: {catalog: {type: hive, uri: \"https://h\"}}}", ":1:30: a catalog's type is"},
+        {"layers: {a: {catalog: {type: rest}}}", ":1:23: a catalog lacks \"uri\""},
+        {"layers: {a: {catalog: {uri: \"https://h\"}}}", ":1:23: a catalog lacks \"type\""},
+        {"layers: {a: {catalog: {type: rest, uri: \"https://u:hunter2@h\"}}}",
+         ":1:41: uri has no @"},
+        {"layers: {a: {catalog: {type: sql, uri: \"postgresql://u:hunter2@h/d\"}}}",
+         ":1:40: a password has no place"},
+        {"layers: {a: {catalog: {type: sql, uri: /d/c.db, scope: s}}}",
+         ":1:49: scope is of no sql"},
+        {"layers: {a: {url: \"s3://bucket\", catalog: {type: glue}}}", ":1:13: a layer has one of"},
+        {"layers: {a: {region: r}}", ":1:13: a layer has one of"},
+        {"layers: {a: {catalog: {type: glue}, near: /n}}", ":1:37: near goes with the URL"},
+        {"layers: {a: {tables: {t: \"s3://bucket/t\"}}}", ":1:26: a table is told by its metadata"},
+        {"layers: {a: {catalog: {type: glue, token-file: t}}}", ":1:48: token-file is an absolute"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = ERR_INIT;
+        struct lakefile *l = NULL;
+        assert_int_equal(lakefile_parse(slice_of(cases[i].text), "lake.yaml", &l, &err), -EINVAL);
+        if (strncmp(err.msg + 9, cases[i].told, strlen(cases[i].told)) != 0)
+            fail_msg("%s", err.msg);
+        assert_null(strstr(err.msg, "hunter2"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_catalogs),   cmocka_unit_test(test_wrong_catalogs),
         cmocka_unit_test(test_everything), cmocka_unit_test(test_rules),
         cmocka_unit_test(test_options),    cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_secret),     cmocka_unit_test(test_bounds),

@@ -18,7 +18,7 @@ CONNECTIONS = Path('/sys/fs/fuse/connections')
 
 # The environment's own credentials must not decide what a test sees.
 FOREIGN = ('AWS_', 'TARN_', 'XDG_CACHE_HOME', 'GOOGLE_', 'GS_', 'GCE_', 'NO_GCE_', 'CLOUDSDK_',
-           'STORAGE_EMULATOR_HOST', 'AZURE_', 'IDENTITY_')
+           'STORAGE_EMULATOR_HOST', 'AZURE_', 'IDENTITY_', 'PG')
 
 
 def clean_env(extra=None):
