@@ -330,7 +330,7 @@ static int value_transform(struct subject *s, struct buf *out)
              : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
-    buf_add_str(out, f.deletes ? "rows" : "padded"); /* all that is known of it */
+    buf_add_str(out, f.deletes ? "rows" : "unknown"); /* its object cannot be looked at */
     return 0;
 }
 
