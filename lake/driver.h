@@ -321,8 +321,8 @@ struct driver {
     const struct driver_ops *ops;
 };
 
-/* May a name in the marker's directory be the one that there must be? Packed ones may end in how they
- * are packed (`v1.metadata.json.gz`). */
+/* May a name in the marker's directory be the one that there must be? Packed ones may end in how
+ * they are packed (`v1.metadata.json.gz`). */
 bool driver_marks_inside(const struct driver_ops *ops, struct slice name);
 
 /* A path below some directory shows that a table's root is at or above it: a driver's marker is in

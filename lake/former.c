@@ -20,12 +20,6 @@ struct former *former_new(struct err *err)
     return f;
 }
 
-struct former *former_ref(struct former *f)
-{
-    atomic_fetch_add(&f->refs, 1);
-    return f;
-}
-
 void former_unref(struct former *f)
 {
     if (!f || atomic_fetch_sub(&f->refs, 1) != 1)

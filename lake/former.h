@@ -26,7 +26,6 @@ struct former {
 };
 
 struct former *former_new(struct err *err); /* NULL: out of memory */
-struct former *former_ref(struct former *f);
 void former_unref(struct former *f);
 DEFINE_AUTO(former, struct former *, former_unref)
 

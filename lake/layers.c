@@ -291,6 +291,11 @@ static int open_others(struct layers *l, struct layer *layer, const struct lake_
     return 0;
 }
 
+static const char *layer_url(const struct layer *layer)
+{
+    return layer->store ? layer->store->url : catalog_layer_url(layer->catalog);
+}
+
 static int set_identity(struct layers *l, struct err *err)
 {
     AUTO(buf) struct buf all = {0}, text = {0};
@@ -372,11 +377,6 @@ void layers_close(struct layers *l, struct cache *cache)
     vec_done(&l->at);
     free(l->identity);
     free(l->names);
-}
-
-const char *layer_url(const struct layer *layer)
-{
-    return layer->store ? layer->store->url : catalog_layer_url(layer->catalog);
 }
 
 bool layers_are_listed(const struct layers *l)

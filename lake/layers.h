@@ -58,9 +58,6 @@ void layers_close_store(struct store *store, struct cache *cache);
 /* The lake's root lists the layers, and is in none. */
 bool layers_are_listed(const struct layers *l);
 
-/* For people: of its store or catalog. */
-const char *layer_url(const struct layer *layer);
-
 /* Where a path lies, and the path in that store. NULL: in no layer (such as the root of several).
  */
 const struct layer *layers_place(const struct layers *l, struct slice path, struct slice *rest);

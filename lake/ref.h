@@ -14,8 +14,8 @@
 enum ref_kind {
     REF_VERSION,
     REF_TIME,
-    REF_NAME,  /* a tag or a branch */
-    REF_TAG,   /* no branch */
+    REF_NAME, /* a tag or a branch */
+    REF_TAG,  /* no branch */
     REF_BRANCH,
     REF_RANGE, /* a..b, each a ref of another kind */
 };

@@ -167,11 +167,6 @@ struct lake *table_lake(const struct table *t)
     return t->lake;
 }
 
-const struct layer *table_layer(const struct table *t)
-{
-    return t->layer;
-}
-
 struct store *table_store(const struct table *t)
 {
     return t->store;

@@ -57,7 +57,6 @@ DEFINE_AUTO(table, struct table *, table_free)
 
 /* Immutable, borrowed while the table lives. */
 struct lake *table_lake(const struct table *t);
-const struct layer *table_layer(const struct table *t);
 struct store *table_store(const struct table *t); /* its own: the layer's, or its catalog's word */
 /* Where its objects may lie besides. */
 struct store *const *table_others(const struct table *t, size_t *n);

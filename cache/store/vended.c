@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-struct vended *vended_ref(struct vended *v)
+static struct vended *ref(struct vended *v)
 {
     atomic_fetch_add(&v->refs, 1);
     return v;
@@ -74,7 +74,7 @@ static struct renewed *renew(struct vended *v, size_t bytes,
                              struct err *err)
 {
     struct renewed_source source = {
-        .bytes = bytes, .fetch = fetch_it, .free = unref, .arg = vended_ref(v)};
+        .bytes = bytes, .fetch = fetch_it, .free = unref, .arg = ref(v)};
     struct renewed *r = renewed_new(&source, v->workers, err);
     if (!r)
         vended_unref(v);

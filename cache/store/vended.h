@@ -36,7 +36,6 @@ struct vended {
     bool sas;             /* of Azure: it is a SAS, no token */
 };
 
-struct vended *vended_ref(struct vended *v);
 void vended_unref(struct vended *v); /* NULL is fine */
 
 /* Values of struct credentials; of struct oauth_token. NULL and err: out of memory. */

@@ -60,9 +60,9 @@ struct present_place {
 struct present_missing {
     uint32_t source;                /* a leaf below that parent, or PARQUET_NO_LEAF: in every row */
     uint8_t repetition, definition; /* of the parent */
-    uint8_t there; /* the same, or the definition of a struct in it that is there by default */
-    bool inside;   /* below something else that is missing */
-    uint8_t masked;                 /* by which mask; SHAPE_MASK_NONE: no file has it */
+    uint8_t there;  /* the same, or the definition of a struct in it that is there by default */
+    bool inside;    /* below something else that is missing */
+    uint8_t masked; /* by which mask; SHAPE_MASK_NONE: no file has it */
 };
 
 /* A node below its parent, which is the last one's ancestor or itself; open until the end is set.

@@ -19,7 +19,7 @@ void iceberg_decoded_writer_done(struct iceberg_decoded_writer *w)
 
 static void add_zigzag(struct buf *b, int64_t v)
 {
-    buf_add_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+    buf_add_varint(b, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
 }
 
 static void add_text(struct buf *b, struct slice s)

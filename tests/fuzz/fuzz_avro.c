@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "lake/format/avro.h"
-#include "parquet_memory.h"
+#include "tests/fuzz/parquet_memory.h"
 
 #define RECORDS_MAX 5000
 #define ITEMS_MAX 5000

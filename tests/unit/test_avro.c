@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "avro_fixture.h"
+#include "tests/unit/avro_fixture.h"
 
 #define RECORDS 300
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "avro_fixture.h"
+#include "tests/unit/avro_fixture.h"
 
 /* Aim: the schema's own words about a field are told; a union of several types is not chosen. */
 static void test_fields(void **state)

@@ -18,26 +18,34 @@
     "\",\"fields\":[" FIELD("key", key, "\"int\"") "," FIELD("value", value, type) "]}}"
 #define RECORD(name, fields) "{\"type\":\"record\",\"name\":\"" name "\",\"fields\":[" fields "]}"
 
-static const char v2_schema[] = RECORD(
-    "manifest_entry",
-    FIELD("status", "0", "\"int\"") "," MAYBE("snapshot_id", "1", "\"long\"") "," MAYBE(
-        "sequence_number", "3",
-        "\"long\"") "," FIELD("data_file", "2",
-                              RECORD("r2", FIELD("content", "134", "\"int\"") "," FIELD(
-                                               "file_path", "100", "\"string\"") "," FIELD(
-                                               "file_format", "101", "\"string\"") "," FIELD(
-                                               "partition", "102",
-                                               RECORD("r102",
-                                                      MAYBE("day", "1000", "\"int\"") "," MAYBE(
-                                                          "name", "1001",
-                                                          "\"string\""))) "," FIELD("record_count",
-                                                                                    "103",
-                                                                                    "\"long\"") ","
-                                               FIELD("file_size_in_bytes", "104", "\"long\"") ","
-                                               MAYBE("column_sizes", "108",
-                                                     MAP("k1", "117", "118", "\"long\"")) ","
-                                               MAYBE("upper_bounds", "128",
-                                                     MAP("k2", "129", "130", "\"bytes\"")))));
+static const char
+    v2_schema[] =
+        RECORD("manifest_entry",
+               FIELD("status", "0", "\"int\"") "," MAYBE("snapshot_id", "1", "\"long\"") "," MAYBE("sequence_number", "3", "\"long\"") "," FIELD(
+                   "data_file", "2",
+                   RECORD(
+                       "r2",
+                       FIELD("content", "134", "\"int\"") "," FIELD("file_path", "100", "\"string\"") "," FIELD("file_format", "101", "\"string\"") "," FIELD(
+                           "partition", "102",
+                           RECORD(
+                               "r102",
+                               MAYBE("day", "1000", "\"int\"") "," MAYBE(
+                                   "name", "1001",
+                                   "\"string\""))) "," FIELD("record_count", "103",
+                                                             "\"long\"") "," FIELD("file_size_in_"
+                                                                                   "bytes",
+                                                                                   "104",
+                                                                                   "\"long\"") "," MAYBE("column_sizes",
+                                                                                                         "108",
+                                                                                                         MAP("k1",
+                                                                                                             "117",
+                                                                                                             "118",
+                                                                                                             "\"long\"")) "," MAYBE("upper_bounds",
+                                                                                                                                    "128",
+                                                                                                                                    MAP("k2",
+                                                                                                                                        "129",
+                                                                                                                                        "130",
+                                                                                                                                        "\"bytes\"")))));
 
 /* The same fields without ids, and without those that version 1 did not have. */
 static const char v1_schema[] =

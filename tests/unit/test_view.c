@@ -30,9 +30,9 @@ static enum shape_type type_of(char c)
 }
 
 /*
- * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant, o as stored),
- * `name{` a struct, `name[` a list, `name<` a map, and what ends them. Id and stored name may be
- * left out.
+ * A shape from words: `name#id=stored:t` a leaf (s string, i int, l long, d date, v variant, o as
+ * stored), `name{` a struct, `name[` a list, `name<` a map, and what ends them. Id and stored name
+ * may be left out.
  */
 static struct shape *shape_of(const char *text)
 {
@@ -484,13 +484,20 @@ static void test_hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hide),          cmocka_unit_test(test_only),
-        cmocka_unit_test(test_mask),          cmocka_unit_test(test_partitions),
-        cmocka_unit_test(test_new_columns),   cmocka_unit_test(test_renames),
-        cmocka_unit_test(test_renamed_since), cmocka_unit_test(test_names_used_again),
-        cmocka_unit_test(test_lost_ids),      cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_dots),          cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_no_schema),     cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_hide),
+        cmocka_unit_test(test_only),
+        cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_partitions),
+        cmocka_unit_test(test_new_columns),
+        cmocka_unit_test(test_renames),
+        cmocka_unit_test(test_renamed_since),
+        cmocka_unit_test(test_names_used_again),
+        cmocka_unit_test(test_lost_ids),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_dots),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_no_schema),
+        cmocka_unit_test(test_hashes),
         cmocka_unit_test(test_partitions_of_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
