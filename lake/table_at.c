@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a ref means: a version, a moment, a range; and what is loaded of it. */
 #include "base/hash.h"
+#include "base/log.h"
 #include "lake/table_private.h"
 
 void table_version_name(const struct table_version *v, struct buf *out)
@@ -165,6 +166,16 @@ static bool is_future(const struct table *t, const struct ref *ref)
     return ref->kind == REF_TIME && ref->time_ms > (as_of_ms ? as_of_ms : clock_real_ms());
 }
 
+/* What is not there is told to no log, but that it was: not each time that it is looked for. */
+static int tell_expired(struct table *t, int64_t version, struct err *err) REQUIRES(&t->lock)
+{
+    if (t->told_expired != version)
+        log_info("table %s: version %lld has expired: its table's metadata names it no more",
+                 t->path, (long long)version);
+    t->told_expired = version;
+    return err_set(err, ENOENT, "table %s: version %lld has expired", t->path, (long long)version);
+}
+
 /* The position of a ref that is no range. -ENOENT where there is none. */
 static int resolve_locked(struct table *t, struct slice text, struct task *task, struct found *out,
                           struct err *err) REQUIRES(&t->lock)
@@ -181,7 +192,7 @@ static int resolve_locked(struct table *t, struct slice text, struct task *task,
         rc = position_locked(t, &ref, task, out, err);
     if (rc == 0 && out->position < 0 && ref.kind == REF_VERSION &&
         history_has_expired(t->history, ref.version))
-        return err_set(err, ENOENT, "table %s: version %.*s has expired", t->path, SLICE_FMT(text));
+        return tell_expired(t, ref.version, err);
     if (rc == 0 && (out->position < 0 || !t->history->numbered))
         rc = unknown_ref(err, t, text);
     return rc;

@@ -79,7 +79,8 @@ struct table {
     struct told
         told[LOADED_MAX]; /* of versions that are before the newest; the oldest goes first */
     size_t told_n;
-    unsigned asking; /* jobs that find out */
+    int64_t told_expired; /* the last one that was told of; 0: none */
+    unsigned asking;      /* jobs that find out */
 };
 
 /* A version was loaded that is not the newest one: finds out, aside, whether its files may be

@@ -141,9 +141,11 @@ def test_a_layer_at_a_moment(m, berg):
 
 
 def test_an_expired_snapshot_is_not_there(m, berg):
+    """And the log says why."""
     for ref in ('%s@%d', '%s@v%d', '%s/@%d'):
         with pytest.raises(FileNotFoundError):
             os.stat(m / (ref % (TABLE, berg.id(0))))
+    assert 'version %d has expired' % berg.id(0) in (m.cache / 'tarn.log').read_text()
 
 
 def test_a_snapshot_that_only_the_log_of_snapshots_names_has_expired(mount, copied):
