@@ -27,6 +27,8 @@ struct equality_set;
 
 struct equality_set *equality_set_ref(struct equality_set *s);
 void equality_set_unref(struct equality_set *s);
+/* Somebody else has it, too. */
+bool equality_set_shared(const struct equality_set *s);
 DEFINE_AUTO(equality_set, struct equality_set *, equality_set_unref)
 
 /* Tuples in it, and the memory that it takes. */

@@ -75,6 +75,11 @@ struct equality_set *equality_set_ref(struct equality_set *s)
     return s;
 }
 
+bool equality_set_shared(const struct equality_set *s)
+{
+    return atomic_load(&s->refs) > 1;
+}
+
 void equality_set_unref(struct equality_set *s)
 {
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)

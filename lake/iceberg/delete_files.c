@@ -109,11 +109,19 @@ static void forget_locked(struct iceberg_delete_files *f, struct iceberg_delete_
     f->bytes -= d->bytes;
 }
 
-/* One that was not used for longest where they are too many; the caller frees what nobody uses. */
+/* To drop what somebody has would free nothing, and he who asks next would read it again. */
+static bool is_held(const struct iceberg_delete_file *d)
+{
+    return d->refs || (d->content.set && equality_set_shared(d->content.set));
+}
+
+/* Of those that nobody has the one that was not used for longest, where they are too many. */
 static struct iceberg_delete_file *drop_locked(struct iceberg_delete_files *f) REQUIRES(f->lock)
 {
-    struct iceberg_delete_file *d = f->oldest;
-    if (!d || f->bytes <= ICEBERG_DELETES_KEPT_BYTES)
+    struct iceberg_delete_file *d = f->bytes > ICEBERG_DELETES_KEPT_BYTES ? f->oldest : NULL;
+    while (d && is_held(d))
+        d = d->newer;
+    if (!d)
         return NULL;
     leave_list_locked(f, d);
     forget_locked(f, d);
@@ -123,15 +131,10 @@ static struct iceberg_delete_file *drop_locked(struct iceberg_delete_files *f) R
 static void drop_old(struct iceberg_delete_files *f)
 {
     struct iceberg_delete_file *d;
-    bool used;
     do {
-        used = false;
-        WITH_LOCK (&f->lock) {
+        WITH_LOCK (&f->lock)
             d = drop_locked(f);
-            used = d && d->refs;
-        }
-        if (!used)
-            file_free(d);
+        file_free(d);
     } while (d);
 }
 
@@ -210,6 +213,8 @@ void iceberg_delete_files_put(struct iceberg_delete_files *f, struct iceberg_del
         last = --file->refs == 0 && !file->known;
     if (last)
         file_free(file);
+    else
+        drop_old(f);
 }
 
 const struct iceberg_delete_content *

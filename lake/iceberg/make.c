@@ -121,6 +121,8 @@ int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *f, st
         rc = err_set(err, base ? EAGAIN : EIO,
                      "%llu of the snapshot's files are named twice: their rows would count twice",
                      (unsigned long long)(f->files - run_files(run)));
+    if (rc == 0 && f->check)
+        rc = f->check(f->arg, run, err);
     if (rc == 0 && renameat(dirfd, aside, dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
     if (rc < 0) {

@@ -396,8 +396,9 @@ static int collect(struct patching *p, struct err *err)
 }
 
 /* The patch gives as many files as the list tells. */
-static int check_count(const struct patching *p, const struct run *patch, struct err *err)
+static int check_count(void *arg, const struct run *patch, struct err *err)
 {
+    const struct patching *p = arg;
     int64_t told =
         live_files(p->both.at.at, p->both.at.n) + live_files(p->come.at.at, p->come.at.n);
     int64_t have =
@@ -410,7 +411,6 @@ static int make_patch(struct patching *p, struct run **out, struct err *err)
     struct iceberg_make *m = p->make;
     char name[ICEBERG_RUN_NAME_BYTES];
     struct iceberg_identity id = {.snapshot = ICEBERG_NONE};
-    AUTO(run) struct run *run = NULL;
     iceberg_manifest_list_init(&p->before);
     int rc = read_before(p, err);
     if (rc == 0)
@@ -431,17 +431,9 @@ static int make_patch(struct patching *p, struct run **out, struct err *err)
     if (rc < 0)
         return rc;
     iceberg_patch_name(name, id.snapshot, m->identity.snapshot, m->identity.schema);
-    struct iceberg_filling filling = {.build = p->build, .files = p->adds};
-    rc = iceberg_make_run(m, &filling, p->base, name, &run, err);
-    if (rc == 0)
-        rc = check_count(p, run, err);
-    if (rc < 0) {
-        if (run)
-            (void)unlinkat(m->view->table->dirfd, name, 0); /* made again from a new base */
-        return rc;
-    }
-    *out = STEAL(run);
-    return 0;
+    struct iceberg_filling filling = {
+        .build = p->build, .files = p->adds, .check = check_count, .arg = p};
+    return iceberg_make_run(m, &filling, p->base, name, out, err);
 }
 
 int iceberg_make_patch(struct iceberg_make *m, struct run *base, struct run **out, struct err *err)

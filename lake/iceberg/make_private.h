@@ -29,6 +29,9 @@ struct iceberg_filling {
     uint64_t seq;   /* of two files of one path the one with the greater one counts */
     uint64_t files; /* so far */
     bool any;       /* files may be named twice */
+    /* Looks at the run before it has its name; NULL: nobody does. */
+    int (*check)(void *arg, const struct run *run, struct err *err);
+    void *arg;
 };
 int iceberg_make_add(struct iceberg_filling *filling, const struct iceberg_decoded *decoded,
                      const struct iceberg_entry *file, struct err *err);

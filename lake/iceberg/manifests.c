@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/workers.h"
 #include "lake/iceberg/runs.h"
@@ -61,6 +62,7 @@ static int open_aside(const struct iceberg_view *v, char aside[ICEBERG_RUN_NAME_
                       struct err *err)
 {
     iceberg_unchecked_name(aside);
+    (void)unlinkat(v->table->dirfd, aside, 0); /* of one who had our number, and was killed */
     *fd =
         openat(v->table->dirfd, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     return *fd < 0 ? err_set(err, errno, "%s: %s", aside, strerror(errno)) : 0;
@@ -79,17 +81,41 @@ static int publish(const struct iceberg_view *v, const char *aside, const char *
 
 /* Lists --------------------------------------------------------------------------------------- */
 
+/* Behind a list that is kept, whose own form may have no sums. */
+#define LIST_TAIL_BYTES 16
+
+static void add_list_tail(struct buf *tail, struct slice text)
+{
+    buf_add_le64(tail, text.n);
+    buf_add_le64(tail, crc32c(0, text.p, text.n));
+}
+
+static bool take_list_tail(struct slice *kept)
+{
+    char bytes[LIST_TAIL_BYTES];
+    AUTO(buf) struct buf tail = {0};
+    if (kept->n < LIST_TAIL_BYTES)
+        return false;
+    struct slice text = slice_make(kept->p, kept->n - LIST_TAIL_BYTES);
+    memcpy(bytes, kept->p + text.n, sizeof bytes);
+    *kept = text;
+    buf_init(&tail, LIST_TAIL_BYTES);
+    add_list_tail(&tail, text);
+    return tail.len == sizeof bytes && memcmp(tail.data, bytes, sizeof bytes) == 0;
+}
+
 int iceberg_manifests_kept_list(const struct iceberg_view *v, struct slice path,
                                 struct iceberg_manifest_list *out, struct err *err)
 {
     char name[ICEBERG_RUN_NAME_BYTES];
     AUTO(buf) struct buf text = {0};
-    buf_init(&text, ICEBERG_MANIFEST_LIST_BYTES_MAX);
+    buf_init(&text, ICEBERG_MANIFEST_LIST_BYTES_MAX + LIST_TAIL_BYTES);
     iceberg_list_name(name, path);
     int rc = file_read(v->table->dirfd, name, &text, err);
     if (rc < 0)
         return rc;
-    rc = iceberg_manifest_list_parse(out, buf_slice(&text), err);
+    struct slice list = buf_slice(&text);
+    rc = take_list_tail(&list) ? iceberg_manifest_list_parse(out, list, err) : -EIO;
     if (rc == -EIO) { /* it was whole when it was kept */
         (void)unlinkat(v->table->dirfd, name, 0);
         rc = err_set(err, ENOENT, "a manifest list that was kept is damaged");
@@ -101,11 +127,16 @@ int iceberg_manifests_kept_list(const struct iceberg_view *v, struct slice path,
 static void keep_list(const struct iceberg_view *v, struct slice path, struct slice text)
 {
     char name[ICEBERG_RUN_NAME_BYTES], aside[ICEBERG_RUN_NAME_BYTES];
+    AUTO(buf) struct buf tail = {0};
     AUTO_FD int fd = -1;
+    buf_init(&tail, LIST_TAIL_BYTES);
     if (open_aside(v, aside, &fd, NULL) < 0)
         return;
     iceberg_list_name(name, path);
+    add_list_tail(&tail, text);
     int rc = file_pwrite_full(fd, text.p, text.n, 0, NULL);
+    if (rc == 0)
+        rc = file_pwrite_full(fd, tail.data, tail.len, (off_t)text.n, NULL);
     (void)publish(v, aside, name, rc, NULL);
 }
 

@@ -73,7 +73,7 @@ static int read_file(const struct iceberg_asked *asked, const struct iceberg_fil
 
 static bool same_number(const struct iceberg_file *a, const struct iceberg_file *b)
 {
-    return a->kind == b->kind && a->number == b->number;
+    return a->kind == b->kind && a->kind != ICEBERG_NAME_PLAIN && a->number == b->number;
 }
 
 /*
@@ -84,7 +84,8 @@ static int read_newest(const struct iceberg_asked *asked, const struct iceberg_f
                        struct iceberg_metadata **out, struct err *err)
 {
     AUTO(iceberg_metadata) struct iceberg_metadata *newest = NULL;
-    const struct iceberg_file *damaged = NULL, *good = NULL;
+    const struct iceberg_file *damaged[ICEBERG_CANDIDATES_MAX], *good = NULL;
+    size_t damaged_n = 0;
     struct err why = ERR_INIT;
     for (size_t i = 0; i < files->at.n; i++) {
         AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
@@ -94,7 +95,7 @@ static int read_newest(const struct iceberg_asked *asked, const struct iceberg_f
         if (rc < 0 && rc != -EBADMSG)
             return err_copy(err, &e);
         if (rc < 0) {
-            damaged = file;
+            damaged[damaged_n++] = file;
             why = e;
         } else if (!newest || m->last_updated_ms >= newest->last_updated_ms) {
             iceberg_metadata_unref(newest);
@@ -102,8 +103,13 @@ static int read_newest(const struct iceberg_asked *asked, const struct iceberg_f
             good = file;
         }
     }
-    if (!newest || (damaged && !same_number(good, damaged))) {
-        if (clock_real_ms() - damaged->mtime_ms < SETTLING_MS)
+    bool settling = false, alone = !newest;
+    for (size_t i = 0; i < damaged_n; i++) {
+        settling |= clock_real_ms() - damaged[i]->mtime_ms < SETTLING_MS;
+        alone |= newest && !same_number(good, damaged[i]);
+    }
+    if (alone || settling) {
+        if (settling)
             why.code = EIO; /* what may pass */
         return err_copy(err, &why);
     }

@@ -126,7 +126,8 @@ static struct iceberg_value value_of(const struct iceberg_partition_column *c,
 /* Without the bytes that only make it longer: a decimal's precision may have grown. */
 static struct slice short_decimal(struct slice s)
 {
-    while (s.n > 1 && ((s.p[0] == 0 && !(s.p[1] & 0x80)) || (s.p[0] == -1 && (s.p[1] & 0x80))))
+    while (s.n > 1 && ((s.p[0] == 0 && !(s.p[1] & 0x80)) ||
+                       ((unsigned char)s.p[0] == 0xff && (s.p[1] & 0x80))))
         s = slice_from(s, 1);
     return s;
 }
@@ -265,10 +266,9 @@ static int columns_fit(struct iceberg_place *p, const struct iceberg_decoded *de
 static int is_as_stored(struct iceberg_place *p, const struct iceberg_decoded *decoded,
                         const struct iceberg_entry *file, bool *out, struct err *err)
 {
-    int rc = columns_fit(p, decoded, file, out, err);
-    if (rc == 0 && *out && p->stored.alone && file->format == ICEBERG_PARQUET)
-        return 0;
-    return rc < 0 || !*out ? rc : iceberg_stored_snapshot(&p->stored, file->snapshot, out, err);
+    *out = false;
+    return iceberg_stored_proven(&p->stored, file->format) ? columns_fit(p, decoded, file, out, err)
+                                                           : 0;
 }
 
 /* A path that may be shown as it is: each component is a name. */
@@ -388,7 +388,8 @@ int iceberg_place_file(struct iceberg_place *p, const struct iceberg_decoded *de
         return rc;
     if (as_stored) {
         out->flags |= ENTRY_AS_STORED;
-        return 0;
+        /* who narrows it has to know what it is */
+        return file->format == ICEBERG_PARQUET ? 0 : set_extra(p, file, tuple, out, err);
     }
     if (deletes) {
         out->flags |= ENTRY_DELETES;

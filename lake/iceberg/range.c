@@ -35,7 +35,7 @@ static int find_chain(const struct iceberg_metadata *m, int64_t after, int64_t u
 
 static bool appends(const struct iceberg_snapshot *s)
 {
-    return !s->operation.n || slice_is(s->operation, "append");
+    return slice_is(s->operation, "append");
 }
 
 struct appending {
@@ -80,7 +80,10 @@ static int fill(struct appending *a, const struct iceberg_view *view, const stru
     for (size_t i = 0; rc == 0 && i < chain->at.n; i++) {
         a->snapshot = chain->at.at[i];
         a->filling.seq = chain->at.n - i;
-        if (appends(a->snapshot))
+        if (!a->snapshot->operation.n)
+            rc = err_set(err, EOPNOTSUPP, "snapshot %lld does not tell whether it added new data",
+                         (long long)a->snapshot->id);
+        else if (appends(a->snapshot))
             rc = add_snapshot(a, view, err);
     }
     return rc;

@@ -8,10 +8,14 @@
 /* Java's writers tell of so many columns where nothing else is set. */
 #define DEFAULT_METRICS 100
 
-/* Nothing was there before it: tables begin with schema 0, and only v1 had schemas without ids. */
+/* Nothing was there before it, nor in between: tables begin with schema 0, and only v1 had schemas
+ * without ids. */
 static bool is_first_schema(const struct iceberg_metadata *m)
 {
     const struct iceberg_schema_text *s = &m->schemas[0];
+    for (size_t i = 0; i < m->snapshots_n; i++) /* of one that was cleaned up since */
+        if (m->snapshots[i].schema_id != ICEBERG_NONE && m->snapshots[i].schema_id != s->id)
+            return false;
     return m->schemas_n == 1 && s->id == 0 &&
            (m->format_version > 1 || memmem(s->json.p, s->json.n, "\"schema-id\"", 11));
 }
@@ -22,66 +26,6 @@ static bool limits_metrics(const struct iceberg_metadata *m)
         if (slice_starts(m->properties[i].name, SLICE_LIT("write.metadata.metrics.")))
             return true;
     return false;
-}
-
-/* No schema has the leaves of the one that is shown, but other columns; all that were are there. */
-static int find_alone(struct iceberg_stored *s, struct err *err)
-{
-    const struct iceberg_metadata *m = s->metadata;
-    bool alone = s->shape && (m->format_version > 1 || m->schemas_n > 1);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && alone && i < m->schemas_n; i++) {
-        AUTO(shape) struct shape *shape = NULL;
-        AUTO_FREE int32_t *leaves = NULL;
-        struct err e = ERR_INIT;
-        size_t n = 0;
-        rc = iceberg_schema_shape(m->schemas[i].json, SLICE_NONE, &shape, &e);
-        if (rc == 0)
-            rc = iceberg_leaf_ids(shape, &leaves, &n, &e);
-        alone = rc == 0 && m->schemas[i].id == (int32_t)i &&
-                (n != s->leaves_n || (n && memcmp(leaves, s->leaves, n * sizeof leaves[0]) != 0) ||
-                 iceberg_schema_same(s->shape, shape));
-        rc = rc == -EOPNOTSUPP || rc == -EIO ? 0 : rc < 0 ? err_copy(err, &e) : 0;
-    }
-    s->alone = rc == 0 && alone;
-    return rc;
-}
-
-int iceberg_stored_init(struct iceberg_stored *s, const struct iceberg_metadata *m, int32_t schema,
-                        struct err *err)
-{
-    struct err e = ERR_INIT;
-    struct slice mapping = iceberg_metadata_property(m, "schema.name-mapping.default");
-    *s = (struct iceberg_stored){
-        .metadata = m,
-        .schema = iceberg_metadata_schema(m, schema),
-        .one_schema = is_first_schema(m),
-        .last = ICEBERG_NONE,
-    };
-    if (!s->schema)
-        return err_set(err, EIO, "%.*s has no schema %d", SLICE_FMT(m->name), (int)schema);
-    s->same = calloc(m->schemas_n, 1);
-    if (!s->same)
-        return err_set(err, ENOMEM, "out of memory for %zu schemas", m->schemas_n);
-    int rc = iceberg_schema_shape(s->schema->json, mapping, &s->shape, &e);
-    if (rc == 0)
-        rc = iceberg_leaf_ids(s->shape, &s->leaves, &s->leaves_n, &e);
-    if (rc < 0 && rc != -EOPNOTSUPP && rc != -EIO)
-        return err_copy(err, &e);
-    s->limited = s->leaves_n > DEFAULT_METRICS || limits_metrics(m);
-    s->never = mapping.n || (s->shape && !iceberg_schema_as_written(s->shape));
-    return find_alone(s, err);
-}
-
-void iceberg_stored_done(struct iceberg_stored *s)
-{
-    if (s->shape)
-        shape_unref(s->shape);
-    s->shape = NULL;
-    free(s->leaves);
-    free(s->same);
-    s->leaves = NULL;
-    s->same = NULL;
 }
 
 static bool has_id(const int32_t *ids, size_t n, int32_t id)
@@ -106,6 +50,63 @@ static bool has_ids(const int32_t *all, size_t n, const int32_t *some, size_t so
     return true;
 }
 
+/*
+ * No schema has the leaves of the one that is shown, but other columns or more of them: a writer
+ * need not tell of each leaf that a file has. All schemas that were are there.
+ */
+static int find_alone(struct iceberg_stored *s, struct err *err)
+{
+    const struct iceberg_metadata *m = s->metadata;
+    bool alone = s->shape && (m->format_version > 1 || m->schemas_n > 1);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && alone && i < m->schemas_n; i++) {
+        AUTO(shape) struct shape *shape = NULL;
+        AUTO_FREE int32_t *leaves = NULL;
+        struct err e = ERR_INIT;
+        size_t n = 0;
+        rc = iceberg_schema_shape(m->schemas[i].json, SLICE_NONE, &shape, &e);
+        if (rc == 0)
+            rc = iceberg_leaf_ids(shape, &leaves, &n, &e);
+        alone =
+            rc == 0 && m->schemas[i].id == (int32_t)i &&
+            (!has_ids(leaves, n, s->leaves, s->leaves_n) || iceberg_schema_same(s->shape, shape));
+        rc = rc == -EOPNOTSUPP || rc == -EIO ? 0 : rc < 0 ? err_copy(err, &e) : 0;
+    }
+    s->alone = rc == 0 && alone;
+    return rc;
+}
+
+int iceberg_stored_init(struct iceberg_stored *s, const struct iceberg_metadata *m, int32_t schema,
+                        struct err *err)
+{
+    struct err e = ERR_INIT;
+    struct slice mapping = iceberg_metadata_property(m, "schema.name-mapping.default");
+    *s = (struct iceberg_stored){
+        .metadata = m,
+        .schema = iceberg_metadata_schema(m, schema),
+        .one_schema = is_first_schema(m),
+    };
+    if (!s->schema)
+        return err_set(err, EIO, "%.*s has no schema %d", SLICE_FMT(m->name), (int)schema);
+    int rc = iceberg_schema_shape(s->schema->json, mapping, &s->shape, &e);
+    if (rc == 0)
+        rc = iceberg_leaf_ids(s->shape, &s->leaves, &s->leaves_n, &e);
+    if (rc < 0 && rc != -EOPNOTSUPP && rc != -EIO)
+        return err_copy(err, &e);
+    s->limited = s->leaves_n > DEFAULT_METRICS || limits_metrics(m);
+    s->never = mapping.n || (s->shape && !iceberg_schema_as_written(s->shape));
+    return find_alone(s, err);
+}
+
+void iceberg_stored_done(struct iceberg_stored *s)
+{
+    if (s->shape)
+        shape_unref(s->shape);
+    s->shape = NULL;
+    free(s->leaves);
+    s->leaves = NULL;
+}
+
 bool iceberg_stored_columns(const struct iceberg_stored *s, const struct iceberg_columns *columns,
                             enum iceberg_format format, const int32_t *identity, size_t identity_n)
 {
@@ -123,51 +124,7 @@ bool iceberg_stored_columns(const struct iceberg_stored *s, const struct iceberg
            has_ids(columns->ids, columns->n, identity, identity_n);
 }
 
-/* Has the schema, by its place, the columns that are shown? */
-static int compare(struct iceberg_stored *s, size_t place, bool *out, struct err *err)
+bool iceberg_stored_proven(const struct iceberg_stored *s, enum iceberg_format format)
 {
-    const struct iceberg_schema_text *other = &s->metadata->schemas[place];
-    AUTO(shape) struct shape *shape = NULL;
-    struct err e = ERR_INIT;
-    if (other->id == s->schema->id) {
-        s->same[place] = 1;
-    } else if (!s->same[place]) {
-        int rc = s->shape ? iceberg_schema_shape(other->json, SLICE_NONE, &shape, &e) : -EIO;
-        if (rc < 0 && rc != -EOPNOTSUPP && rc != -EIO)
-            return err_copy(err, &e);
-        s->same[place] = rc == 0 && iceberg_schema_same(s->shape, shape) ? 1 : -1;
-    }
-    *out = s->same[place] > 0;
-    return 0;
-}
-
-/*
- * The schema that the table had when a snapshot was made; NULL: nobody knows. Writers of old (v1)
- * do not tell it: then it is the current one where the table has not changed since.
- */
-static const struct iceberg_schema_text *schema_when_made(const struct iceberg_metadata *m,
-                                                          const struct iceberg_snapshot *s)
-{
-    if (s->schema_id != ICEBERG_NONE)
-        return iceberg_metadata_schema(m, s->schema_id);
-    return s->timestamp_ms == m->last_updated_ms ? iceberg_metadata_schema(m, m->current_schema_id)
-                                                 : NULL;
-}
-
-int iceberg_stored_snapshot(struct iceberg_stored *s, int64_t snapshot, bool *out, struct err *err)
-{
-    const struct iceberg_metadata *m = s->metadata;
-    if (s->one_schema || s->never || snapshot == s->last) {
-        *out = s->one_schema || (!s->never && s->last_same);
-        return 0;
-    }
-    const struct iceberg_snapshot *of = iceberg_metadata_snapshot(m, snapshot);
-    const struct iceberg_schema_text *schema = of ? schema_when_made(m, of) : NULL;
-    bool same = false;
-    int rc = schema ? compare(s, (size_t)(schema - m->schemas), &same, err) : 0;
-    if (rc < 0)
-        return rc;
-    s->last = snapshot;
-    s->last_same = *out = same;
-    return 0;
+    return s->one_schema || (s->alone && format == ICEBERG_PARQUET);
 }

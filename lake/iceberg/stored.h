@@ -6,11 +6,13 @@
  *
  *   no name mapping, and the file has the leaves that are shown (column_sizes), and either
  *     the table never had another schema than its first one, or
- *     the snapshot that added the file is known, and its schema has the columns that are shown;
- *     where it does not tell its schema, the table has not changed since, or
- *     no schema that the table ever had has these leaves with other names or types
+ *     no schema that the table ever had has these leaves with other names or types, or others
+ * beside
  *
- * Pure but for what it keeps; one thread.
+ * The schema of the snapshot that added a file is no proof: it was the table's when the file was
+ * committed, not the writer's when it began.
+ *
+ * Pure; any thread.
  */
 #ifndef LAKE_ICEBERG_STORED_H
 #define LAKE_ICEBERG_STORED_H
@@ -27,9 +29,6 @@ struct iceberg_stored {
     bool one_schema; /* there was never another */
     bool alone;   /* of all that it had no other one has these leaves, but with the same columns */
     bool limited; /* writers need not tell of all columns */
-    signed char *same; /* by place of a schema: 1 it has the same columns, -1 not, 0 not known */
-    int64_t last;      /* snapshot that was looked up last, and what came of it */
-    bool last_same;
 };
 
 /* schema: shown. Borrows the metadata. -EIO where there is no such schema. */
@@ -43,7 +42,7 @@ DEFINE_AUTO_DONE(iceberg_stored, struct iceberg_stored, iceberg_stored_done)
 bool iceberg_stored_columns(const struct iceberg_stored *s, const struct iceberg_columns *columns,
                             enum iceberg_format format, const int32_t *identity, size_t identity_n);
 
-/* Were the columns that are shown the table's when that snapshot added a file? */
-int iceberg_stored_snapshot(struct iceberg_stored *s, int64_t snapshot, bool *out, struct err *err);
+/* Has each file of the table that has these leaves the columns that are shown? */
+bool iceberg_stored_proven(const struct iceberg_stored *s, enum iceberg_format format);
 
 #endif
