@@ -330,7 +330,8 @@ static int value_transform(struct subject *s, struct buf *out)
              : -EACCES;
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
-    buf_add_str(out, f.deletes ? "rows" : "unknown"); /* its object cannot be looked at */
+    /* All that is known of it; where another object has taken the place of its own, nothing. */
+    buf_add_str(out, f.deletes ? "rows" : rc == -ESTALE ? "unknown" : "padded");
     return 0;
 }
 

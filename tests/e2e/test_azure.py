@@ -14,7 +14,7 @@ from support import azure, bad_logs, lakes
 from support.azure import ACCOUNT, KEY, TokenGiver
 from support.mounts import run_tarn, wait_for
 from support.places import PATIENCE_S
-from test_corpus import check, corpus, expected_without_times     # noqa: F401 (fixtures)
+from test_corpus import check, expected_without_times     # noqa: F401 (a fixture)
 
 SILVER = 'silver/t'
 LEFT_S = 15                                     # in which a mount is made and a file opened
