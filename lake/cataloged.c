@@ -207,6 +207,10 @@ static int open_besides(struct cataloged *c, const struct catalog_table *t, stru
             is_in(c->store, buf_slice(&place), &below) || !is_vended(c, t, buf_slice(&place)))
             continue;
         rc = open_vended(c, t, buf_slice(&place), &store, err);
+        if (rc == -EBUSY) { /* another table, or a layer, has it with credentials of its own */
+            rc = 0;
+            continue;
+        }
         if (rc == 0 && vec_push(&c->others, store) < 0)
             rc = err_set(err, ENOMEM, "out of memory");
     }

@@ -175,6 +175,20 @@ def test_an_object_of_another_layer_needs_that_layers_grant_whatever_is_vended(s
         rows_of(m / 'prod/sales/orders')
 
 
+def test_what_another_table_is_vended_too_does_not_refuse_a_table(s3, rest, written, tmp_path, mount):
+    other = written.catalog.create_table('sales.returns', SCHEMA)
+    other.append(ROWS)
+    io = other.io.new_input(other.metadata_location)
+    with io.open() as f:
+        answer = {'metadata-location': other.metadata_location, 'metadata': json.loads(f.read())}
+    both = vended(s3, 's3://%s/wh/sales/' % written.bucket) + vended(s3, 's3://%s/shared' % written.bucket)
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': both})
+    rest.add(['sales'], 'returns', **answer, **{'storage-credentials': both})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert rows_of(m / 'prod/sales/returns') == ROWS
+
+
 def restricted(s3, rest, written, restrictions):
     rest.add(['sales'], 'orders', **written.answer(), **{
         'storage-credentials': vended(s3, 's3://%s/' % written.bucket), 'read-restrictions': restrictions})
