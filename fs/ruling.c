@@ -186,7 +186,7 @@ static int grant_of(struct ruling *r, struct slice text, const struct grant **ou
     if (!known) {
         AUTO(restricted) struct restricted *made = calloc(1, sizeof *made);
         struct err why = ERR_INIT;
-        int rc = made ? policy_parse(text, "the catalog's restrictions", &made->policy, &why)
+        int rc = made ? restricted_parse(text, &made->policy, &why)
                       : err_set(&why, ENOMEM, "out of memory");
         if (rc == -EINVAL)
             rc = err_set(err, EOPNOTSUPP, "%s", why.msg);

@@ -22,7 +22,7 @@ struct cataloged {
     struct store *store;
     char *prefix;
     VEC(struct store *) own;    /* opened for this table alone */
-    VEC(struct store *) others; /* of the layer, and of these those besides */
+    VEC(struct store *) others; /* other layers', what is vended besides, what the layer names */
     struct table_source source;
     struct lock lock;
     struct catalog_answer *answer; /* lock */
@@ -119,6 +119,26 @@ static struct store *find_store(const struct layer *layer, struct slice location
     return NULL;
 }
 
+/*
+ * Objects of another layer's store are that layer's, whoever vends for them: else whoever may make
+ * a table in the catalog could show them to those who have no grant for that layer.
+ */
+static int check_layers(const struct cataloged *c, struct err *err)
+{
+    struct slice location = slice_of(c->location), rest;
+    if (find_store(c->layer, location, &rest)) /* by the lake file's word */
+        return 0;
+    for (size_t i = 0; i < c->layer->layers_n; i++) {
+        const struct store *other = c->layer->others.at[i];
+        if (is_in(other, location, &rest) || location_below(location, slice_of(other->home), &rest))
+            return err_set(err, EACCES,
+                           "it lies in %s, which has objects of another layer, %s, and is neither "
+                           "in the layer's warehouse nor in its `outside`",
+                           c->location, other->url);
+    }
+    return 0;
+}
+
 /* Stores */
 
 /* A store for a location, this table's own. */
@@ -187,6 +207,10 @@ static int open_besides(struct cataloged *c, const struct catalog_table *t, stru
             is_in(c->store, buf_slice(&place), &below) || !is_vended(c, t, buf_slice(&place)))
             continue;
         rc = open_vended(c, t, buf_slice(&place), &store, err);
+        if (rc == -EBUSY) { /* another table, or a layer, has it with credentials of its own */
+            rc = 0;
+            continue;
+        }
         if (rc == 0 && vec_push(&c->others, store) < 0)
             rc = err_set(err, ENOMEM, "out of memory");
     }
@@ -198,7 +222,9 @@ static int open_store(struct cataloged *c, const struct catalog_table *t, struct
     struct slice below = slice_of(""), location = slice_of(c->location);
     int rc = 0;
     if (is_vended(c, t, location)) {
-        rc = open_vended(c, t, location, &c->store, err);
+        rc = check_layers(c, err);
+        if (rc == 0)
+            rc = open_vended(c, t, location, &c->store, err);
         if (rc == 0)
             rc = open_besides(c, t, err);
     } else if (catalog_layer_names(c->layer->catalog)) {
@@ -220,9 +246,10 @@ static int open_store(struct cataloged *c, const struct catalog_table *t, struct
     return rc < 0 || c->prefix ? rc : err_set(err, ENOMEM, "out of memory");
 }
 
-static int set_others(struct cataloged *c, struct err *err)
+/* Those of the layer's. */
+static int add_others(struct cataloged *c, size_t from, size_t to, struct err *err)
 {
-    for (size_t i = 0; i < c->layer->others.n; i++)
+    for (size_t i = from; i < to; i++)
         if (c->layer->others.at[i] != c->store && vec_push(&c->others, c->layer->others.at[i]) < 0)
             return err_set(err, ENOMEM, "out of memory");
     return 0;
@@ -283,8 +310,11 @@ static int set_answer(struct cataloged *c, struct catalog_table *table, struct e
     c->location = buf_steal_str(&location);
     if (!c->location)
         return err_set(err, ENOMEM, "out of memory");
-    rc = open_store(c, table, err);
-    return rc < 0 ? rc : set_others(c, err);
+    /* the other layers' come first: who reads there needs a grant for it, whatever is vended */
+    rc = add_others(c, 0, c->layer->layers_n, err);
+    if (rc == 0)
+        rc = open_store(c, table, err);
+    return rc < 0 ? rc : add_others(c, c->layer->layers_n, c->layer->others.n, err);
 }
 
 int cataloged_open(const struct layer *layer, struct slice path, struct cataloged **out,

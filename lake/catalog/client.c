@@ -247,7 +247,7 @@ static int check_status(struct client_answer *a, struct err *err)
     int code = EIO;
     if (status == 401 || status == 403 || status == 419)
         code = EACCES;
-    else if (status == 404 && *type)
+    else if (status == 404 && catalog_problem_absent(&a->problem))
         code = ENOENT;
     else if (status == 405 || status == 406 || status == 501)
         code = EOPNOTSUPP;

@@ -52,12 +52,18 @@ static bool read_member(struct json *j, struct slice key, struct catalog_problem
 {
     const struct text type = {out->type, sizeof out->type};
     const struct text message = {out->message, sizeof out->message};
-    if (!inner && slice_is(key, "error"))
+    if (!inner && slice_is(key, "error")) {
+        out->form = PROBLEM_OTHER;
         return json_peek(j) == JSON_OBJECT ? read_members(j, out, true) : read_text(j, &type);
-    if (slice_is(key, inner ? "type" : "error_code"))
+    }
+    if (slice_is(key, inner ? "type" : "error_code")) {
+        out->form = inner ? PROBLEM_ICEBERG : PROBLEM_UNITY;
         return read_text(j, &type);
-    if (!inner && slice_is(key, "__type"))
+    }
+    if (!inner && slice_is(key, "__type")) {
+        out->form = PROBLEM_AWS;
         return read_aws_type(j, out);
+    }
     if (slice_is(key, "message") || slice_is(key, "Message") ||
         (!inner && slice_is(key, "error_description")))
         return read_text(j, &message);
@@ -80,4 +86,32 @@ void catalog_problem_parse(struct slice json, struct catalog_problem *out)
     json_init(&j, json);
     if (!read_members(&j, out, false) || !json_at_end(&j))
         *out = (struct catalog_problem){0};
+}
+
+static bool begins(const char *type, const char *with)
+{
+    return slice_starts(slice_of(type), slice_of(with));
+}
+
+static bool ends(const char *type, const char *with)
+{
+    size_t n = strlen(type), m = strlen(with);
+    return n >= m && strcmp(type + n - m, with) == 0;
+}
+
+bool catalog_problem_absent(const struct catalog_problem *p)
+{
+    const char *type = p->type;
+    switch (p->form) {
+    case PROBLEM_ICEBERG: /* NoSuchTableException; also NotFoundException, TabularNotFound */
+        return begins(type, "NoSuch") || strstr(type, "NotFound");
+    case PROBLEM_UNITY: /* Databricks says ENDPOINT_NOT_FOUND of a path that it has not */
+        return (ends(type, "NOT_FOUND") || ends(type, "DOES_NOT_EXIST")) &&
+               !begins(type, "ENDPOINT_");
+    case PROBLEM_AWS:
+        return begins(type, "EntityNotFound") || begins(type, "NotFound");
+    case PROBLEM_OTHER:
+        break;
+    }
+    return false;
 }

@@ -194,7 +194,7 @@ static int make_parent(const struct rest *r, const struct catalog_namespace *in,
     return buf_check(out, err);
 }
 
-/* Such a catalog has no namespaces below others. */
+/* Such a catalog has no namespaces below others; who told some of them has. */
 static bool has_one_level(const struct client_answer *a)
 {
     return *a->problem.type &&
@@ -219,7 +219,7 @@ static int ask_page(struct pages *pages, const char *token, struct catalog_names
                                                   .text_max = CATALOG_PAGE_BYTES_MAX},
                         &answer, err);
     if (rc < 0)
-        return l->parent && has_one_level(&answer) ? 0 : rc;
+        return l->parent && !*token && has_one_level(&answer) ? 0 : rc;
     rc = l->tables ? rest_tables_parse(buf_slice(&answer.text), l->in, names, err)
                    : rest_namespaces_parse(buf_slice(&answer.text), l->in, names, err);
     return rc < 0 ? client_wrap(l->rest->client, pages->what, err) : 0;

@@ -53,7 +53,8 @@ struct grant {
     const struct glob *tables;
     size_t tables_n;
     struct column_terms hide, only, mask;
-    struct filter *rows; /* NULL: all; a reference of the policy's */
+    const int32_t *mask_ids; /* of `mask`'s terms: the fields meant; NULL: names alone */
+    struct filter *rows;     /* NULL: all; a reference of the policy's */
     struct slice rows_text;
     struct yaml_place rows_place;
 };

@@ -4,10 +4,15 @@
 #include "base/json_escape.h"
 #include "base/limits.h"
 #include "lake/catalog/restrictions.h"
+#include "lake/view/policy_grant.h"
 #include "lake/view/view_tree.h"
+
+/* Begins the line that tells whose masks follow: the term's number, an id each. */
+#define IDS_LINE "# of fields"
 
 struct saying {
     struct view_tree at, today;
+    struct buf ids;  /* " 3 3 5": of each mask */
     struct buf *out; /* of one filter */
     struct err *err;
 };
@@ -46,7 +51,7 @@ static void add_column(struct buf *out, struct slice full)
 /* Masks */
 
 static int add_mask(struct saying *s, struct buf *out, const struct view_node *node,
-                    enum restriction_action action)
+                    const struct restriction_column *c)
 {
     AUTO(buf) struct buf column = {0};
     buf_init(&column, GLOB_BYTES_MAX);
@@ -55,7 +60,8 @@ static int add_mask(struct saying *s, struct buf *out, const struct view_node *n
     if (rc < 0)
         return rc;
     buf_add_json(out, buf_slice(&column));
-    buf_addf(out, ": %s, ", restriction_action_names[action]);
+    buf_addf(out, ": %s, ", restriction_action_names[c->action]);
+    buf_addf(&s->ids, " %d", (int)c->field_id);
     return 0;
 }
 
@@ -69,12 +75,12 @@ static int add_masks(struct saying *s, const struct restrictions *r, struct buf 
         const struct view_node *today = find_id(&s->today, c->field_id);
         const struct view_node *at = find_id(&s->at, c->field_id);
         if (today)
-            rc = add_mask(s, out, today, c->action);
+            rc = add_mask(s, out, today, c);
         if (rc == 0 && at && (!today || !slice_eq(today->name.full, at->name.full)))
-            rc = add_mask(s, out, at, c->action);
+            rc = add_mask(s, out, at, c);
     }
-    buf_add_str(out, "}\n");
-    return rc;
+    buf_addf(out, "}\n" IDS_LINE "%.*s\n", SLICE_FMT(buf_slice(&s->ids)));
+    return rc < 0 ? rc : buf_check(&s->ids, s->err);
 }
 
 static bool has_masks(const struct saying *s, const struct restrictions *r)
@@ -289,6 +295,7 @@ int restricted_policy(const struct restrictions *r, const struct view_columns *a
                       const struct view_columns *today, struct buf *out, struct err *err)
 {
     struct saying s = {.err = err};
+    buf_init(&s.ids, POLICY_BYTES_MAX);
     int rc = view_tree_init(&s.at, at, err);
     int rc_today = view_tree_init(&s.today, today, rc < 0 ? NULL : err);
     if (rc == 0)
@@ -300,5 +307,50 @@ int restricted_policy(const struct restrictions *r, const struct view_columns *a
         rc = add_rows(&s, r, out);
     view_tree_done(&s.at);
     view_tree_done(&s.today);
+    buf_done(&s.ids);
     return rc < 0 ? rc : buf_check(out, err);
+}
+
+/* Names are in JSON, so that no line of the text but its own begins as this one does. */
+static bool find_ids(struct slice text, struct slice *ids)
+{
+    static const char begin[] = "\n" IDS_LINE;
+    const char *at = memmem(text.p, text.n, begin, sizeof begin - 1);
+    if (!at)
+        return false;
+    *ids = slice_from(text, (size_t)(at - text.p) + sizeof begin - 1);
+    ptrdiff_t end = slice_find(*ids, '\n');
+    ids->n = end < 0 ? ids->n : (size_t)end;
+    return true;
+}
+
+static size_t read_ids(struct slice ids, int32_t *to, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ids.n; i++) {
+        if (ids.p[i] == ' ' && n++ < max)
+            to[n - 1] = 0;
+        else if (n && n <= max)
+            to[n - 1] = to[n - 1] * 10 + (ids.p[i] - '0');
+    }
+    return n;
+}
+
+int restricted_parse(struct slice text, struct policy **out, struct err *err)
+{
+    AUTO(policy) struct policy *policy = NULL;
+    struct slice ids;
+    int rc = policy_parse(text, "the catalog's restrictions", &policy, err);
+    if (rc == 0 && find_ids(text, &ids)) {
+        struct grant *g = &policy->grants[0];
+        int32_t *of = arena_calloc(&policy->arena, g->mask.n, sizeof *of);
+        if (!of)
+            return arena_failed(&policy->arena, "a policy", err);
+        if (read_ids(ids, of, g->mask.n) != g->mask.n)
+            return err_set(err, EINVAL, "masks without their columns");
+        g->mask_ids = of;
+    }
+    if (rc == 0)
+        *out = STEAL(policy);
+    return rc;
 }

@@ -136,20 +136,31 @@ static const struct column_term *find_loosely(const struct decide *c,
     return first;
 }
 
+/* The first mask that was meant for that very column, or that names it. */
+static size_t find_mask(const struct decide *c, const struct view_node *node, const struct look *l,
+                        size_t above)
+{
+    const struct grant *g = c->g;
+    for (size_t i = 0; g->mask_ids && i < g->mask.n; i++)
+        if (node->field->id == g->mask_ids[i])
+            return i; /* whatever is or was called so, and whatever it is in */
+    const struct column_term *masks = find_loosely(c, &g->mask, node, l);
+    size_t own = masks ? (size_t)(masks - g->mask.at) : SIZE_MAX;
+    return own < above ? own : above;
+}
+
 static void look_at(const struct decide *c, const struct view_node *node, struct look *looks,
                     struct column_decision *out)
 {
     struct look *l = &looks[node->index];
     const struct look *up = &looks[node->parent];
-    const struct column_term *masks = find_loosely(c, &c->g->mask, node, l);
     const struct column_term *named = column_terms_find(&c->g->only, c->table, &l->today, true);
     *out = (struct column_decision){.term = find_loosely(c, &c->g->hide, node, l)};
     out->state = out->term || l->lost ? COLUMN_HIDDEN : COLUMN_SHOWN;
     l->named = up->named || (named && !l->taken);
     if (c->g->only.at && !l->named && node->field->kind == SHAPE_LEAF)
         out->state = COLUMN_HIDDEN;
-    size_t own = masks ? (size_t)(masks - c->g->mask.at) : SIZE_MAX;
-    l->mask = own < up->mask ? own : up->mask;
+    l->mask = find_mask(c, node, l, up->mask);
     l->nulled = up->nulled;
     if (l->nulled || l->mask == SIZE_MAX || out->state == COLUMN_HIDDEN)
         return;

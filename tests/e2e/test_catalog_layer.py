@@ -7,6 +7,7 @@ import time
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 from pyiceberg.catalog.sql import SqlCatalog
@@ -129,6 +130,63 @@ def test_the_secret_for_a_catalog_comes_from_a_file_or_from_who_mounts(s3, rest,
     refused = run_tarn('mount', lake_file(tmp_path, catalog), tmp_path / 'mnt', '--cache-dir', tmp_path / 'cache',
                        env={'TARN_CATALOG_CREDENTIAL': 'reader:hunter3'})
     assert refused.returncode != 0 and 'lake.yaml:1:' in refused.stderr and 'hunter' not in refused.stderr
+
+
+def two_layers(below, s3, catalog, other, **layer):
+    path = below / 'lake.yaml'
+    path.write_text(json.dumps({'layers': {
+        'prod': {'catalog': catalog, **layer},
+        'raw': {'url': other, 'endpoint-url': s3.url, 'region': 'us-east-1'}}}))
+    return path
+
+
+@pytest.mark.parametrize('of_raw', ['wh', 'wh/sales/orders', 'wh/sales/orders/data'])
+def test_a_table_that_is_vended_has_no_objects_of_another_layer(s3, rest, written, tmp_path, mount, of_raw):
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(two_layers(tmp_path, s3, {'type': 'rest', 'uri': rest.uri}, 's3://%s/%s' % (written.bucket, of_raw)),
+              env=s3.env)
+    with pytest.raises(PermissionError):
+        os.listdir(m / 'prod/sales/orders')
+
+
+def test_a_table_that_is_vended_may_lie_in_another_layer_by_the_lake_files_word(s3, rest, written, tmp_path, mount):
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    warehouse = 's3://%s/wh' % written.bucket
+    m = mount(two_layers(tmp_path, s3, {'type': 'rest', 'uri': rest.uri, 'warehouse': warehouse}, warehouse), env=s3.env)
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+
+
+def test_an_object_of_another_layer_needs_that_layers_grant_whatever_is_vended(s3, rest, written, tmp_path, mount):
+    raw = 's3://%s/raw' % written.bucket
+    with written.table.io.new_output(raw + '/t/x.parquet').create() as f:
+        pq.write_table(ROWS, f)
+    written.table.add_files([raw + '/t/x.parquet'])
+    rest.add(['sales'], 'orders', **written.answer(), **{
+        'storage-credentials': vended(s3, 's3://%s/wh/' % written.bucket) + vended(s3, 's3://%s' % written.bucket)})
+    lake = two_layers(tmp_path, s3, {'type': 'rest', 'uri': rest.uri}, raw)
+    policy = tmp_path / 'policy.yaml'
+    policy.write_text('grants:\n- {to: [everyone], tables: ["prod/**", "raw/**"]}\n')
+    m = mount(lake, policy=policy, env=s3.env, **{'as': 'trainer'})
+    assert rows_of(m / 'prod/sales/orders').num_rows == 2 * ROWS.num_rows
+    m.unmount()
+    policy.write_text('grants:\n- {to: [everyone], tables: ["prod/**"]}\n')
+    m = mount(lake, policy=policy, env=s3.env, **{'as': 'trainer'})
+    with pytest.raises(OSError):
+        rows_of(m / 'prod/sales/orders')
+
+
+def test_what_another_table_is_vended_too_does_not_refuse_a_table(s3, rest, written, tmp_path, mount):
+    other = written.catalog.create_table('sales.returns', SCHEMA)
+    other.append(ROWS)
+    io = other.io.new_input(other.metadata_location)
+    with io.open() as f:
+        answer = {'metadata-location': other.metadata_location, 'metadata': json.loads(f.read())}
+    both = vended(s3, 's3://%s/wh/sales/' % written.bucket) + vended(s3, 's3://%s/shared' % written.bucket)
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': both})
+    rest.add(['sales'], 'returns', **answer, **{'storage-credentials': both})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert rows_of(m / 'prod/sales/returns') == ROWS
 
 
 def restricted(s3, rest, written, restrictions):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fake.catalog import RestCatalog
+from fake.catalog import Refused, RestCatalog
 from support.mounts import run_tarn
 
 SECRET = 'hunter2-of-the-catalog'
@@ -87,6 +87,21 @@ def test_a_catalog_of_one_level(catalog):
     catalog.add(['db'], 't')
     assert lines(catalog) == ['db/']
     assert lines(catalog, 'db') == ['t']
+
+
+def test_a_later_page_that_fails_is_no_end_of_the_list(catalog):
+    """Who told some namespaces below another one and then refuses has not told all."""
+    catalog.add(['a', 'one'], 't')
+    catalog.add(['a', 'two'], 't')
+    catalog.page_size = 1
+    page = catalog.page
+
+    def first_page_alone(names, query, of_token):
+        if of_token + '=page' in query:
+            raise Refused(400, 'BadRequestException', 'the token has expired')
+        return page(names, query, of_token)
+    catalog.page = first_page_alone
+    assert 'the token has expired' in refusal(catalog, 'a')
 
 
 @pytest.mark.parametrize('separator', ['.', '~~'])
@@ -275,6 +290,16 @@ def test_no_catalog_at_the_uri(catalog):
     catalog.refuse(404, plain=b'<html>nginx</html>', path='/tables/t')
     said = refusal(catalog, 'a', '--table', 't')
     assert 'Input/output error' in said and 'no catalog answers at this URI' in said
+
+
+@pytest.mark.parametrize('body', [
+    b'{"timestamp": 1, "status": 404, "error": "Not Found", "path": "/v1"}', b'{"error": "NoSuchRoute"}',
+    b'{"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}', b'{"error": {"type": "RouteException"}}'])
+def test_a_gateways_404(catalog, body):
+    """Nor is that of a gateway, whatever form it has."""
+    catalog.add(['a'], 't')
+    catalog.refuse(404, plain=body, path='/tables/t')
+    assert 'Input/output error' in refusal(catalog, 'a', '--table', 't')
 
 
 @pytest.mark.parametrize('body', [b'', b'{', b'<html></html>', b'{"namespaces": {}}', b'null', b'[' * 5000])

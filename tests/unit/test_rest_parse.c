@@ -169,30 +169,43 @@ static void test_tables_that_are_refused(void **state)
     }
 }
 
-/* Aim: each kind of error document gives its word and its sentence. */
+/* Aim: each kind of error document gives its word and its sentence, and tells whether it is a
+ * catalog's word that there is no such thing. */
 static void test_problems(void **state)
 {
     (void)state;
     static const struct {
         const char *json, *type, *message;
+        bool absent;
     } cases[] = {
         {"{\"error\":{\"message\":\"no t\",\"type\":\"NoSuchTableException\",\"code\":404,"
          "\"stack\":[\"a\"]}}",
-         "NoSuchTableException", "no t"},
+         "NoSuchTableException", "no t", true},
         {"{\"error_code\":\"TABLE_NOT_FOUND\",\"message\":\"m\",\"details\":[{}]}",
-         "TABLE_NOT_FOUND", "m"},
+         "TABLE_NOT_FOUND", "m", true},
+        {"{\"__type\":\"com.amazon#EntityNotFoundException\",\"Message\":\"m\"}",
+         "EntityNotFoundException", "m", true},
+        {"{\"error\":{\"type\":\"RouteException\",\"message\":\"m\"}}", "RouteException", "m",
+         false},
+        {"{\"error_code\":\"ENDPOINT_NOT_FOUND\",\"message\":\"m\"}", "ENDPOINT_NOT_FOUND", "m",
+         false},
+        {"{\"timestamp\":1,\"status\":404,\"error\":\"Not Found\",\"path\":\"/v1\"}", "Not Found",
+         "", false},
+        {"{\"error\":\"NoSuchRoute\",\"message\":\"m\"}", "NoSuchRoute", "m", false},
         {"{\"__type\":\"com.amazon#AccessDeniedException:http://x\",\"Message\":\"m\"}",
-         "AccessDeniedException", "m"},
+         "AccessDeniedException", "m", false},
         {"{\"error\":\"invalid_client\",\"error_description\":\"a\\u001bb\"}", "invalid_client",
-         "a?b"},
-        {"<html>404</html>", "", ""},
-        {"{\"error\":{\"type\":\"T\"}", "", ""},
+         "a?b", false},
+        {"<html>404</html>", "", "", false},
+        {"{\"error\":{\"type\":\"T\"}", "", "", false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct catalog_problem p;
         catalog_problem_parse(slice_of(cases[i].json), &p);
         assert_string_equal(p.type, cases[i].type);
         assert_string_equal(p.message, cases[i].message);
+        if (catalog_problem_absent(&p) != cases[i].absent)
+            fail_msg("%s", cases[i].json);
     }
 }
 

@@ -9,8 +9,10 @@
 #include "base/limits.h"
 #include "lake/catalog/restrictions.h"
 #include "lake/format/shape.h"
+#include "lake/former.h"
 #include "lake/view/policy_grant.h"
 #include "lake/view/restricted.h"
+#include "lake/view/view_decide.h"
 
 /* id 1 `id`, id 2 `region`, id 3 `who` {id 4 `ph``one`}, id 5 `price` decimal, id 6 `at` time;
  * `renamed`: region is called so. */
@@ -59,7 +61,7 @@ static int policy_of(const char *json, const char *then, struct buf *out, struct
     int rc = restricted_policy(r, &a, &t, out, err);
     if (rc == 0) {
         AUTO(policy) struct policy *policy = NULL;
-        if (policy_parse(buf_slice(out), "p", &policy, err) < 0)
+        if (restricted_parse(buf_slice(out), &policy, err) < 0)
             fail_msg("%s\n%s", err->msg, out->data);
         assert_int_equal(policy->grants_n, 1);
         assert_false(grant_whole(policy->grants));
@@ -102,6 +104,74 @@ static void test_a_renamed_column_is_masked_by_both_names(void **state)
     assert_non_null(strstr(out.data, "\"`area`\": replace-with-null"));
 }
 
+/* id 3 `phone`, which was `contact`, and id 5 `ssn`, which was `phone` then; id 7 `who` {id 8
+ * `it`}.
+ */
+static struct shape *renamed(void)
+{
+    AUTO(shape_builder) struct shape_builder b;
+    struct shape *out = NULL;
+    struct err err = ERR_INIT;
+    const struct shape_field fields[] = {
+        {.name = SLICE_LIT("phone"), .id = 3, .kind = SHAPE_LEAF, .type = SHAPE_STRING},
+        {.name = SLICE_LIT("ssn"), .id = 5, .kind = SHAPE_LEAF, .type = SHAPE_STRING},
+        {.name = SLICE_LIT("who"), .id = 7, .kind = SHAPE_STRUCT},
+        {.name = SLICE_LIT("it"), .id = 8, .kind = SHAPE_LEAF, .type = SHAPE_STRING}};
+    shape_builder_init(&b, true);
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        shape_add(&b, &fields[i]);
+    shape_end(&b);
+    if (shape_finish(&b, &out, &err) < 0)
+        fail_msg("%s", err.msg);
+    return out;
+}
+
+/* The mask of a column of those, by its index. */
+static enum shape_mask mask_of(const char *columns, size_t index)
+{
+    AUTO(arena) struct arena arena = {0};
+    AUTO(buf) struct buf text = {0}, json = {0};
+    AUTO(policy) struct policy *policy = NULL;
+    AUTO(shape) struct shape *shape = renamed();
+    AUTO(view_decision) struct view_decision d = {0};
+    struct err err = ERR_INIT;
+    AUTO(former) struct former *former = former_new(&err);
+    const struct restrictions *r = NULL;
+    arena_init(&arena, MIB);
+    buf_init(&text, MIB);
+    buf_init(&json, MIB);
+    buf_addf(&json, "{\"required-column-projections\": [%s]}", columns);
+    assert_non_null(former);
+    assert_int_equal(former_add(former, 3, SLICE_LIT("contact"), &err), 0);
+    assert_int_equal(former_add(former, 5, SLICE_LIT("phone"), &err), 0);
+    assert_int_equal(restrictions_parse(buf_slice(&json), &arena, &r, &err), 0);
+    const struct view_columns c = {.table = SLICE_LIT("t"), .shape = shape, .former = former};
+    if (restricted_policy(r, &c, &c, &text, &err) < 0 ||
+        restricted_parse(buf_slice(&text), &policy, &err) < 0 ||
+        view_decide(&d, policy->grants, &c, &c, &err) < 0)
+        fail_msg("%s\n%s", err.msg, text.data);
+    return d.fields[index].mask;
+}
+
+/* A weaker mask of another column, which is called today what this one was called, is not its. */
+static void test_a_mask_is_of_the_column_of_its_id_whatever_others_were_called(void **state)
+{
+    (void)state;
+    static const char columns[] = "{\"field-id\": 3, \"action\": \"show-last-4\"}, "
+                                  "{\"field-id\": 5, \"action\": \"replace-with-null\"}";
+    assert_int_equal(mask_of(columns, 1), SHAPE_MASK_LAST_4);
+    assert_int_equal(mask_of(columns, 2), SHAPE_MASK_NULL);
+}
+
+static void test_a_column_has_its_own_mask_before_that_of_what_it_is_in(void **state)
+{
+    (void)state;
+    assert_int_equal(mask_of("{\"field-id\": 7, \"action\": \"show-last-4\"}, "
+                             "{\"field-id\": 8, \"action\": \"replace-with-null\"}",
+                             4),
+                     SHAPE_MASK_NULL);
+}
+
 /* Comparisons have two values: null is never less, and never equal. */
 static void test_filters_say_what_becomes_of_null(void **state)
 {
@@ -129,6 +199,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masks_name_columns_by_their_ids),
         cmocka_unit_test(test_a_renamed_column_is_masked_by_both_names),
+        cmocka_unit_test(test_a_mask_is_of_the_column_of_its_id_whatever_others_were_called),
+        cmocka_unit_test(test_a_column_has_its_own_mask_before_that_of_what_it_is_in),
         cmocka_unit_test(test_filters_say_what_becomes_of_null),
         cmocka_unit_test(test_what_cannot_be_compared_refuses_the_table),
     };
