@@ -91,6 +91,11 @@ FEW = {
 }
 
 
+def rows_of(table):
+    """What PyIceberg has read. Where it fits lists and maps to a schema it makes empty ones of those that are null."""
+    return Rows([table], empty_is_null=True)
+
+
 def bucket(c):
     return BucketTransform(c.choice([2, 3]))
 
@@ -518,7 +523,7 @@ class History:
         for snapshot in table.snapshots():
             if snapshot.snapshot_id not in self.snapshots:
                 data = table.scan(snapshot_id=snapshot.snapshot_id).to_arrow()
-                self.snapshots[snapshot.snapshot_id] = Rows([data])
+                self.snapshots[snapshot.snapshot_id] = rows_of(data)
                 self.operations[snapshot.snapshot_id] = step
 
     def present(self):
@@ -531,7 +536,7 @@ class History:
                 found[name] = ('tag', ref.snapshot_id, self.snapshots[ref.snapshot_id])
             else:
                 found[name] = ('branch', ref.snapshot_id,
-                               Rows([at_schema(table, ref.snapshot_id, table.schema())]))
+                               rows_of(at_schema(table, ref.snapshot_id, table.schema())))
         return found
 
     def moments(self):
@@ -561,7 +566,7 @@ class History:
     def look_again(self):
         table = self.table()
         for snapshot in self.present():
-            self.snapshots[snapshot] = Rows([table.scan(snapshot_id=snapshot).to_arrow()])
+            self.snapshots[snapshot] = rows_of(table.scan(snapshot_id=snapshot).to_arrow())
 
     def step(self, name):
         """One step; what PyIceberg refuses for this table is noted."""

@@ -97,8 +97,10 @@ def partition_value(text, kind):
 class Rows:
     """Tables as one bag of rows: columns {name: type} in order, and how often each row is there."""
 
-    def __init__(self, tables, partitions=(), kinds=None):
-        """`partitions` are columns of a path; `kinds` their types, where they came as text."""
+    def __init__(self, tables, partitions=(), kinds=None, empty_is_null=False):
+        """`partitions` are columns of a path; `kinds` their types, where they came as text. empty_is_null: what
+        told the rows does not know empty lists and maps from those that are null."""
+        self.empty_is_null = empty_is_null
         self.count = sum(t.num_rows for t in tables)
         self.columns = {f.name: plain(f.type) for f in tables[0].schema}
         values = {}
@@ -107,7 +109,7 @@ class Rows:
             if name in partitions:
                 column = [partition_value(v, kinds[name]) if kinds else None if v == '' else v
                           for v in column]
-            values[name] = [canonical(v) for v in column]
+            values[name] = [None if empty_is_null and v == [] else canonical(v) for v in column]
         self.names = sorted(values)
         self.values = [values[n] for n in self.names]
         self.bag = collections.Counter(map(repr, zip(*self.values)))
@@ -166,7 +168,7 @@ def with_pyarrow(directory, wanted, partitions):
             '%s has the columns %s, wanted %s' % (fragment.path, found, own)
         tables.append(fragment.to_table(schema=pa.schema(
             list(fragment.physical_schema) + [pa.field(p, pa.string()) for p in partitions])))
-    return Rows(tables, partitions, wanted.columns)
+    return Rows(tables, partitions, wanted.columns, empty_is_null=wanted.empty_is_null)
 
 
 def with_duckdb(directory, wanted, partitions):
@@ -177,7 +179,7 @@ def with_duckdb(directory, wanted, partitions):
             'SELECT * FROM read_parquet(?, hive_partitioning = ?, hive_types_autocast = false, '
             'union_by_name = false)',
             params=[str(directory) + '/**/*.parquet', bool(partitions)]).to_arrow_table()
-    return Rows([table], partitions, wanted.columns)
+    return Rows([table], partitions, wanted.columns, empty_is_null=wanted.empty_is_null)
 
 
 def compare(directory, wanted, partitions, what):
