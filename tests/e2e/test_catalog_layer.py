@@ -159,6 +159,55 @@ def test_a_restriction_that_comes_later_holds_from_then_on(s3, rest, written, tm
     wait_for(lambda: rows_of(m / 'prod/sales/orders').column('phone').null_count == 4, PATIENCE_S, 'it holds')
 
 
+@pytest.mark.parametrize('table', ['orders@%(id)d', 'orders@%(time)s', 'orders'])
+def test_a_refusal_that_comes_later_holds_in_every_version_and_for_what_was_looked_up(s3, rest, written, tmp_path, mount, table):
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}), refresh=0.1)
+    first = written.table.current_snapshot()
+    written.table.append(ROWS)
+    at = time.gmtime(first.timestamp_ms / 1000 + 1)
+    rest.tables[('sales',), 'orders'].update(written.answer())
+    below = m / 'prod/sales' / (table % {'id': first.snapshot_id, 'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', at)})
+    wait_for(lambda: time.time() > first.timestamp_ms / 1000 + 1, PATIENCE_S, 'that time is past')
+    file = next(p for p in below.rglob('*.parquet'))
+    known = os.open(file, os.O_PATH)             # the inode, whatever becomes of its name
+    try:
+        rest.tables[('sales',), 'orders']['read-restrictions'] = {'required-something': []}
+
+        def refused():
+            for ask in (lambda: os.close(os.open('/proc/self/fd/%d' % known, os.O_RDONLY)), file.read_bytes):
+                try:
+                    ask()
+                except OSError as e:
+                    assert e.errno == errno.EOPNOTSUPP
+                else:
+                    return False
+            return True
+        wait_for(refused, PATIENCE_S, 'it is refused')
+    finally:
+        os.close(known)
+
+
+def test_masks_that_come_later_hold_in_a_version_that_nothing_else_moves(s3, rest, written, tmp_path, mount):
+    """Nobody looks at the live path: reading an old version is enough for the catalog to be asked."""
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}), refresh=0.1)
+    old = m / ('prod/sales/orders@%d' % written.table.current_snapshot().snapshot_id)
+    assert rows_of(old) == ROWS
+    rest.tables[('sales',), 'orders']['read-restrictions'] = {
+        'required-column-projections': [{'field-id': 3, 'action': 'replace-with-null'}]}
+    wait_for(lambda: rows_of(old).column('phone').null_count == 4, PATIENCE_S, 'it holds')
+
+
+def test_raw_files_are_closed_where_only_a_column_that_is_gone_is_kept_back(s3, rest, written, tmp_path, mount):
+    """No schema of today names it, and the files still have it."""
+    restricted(s3, rest, written, {'required-column-projections': [{'field-id': 99, 'action': 'replace-with-null'}]})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert not (m / 'prod/sales/orders/.tarn/raw').exists()
+    assert not list((m / 'prod/sales/orders/.tarn').glob('raw/*'))
+
+
 @pytest.mark.parametrize('unknown', [
     {'required-column-projections': [{'field-id': 3, 'action': 'shuffle'}]},
     {'required-row-filter': {'type': 'st-within', 'left': {'type': 'reference', 'id': 2}, 'right': {'type': 'literal', 'value': 'x'}}},
