@@ -140,7 +140,7 @@ def test_two_tables_for_which_one_place_is_vended_are_both_read(s3, rest, writte
     for name, table in ('orders', written.table), ('other', other):
         written.table = table
         rest.add(['sales'], name, **written.answer(),
-                 **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+                 **{'storage-credentials': vended(s3, 's3://%s/wh' % written.bucket)})
     m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}))
     assert rows_of(m / 'prod/sales/orders') == ROWS
     assert rows_of(m / 'prod/sales/other') == ROWS
