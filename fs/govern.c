@@ -171,10 +171,11 @@ static int make_view(const struct claim *c, const struct where *w, struct ruling
     return 0;
 }
 
-/* Tables' own files and their log say more than any view. */
-static bool is_bare(const struct run *run)
+/* Tables' own files and their log say more than any view; they may hold columns that no schema of
+ * today has, which a catalog keeps back. */
+static bool tells_more(const struct claim *c, const struct shown *shown, const struct run *run)
 {
-    return raw_is(run) || table_is_changes(run);
+    return (c->answer || shown->view) && (raw_is(run) || table_is_changes(run));
 }
 
 static int view_of_file(const struct claim *c, struct where *w, struct shown *out, struct err *err)
@@ -184,9 +185,13 @@ static int view_of_file(const struct claim *c, struct where *w, struct shown *ou
     int rc = lake_run_find(table_lake(w->table), w->run_number, c->task, &table, &run, err);
     if (rc == 0)
         rc = make_view(c, w, (struct ruling_run){run, w->run_number}, out, err);
-    if (rc < 0 || !out->view)
+    if (rc < 0)
         return rc;
-    if (is_bare(run) || !shown_has_file(out, buf_slice(&w->shown_path), w->built))
+    if (tells_more(c, out, run))
+        return govern_deny(c->asker, w, out->line, NULL, err);
+    if (!out->view)
+        return 0;
+    if (!shown_has_file(out, buf_slice(&w->shown_path), w->built))
         return govern_deny(c->asker, w, out->line, NULL, err);
     shown_narrow(out, w);
     return 0;
@@ -198,10 +203,12 @@ static int view_of_dir(const struct claim *c, const struct where *w, struct show
     AUTO(buf) struct buf path = {0};
     struct ruling_run at = run_of(w->version);
     int rc = make_view(c, w, at, out, err);
-    if (rc < 0 || !out->view)
+    if (rc < 0)
         return rc;
-    if (at.run && is_bare(at.run))
+    if (at.run && tells_more(c, out, at.run))
         return govern_deny(c->asker, w, out->line, NULL, err);
+    if (!out->view)
+        return 0;
     if ((w->kind != WHERE_LIVE && w->kind != WHERE_PINNED) || w->dir == SNAPSHOT_ROOT)
         return 0;
     buf_init(&path, KEY_BYTES_MAX);
@@ -264,6 +271,9 @@ static int where_of_table(struct claim *c, struct where *w, struct shown *out, s
     const struct grant *g = decide(c->asker, table_path(w->table));
     if (!g)
         return deny_claim(c, w, 0, NULL, err);
+    int rc = table_catalog_allows(w->table, c->task, err);
+    if (rc < 0)
+        return rc;
     AUTO(catalog_answer) struct catalog_answer *answer = restricting(w->table);
     out->line = grant_line(g);
     if (grant_whole(g) && !answer)
@@ -275,7 +285,7 @@ static int where_of_table(struct claim *c, struct where *w, struct shown *out, s
                           err);
     c->grant = g;
     c->answer = answer;
-    int rc = w->kind == WHERE_FILE ? view_of_file(c, w, out, err) : view_of_dir(c, w, out, err);
+    rc = w->kind == WHERE_FILE ? view_of_file(c, w, out, err) : view_of_dir(c, w, out, err);
     c->answer = NULL;
     return rc;
 }

@@ -10,6 +10,30 @@
 #include "lake/view/policy_grant.h"
 #include "lake/view/restricted.h"
 
+/* A policy that a catalog requires. Who has it by a grant of it has a reference. */
+struct restricted {
+    _Atomic unsigned refs;
+    struct policy *policy;
+    char *text; /* the key */
+};
+
+static void restricted_unref(struct restricted *r)
+{
+    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    policy_free(r->policy);
+    free(r->text);
+    free(r);
+}
+DEFINE_AUTO(restricted, struct restricted *, restricted_unref)
+
+static struct restricted *restricted_ref(struct restricted *r)
+{
+    if (r)
+        (void)atomic_fetch_add(&r->refs, 1);
+    return r;
+}
+
 /* What a kept view is found by; no padding. */
 struct view_key {
     const struct grant *grant;
@@ -19,32 +43,20 @@ struct view_key {
 
 struct kept_view {
     struct view_key key;
-    struct view *view; /* NULL: err tells why */
+    struct restricted *of; /* whose grant it is: no other one is at that address meanwhile */
+    struct view *view;     /* NULL: err tells why */
     struct basis *basis;
     struct err err;
 };
 
 static void kept_free(struct kept_view *k)
 {
+    restricted_unref(k->of);
     view_unref(k->view);
     basis_unref(k->basis);
     free(k);
 }
 DEFINE_AUTO(kept, struct kept_view *, kept_free)
-
-/* A policy that a catalog requires. */
-struct restricted {
-    struct policy *policy;
-    char *text; /* the key */
-};
-
-static void restricted_free(struct restricted *r)
-{
-    policy_free(r->policy);
-    free(r->text);
-    free(r);
-}
-DEFINE_AUTO(restricted, struct restricted *, restricted_free)
 
 struct ruling *ruling_new(struct policy *policy, uint64_t generation, const struct err *why)
 {
@@ -78,16 +90,25 @@ static void forget_views_locked(struct ruling *r) REQUIRES(r->lock)
     map_init(&r->views, RULING_VIEWS_MAX);
 }
 
+/* Catalogs have required too much: all of it is made again when it is asked for. */
+static void forget_restricted_locked(struct ruling *r) REQUIRES(r->lock)
+{
+    const struct map_entry *e;
+    for (size_t at = 0; (e = map_next(&r->restricted, &at));)
+        restricted_unref(e->value);
+    map_done(&r->restricted);
+    map_init(&r->restricted, RULING_RESTRICTED_MAX);
+}
+
 void ruling_unref(struct ruling *r)
 {
     if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
         return;
-    WITH_LOCK (&r->lock)
+    WITH_LOCK (&r->lock) {
         forget_views_locked(r);
+        forget_restricted_locked(r);
+    }
     map_done(&r->views);
-    const struct map_entry *e;
-    for (size_t at = 0; (e = map_next(&r->restricted, &at));)
-        restricted_free(e->value);
     map_done(&r->restricted);
     lock_done(&r->lock);
     policy_free(r->policy);
@@ -177,43 +198,54 @@ static int keep(struct ruling *r, struct kept_view *made, struct view **view, st
     return rc;
 }
 
-/* The one grant of a text of restricted_policy: the same text has the same grant. */
-static int grant_of(struct ruling *r, struct slice text, const struct grant **out, struct err *err)
+static int make_restricted(struct slice text, struct restricted **out, struct err *err)
 {
-    struct restricted *known = NULL;
-    WITH_LOCK (&r->lock)
-        known = map_find(&r->restricted, text);
-    if (!known) {
-        AUTO(restricted) struct restricted *made = calloc(1, sizeof *made);
-        struct err why = ERR_INIT;
-        int rc = made ? restricted_parse(text, &made->policy, &why)
-                      : err_set(&why, ENOMEM, "out of memory");
-        if (rc == -EINVAL)
-            rc = err_set(err, EOPNOTSUPP, "%s", why.msg);
-        else if (rc < 0)
-            (void)err_copy(err, &why);
-        if (rc < 0)
-            return rc;
-        made->text = strndup(text.p, text.n);
-        if (!made->text)
-            return err_set(err, ENOMEM, "out of memory");
-        WITH_LOCK (&r->lock) {
-            known = map_find(&r->restricted, text);
-            if (!known)
-                rc = map_put(&r->restricted, slice_of(made->text), made);
-            if (!known && rc == 0)
-                known = STEAL(made);
-        }
-        if (rc < 0)
-            return err_set(err, -rc, "no room for what catalogs require");
-    }
-    *out = known->policy->grants;
+    AUTO(restricted) struct restricted *made = calloc(1, sizeof *made);
+    struct err why = ERR_INIT;
+    if (!made)
+        return err_set(err, ENOMEM, "out of memory");
+    made->refs = 1;
+    int rc = restricted_parse(text, &made->policy, &why);
+    if (rc == -EINVAL)
+        return err_set(err, EOPNOTSUPP, "%s", why.msg);
+    if (rc < 0)
+        return err_copy(err, &why);
+    made->text = strndup(text.p, text.n);
+    if (!made->text)
+        return err_set(err, ENOMEM, "out of memory");
+    *out = STEAL(made);
     return 0;
 }
 
-/* The grant that a catalog's restrictions are, of these columns. */
-static int restricted_grant(struct ruling *r, const struct ruling_ask *ask, const struct basis *b,
-                            const struct grant **out, struct err *err)
+/* The one policy of a text of restricted_policy, a reference: while it is kept, the same text has
+ * the same grant. */
+static int find_restricted(struct ruling *r, struct slice text, struct restricted **out,
+                           struct err *err)
+{
+    AUTO(restricted) struct restricted *made = NULL;
+    int rc = 0;
+    WITH_LOCK (&r->lock)
+        *out = restricted_ref(map_find(&r->restricted, text));
+    if (*out)
+        return 0;
+    rc = make_restricted(text, &made, err);
+    if (rc < 0)
+        return rc;
+    WITH_LOCK (&r->lock) {
+        *out = restricted_ref(map_find(&r->restricted, text));
+        if (!*out && r->restricted.count == RULING_RESTRICTED_MAX)
+            forget_restricted_locked(r);
+        if (!*out)
+            rc = map_put(&r->restricted, slice_of(made->text), made);
+        if (!*out && rc == 0)
+            *out = restricted_ref(STEAL(made)); /* the map has the other one */
+    }
+    return rc < 0 ? err_set(err, -rc, "no room for what catalogs require") : 0;
+}
+
+/* The policy that a catalog's restrictions are, of these columns; a reference. */
+static int restricted_of(struct ruling *r, const struct ruling_ask *ask, const struct basis *b,
+                         struct restricted **out, struct err *err)
 {
     AUTO(buf) struct buf text = {0};
     struct slice path = table_path(ask->table);
@@ -221,7 +253,7 @@ static int restricted_grant(struct ruling *r, const struct ruling_ask *ask, cons
     const struct view_columns today = {path, b->today, b->today_partitions, b->former};
     buf_init(&text, POLICY_BYTES_MAX);
     int rc = restricted_policy(ask->restrictions, &at, &today, &text, err);
-    return rc < 0 ? rc : grant_of(r, buf_slice(&text), out, err);
+    return rc < 0 ? rc : find_restricted(r, buf_slice(&text), out, err);
 }
 
 bool ruling_refuses(int rc)
@@ -234,13 +266,16 @@ int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **vi
 {
     const struct grant *grant = ask->grant;
     AUTO(basis) struct basis *basis_made = NULL;
+    AUTO(restricted) struct restricted *of = NULL;
     const struct kept_view *found;
     int rc = ask->restrictions ? make_basis(ask, &basis_made, err) : 0;
     *first = false;
     if (rc == 0 && ask->restrictions)
-        rc = restricted_grant(r, ask, basis_made, &grant, err);
+        rc = restricted_of(r, ask, basis_made, &of, err);
     if (rc < 0)
         return rc;
+    if (of)
+        grant = of->policy->grants;
     const struct view_key key = {grant, ask->table, ask->at.number, ask->today.number};
     WITH_LOCK (&r->lock) {
         found = map_find(&r->views, slice_make(&key, sizeof key));
@@ -253,6 +288,7 @@ int ruling_view(struct ruling *r, const struct ruling_ask *ask, struct view **vi
     if (!k)
         return err_set(err, ENOMEM, "out of memory");
     k->key = key;
+    k->of = STEAL(of);
     *first = true;
     k->basis = STEAL(basis_made);
     if (!k->basis)

@@ -22,7 +22,7 @@ struct table;
 
 /* Views that are kept at once; some hundred bytes each, and their shapes. */
 #define RULING_VIEWS_MAX 4096
-/* Policies that catalogs required; they are kept as long as the ruling. */
+/* Policies that catalogs required; one more, and they are all forgotten. */
 #define RULING_RESTRICTED_MAX 4096
 
 struct ruling {

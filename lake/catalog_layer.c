@@ -23,7 +23,8 @@ struct catalog_share {
     _Atomic unsigned refs;
     struct catalog *catalog;
     struct workers *vending;
-    struct store_options options; /* strings are owned */
+    struct store_options options;   /* strings are owned */
+    struct store_options elsewhere; /* than in S3; likewise */
     struct store_runtime runtime;
     char identity[65];
 };
@@ -42,16 +43,19 @@ static void share_unref(struct catalog_share *s)
         workers_free(s->vending);
     catalog_free(s->catalog);
     settings_done(&s->options);
+    settings_done(&s->elsewhere);
     free(s);
 }
 DEFINE_AUTO(catalog_share, struct catalog_share *, share_unref)
 
 static struct catalog_share *share_new(const struct lakefile_layer *file,
                                        const struct store_options *options,
+                                       const struct store_options *elsewhere,
                                        const struct store_runtime *runtime, struct err *err)
 {
     AUTO(catalog_share) struct catalog_share *s = calloc(1, sizeof *s);
-    if (!s || settings_copy(&s->options, options) < 0) {
+    if (!s || settings_copy(&s->options, options) < 0 ||
+        settings_copy(&s->elsewhere, elsewhere) < 0) {
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
@@ -68,6 +72,7 @@ static struct catalog_share *share_new(const struct lakefile_layer *file,
 
 struct catalog_layer *catalog_layer_new(const struct lakefile_layer *file,
                                         const struct store_options *options,
+                                        const struct store_options *elsewhere,
                                         const struct store_runtime *runtime, struct err *err)
 {
     struct catalog_layer *l = calloc(1, sizeof *l);
@@ -75,7 +80,7 @@ struct catalog_layer *catalog_layer_new(const struct lakefile_layer *file,
         (void)err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    l->share = share_new(file, options, runtime, err);
+    l->share = share_new(file, options, elsewhere, runtime, err);
     if (l->share)
         l->workers = workers_new("tarn-catalog", LAYER_WORKERS, err);
     l->vends = !file->catalog.own_credentials;
@@ -109,9 +114,11 @@ struct catalog *catalog_layer_catalog(const struct catalog_layer *l)
     return l->share->catalog;
 }
 
-const struct store_options *catalog_layer_options(const struct catalog_layer *l)
+const struct store_options *catalog_layer_options(const struct catalog_layer *l,
+                                                  struct slice location)
 {
-    return &l->share->options;
+    bool s3 = slice_starts(location, SLICE_LIT("s3://"));
+    return s3 ? &l->share->options : &l->share->elsewhere;
 }
 
 const struct store_runtime *catalog_layer_runtime(const struct catalog_layer *l)

@@ -26,9 +26,11 @@ struct catalog_layer;
 struct lakefile_layer;
 struct listing;
 
-/* Strings of the file and the options are copied. Asks nobody. */
+/* Strings of the file and the options are copied. elsewhere: the options for tables that are not in
+ * S3, which the mount's own server is not asked for. Asks nobody. */
 struct catalog_layer *catalog_layer_new(const struct lakefile_layer *file,
                                         const struct store_options *options,
+                                        const struct store_options *elsewhere,
                                         const struct store_runtime *runtime, struct err *err);
 /* No directory and no table of the layer is left. Blocks. */
 void catalog_layer_free(struct catalog_layer *l);
@@ -60,8 +62,10 @@ int catalog_name_parse(struct catalog_name *n, struct slice path, struct err *er
 void catalog_name_done(struct catalog_name *n);
 
 struct catalog *catalog_layer_catalog(const struct catalog_layer *l);
-/* Options and runtime for stores of its tables; `vended` is not set. */
-const struct store_options *catalog_layer_options(const struct catalog_layer *l);
+/* Options and runtime for stores of its tables at a location in its one spelling (`s3://`, never
+ * `s3a://`); `vended` is not set. */
+const struct store_options *catalog_layer_options(const struct catalog_layer *l,
+                                                  struct slice location);
 const struct store_runtime *catalog_layer_runtime(const struct catalog_layer *l);
 /* Credentials that the catalog vends are wanted. */
 bool catalog_layer_vends(const struct catalog_layer *l);

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/vec.h"
@@ -13,6 +14,10 @@
 
 /* Of one table: metadata and data may be vended apart. */
 #define VENDED_STORES_MAX 8
+
+/* An ETag is of the table's metadata, and need not change with what is kept back of it: "nothing
+ * has changed" is believed for so long behind a whole answer. */
+#define WHOLE_ANSWER_MS 5000
 
 struct cataloged {
     const struct layer *layer; /* immutable, as is all but the answer */
@@ -40,6 +45,7 @@ static struct catalog_answer *answer_new(struct catalog_table *table, struct err
     }
     a->refs = 1;
     a->table = table;
+    a->heard_ms = clock_mono_ms();
     return a;
 }
 
@@ -159,18 +165,32 @@ static int open_own(struct cataloged *c, struct slice location, const struct sto
     return 0;
 }
 
+/* Whose host the catalog names: no key of who mounts goes there, and none comes before what is
+ * vended. */
+static void forget_own_keys(struct store_options *o)
+{
+    o->no_sign_request = false;
+    o->access_key_id = o->secret_access_key = o->session_token = NULL;
+    o->sse_c_key = NULL;
+    o->gcs_access_token = o->gcs_access_key_id = o->gcs_secret_access_key = NULL;
+    o->gcs_credentials_file = NULL;
+    o->azure_connection_string = o->azure_account_key = NULL;
+    o->azure_sas_token = o->azure_token = NULL;
+}
+
 /* By what the catalog vends for it, which is in the answer. */
 static int open_vended(struct cataloged *c, const struct catalog_table *t, struct slice location,
                        struct store **out, struct err *err)
 {
     struct catalog_access access = {.expires_ms = 0};
     const struct catalog_layer *l = c->layer->catalog;
-    struct store_options options = *catalog_layer_options(l);
+    struct store_options options = *catalog_layer_options(l, location);
     (void)catalog_access_of(t, location, &access); /* there are some */
     struct vended *vended = catalog_layer_vend(l, &c->name, location, err);
     if (!vended)
         return -ENOMEM;
     vended->sas = access.azure_sas_token != NULL;
+    forget_own_keys(&options);
     access.access_key_id = access.secret_access_key = access.session_token = NULL;
     access.gcs_token = access.azure_sas_token = access.azure_token = NULL;
     catalog_access_options(&access, &options);
@@ -201,17 +221,20 @@ static int open_besides(struct cataloged *c, const struct catalog_table *t, stru
         AUTO(buf) struct buf place = {0};
         struct slice below;
         struct store *store;
+        struct err why = ERR_INIT;
         buf_init(&place, URL_BYTES_MAX);
         if (!location_is_absolute(t->credentials[i].prefix) ||
             add_location(t->credentials[i].prefix, &place, NULL) < 0 ||
             is_in(c->store, buf_slice(&place), &below) || !is_vended(c, t, buf_slice(&place)))
             continue;
-        rc = open_vended(c, t, buf_slice(&place), &store, err);
-        if (rc == -EBUSY) { /* another table, or a layer, has it with credentials of its own */
+        rc = open_vended(c, t, buf_slice(&place), &store, &why);
+        if (rc == -EBUSY) { /* for another table: only what lies there is not read */
             rc = 0;
             continue;
         }
-        if (rc == 0 && vec_push(&c->others, store) < 0)
+        if (rc < 0)
+            return err_copy(err, &why);
+        if (vec_push(&c->others, store) < 0)
             rc = err_set(err, ENOMEM, "out of memory");
     }
     return rc;
@@ -228,7 +251,8 @@ static int open_store(struct cataloged *c, const struct catalog_table *t, struct
         if (rc == 0)
             rc = open_besides(c, t, err);
     } else if (catalog_layer_names(c->layer->catalog)) {
-        rc = open_own(c, location, catalog_layer_options(c->layer->catalog), &c->store, err);
+        rc = open_own(c, location, catalog_layer_options(c->layer->catalog, location), &c->store,
+                      err);
     } else {
         c->store = find_store(c->layer, location, &below);
     }
@@ -386,8 +410,9 @@ int cataloged_hear(struct cataloged *c, struct err *err)
     struct catalog_table *table = NULL;
     AUTO(catalog_answer) struct catalog_answer *before = cataloged_answer(c);
     AUTO(catalog_answer) struct catalog_answer *next = NULL;
+    bool recent = clock_mono_ms() - before->heard_ms < WHOLE_ANSWER_MS;
     int rc = catalog_load(catalog_layer_catalog(c->layer->catalog), &c->name.in, c->name.table,
-                          before->table->etag.p, &table, err);
+                          recent ? before->table->etag.p : NULL, &table, err);
     if (rc == -ENOENT)
         return err_set(err, EMEDIUMTYPE, "the catalog has no such table any more");
     if (rc < 0 || !table)

@@ -12,8 +12,9 @@
  * Files of this machine only where the lake file names them: a catalog is written by others.
  *
  * The answer is asked for again before each look at the table's history (cataloged_hear), with its
- * ETag. Where the catalog has no such table any more, or has it elsewhere, the table is another
- * one: -EMEDIUMTYPE, upon which its directory is looked at anew.
+ * ETag where it is but seconds old: an ETag does not tell of read-restrictions. Where the catalog
+ * has no such table any more, or has it elsewhere, the table is another one: -EMEDIUMTYPE, upon
+ * which its directory is looked at anew.
  *
  * Any thread.
  */
@@ -31,6 +32,7 @@ struct layer;
 struct catalog_answer {
     _Atomic unsigned refs;
     struct catalog_table *table;
+    int64_t heard_ms; /* when it came, whole; as clock_mono_ms */
 };
 void catalog_answer_unref(struct catalog_answer *a); /* NULL is fine */
 DEFINE_AUTO(catalog_answer, struct catalog_answer *, catalog_answer_unref)

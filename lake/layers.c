@@ -18,8 +18,9 @@ static void forget_server(struct store_options *o)
     o->sse = o->sse_kms_key_id = o->sse_c_key = NULL;
 }
 
-void lakefile_store_options(const struct lakefile_store *s, const struct store_options *mount,
-                            struct store_options *out)
+/* s3: the mount's server may be asked. */
+static void options_of(const struct lakefile_store *s, bool s3, const struct store_options *mount,
+                       struct store_options *out)
 {
     static const struct {
         const char *name;
@@ -35,7 +36,7 @@ void lakefile_store_options(const struct lakefile_store *s, const struct store_o
         {"sse-kms-key-id", offsetof(struct store_options, sse_kms_key_id)},
     };
     *out = *mount;
-    if (s->url && strncmp(s->url, "s3", 2) != 0) /* of a catalog it shows with each table */
+    if (!s3)
         forget_server(out);
     for (size_t i = 0; i < s->options_n; i++) {
         const struct lakefile_option *o = &s->options[i];
@@ -51,6 +52,12 @@ void lakefile_store_options(const struct lakefile_store *s, const struct store_o
             if (strcmp(o->name, values[v].name) == 0)
                 *(const char **)(void *)((char *)out + values[v].offset) = o->value;
     }
+}
+
+void lakefile_store_options(const struct lakefile_store *s, const struct store_options *mount,
+                            struct store_options *out)
+{
+    options_of(s, !s->url || strncmp(s->url, "s3", 2) == 0, mount, out);
 }
 
 static int stop_at_first(void *arg, const struct store_entry *e)
@@ -73,6 +80,7 @@ struct opening {
     const struct lakefile_layer *file; /* NULL: the lake is a URL */
     const char *url;
     struct store_options options;
+    struct store_options elsewhere; /* the same for a catalog's tables that are not in S3 */
     struct store_runtime runtime;
 };
 
@@ -167,6 +175,7 @@ static void open_of_file(struct opening *o, const struct lake_config *c,
 {
     *o = (struct opening){.file = file, .url = file->store.url, .runtime = *c->runtime};
     lakefile_store_options(&file->store, c->store_options, &o->options);
+    options_of(&file->store, false, c->store_options, &o->elsewhere);
     if (c->dress)
         c->dress(c->dress_arg, file, &o->runtime);
 }
@@ -175,7 +184,7 @@ static int open_catalog(struct layers *l, const struct opening *o, struct err *e
 {
     struct layer layer = {.name = o->file->name,
                           .others = VEC_MAX(LAKE_OUTSIDE_MAX + LAKE_LAYERS_MAX)};
-    layer.catalog = catalog_layer_new(o->file, &o->options, &o->runtime, err);
+    layer.catalog = catalog_layer_new(o->file, &o->options, &o->elsewhere, &o->runtime, err);
     if (!layer.catalog)
         return -err->code;
     if (vec_push(&l->at, layer) < 0) {
@@ -232,8 +241,10 @@ static int open_root(struct layers *l, struct layer *layer, const struct opening
     int rc = buf_check(&text, err);
     runtime.wrap = NULL; /* no near store and no archive is around these stores */
     runtime.wrapped = NULL;
-    return rc < 0 ? rc
-                  : add_outside(l, layer, store_open(text.data, &o->options, &runtime, err), err);
+    if (rc < 0)
+        return rc;
+    const struct store_options *options = catalog_layer_options(layer->catalog, buf_slice(&text));
+    return add_outside(l, layer, store_open(text.data, options, &runtime, err), err);
 }
 
 /*

@@ -340,6 +340,20 @@ int table_whole_history(struct table *t, struct task *task, struct history **out
     return rc;
 }
 
+int table_catalog_allows(struct table *t, struct task *task, struct err *err)
+{
+    int64_t refresh_ms = t->lake->config.refresh_ms;
+    int rc = 0;
+    if (!t->cataloged)
+        return 0;
+    WITH_LOCK (&t->lock) {
+        rc = table_known_history(t, task, refresh_ms > HEAR_MS_MIN ? refresh_ms : HEAR_MS_MIN, err);
+        if (rc == 0 && t->catalog_err.code && t->catalog_err.code != EIO)
+            rc = err_copy(err, &t->catalog_err);
+    }
+    return rc;
+}
+
 bool table_kept(struct table *t, struct slice path, uint32_t *number, uint32_t *ordinal)
 {
     struct kept_file file;

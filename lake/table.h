@@ -70,6 +70,13 @@ int table_index_dirfd(const struct table *t);
 /* Of its kind in registry and on disk. */
 struct slice table_id(const struct table *t);
 
+/*
+ * Its catalog is asked where its last answer is older than --refresh (a second at least), whichever
+ * version is read: cataloged_answer is true then. What refuses the table is the error; a catalog
+ * that cannot be reached is none. 0 where no catalog knows the table. Parks.
+ */
+int table_catalog_allows(struct table *t, struct task *task, struct err *err);
+
 /* What the live path shows now, as a new reference. Parks; counts as a request. */
 int table_live(struct table *t, struct task *task, struct table_version **out, struct err *err);
 

@@ -60,6 +60,7 @@ struct table {
 
     struct history *heard;   /* as the driver told it */
     struct history *history; /* the same up to --as-of; NULL: not heard yet */
+    struct err catalog_err;  /* of the last time that its catalog was asked, likewise */
     struct err history_err;  /* of the last attempt, code 0: it was good */
     int64_t heard_ms;        /* of the last attempt */
 

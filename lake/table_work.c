@@ -330,6 +330,7 @@ static void refresh(struct table *t, bool live)
         previous = t->heard ? history_ref(t->heard) : NULL;
     int64_t since_ms = clock_mono_ms();
     int rc = t->cataloged ? hear_catalog(t, &err) : 0;
+    struct err refused = err;
     if (rc == 0)
         rc = t->ops->history(t->driver, previous, &heard, &err);
     if (rc < 0 && again(t, rc, since_ms))
@@ -344,6 +345,7 @@ static void refresh(struct table *t, bool live)
         tell_failure(t, &err);
     WITH_LOCK (&t->lock) {
         t->heard_ms = clock_mono_ms();
+        t->catalog_err = refused;
         t->history_err = err;
         if (rc == 0) {
             history_unref(t->heard);

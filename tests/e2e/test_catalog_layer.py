@@ -98,8 +98,53 @@ def test_a_table_that_has_not_changed_costs_a_304(s3, rest, written, tmp_path, m
     assert rows_of(m / 'prod/sales/orders') == ROWS
     time.sleep(0.3)                              # longer than --refresh
     assert rows_of(m / 'prod/sales/orders') == ROWS
-    asked = rest.requests('/tables/orders')
-    assert 'if-none-match' in asked[-1].headers and 'if-none-match' not in asked[0].headers
+    assert 'if-none-match' not in rest.requests('/tables/orders')[0].headers
+
+    def asked_by_etag():
+        assert rows_of(m / 'prod/sales/orders') == ROWS
+        return 'if-none-match' in rest.requests('/tables/orders')[-1].headers
+    wait_for(asked_by_etag, PATIENCE_S, 'it is asked with the ETag')
+
+
+def test_an_etag_that_does_not_tell_of_restrictions_does_not_hide_them(s3, rest, written, tmp_path, mount):
+    """Apache Polaris makes ETags of the metadata's location alone."""
+    rest.etags_of_locations = True
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}), refresh=0.1)
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    rest.tables[('sales',), 'orders']['read-restrictions'] = {
+        'required-column-projections': [{'field-id': 3, 'action': 'replace-with-null'}]}
+    wait_for(lambda: rows_of(m / 'prod/sales/orders').column('phone').null_count == 4, 30, 'it holds')
+
+
+def test_what_is_vended_comes_before_what_the_layer_says_of_credentials(s3, rest, written, tmp_path, mount):
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}, **{'no-sign-request': True}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+
+
+def test_the_key_of_objects_does_not_go_where_a_catalog_says(s3, rest, written, tmp_path, mount):
+    """With it the store would be refused: it may not travel without TLS to another host."""
+    credentials = vended(s3, 's3://%s/' % written.bucket)
+    credentials[0]['config']['s3.endpoint'] = s3.url.replace('127.0.0.1', 'localhost')
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': credentials})
+    key = tmp_path / 'key'
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}), sse_c_key_file=key)
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+
+
+def test_two_tables_for_which_one_place_is_vended_are_both_read(s3, rest, written, tmp_path, mount):
+    other = written.catalog.create_table('sales.other', SCHEMA)
+    other.append(ROWS)
+    for name, table in ('orders', written.table), ('other', other):
+        written.table = table
+        rest.add(['sales'], name, **written.answer(),
+                 **{'storage-credentials': vended(s3, 's3://%s/wh' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert rows_of(m / 'prod/sales/other') == ROWS
 
 
 def test_what_is_not_vended_is_read_by_own_credentials_where_the_lake_file_says(s3, rest, written, tmp_path, mount):
@@ -217,6 +262,55 @@ def test_a_restriction_that_comes_later_holds_from_then_on(s3, rest, written, tm
     wait_for(lambda: rows_of(m / 'prod/sales/orders').column('phone').null_count == 4, PATIENCE_S, 'it holds')
 
 
+@pytest.mark.parametrize('table', ['orders@%(id)d', 'orders@%(time)s', 'orders'])
+def test_a_refusal_that_comes_later_holds_in_every_version_and_for_what_was_looked_up(s3, rest, written, tmp_path, mount, table):
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}), refresh=0.1)
+    first = written.table.current_snapshot()
+    written.table.append(ROWS)
+    at = time.gmtime(first.timestamp_ms / 1000 + 1)
+    rest.tables[('sales',), 'orders'].update(written.answer())
+    below = m / 'prod/sales' / (table % {'id': first.snapshot_id, 'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', at)})
+    wait_for(lambda: time.time() > first.timestamp_ms / 1000 + 1, PATIENCE_S, 'that time is past')
+    file = next(p for p in below.rglob('*.parquet'))
+    known = os.open(file, os.O_PATH)             # the inode, whatever becomes of its name
+    try:
+        rest.tables[('sales',), 'orders']['read-restrictions'] = {'required-something': []}
+
+        def refused():
+            for ask in (lambda: os.close(os.open('/proc/self/fd/%d' % known, os.O_RDONLY)), file.read_bytes):
+                try:
+                    ask()
+                except OSError as e:
+                    assert e.errno == errno.EOPNOTSUPP
+                else:
+                    return False
+            return True
+        wait_for(refused, PATIENCE_S, 'it is refused')
+    finally:
+        os.close(known)
+
+
+def test_masks_that_come_later_hold_in_a_version_that_nothing_else_moves(s3, rest, written, tmp_path, mount):
+    """Nobody looks at the live path: reading an old version is enough for the catalog to be asked."""
+    rest.add(['sales'], 'orders', **written.answer(), **{'storage-credentials': vended(s3, 's3://%s/' % written.bucket)})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}), refresh=0.1)
+    old = m / ('prod/sales/orders@%d' % written.table.current_snapshot().snapshot_id)
+    assert rows_of(old) == ROWS
+    rest.tables[('sales',), 'orders']['read-restrictions'] = {
+        'required-column-projections': [{'field-id': 3, 'action': 'replace-with-null'}]}
+    wait_for(lambda: rows_of(old).column('phone').null_count == 4, PATIENCE_S, 'it holds')
+
+
+def test_raw_files_are_closed_where_only_a_column_that_is_gone_is_kept_back(s3, rest, written, tmp_path, mount):
+    """No schema of today names it, and the files still have it."""
+    restricted(s3, rest, written, {'required-column-projections': [{'field-id': 99, 'action': 'replace-with-null'}]})
+    m = mount(lake_file(tmp_path, {'type': 'rest', 'uri': rest.uri}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+    assert not (m / 'prod/sales/orders/.tarn/raw').exists()
+    assert not list((m / 'prod/sales/orders/.tarn').glob('raw/*'))
+
+
 @pytest.mark.parametrize('unknown', [
     {'required-column-projections': [{'field-id': 3, 'action': 'shuffle'}]},
     {'required-row-filter': {'type': 'st-within', 'left': {'type': 'reference', 'id': 2}, 'right': {'type': 'literal', 'value': 'x'}}},
@@ -295,4 +389,17 @@ def test_delta_tables_in_google_s_buckets_are_read_with_a_token_that_unity_vends
     unity.credentials['id-of-main.sales.orders'] = {
         'gcp_oauth_token': {'oauth_token': 'a-token'}, 'expiration_time': int((time.time() + 3600) * 1000)}
     m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}, **{'endpoint-url': gcs.url}))
+    assert rows_of(m / 'prod/sales/orders') == ROWS
+
+
+def test_the_server_of_a_mount_is_not_asked_for_tables_in_google_s_buckets(gcs, unity, tmp_path, mount):
+    """`--endpoint-url` is of S3: what is vended for another store must not be sent there."""
+    write_deltalake(tmp_path / 'own/orders', ROWS)
+    bucket = gcs.new_bucket('of-unity')
+    gcs.copy_tree(tmp_path / 'own', bucket)
+    unity.add('main.sales.orders', 'gs://%s/orders' % bucket)
+    unity.credentials['id-of-main.sales.orders'] = {
+        'gcp_oauth_token': {'oauth_token': 'a-token'}, 'expiration_time': int((time.time() + 3600) * 1000)}
+    m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}),
+              endpoint_url='http://127.0.0.1:9', env={'STORAGE_EMULATOR_HOST': gcs.url})
     assert rows_of(m / 'prod/sales/orders') == ROWS
