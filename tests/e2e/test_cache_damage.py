@@ -127,8 +127,8 @@ def test_incomplete_objects(mount, s3, kept, tmp_path, chance, attempt):
             pass
     again = mount(**options)
     check_parts(again, contents, parts)
-    assert counted([again.path]) > 0
     read_all(again, contents)
+    assert counted([again.path]) > 0            # whichever granules were hit
     damage.outside_is_untouched(cache)
 
 

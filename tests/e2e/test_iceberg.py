@@ -51,7 +51,7 @@ def copied(berg, tmp_path):
 
 @pytest.fixture
 def live(mount, own):
-    return mount(own.root, refresh='0.1')
+    return mount(own.root, refresh='0.1', hold='1')
 
 
 def paths(snapshot):
@@ -225,14 +225,12 @@ def test_a_file_is_one_file_in_all_snapshots_that_read_it_alike(m, berg):
 
 
 def test_objects_under_the_columns_that_they_were_written_with_are_shown_byte_for_byte(m, berg):
-    """Where the snapshot that added them is there to tell it."""
-    told = set(berg.snapshots[2].files) - set(berg.snapshots[0].files)
-    assert told
+    """As they are, or with room behind them where the table has had other names for these columns."""
     for name in lakes.tree(m / berg.at(2)):
         done = m.xattr('%s/%s' % (berg.at(2), name), 'transform')
-        assert done == 'none' or (name not in told and done == 'padded')
-    for name in told:
-        assert (m / berg.at(2) / name).read_bytes() == (berg.path / name).read_bytes()
+        shown, stored = (m / berg.at(2) / name).read_bytes(), (berg.path / name).read_bytes()
+        assert done in ('none', 'padded')
+        assert shown == stored if done == 'none' else shown.startswith(stored)
     raw = m / berg.at(2) / '.tarn/raw'
     for name in paths(berg.snapshots[2]):
         assert (raw / name).read_bytes() == (berg.path / name).read_bytes()

@@ -215,7 +215,7 @@ def test_commands_tell_why_a_table_is_refused(mount, own):
 
 def test_expiry_under_a_long_reader_is_told(mount, own):
     """Who holds a snapshot open reads on; a file that is gone is ENOENT with its reason."""
-    m = mount(own.root, refresh='0.1')
+    m = mount(own.root, refresh='0.1', hold='1')
     names = sorted(set(own.snapshots[2].files) - set(own.snapshots[NEWEST].files) - set(own.snapshots[3].files))
     assert names
     held = open(m / own.at(2) / names[0], 'rb')
