@@ -449,6 +449,20 @@ bool json_skip(struct json *j, struct slice *raw)
     return ok;
 }
 
+bool json_members(struct json *j, const struct json_member *wanted, size_t n)
+{
+    struct slice key;
+    if (!json_enter_object(j))
+        return false;
+    while (json_next_key(j, &key)) {
+        size_t i = 0;
+        while (i < n && !slice_is(key, wanted[i].key))
+            i++;
+        (void)json_skip(j, i < n ? wanted[i].to : NULL);
+    }
+    return !json_failed(j);
+}
+
 bool json_at_end(struct json *j)
 {
     if (j->why)

@@ -77,6 +77,14 @@ bool json_null(struct json *j); /* consumes a null; false without an error where
 /* Passes over one value of any type. *raw (may be NULL) is its text. */
 bool json_skip(struct json *j, struct slice *raw);
 
+/* Texts of the members of an object that are wanted; others are passed over. *to is as it was where
+ * there is no such member. False (and an error) where the next value is no object. */
+struct json_member {
+    const char *key;
+    struct slice *to;
+};
+bool json_members(struct json *j, const struct json_member *wanted, size_t n);
+
 /* Only white space is left. */
 bool json_at_end(struct json *j);
 

@@ -54,6 +54,40 @@ int text_hex_digit(char c)
     return -1;
 }
 
+bool text_unhex(struct slice text, void *out)
+{
+    uint8_t *to = out;
+    for (size_t i = 0; i < text.n / 2; i++) {
+        int high = text_hex_digit(text.p[2 * i]), low = text_hex_digit(text.p[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        to[i] = (uint8_t)(high << 4 | low);
+    }
+    return text.n % 2 == 0;
+}
+
+bool text_unhex_add(struct buf *out, struct slice text)
+{
+    void *room = buf_reserve(out, text.n / 2 + 1);
+    if (!room)
+        return true; /* the buffer tells of it */
+    bool good = text_unhex(text, room);
+    out->len += good ? text.n / 2 : 0;
+    return good;
+}
+
+bool text_parse_hex(struct slice s, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < s.n && i < 16; i++) {
+        int digit = text_hex_digit(s.p[i]);
+        if (digit < 0)
+            return false;
+        *out = *out << 4 | (uint64_t)digit;
+    }
+    return s.n > 0 && s.n <= 16;
+}
+
 void text_percent_decode(struct buf *out, struct slice s)
 {
     while (s.n) {

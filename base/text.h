@@ -27,6 +27,14 @@ void text_hex(struct buf *out, const void *data, size_t n);
 /* The value of a hex digit, or -1. */
 int text_hex_digit(char c);
 
+/* The other way: text.n / 2 bytes; false where it is an odd count of characters, or not of hex. */
+bool text_unhex(struct slice text, void *out);
+/* The same, appended. */
+bool text_unhex_add(struct buf *out, struct slice text);
+
+/* 1 to 16 hex digits as a number. */
+bool text_parse_hex(struct slice s, uint64_t *out);
+
 /* The whole slice as decimal digits, no sign, no space, within max: true and *out, or false. */
 bool text_parse_u64(struct slice s, uint64_t max, uint64_t *out);
 

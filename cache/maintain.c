@@ -221,12 +221,8 @@ static bool parse_path(const char *directory, const char *name, struct segment_i
     if (strlen(directory) != 2 || strlen(name) < n)
         return false;
     (void)snprintf(digits, sizeof digits, "%s%.*s", directory, (int)n, name);
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        int high = text_hex_digit(digits[2 * i]), low = text_hex_digit(digits[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        id->object.bytes[i] = (uint8_t)(high << 4 | low);
-    }
+    if (!text_unhex(slice_make(digits, (size_t)2 * SHA256_BYTES), id->object.bytes))
+        return false;
     id->number = 0;
     *frozen = name[n] != '\0';
     if (*frozen && !parse_segment(name + n, &id->number))

@@ -384,8 +384,8 @@ static int value_left_out(struct subject *s, struct buf *out)
         return -ENODATA; /* names that are not shown */
     if (w->listing)
         left_out_format(listing_left_out(w->listing), out);
-    else if (s->shown && w->dir == SNAPSHOT_ROOT && table_ops(s->table)->left_out)
-        rc = table_ops(s->table)->left_out(snapshot_meta(w->version->snapshot), out, NULL);
+    else if (s->shown && w->dir == SNAPSHOT_ROOT)
+        rc = driver_left_out(table_ops(s->table), snapshot_meta(w->version->snapshot), out, NULL);
     return rc == 0 && !out->len ? -ENODATA : rc;
 }
 

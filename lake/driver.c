@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "lake/format/shape.h"
 
 /* Names and moments of one history. */
 #define HISTORY_BYTES_MAX (64 * MIB)
@@ -242,4 +243,18 @@ bool driver_marks(const struct driver_ops *const *drivers, struct slice path)
         }
     }
     return false;
+}
+
+/* A type that is not known is no reason to refuse what needs no look at it. */
+int driver_left_out(const struct driver_ops *ops, struct slice meta, struct buf *out,
+                    struct err *err)
+{
+    AUTO(shape) struct shape *shape = NULL;
+    struct err e = ERR_INIT;
+    if (ops->left_out)
+        return ops->left_out(meta, out, err);
+    int rc = ops->shape ? ops->shape(meta, &shape, &e) : 0;
+    if (rc == -EOPNOTSUPP || rc == -EIO)
+        buf_addf(out, "files that are not proven to be as stored cannot be opened: %s\n", e.msg);
+    return rc == 0 || rc == -EOPNOTSUPP || rc == -EIO ? 0 : err_copy(err, &e);
 }

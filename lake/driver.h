@@ -305,10 +305,14 @@ struct driver_ops {
      */
     bool (*other_format)(const struct entry *entry);
 
-    /* `user.tarn.left_out` from a snapshot's meta (lake/left_out.h); nothing is appended where
-     * nothing is left out. NULL: nothing ever is. */
+    /* driver_left_out. NULL: what `shape` refuses. */
     int (*left_out)(struct slice meta, struct buf *out, struct err *err);
 };
+
+/* Appends `user.tarn.left_out` of a snapshot with this meta (lake/left_out.h); nothing where
+ * nothing is left out. */
+int driver_left_out(const struct driver_ops *ops, struct slice meta, struct buf *out,
+                    struct err *err);
 
 /*
  * err_copy for what a driver tells of an error below it: a limit that a log or listing is over

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "lake/format/shape.h"
 
@@ -68,4 +69,33 @@ int former_add_shape(struct former *f, const struct shape *shape, struct err *er
         if (shape->fields[i].id != SHAPE_NO_ID && shape->fields[i].name.n)
             rc = former_add(f, shape->fields[i].id, shape->fields[i].name, err);
     return rc;
+}
+
+void former_format(const struct former *f, struct buf *out)
+{
+    buf_add_char(out, '[');
+    for (const struct former_name *n = f->first; n; n = n->next) {
+        buf_addf(out, "%s[%d,", n == f->first ? "" : ",", n->id);
+        buf_add_json(out, n->name);
+        buf_add_char(out, ']');
+    }
+    buf_add_char(out, ']');
+}
+
+int former_parse(struct former *f, struct slice text, struct err *err)
+{
+    AUTO(buf) struct buf scratch = {0};
+    struct json j;
+    int rc = 0;
+    buf_init(&scratch, JSON_LINE_BYTES_MAX);
+    json_init(&j, text);
+    if (json_enter_array(&j))
+        while (rc == 0 && json_next_element(&j)) {
+            int64_t id = -1;
+            struct slice name = SLICE_NONE;
+            if (json_enter_array(&j) && json_next_element(&j) && json_int64(&j, &id) &&
+                json_next_element(&j) && json_string(&j, &scratch, &name) && !json_next_element(&j))
+                rc = former_add(f, (int32_t)id, name, err);
+        }
+    return rc == 0 && json_failed(&j) ? json_error(&j, err) : rc;
 }

@@ -7,6 +7,7 @@
 #define LAKE_FORMER_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/map.h"
 
 struct shape; /* lake/format/shape.h */
@@ -37,5 +38,10 @@ const struct former_name *former_names(const struct former *f, int32_t id);
 
 /* The same of all columns of a shape that have an id. */
 int former_add_shape(struct former *f, const struct shape *shape, struct err *err);
+
+/* Appends them as a run's meta has them: [[id,"name"],..]. */
+void former_format(const struct former *f, struct buf *out);
+/* Adds what such a text has. -EIO where it is none, and as former_add. */
+int former_parse(struct former *f, struct slice text, struct err *err);
 
 #endif

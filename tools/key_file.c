@@ -41,15 +41,7 @@ static bool parse_digits(struct slice text, uint8_t key[KEY_BYTES])
 {
     while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
         text.n--;
-    if (text.n != (size_t)2 * KEY_BYTES)
-        return false;
-    for (size_t i = 0; i < KEY_BYTES; i++) {
-        int high = text_hex_digit(text.p[2 * i]), low = text_hex_digit(text.p[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        key[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return text.n == (size_t)2 * KEY_BYTES && text_unhex(text, key);
 }
 
 int key_file_read(const char *path, uint8_t key[KEY_BYTES], struct err *err)

@@ -226,12 +226,7 @@ static int set_sse_c_key(struct s3_bucket *b, const char *hex, struct err *err)
 {
     uint8_t key[32], md5[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    bool ok = strlen(hex) == 2 * sizeof key;
-    for (size_t i = 0; ok && i < sizeof key; i++) {
-        int high = text_hex_digit(hex[2 * i]), low = text_hex_digit(hex[2 * i + 1]);
-        ok = high >= 0 && low >= 0;
-        key[i] = (uint8_t)(high << 4 | low);
-    }
+    bool ok = strlen(hex) == 2 * sizeof key && text_unhex(slice_of(hex), key);
     ok = ok && EVP_Digest(key, sizeof key, md5, &n, EVP_md5(), NULL) == 1;
     if (ok) {
         (void)EVP_EncodeBlock((unsigned char *)b->sse_c_key, key, sizeof key);

@@ -54,15 +54,7 @@ void manifest_format(const struct manifest *m, struct buf *out)
 
 static bool parse_hex(struct slice text, uint8_t *to, size_t n)
 {
-    if (text.n != 2 * n)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        int high = text_hex_digit(text.p[2 * i]), low = text_hex_digit(text.p[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        to[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return text.n == 2 * n && text_unhex(text, to);
 }
 
 static bool read_hex(struct json *j, struct buf *scratch, uint8_t *to, size_t n)

@@ -157,17 +157,6 @@ static int op_shape(struct slice meta, struct shape **out, struct err *err)
                          : delta_schema_shape(&state.metadata, state.mapping, out, err);
 }
 
-/* A type that is not known is no reason to refuse what needs no look at it. */
-static int op_left_out(struct slice meta, struct buf *out, struct err *err)
-{
-    AUTO(shape) struct shape *shape = NULL;
-    struct err e = ERR_INIT;
-    int rc = op_shape(meta, &shape, &e);
-    if (rc == -EOPNOTSUPP || rc == -EIO)
-        buf_addf(out, "files that are not proven to be as stored cannot be opened: %s\n", e.msg);
-    return rc == 0 || rc == -EOPNOTSUPP || rc == -EIO ? 0 : err_copy(err, &e);
-}
-
 static int op_partitions(struct slice meta, struct shape **out, struct err *err)
 {
     AUTO(delta_state) struct delta_state state;
@@ -258,5 +247,4 @@ const struct driver_ops delta_ops = {
     .partitions = op_partitions,
     .former = op_former,
     .deleted = op_deleted,
-    .left_out = op_left_out,
 };

@@ -51,7 +51,7 @@ static int open_run(const struct load *l, const char *name, const struct version
 static int open_base(const struct load *l, int64_t number, struct run **out,
                      const struct version **version, struct err *err)
 {
-    char name[DELTA_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     ptrdiff_t position = history_find(l->h, number);
     *out = NULL;
     if (position < 0)
@@ -59,16 +59,6 @@ static int open_base(const struct load *l, int64_t number, struct run **out,
     delta_base_name(name, number);
     *version = &l->h->at[position];
     return open_run(l, name, *version, out, err);
-}
-
-static int take_snapshot(struct run **base, struct run **patch, struct snapshot **out,
-                         struct err *err)
-{
-    struct snapshot *s = snapshot_new(STEAL(*base), patch ? STEAL(*patch) : NULL, err);
-    if (!s)
-        return -err->code;
-    *out = s;
-    return 0;
 }
 
 /* What is there already: 1 and the snapshot, 0 there is none, or -errno. */
@@ -83,11 +73,11 @@ static int open_made(const struct load *l, const struct delta_runs *found, struc
     if (rc < 0)
         return rc;
     if (base) {
-        rc = take_snapshot(&base, NULL, out, err);
+        rc = snapshot_take(&base, NULL, out, err);
         return rc < 0 ? rc : 1;
     }
     for (size_t i = 0; i < found->patches.n; i++) {
-        char name[DELTA_RUN_NAME_BYTES];
+        char name[RUN_NAME_BYTES];
         AUTO(run) struct run *under = NULL;
         AUTO(run) struct run *patch = NULL;
         delta_patch_name(name, found->patches.at[i], l->version->number);
@@ -97,7 +87,7 @@ static int open_made(const struct load *l, const struct delta_runs *found, struc
         if (rc < 0)
             return rc;
         if (patch) {
-            rc = take_snapshot(&under, &patch, out, err);
+            rc = snapshot_take(&under, &patch, out, err);
             return rc < 0 ? rc : 1;
         }
     }
@@ -175,7 +165,7 @@ static int make(struct load *l, const struct delta_runs *found, struct snapshot 
         struct err e = ERR_INIT;
         rc = delta_make_patch(&l->make, l->version, base, &patch, &e);
         if (rc == 0)
-            return take_snapshot(&base, &patch, out, err);
+            return snapshot_take(&base, &patch, out, err);
         if (rc != -EAGAIN && rc != -ENOENT && rc != -EUCLEAN)
             return err_copy(err, &e);
         run_unref(STEAL(base));
@@ -183,7 +173,7 @@ static int make(struct load *l, const struct delta_runs *found, struct snapshot 
     rc = delta_make_log(&l->make, 0, err);
     if (rc == 0)
         rc = delta_make_base(&l->make, l->version, &base, err);
-    return rc < 0 ? rc : take_snapshot(&base, NULL, out, err);
+    return rc < 0 ? rc : snapshot_take(&base, NULL, out, err);
 }
 
 int delta_load(const struct delta_table *table, const struct history *h, size_t position,

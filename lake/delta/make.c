@@ -118,7 +118,7 @@ static int replay_commits(struct delta_make *m, struct delta_replay *r, int64_t 
 }
 
 /* The name of a version's run: a base where `base` is NULL, else a patch on it. */
-static int name_run(char name[DELTA_RUN_NAME_BYTES], const struct run *base, int64_t version,
+static int name_run(char name[RUN_NAME_BYTES], const struct run *base, int64_t version,
                     struct err *err)
 {
     int64_t under;
@@ -173,7 +173,7 @@ static int write_run(struct delta_make *m, struct delta_replay *r, struct run *b
                      struct target *t, struct run **out, struct err *err)
 {
     const struct version *version = t->version;
-    char name[DELTA_RUN_NAME_BYTES], aside[DELTA_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES], aside[RUN_NAME_BYTES];
     AUTO(buf) struct buf meta = {0};
     AUTO(run) struct run *run = NULL;
     buf_init(&meta, 2 * JSON_LINE_BYTES_MAX);
@@ -183,7 +183,7 @@ static int write_run(struct delta_make *m, struct delta_replay *r, struct run *b
         rc = name_run(name, base, version->number, err);
     if (rc < 0)
         return rc;
-    delta_unchecked_name(aside);
+    run_unchecked_name(aside);
     rc = base ? index_build_patch(r->build, base, aside, buf_slice(&meta), err)
               : index_build_base(r->build, aside, buf_slice(&meta), err);
     if (rc < 0)

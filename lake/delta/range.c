@@ -112,7 +112,7 @@ static int write_run(const struct delta_replay *r, const char *name,
                      const struct delta_state *state, const struct version *version,
                      uint64_t fingerprint, struct err *err)
 {
-    char aside[DELTA_RUN_NAME_BYTES];
+    char aside[RUN_NAME_BYTES];
     AUTO(buf) struct buf meta = {0};
     int dirfd = r->table->dirfd;
     buf_init(&meta, 2 * JSON_LINE_BYTES_MAX);
@@ -120,7 +120,7 @@ static int write_run(const struct delta_replay *r, const char *name,
     int rc = buf_check(&meta, err);
     if (rc < 0)
         return rc;
-    delta_unchecked_name(aside);
+    run_unchecked_name(aside);
     rc = index_build_base(r->build, aside, buf_slice(&meta), err);
     if (rc == 0 && renameat(dirfd, aside, dirfd, name) < 0)
         rc = err_set(err, errno, "%s: %s", name, strerror(errno));
@@ -153,7 +153,7 @@ static int make(const struct delta_table *table, const struct history *h,
 int delta_range(const struct delta_table *table, const struct history *h,
                 const struct version_range *range, struct snapshot **out, struct err *err)
 {
-    char name[DELTA_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     struct run *run;
     delta_range_name(name, range->changes, range->after < 0 ? -1 : h->at[range->after].number,
                      h->at[range->upto].number);

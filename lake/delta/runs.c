@@ -11,31 +11,22 @@
 #include "base/vec.h"
 #include "lake/index/prune.h"
 
-/* Nobody takes longer from making a run to naming it. */
-#define LEFTOVER_MS (24 * 3600 * INT64_C(1000))
-
-void delta_base_name(char name[DELTA_RUN_NAME_BYTES], int64_t version)
+void delta_base_name(char name[RUN_NAME_BYTES], int64_t version)
 {
-    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "base-%020lld", (long long)version);
+    (void)snprintf(name, RUN_NAME_BYTES, "base-%020lld", (long long)version);
 }
 
-void delta_patch_name(char name[DELTA_RUN_NAME_BYTES], int64_t base, int64_t version)
+void delta_patch_name(char name[RUN_NAME_BYTES], int64_t base, int64_t version)
 {
-    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "patch-%020lld-%020lld", (long long)base,
+    (void)snprintf(name, RUN_NAME_BYTES, "patch-%020lld-%020lld", (long long)base,
                    (long long)version);
 }
 
 /* The first version of it stands in the name, as that is never below zero. */
-void delta_range_name(char name[DELTA_RUN_NAME_BYTES], bool changes, int64_t after, int64_t version)
+void delta_range_name(char name[RUN_NAME_BYTES], bool changes, int64_t after, int64_t version)
 {
-    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "%s-%020lld-%020lld", changes ? "changes" : "range",
+    (void)snprintf(name, RUN_NAME_BYTES, "%s-%020lld-%020lld", changes ? "changes" : "range",
                    (long long)after + 1, (long long)version);
-}
-
-void delta_unchecked_name(char name[DELTA_RUN_NAME_BYTES])
-{
-    static _Atomic unsigned count;
-    (void)snprintf(name, DELTA_RUN_NAME_BYTES, "unchecked-%d-%u", (int)getpid(), count++);
 }
 
 /* `<kind>-<20 digits>`, count times. */
@@ -59,22 +50,10 @@ static int newest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static DIR *open_dir(int dirfd_, struct err *err)
-{
-    int fd = openat(dirfd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        (void)err_set(err, errno, "the directory of runs: %s", strerror(errno));
-        if (fd >= 0)
-            (void)close(fd); /* nothing was done with it */
-    }
-    return dir;
-}
-
 int delta_runs_find(int dirfd_, int64_t version, struct delta_runs *out, struct err *err)
 {
     *out = (struct delta_runs){VEC_MAX(VERSIONS_MAX), VEC_MAX(VERSIONS_MAX)};
-    DIR *dir = open_dir(dirfd_, err);
+    DIR *dir = run_dir_open(dirfd_, err);
     if (!dir)
         return -err->code;
     int rc = 0;
@@ -124,11 +103,6 @@ static bool is_changes(struct slice name)
     return parse_versions(name, "changes", v, 2);
 }
 
-static bool is_unchecked(struct slice name)
-{
-    return slice_starts(name, SLICE_LIT("unchecked-"));
-}
-
 void delta_runs_prune(int dirfd_)
 {
     struct prune_kind kinds[] = {
@@ -136,7 +110,7 @@ void delta_runs_prune(int dirfd_)
         {.is = is_patch, .keep = DELTA_PATCHES_MAX},
         {.is = is_range, .keep = DELTA_RANGES_MAX},
         {.is = is_changes, .keep = DELTA_RANGES_MAX},
-        {.is = is_unchecked, .keep = SIZE_MAX, .leftover_ms = LEFTOVER_MS},
+        {.is = run_is_unchecked, .keep = SIZE_MAX, .leftover_ms = RUN_LEFTOVER_MS},
     };
     prune_runs(dirfd_, kinds, ARRAY_SIZE(kinds));
 }

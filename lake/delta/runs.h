@@ -18,16 +18,12 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "lake/index/run_dir.h"
 
-#define DELTA_RUN_NAME_BYTES 64
-
-void delta_base_name(char name[DELTA_RUN_NAME_BYTES], int64_t version);
-void delta_patch_name(char name[DELTA_RUN_NAME_BYTES], int64_t base, int64_t version);
+void delta_base_name(char name[RUN_NAME_BYTES], int64_t version);
+void delta_patch_name(char name[RUN_NAME_BYTES], int64_t base, int64_t version);
 /* after: -1 where no version is before the range. */
-void delta_range_name(char name[DELTA_RUN_NAME_BYTES], bool changes, int64_t after,
-                      int64_t version);
-/* Another name with every call. */
-void delta_unchecked_name(char name[DELTA_RUN_NAME_BYTES]);
+void delta_range_name(char name[RUN_NAME_BYTES], bool changes, int64_t after, int64_t version);
 
 /* Versions, grown by vec_push. */
 struct delta_run_versions {

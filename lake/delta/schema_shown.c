@@ -24,23 +24,13 @@ static int unfit(const struct writing *w)
 static int read_members(const struct writing *w, struct slice text, struct members *m)
 {
     struct json j;
-    struct slice key;
     *m = (struct members){.name = SLICE_NONE};
-    const struct {
-        const char *key;
-        struct slice *to;
-    } wanted[] = {{"name", &m->name},   {"type", &m->type},           {"fields", &m->fields},
-                  {"keyType", &m->key}, {"elementType", &m->element}, {"valueType", &m->value},
-                  {"sqlType", &m->sql}};
+    const struct json_member wanted[] = {{"name", &m->name},           {"type", &m->type},
+                                         {"fields", &m->fields},       {"keyType", &m->key},
+                                         {"elementType", &m->element}, {"valueType", &m->value},
+                                         {"sqlType", &m->sql}};
     json_init(&j, text);
-    if (json_enter_object(&j))
-        while (json_next_key(&j, &key)) {
-            size_t i = 0;
-            while (i < ARRAY_SIZE(wanted) && !slice_is(key, wanted[i].key))
-                i++;
-            (void)json_skip(&j, i < ARRAY_SIZE(wanted) ? wanted[i].to : NULL);
-        }
-    return json_failed(&j) ? json_error(&j, w->err) : 0;
+    return json_members(&j, wanted, ARRAY_SIZE(wanted)) ? 0 : json_error(&j, w->err);
 }
 
 /* A JSON string, decoded: valid until the next one. */

@@ -122,13 +122,8 @@ static void format_former(const struct former *former, struct buf *out)
 {
     if (!former || !former->first)
         return;
-    buf_add_str(out, ",\"formerNames\":[");
-    for (const struct former_name *n = former->first; n; n = n->next) {
-        buf_addf(out, "%s[%d,", n == former->first ? "" : ",", n->id);
-        buf_add_json(out, n->name);
-        buf_add_char(out, ']');
-    }
-    buf_add_char(out, ']');
+    buf_add_str(out, ",\"formerNames\":");
+    former_format(former, out);
 }
 
 void delta_state_format(const struct delta_state *s, int64_t version, uint64_t fingerprint,
@@ -154,19 +149,6 @@ void delta_state_format(const struct delta_state *s, int64_t version, uint64_t f
     buf_addf(out, "},\"columnsSince\":%lld", (long long)s->columns_since);
     format_former(s->former, out);
     buf_add_str(out, s->changes ? ",\"changes\":true}" : "}");
-}
-
-static bool parse_hex64(struct slice s, uint64_t *out)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        int digit = text_hex_digit(s.p[i]);
-        if (digit < 0)
-            return false;
-        v = v << 4 | (uint64_t)digit;
-    }
-    *out = v;
-    return s.n == 16;
 }
 
 /* What a meta holds that is not metaData's own. */
@@ -201,8 +183,8 @@ static bool read_meta(struct slice meta, struct identity *out)
                                     : slice_is(key, "formerNames") ? &out->former
                                                                    : NULL);
         }
-    return !json_failed(&j) && has_version && has_since && parse_hex64(hex, &out->fingerprint) &&
-           out->protocol.n;
+    return !json_failed(&j) && has_version && has_since && hex.n == 16 &&
+           text_parse_hex(hex, &out->fingerprint) && out->protocol.n;
 }
 
 int delta_state_identity(struct slice meta, int64_t *version, uint64_t *fingerprint,
@@ -214,24 +196,6 @@ int delta_state_identity(struct slice meta, int64_t *version, uint64_t *fingerpr
     *version = id.version;
     *fingerprint = id.fingerprint;
     return 0;
-}
-
-static int read_former(struct slice text, struct former *former, struct err *err)
-{
-    AUTO(buf) struct buf scratch = {0};
-    struct json j;
-    int rc = 0;
-    buf_init(&scratch, JSON_LINE_BYTES_MAX);
-    json_init(&j, text);
-    if (json_enter_array(&j))
-        while (rc == 0 && json_next_element(&j)) {
-            int64_t id = -1;
-            struct slice name = SLICE_NONE;
-            if (json_enter_array(&j) && json_next_element(&j) && json_int64(&j, &id) &&
-                json_next_element(&j) && json_string(&j, &scratch, &name) && !json_next_element(&j))
-                rc = former_add(former, (int32_t)id, name, err);
-        }
-    return rc == 0 && json_failed(&j) ? json_error(&j, err) : rc;
 }
 
 int delta_state_parse(struct slice meta, struct delta_state *out, struct err *err)
@@ -253,7 +217,7 @@ int delta_state_parse(struct slice meta, struct delta_state *out, struct err *er
     if (rc == 0 && id.former.n && !(out->former = former_new(err)))
         rc = -err->code;
     if (rc == 0 && id.former.n)
-        rc = read_former(id.former, out->former, err);
+        rc = former_parse(out->former, id.former, err);
     out->columns_since = id.columns_since;
     out->changes = id.changes;
     return rc == -EIO ? err_set(err, EUCLEAN, "the meta of a run cannot be read") : rc;

@@ -8,8 +8,8 @@
 #include "base/lock.h"
 #include "lake/files/listing.h"
 #include "lake/index/prune.h"
+#include "lake/index/run_dir.h"
 
-#define RUN_NAME_BYTES 40
 #define RUN_PREFIX "listing-"
 #define MOMENT_PREFIX "moment-"
 #define META_BYTES_MAX (256 * KIB)

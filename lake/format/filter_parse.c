@@ -160,15 +160,9 @@ static struct filter_literal take_hex_literal(struct parser *p)
 {
     struct slice hex = p->t.token.text;
     char *bytes = arena_alloc(&p->f->arena, hex.n / 2 + 1);
-    bool good = hex.n % 2 == 0;
     if (!bytes)
         filter_no_room(&p->t, -ENOMEM, "", 0);
-    for (size_t i = 0; bytes && good && i < hex.n / 2; i++) {
-        int high = text_hex_digit(hex.p[2 * i]), low = text_hex_digit(hex.p[2 * i + 1]);
-        good = high >= 0 && low >= 0;
-        bytes[i] = (char)(good ? high << 4 | low : 0);
-    }
-    if (!good)
+    else if (!text_unhex(hex, bytes))
         filter_refuse(&p->t, "x'...' takes an even count of hex digits");
     filter_advance(&p->t);
     return (struct filter_literal){.kind = FILTER_LITERAL_BYTES,

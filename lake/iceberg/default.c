@@ -69,19 +69,6 @@ static bool put_text_decimal(const struct shape_field *f, struct slice text, str
     return exact && put_decimal(f, v, out);
 }
 
-static bool put_hex(struct slice text, struct buf *out)
-{
-    if (text.n % 2)
-        return false;
-    for (size_t i = 0; i < text.n; i += 2) {
-        int high = text_hex_digit(text.p[i]), low = text_hex_digit(text.p[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        buf_add_char(out, (char)(high << 4 | low));
-    }
-    return true;
-}
-
 static bool put_instant(const struct shape_field *f, struct slice text, struct buf *out)
 {
     bool ns = f->type == SHAPE_TIMESTAMP_NS || f->type == SHAPE_TIMESTAMP_LOCAL_NS;
@@ -142,9 +129,9 @@ static bool put_text(const struct shape_field *f, struct slice text, struct buf 
     case SHAPE_DECIMAL:
         return put_text_decimal(f, text, out);
     case SHAPE_BINARY:
-        return put_hex(text, out);
+        return text_unhex_add(out, text);
     case SHAPE_FIXED:
-        return put_hex(text, out) && out->len - before == f->length;
+        return text_unhex_add(out, text) && out->len - before == f->length;
     case SHAPE_UUID:
         return put_uuid(text, out);
     case SHAPE_DATE:

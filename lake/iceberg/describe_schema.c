@@ -23,25 +23,14 @@ static int unfit(const struct writing *w)
 static int read_members(const struct writing *w, struct slice text, struct members *m)
 {
     struct json j;
-    struct slice key;
     *m = (struct members){.name = SLICE_NONE};
-    const struct {
-        const char *key;
-        struct slice *to;
-    } wanted[] = {{"id", &m->id},           {"name", &m->name},
-                  {"type", &m->type},       {"fields", &m->fields},
-                  {"element", &m->element}, {"element-id", &m->element_id},
-                  {"key", &m->key},         {"key-id", &m->key_id},
-                  {"value", &m->value},     {"value-id", &m->value_id}};
+    const struct json_member wanted[] = {{"id", &m->id},           {"name", &m->name},
+                                         {"type", &m->type},       {"fields", &m->fields},
+                                         {"element", &m->element}, {"element-id", &m->element_id},
+                                         {"key", &m->key},         {"key-id", &m->key_id},
+                                         {"value", &m->value},     {"value-id", &m->value_id}};
     json_init(&j, text);
-    if (json_enter_object(&j))
-        while (json_next_key(&j, &key)) {
-            size_t i = 0;
-            while (i < ARRAY_SIZE(wanted) && !slice_is(key, wanted[i].key))
-                i++;
-            (void)json_skip(&j, i < ARRAY_SIZE(wanted) ? wanted[i].to : NULL);
-        }
-    return json_failed(&j) ? json_error(&j, w->err) : 0;
+    return json_members(&j, wanted, ARRAY_SIZE(wanted)) ? 0 : json_error(&j, w->err);
 }
 
 static int read_id(const struct writing *w, struct slice text, int32_t *out)

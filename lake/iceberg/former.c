@@ -58,37 +58,6 @@ int iceberg_former_format(const struct iceberg_metadata *m, struct buf *out, str
         if (rc < 0)
             return err_wrap(err, "schema %d", m->schemas[i].id);
     }
-    buf_add_char(out, '[');
-    for (const struct former_name *n = former->first; n; n = n->next) {
-        buf_addf(out, "%s[%d,", n == former->first ? "" : ",", n->id);
-        buf_add_json(out, n->name);
-        buf_add_char(out, ']');
-    }
-    buf_add_char(out, ']');
+    former_format(former, out);
     return buf_check(out, err);
-}
-
-int iceberg_former_parse(struct slice text, struct former **out, struct err *err)
-{
-    AUTO(former) struct former *former = former_new(err);
-    AUTO(buf) struct buf scratch = {0};
-    struct json j;
-    int rc = 0;
-    if (!former)
-        return -ENOMEM;
-    buf_init(&scratch, SCHEMA_BYTES_MAX);
-    json_init(&j, text);
-    if (json_enter_array(&j))
-        while (rc == 0 && json_next_element(&j)) {
-            int64_t id = -1;
-            struct slice name = SLICE_NONE;
-            if (json_enter_array(&j) && json_next_element(&j) && json_int64(&j, &id) &&
-                json_next_element(&j) && json_string(&j, &scratch, &name) && !json_next_element(&j))
-                rc = former_add(former, (int32_t)id, name, err);
-        }
-    if (rc == 0 && json_failed(&j))
-        rc = json_error(&j, err);
-    if (rc == 0)
-        *out = STEAL(former);
-    return rc;
 }

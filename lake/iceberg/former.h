@@ -14,7 +14,4 @@
 /* Appends them as JSON, `[[3,"price"],..]`; -EIO for a schema that cannot be read. */
 int iceberg_former_format(const struct iceberg_metadata *m, struct buf *out, struct err *err);
 
-/* What that text says. -EIO where it cannot be read. */
-int iceberg_former_parse(struct slice text, struct former **out, struct err *err);
-
 #endif

@@ -242,17 +242,6 @@ static int op_partitions(struct slice meta, struct shape **out, struct err *err)
     return rc < 0 ? rc : iceberg_partition_shape(specs, m->specs_n, out, err);
 }
 
-/* A type that is not known is no reason to refuse what needs no look at it. */
-static int op_left_out(struct slice meta, struct buf *out, struct err *err)
-{
-    AUTO(shape) struct shape *shape = NULL;
-    struct err e = ERR_INIT;
-    int rc = op_shape(meta, &shape, &e);
-    if (rc == -EOPNOTSUPP || rc == -EIO)
-        buf_addf(out, "files that are not proven to be as stored cannot be opened: %s\n", e.msg);
-    return rc == 0 || rc == -EOPNOTSUPP || rc == -EIO ? 0 : err_copy(err, &e);
-}
-
 const struct driver_ops iceberg_ops = {
     .format = "iceberg",
     .marker = "metadata",
@@ -277,5 +266,4 @@ const struct driver_ops iceberg_ops = {
     .deleted_values = op_deleted_values,
     .other_format = op_other_format,
     .own_shape = op_own_shape,
-    .left_out = op_left_out,
 };

@@ -41,25 +41,15 @@ static int open_run(const struct load *l, const char *name, const struct iceberg
     return 0;
 }
 
-static int take_snapshot(struct run **base, struct run **patch, struct snapshot **out,
-                         struct err *err)
-{
-    struct snapshot *s = snapshot_new(STEAL(*base), patch ? STEAL(*patch) : NULL, err);
-    if (!s)
-        return -err->code;
-    *out = s;
-    return 0;
-}
-
 /* What is there already: 1 and the snapshot, 0 there is none, or -errno. */
 static int open_made(struct load *l, struct snapshot **out, struct err *err)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     AUTO(run) struct run *base = NULL;
     iceberg_base_name(name, l->id.snapshot, l->id.schema);
     int rc = open_run(l, name, &l->id, &base, err);
     if (rc == 0 && base) {
-        rc = take_snapshot(&base, NULL, out, err);
+        rc = snapshot_take(&base, NULL, out, err);
         return rc < 0 ? rc : 1;
     }
     if (rc == 0)
@@ -75,7 +65,7 @@ static int open_made(struct load *l, struct snapshot **out, struct err *err)
         rc = open_run(l, name, NULL, &under, err);
         if (rc < 0 || !under || !run_stands_on(patch, under))
             continue;
-        rc = take_snapshot(&under, &patch, out, err);
+        rc = snapshot_take(&under, &patch, out, err);
         return rc < 0 ? rc : 1;
     }
     return rc;
@@ -86,7 +76,7 @@ static int make_patch(struct load *l, struct iceberg_make *make, struct snapshot
                       struct err *err)
 {
     for (size_t i = 0; i < l->found.bases_n && i < BASES_TRIED; i++) {
-        char name[ICEBERG_RUN_NAME_BYTES];
+        char name[RUN_NAME_BYTES];
         AUTO(run) struct run *base = NULL;
         AUTO(run) struct run *patch = NULL;
         struct err e = ERR_INIT;
@@ -98,7 +88,7 @@ static int make_patch(struct load *l, struct iceberg_make *make, struct snapshot
             continue;
         rc = iceberg_make_patch(make, base, &patch, &e);
         if (rc == 0) {
-            rc = take_snapshot(&base, &patch, out, err);
+            rc = snapshot_take(&base, &patch, out, err);
             return rc < 0 ? rc : 1;
         }
         if (rc != -EAGAIN && rc != -ENOENT && rc != -EUCLEAN)
@@ -124,7 +114,7 @@ static int make(struct load *l, struct snapshot **out, struct err *err)
     if (rc == 0) {
         rc = iceberg_make_base(&make, &base, err);
         if (rc == 0)
-            rc = take_snapshot(&base, NULL, out, err);
+            rc = snapshot_take(&base, NULL, out, err);
     }
     if (rc >= 0)
         iceberg_runs_prune(l->table->dirfd, make.list.n);

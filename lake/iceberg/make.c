@@ -102,7 +102,7 @@ int iceberg_make_deletes(struct iceberg_place *place, const struct iceberg_manif
 int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *f, struct run *base,
                      const char *name, struct run **out, struct err *err)
 {
-    char aside[ICEBERG_RUN_NAME_BYTES];
+    char aside[RUN_NAME_BYTES];
     AUTO(buf) struct buf meta = {0};
     AUTO(run) struct run *run = NULL;
     int dirfd = m->view->table->dirfd;
@@ -111,7 +111,7 @@ int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *f, st
                                   &meta, err);
     if (rc < 0)
         return rc;
-    iceberg_unchecked_name(aside);
+    run_unchecked_name(aside);
     rc = base ? index_build_patch(f->build, base, aside, buf_slice(&meta), err)
               : index_build_base(f->build, aside, buf_slice(&meta), err);
     if (rc < 0)
@@ -166,7 +166,7 @@ static int decode_all(const struct iceberg_make *m, struct err *err)
 
 static int try_base(struct iceberg_make *m, struct run **out, struct err *err)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     AUTO(iceberg_place) struct iceberg_place place = {0};
     AUTO(iceberg_deletes) struct iceberg_deletes *deletes = NULL;
     AUTO(index_build) struct index_build *build = NULL;

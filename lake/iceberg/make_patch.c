@@ -409,7 +409,7 @@ static int check_count(void *arg, const struct run *patch, struct err *err)
 static int make_patch(struct patching *p, struct run **out, struct err *err)
 {
     struct iceberg_make *m = p->make;
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     struct iceberg_identity id = {.snapshot = ICEBERG_NONE};
     iceberg_manifest_list_init(&p->before);
     int rc = read_before(p, err);

@@ -58,10 +58,10 @@ static int missing(struct err *err, const struct err *e, const char *what, struc
 }
 
 /* Writes a file aside; its name is in `aside`. */
-static int open_aside(const struct iceberg_view *v, char aside[ICEBERG_RUN_NAME_BYTES], int *fd,
+static int open_aside(const struct iceberg_view *v, char aside[RUN_NAME_BYTES], int *fd,
                       struct err *err)
 {
-    iceberg_unchecked_name(aside);
+    run_unchecked_name(aside);
     (void)unlinkat(v->table->dirfd, aside, 0); /* of one who had our number, and was killed */
     *fd =
         openat(v->table->dirfd, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -107,7 +107,7 @@ static bool take_list_tail(struct slice *kept)
 int iceberg_manifests_kept_list(const struct iceberg_view *v, struct slice path,
                                 struct iceberg_manifest_list *out, struct err *err)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     AUTO(buf) struct buf text = {0};
     buf_init(&text, ICEBERG_MANIFEST_LIST_BYTES_MAX + LIST_TAIL_BYTES);
     iceberg_list_name(name, path);
@@ -126,7 +126,7 @@ int iceberg_manifests_kept_list(const struct iceberg_view *v, struct slice path,
 /* So that a snapshot's list is there when the snapshot has expired. It is no loss if not. */
 static void keep_list(const struct iceberg_view *v, struct slice path, struct slice text)
 {
-    char name[ICEBERG_RUN_NAME_BYTES], aside[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES], aside[RUN_NAME_BYTES];
     AUTO(buf) struct buf tail = {0};
     AUTO_FD int fd = -1;
     buf_init(&tail, LIST_TAIL_BYTES);
@@ -192,7 +192,7 @@ int iceberg_manifests_list(const struct iceberg_view *v, const struct iceberg_sn
 
 static bool is_kept(const struct iceberg_view *v, const struct iceberg_manifest *m)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     iceberg_manifest_name(name, m->path, m->length);
     return utimensat(v->table->dirfd, name, NULL, AT_SYMLINK_NOFOLLOW) == 0; /* used now: stays */
 }
@@ -223,7 +223,7 @@ static int decode_object(struct store *store, const char *key, uint64_t size,
 
 static int decode(const struct iceberg_view *v, const struct iceberg_manifest *m, struct err *err)
 {
-    char name[ICEBERG_RUN_NAME_BYTES], aside[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES], aside[RUN_NAME_BYTES];
     AUTO(buf) struct buf key = {0};
     AUTO_FD int fd = -1;
     struct store *store;
@@ -332,7 +332,7 @@ int iceberg_manifests_decode(const struct iceberg_view *v,
 static int open_kept(const struct iceberg_view *v, const struct iceberg_manifest *m,
                      struct iceberg_decoded *out, struct err *err)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     int fd;
     iceberg_manifest_name(name, m->path, m->length);
     int rc = file_open_own(v->table->dirfd, name, O_RDONLY | O_CLOEXEC, &fd, err);
@@ -352,7 +352,7 @@ int iceberg_manifests_open(const struct iceberg_view *v, const struct iceberg_ma
 
 void iceberg_manifests_drop(const struct iceberg_view *v, const struct iceberg_manifest *m)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     iceberg_manifest_name(name, m->path, m->length);
     (void)unlinkat(v->table->dirfd, name, 0); /* of others who have it open it stays */
 }

@@ -38,34 +38,7 @@ static bool is_loose(const struct iceberg_partition_column *c)
         return true;
     if (c->transform != ICEBERG_IDENTITY && c->transform != ICEBERG_TRUNCATE)
         return false;
-    switch ((enum shape_type)c->source.type) {
-    case SHAPE_BOOLEAN:
-    case SHAPE_INT8:
-    case SHAPE_INT16:
-    case SHAPE_INT32:
-    case SHAPE_INT64:
-    case SHAPE_STRING:
-    case SHAPE_UUID:
-    case SHAPE_DATE:
-        return false;
-    case SHAPE_FLOAT:
-    case SHAPE_DOUBLE:
-    case SHAPE_DECIMAL:
-    case SHAPE_BINARY:
-    case SHAPE_FIXED:
-    case SHAPE_TIME:
-    case SHAPE_TIMESTAMP:
-    case SHAPE_TIMESTAMP_LOCAL:
-    case SHAPE_TIMESTAMP_NS:
-    case SHAPE_TIMESTAMP_LOCAL_NS:
-    case SHAPE_VARIANT:
-    case SHAPE_UNKNOWN:
-    case SHAPE_STORED:
-    case SHAPE_GEOMETRY:
-    case SHAPE_GEOGRAPHY:
-        break;
-    }
-    return true;
+    return c->source.type != SHAPE_UUID && partition_path_is_loose(&c->source);
 }
 
 int iceberg_partition_make(struct arena *arena, const struct iceberg_partition_field *fields,

@@ -105,14 +105,8 @@ static int parse(struct constants *c, struct slice text, struct err *err)
 static int unhex(struct slice text, struct buf *out, struct err *err)
 {
     buf_reset(out);
-    for (size_t i = 0; i + 1 < text.n; i += 2) {
-        int high = text_hex_digit(text.p[i]), low = text_hex_digit(text.p[i + 1]);
-        if (high < 0 || low < 0)
-            return err_set(err, EIO, "partition constants that are not in hex");
-        buf_add_char(out, (char)(high << 4 | low));
-    }
-    if (text.n % 2)
-        return err_set(err, EIO, "partition constants of half a byte");
+    if (!text_unhex_add(out, text))
+        return err_set(err, EIO, "partition constants that are not in hex");
     return buf_check(out, err);
 }
 

@@ -140,7 +140,7 @@ static int open_made(const struct iceberg_table *table, const char *name,
 int iceberg_range(struct iceberg_table *table, const struct history *h,
                   const struct version_range *range, struct snapshot **out, struct err *err)
 {
-    char name[ICEBERG_RUN_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
     const struct version *last = &h->at[range->upto];
     const struct version *before = range->after < 0 ? NULL : &h->at[range->after];
     int64_t after = before ? before->number : ICEBERG_NONE;

@@ -13,64 +13,48 @@
 #include "base/text.h"
 #include "lake/index/prune.h"
 
-/* Nobody takes longer from making a run to naming it. */
-#define LEFTOVER_MS (24 * 3600 * INT64_C(1000))
-
-void iceberg_base_name(char name[ICEBERG_RUN_NAME_BYTES], int64_t snapshot, int32_t schema)
+void iceberg_base_name(char name[RUN_NAME_BYTES], int64_t snapshot, int32_t schema)
 {
-    (void)snprintf(name, ICEBERG_RUN_NAME_BYTES, "base-%016llx-%08x", (unsigned long long)snapshot,
+    (void)snprintf(name, RUN_NAME_BYTES, "base-%016llx-%08x", (unsigned long long)snapshot,
                    (unsigned)schema);
 }
 
-void iceberg_patch_name(char name[ICEBERG_RUN_NAME_BYTES], int64_t base, int64_t snapshot,
-                        int32_t schema)
+void iceberg_patch_name(char name[RUN_NAME_BYTES], int64_t base, int64_t snapshot, int32_t schema)
 {
-    (void)snprintf(name, ICEBERG_RUN_NAME_BYTES, "patch-%016llx-%016llx-%08x",
-                   (unsigned long long)base, (unsigned long long)snapshot, (unsigned)schema);
+    (void)snprintf(name, RUN_NAME_BYTES, "patch-%016llx-%016llx-%08x", (unsigned long long)base,
+                   (unsigned long long)snapshot, (unsigned)schema);
 }
 
-void iceberg_range_name(char name[ICEBERG_RUN_NAME_BYTES], int64_t after, int64_t snapshot)
+void iceberg_range_name(char name[RUN_NAME_BYTES], int64_t after, int64_t snapshot)
 {
-    (void)snprintf(name, ICEBERG_RUN_NAME_BYTES, "range-%016llx-%016llx", (unsigned long long)after,
+    (void)snprintf(name, RUN_NAME_BYTES, "range-%016llx-%016llx", (unsigned long long)after,
                    (unsigned long long)snapshot);
 }
 
-static void hashed_name(char name[ICEBERG_RUN_NAME_BYTES], const char *kind, struct slice text,
+static void hashed_name(char name[RUN_NAME_BYTES], const char *kind, struct slice text,
                         uint64_t seed)
 {
-    (void)snprintf(name, ICEBERG_RUN_NAME_BYTES, "%s-%016llx%016llx", kind,
+    (void)snprintf(name, RUN_NAME_BYTES, "%s-%016llx%016llx", kind,
                    (unsigned long long)hash64(seed, text),
                    (unsigned long long)hash64(seed + 0x7461726e, text));
 }
 
-void iceberg_manifest_name(char name[ICEBERG_RUN_NAME_BYTES], struct slice path, uint64_t length)
+void iceberg_manifest_name(char name[RUN_NAME_BYTES], struct slice path, uint64_t length)
 {
     hashed_name(name, "manifest", path, length);
 }
 
-void iceberg_list_name(char name[ICEBERG_RUN_NAME_BYTES], struct slice path)
+void iceberg_list_name(char name[RUN_NAME_BYTES], struct slice path)
 {
     hashed_name(name, "list", path, 0);
-}
-
-void iceberg_unchecked_name(char name[ICEBERG_RUN_NAME_BYTES])
-{
-    static _Atomic unsigned count;
-    (void)snprintf(name, ICEBERG_RUN_NAME_BYTES, "unchecked-%d-%u", (int)getpid(), count++);
 }
 
 /* `-` and so many hex digits. */
 static bool take_hex(struct slice *rest, size_t digits, uint64_t *out)
 {
-    if (rest->n < digits + 1 || rest->p[0] != '-')
+    if (rest->n < digits + 1 || rest->p[0] != '-' ||
+        !text_parse_hex(slice_make(rest->p + 1, digits), out))
         return false;
-    *out = 0;
-    for (size_t i = 1; i <= digits; i++) {
-        int digit = text_hex_digit(rest->p[i]);
-        if (digit < 0)
-            return false;
-        *out = *out << 4 | (uint64_t)digit;
-    }
     *rest = slice_from(*rest, digits + 1);
     return true;
 }
@@ -95,18 +79,6 @@ static bool parse_patch(struct slice name, uint64_t *base, uint64_t *snapshot, u
            take_hex(&name, 16, snapshot) && take_hex(&name, 8, schema) && name.n == 0;
 }
 
-static DIR *open_dir(int dirfd_, struct err *err)
-{
-    int fd = openat(dirfd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        (void)err_set(err, errno, "the directory of runs: %s", strerror(errno));
-        if (fd >= 0)
-            (void)close(fd); /* nothing was done with it */
-    }
-    return dir;
-}
-
 static void note_base(struct iceberg_runs *out, int dirfd_, const char *name, int64_t snapshot)
 {
     struct stat st;
@@ -125,7 +97,7 @@ int iceberg_runs_find(int dirfd_, int64_t snapshot, int32_t schema, struct icebe
                       struct err *err)
 {
     *out = (struct iceberg_runs){.bases_n = 0};
-    DIR *dir = open_dir(dirfd_, err);
+    DIR *dir = run_dir_open(dirfd_, err);
     if (!dir)
         return -err->code;
     for (struct dirent *d; (d = readdir(dir));) {
@@ -167,11 +139,6 @@ static bool is_manifest(struct slice name)
     return slice_starts(name, SLICE_LIT("manifest-"));
 }
 
-static bool is_unchecked(struct slice name)
-{
-    return slice_starts(name, SLICE_LIT("unchecked-"));
-}
-
 void iceberg_runs_prune(int dirfd_, size_t manifests)
 {
     size_t decoded = 2 * manifests;
@@ -181,7 +148,7 @@ void iceberg_runs_prune(int dirfd_, size_t manifests)
         {.is = is_range, .keep = ICEBERG_RANGES_MAX},
         {.is = is_list, .keep = ICEBERG_LISTS_MAX},
         {.is = is_manifest, .keep = decoded < ICEBERG_DECODED_MAX ? ICEBERG_DECODED_MAX : decoded},
-        {.is = is_unchecked, .keep = SIZE_MAX, .leftover_ms = LEFTOVER_MS},
+        {.is = run_is_unchecked, .keep = SIZE_MAX, .leftover_ms = RUN_LEFTOVER_MS},
     };
     prune_runs(dirfd_, kinds, ARRAY_SIZE(kinds));
 }

@@ -18,17 +18,13 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "lake/index/run_dir.h"
 
-#define ICEBERG_RUN_NAME_BYTES 64
-
-void iceberg_base_name(char name[ICEBERG_RUN_NAME_BYTES], int64_t snapshot, int32_t schema);
-void iceberg_patch_name(char name[ICEBERG_RUN_NAME_BYTES], int64_t base, int64_t snapshot,
-                        int32_t schema);
-void iceberg_range_name(char name[ICEBERG_RUN_NAME_BYTES], int64_t after, int64_t snapshot);
-void iceberg_manifest_name(char name[ICEBERG_RUN_NAME_BYTES], struct slice path, uint64_t length);
-void iceberg_list_name(char name[ICEBERG_RUN_NAME_BYTES], struct slice path);
-/* Another name with every call. */
-void iceberg_unchecked_name(char name[ICEBERG_RUN_NAME_BYTES]);
+void iceberg_base_name(char name[RUN_NAME_BYTES], int64_t snapshot, int32_t schema);
+void iceberg_patch_name(char name[RUN_NAME_BYTES], int64_t base, int64_t snapshot, int32_t schema);
+void iceberg_range_name(char name[RUN_NAME_BYTES], int64_t after, int64_t snapshot);
+void iceberg_manifest_name(char name[RUN_NAME_BYTES], struct slice path, uint64_t length);
+void iceberg_list_name(char name[RUN_NAME_BYTES], struct slice path);
 
 /* Bases with a schema, the last one that was made first. */
 #define ICEBERG_BASES_MAX 32

@@ -76,19 +76,6 @@ int iceberg_state_format(const struct iceberg_metadata *m, const struct iceberg_
     return buf_check(out, err);
 }
 
-static bool parse_hex64(struct slice s, uint64_t *out)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        int digit = text_hex_digit(s.p[i]);
-        if (digit < 0)
-            return false;
-        v = v << 4 | (uint64_t)digit;
-    }
-    *out = v;
-    return s.n == 16;
-}
-
 /* Reads as far as the metadata, which may be long, if nobody asks for it. */
 static bool read_meta(struct slice meta, struct iceberg_identity *id, struct buf *manifest_list,
                       struct slice *metadata)
@@ -108,7 +95,7 @@ static bool read_meta(struct slice meta, struct iceberg_identity *id, struct buf
         } else if (slice_is(key, "schema")) {
             (void)json_int64(&j, &schema);
         } else if (slice_is(key, "fingerprint") && json_string(&j, &scratch, &text)) {
-            has_print = parse_hex64(text, &id->fingerprint);
+            has_print = text.n == 16 && text_parse_hex(text, &id->fingerprint);
         } else if (slice_is(key, "manifestList") && json_string(&j, &scratch, &text)) {
             if (manifest_list)
                 buf_add_slice(manifest_list, text);
@@ -162,6 +149,12 @@ int iceberg_state_former(struct slice meta, struct former **out, struct err *err
             (void)json_skip(&j, slice_is(key, "formerNames") ? &names : NULL);
     if (!names.n)
         return unreadable(err);
-    int rc = iceberg_former_parse(names, out, err);
-    return rc == -EIO ? unreadable(err) : rc;
+    AUTO(former) struct former *former = former_new(err);
+    if (!former)
+        return -ENOMEM;
+    int rc = former_parse(former, names, err);
+    if (rc < 0)
+        return rc == -EIO ? unreadable(err) : rc;
+    *out = STEAL(former);
+    return 0;
 }

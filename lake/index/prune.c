@@ -13,7 +13,7 @@
 struct made {
     int64_t ns; /* of its modification */
     size_t kind;
-    char name[PRUNE_NAME_BYTES];
+    char name[RUN_NAME_BYTES];
 };
 
 /* Grown by vec_push. */
@@ -68,13 +68,9 @@ static void remove_old(int fd, const struct prune_kind *kind, size_t which,
 void prune_runs(int dirfd_, const struct prune_kind *kinds, size_t n)
 {
     struct made_list list = VEC_MAX(VERSIONS_MAX);
-    int fd = openat(dirfd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        if (fd >= 0)
-            (void)close(fd); /* nothing was done with it */
+    DIR *dir = run_dir_open(dirfd_, NULL);
+    if (!dir)
         return;
-    }
     collect(dir, kinds, n, &list);
     if (list.n)
         qsort(list.at, list.n, sizeof list.at[0], newest_first);

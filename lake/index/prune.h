@@ -8,10 +8,7 @@
 
 #include <stdint.h>
 
-#include "base/slice.h"
-
-/* Names that are longer are of no kind. */
-#define PRUNE_NAME_BYTES 64
+#include "lake/index/run_dir.h"
 
 struct prune_kind {
     bool (*is)(struct slice name);

@@ -47,6 +47,15 @@ struct snapshot *snapshot_new(struct run *base, struct run *patch, struct err *e
     return s;
 }
 
+int snapshot_take(struct run **base, struct run **patch, struct snapshot **out, struct err *err)
+{
+    struct snapshot *s = snapshot_new(STEAL(*base), patch ? STEAL(*patch) : NULL, err);
+    if (!s)
+        return -err->code;
+    *out = s;
+    return 0;
+}
+
 void snapshot_unref(struct snapshot *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)

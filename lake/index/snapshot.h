@@ -21,6 +21,8 @@ struct snapshot;
 
 /* Takes over both references; patch may be NULL. */
 struct snapshot *snapshot_new(struct run *base, struct run *patch, struct err *err);
+/* The same, of runs that are the caller's variables, which are NULL then; patch may be NULL. */
+int snapshot_take(struct run **base, struct run **patch, struct snapshot **out, struct err *err);
 void snapshot_unref(struct snapshot *s);
 DEFINE_AUTO(snapshot, struct snapshot *, snapshot_unref)
 

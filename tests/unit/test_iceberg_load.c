@@ -154,7 +154,7 @@ static void test_damage(void **state)
 static void test_kept_damage(void **state)
 {
     struct fixture *f = *state;
-    char name[ICEBERG_RUN_NAME_BYTES], path[128];
+    char name[RUN_NAME_BYTES], path[128];
     struct made_entry one[] = {data("p=1/a", 1)};
     struct made_manifest m = made(f, "m1", false, 1, one, 1);
     struct made_snapshot s = {1, -1, 1, "append"};
