@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 
 from support import bad_logs
+from support.mounts import wait_for
 from support.proxy_program import proxy_program
 from support.range_reader import read_full
 from support.s3 import ACCESS_KEY, SECRET_KEY
@@ -119,6 +120,17 @@ def read_uncached(path, size, witness, chance):
         os.close(fd)
 
 
+def open_laid(path):
+    """
+    None: not yet. Prefetch of its neighbours may have asked for it before it was laid, and who opens
+    it before the answer has come shares that.
+    """
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+
+
 WAYS = (read_ranges, read_whole, read_uncached)
 
 
@@ -152,7 +164,8 @@ class Field:
         return 'part-%06d.parquet' % i
 
     def lay(self, tmp_path):
-        root = tmp_path / 'lay'
+        root, self.aside = tmp_path / 'lay', tmp_path / 'aside'
+        self.aside.mkdir()
         adds = [bad_logs.add(0, path=self.name(i), size=n) for i, n in enumerate(self.sizes)]
         (root / TABLE / '_delta_log').mkdir(parents=True)
         bad_logs.write(root / TABLE, 0,
@@ -164,11 +177,14 @@ class Field:
                                Body=self.contents.of(generation, self.sizes[i]))
 
     def first(self, i, below):
-        """The old object, written where the server keeps it: nobody reads it yet."""
-        path = below / self.name(i)
-        path.write_bytes(self.contents.of(0, self.sizes[i]))
-        os.setxattr(path, 'user.etag', ('"old-%d-%d"' % (self.seed, i)).encode())
-        return path
+        """
+        The old object, put where the server keeps it, at once: nobody opens it yet, but prefetch may
+        ask for it.
+        """
+        beside, path = self.aside / self.name(i), below / self.name(i)
+        beside.write_bytes(self.contents.of(0, self.sizes[i]))
+        os.setxattr(beside, 'user.etag', ('"old-%d-%d"' % (self.seed, i)).encode())
+        return beside.rename(path)
 
     def replace_one(self, i, m):
         """
@@ -179,7 +195,8 @@ class Field:
         stored = self.first(i, self.s3.root / self.bucket / TABLE)
         path, size = m / TABLE / self.name(i), self.sizes[i]
         witness = Witness(self.name(i), self.contents)
-        held = os.open(path, os.O_RDONLY)       # so that all are of one open object
+        # so that all are of one open object
+        held = wait_for(lambda: open_laid(path), 10, 'an open of %s' % path)
         try:
             reader = threading.Thread(target=self._read, args=(path, size, witness, chance.random()))
             reader.start()
