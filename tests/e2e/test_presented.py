@@ -229,6 +229,52 @@ def test_what_cannot_be_presented_is_refused_on_open(mount, source):
     check_all(m / 'mapped', shown['mapped'])
 
 
+REFUSED = {         # what is wrong with it: what is done to the stored bytes, the add action; the words
+    'a type that the table never had': (None, {}, 'the table has date, the file has INT64'),
+    'cut off': (lambda b: b[:-3], {}, 'does not end as Parquet files do'),
+    'grown': (lambda b: b + b'x', {'size': 1}, 'size 1 expected, the store has'),
+    'a vector of another count': (None, {'deletionVector': dict(tables.inline_vector([1, 2]), cardinality=3)},
+                                  'a deletion vector of 2 rows, 3 in the log'),
+    'a vector that is gone': (None, {'deletionVector': {
+        'storageType': 'u', 'pathOrInlineDv': 'ab^-aqEH.-t@S}K{vb[*k^', 'offset': 4, 'sizeInBytes': 40,
+        'cardinality': 6}}, 'VACUUM may remove'),
+    'a vector elsewhere': (None, {'deletionVector': {
+        'storageType': 'p', 'pathOrInlineDv': 'file:///etc/passwd', 'sizeInBytes': 40, 'cardinality': 6}},
+        'outside of what is mounted'),
+    'a file elsewhere': (None, {'path': 'file:///etc/passwd', 'size': os.stat('/etc/passwd').st_size},
+                         'outside of what is mounted'),
+}
+
+
+@pytest.mark.parametrize('what', REFUSED)
+def test_a_refused_file_says_why(mount, tmp_path, what):
+    """Who cannot open a file is told the reason by the file itself, and by tarn doctor."""
+    damage, add, words = REFUSED[what]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1, 2, 3]}))
+    other = tables.store(table, 'good.parquet', pa.table({'a': [1, 2, 3]}))
+    if damage:
+        (table / 'part-0.parquet').write_bytes(damage((table / 'part-0.parquet').read_bytes()))
+        part['size'] = (table / 'part-0.parquet').stat().st_size
+    wrong = what == 'a type that the table never had'
+    tables.write_log(table, [tables.field('b', 'date' if wrong else 'long', 'a', 1)],
+                     [dict(part, **add)] + [other] * (not wrong), ['columnMapping', 'deletionVectors'],
+                     {'delta.columnMapping.mode': 'name'})
+    m = mount(table.parent)
+    (name,) = (n for n in os.listdir(m / 't') if n != 'good.parquet')
+    for _ in range(2):
+        with pytest.raises(OSError):
+            (m / 't' / name).read_bytes()
+        assert words in m.xattr('t/' + name, 'error')
+    done = run_tarn('doctor', m / 't' / name)
+    assert done.returncode == 1 and words in done.stdout
+    if not wrong:
+        done = run_tarn('doctor', m / 't/good.parquet')
+        assert done.returncode == 0 and 'columns, good' in done.stdout
+        with pytest.raises(OSError):
+            m.xattr('t/good.parquet', 'error')
+
+
 @pytest.mark.parametrize('mode', ['name', 'id'])
 def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
     """Renamed columns have their names, later ones are null, and each row tells its change."""
