@@ -75,8 +75,8 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
     s->is_object = true;
     s->size = s->entry.size;
     /* A file that must not be read has attributes all the same, without its object. */
-    if (!mine || table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object,
-                                             &s->outside) < 0)
+    if (!mine ||
+        table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, &s->outside) < 0)
         buf_reset(&s->object.key);
     return 0;
 }

@@ -122,7 +122,8 @@ int cmd_doctor(int argc, char **argv)
     struct stat st;
     struct statfs fs;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: tarn doctor PATH\n\nPATH is a table in a mount, a directory above some, or a file of "
+        printf("usage: tarn doctor PATH\n\nPATH is a table in a mount, a directory above some, or "
+               "a file of "
                "one.\nExit status 1 where one of them is refused.\n");
         return EXIT_OK;
     }
