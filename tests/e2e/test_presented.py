@@ -275,6 +275,35 @@ def test_a_refused_file_says_why(mount, tmp_path, what):
             m.xattr('t/good.parquet', 'error')
 
 
+LEFT_OUT = {        # a column of the type that a file of Spark's lacks: its schema, what its statistics say
+    'array': ({'type': 'array', 'elementType': 'integer', 'containsNull': True}, {'b': 2}),
+    'array, not counted': ({'type': 'array', 'elementType': 'integer', 'containsNull': True}, {}),
+    'map': ({'type': 'map', 'keyType': 'string', 'valueType': 'integer', 'valueContainsNull': True}, {'b': 2}),
+    'struct': ({'type': 'struct', 'fields': [tables.field('x', 'integer'), tables.field('y', 'date')]},
+               {'b': {'x': 2, 'y': 2}}),
+    'binary': ('binary', {'b': 2}),
+}
+
+
+@pytest.mark.parametrize('engine', ['Apache-Spark/4.1.4 Delta-Lake/4.4.0', 'Databricks-Runtime/16.4.x-scala2.12'])
+@pytest.mark.parametrize('kind', LEFT_OUT)
+def test_columns_that_spark_left_out_are_null(mount, tmp_path, kind, engine):
+    """Spark appends frames without columns of any type as they are: the table has nulls there."""
+    kind, counts = LEFT_OUT[kind]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1, 2]}))
+    stats = {'numRecords': 2, 'minValues': {'a': 1}, 'maxValues': {'a': 2}, 'nullCount': {'a': 0, **counts}}
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', kind)],
+                     [dict(part, stats=json.dumps(stats, separators=(',', ':')))], [], {})
+    log = table / '_delta_log' / ('%020d.json' % 0)
+    info = {'commitInfo': {'operation': 'WRITE', 'engineInfo': engine}}
+    log.write_text(json.dumps(info) + '\n' + log.read_text())
+    m = mount(table.parent)
+    found = read(m / 't/part-0.parquet')
+    assert found.column_names == ['a', 'b'] and found['b'].null_count == 2
+    assert m.xattr('t/part-0.parquet', 'transform') == 'columns'
+
+
 @pytest.mark.parametrize('mode', ['name', 'id'])
 def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
     """Renamed columns have their names, later ones are null, and each row tells its change."""
