@@ -127,11 +127,20 @@ static bool counts_all(const struct delta_commit_info *info)
            engine_is(info, SLICE_LIT("Databricks-Runtime/"), &version);
 }
 
+/* Others of Spark's operations write the table's own columns. */
+static bool writes_frames(const struct delta_commit_info *info)
+{
+    return slice_is(info->operation, "\"WRITE\"") ||
+           slice_is(info->operation, "\"STREAMING UPDATE\"") ||
+           slice_is(info->operation, "\"COPY INTO\"");
+}
+
 static void note_commit(struct delta_replay *r, const struct delta_commit_info *info)
 {
     r->adds_old_files = !writes_files(info);
     r->stores_partitions = stores_partitions(info);
     r->counts_all = counts_all(info);
+    r->adds_frames = r->counts_all && writes_frames(info);
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
@@ -139,6 +148,7 @@ static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
                      const struct delta_file *file)
 {
     return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
+           !(r->adds_frames && s->hides_gaps) &&
            !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
            !delta_stats_lack(file->stats, r->counts_all ? &s->counted_by_spark : &s->counted);
 }
@@ -314,7 +324,8 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
 static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
-    r->commit_adds = r->adds_old_files = r->stores_partitions = r->counts_all = false;
+    r->commit_adds = r->adds_old_files = r->stores_partitions = r->counts_all = r->adds_frames =
+        false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */

@@ -304,6 +304,35 @@ def test_columns_that_spark_left_out_are_null(mount, tmp_path, kind, engine):
     assert m.xattr('t/part-0.parquet', 'transform') == 'columns'
 
 
+PAIR = {'type': 'struct', 'fields': [tables.field('x', 'long'), tables.field('y', 'date')]}
+HALF = pa.struct([('x', pa.int64())])
+UNTOLD = {          # what no statistics tell: the type of b, what the file has of it, properties, and what is read
+    'in a list': ({'type': 'array', 'elementType': PAIR, 'containsNull': True},
+                  pa.array([[{'x': 1}]], pa.list_(HALF)), {}, [{'x': 1, 'y': None}]),
+    'in a map': ({'type': 'map', 'keyType': 'string', 'valueType': PAIR, 'valueContainsNull': True},
+                 pa.array([[('k', {'x': 1})]], pa.map_(pa.string(), HALF)), {}, [('k', {'x': 1, 'y': None})]),
+    'none counted': ('string', None, {'delta.dataSkippingNumIndexedCols': '0'}, None),
+    'a alone counted': ('string', None, {'delta.dataSkippingStatsColumns': 'a'}, None),
+}
+
+
+@pytest.mark.parametrize('where', UNTOLD)
+def test_what_spark_left_out_untold_is_null(mount, tmp_path, where):
+    """Where statistics cannot tell what a frame lacked, the file itself is asked."""
+    kind, stored, properties, shown = UNTOLD[where]
+    table = tmp_path / 'lake' / 't'
+    data = pa.table({'a': [1], **({'b': stored} if stored is not None else {})})
+    part = tables.store(table, 'part-0.parquet', data)
+    stats = {'numRecords': 1, 'nullCount': {'a': 0, **({'b': 0} if stored is not None else {})}}
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', kind)],
+                     [dict(part, stats=json.dumps(stats, separators=(',', ':')))], [], properties)
+    log = table / '_delta_log' / ('%020d.json' % 0)
+    info = {'commitInfo': {'operation': 'WRITE', 'engineInfo': 'Apache-Spark/4.1.4 Delta-Lake/4.4.0'}}
+    log.write_text(json.dumps(info) + '\n' + log.read_text())
+    m = mount(table.parent)
+    assert read(m / 't/part-0.parquet').to_pylist() == [{'a': 1, 'b': shown}]
+
+
 @pytest.mark.parametrize('mode', ['name', 'id'])
 def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
     """Renamed columns have their names, later ones are null, and each row tells its change."""
