@@ -332,7 +332,7 @@ static int value_transform(struct subject *s, struct buf *out)
         return 0;
     }
     struct presented_file f = {.deletes = false};
-    struct store *presented;
+    struct store *presented = NULL;
     AUTO(partition_values) struct partition_values values; /* of a filter: there is none here */
     partition_values_init(&values);
     int rc = make_presented(s, &values, &f, &presented);
@@ -375,7 +375,7 @@ static int look_at_object(struct subject *s, struct err *err)
 static int look_at_presented(struct subject *s, struct err *err)
 {
     struct presented_file f;
-    struct store *presented;
+    struct store *presented = NULL;
     AUTO(shape) struct shape *shape = NULL;
     AUTO(partition_values) struct partition_values values;
     partition_values_init(&values);

@@ -22,6 +22,15 @@ bool presented_is_whole(struct store *store, const struct presented_file *f)
     return !key.failed && cache_has_sealed(s->config.cache, &name);
 }
 
+/* The rows that are taken out by their places. */
+static int named_rows(const struct presented_file *f, struct roaring **out, struct err *err)
+{
+    const struct driver_ops *ops = f->driver->ops;
+    if (!ops->deleted)
+        return err_set(err, EOPNOTSUPP, "%s tables have no deleted rows", ops->format);
+    return ops->deleted(f->driver, f->entry, out, err);
+}
+
 /* Asks the driver for the rows that are taken out. */
 static int fetch_rows(struct recipe *r, const struct presented_file *f, struct task *task,
                       struct err *err)
@@ -30,10 +39,8 @@ static int fetch_rows(struct recipe *r, const struct presented_file *f, struct t
     AUTO(roaring) struct roaring *rows = NULL;
     AUTO(equality) struct equality *equal = NULL;
     int rc = task_to_worker(task, r->store->config.workers);
-    if (rc == 0 && !ops->deleted)
-        rc = err_set(err, EOPNOTSUPP, "%s tables have no deleted rows", ops->format);
     if (rc == 0)
-        rc = ops->deleted(f->driver, f->entry, &rows, err);
+        rc = named_rows(f, &rows, err);
     if (rc == 0 && ops->deleted_values)
         rc = ops->deleted_values(f->driver, f->entry, &equal, err);
     if (rc == 0 && !rows && !equal)
@@ -273,8 +280,8 @@ int presented_check(struct store *store, const struct presented_file *f, struct 
         rc = presented_describe(store, f, task, &what, err);
     if (rc == 0 && f->deletes)
         rc = task_to_worker(task, s->config.workers);
-    if (rc == 0 && f->deletes && f->driver->ops->deleted)
-        rc = f->driver->ops->deleted(f->driver, f->entry, &rows, err);
+    if (rc == 0 && f->deletes)
+        rc = named_rows(f, &rows, err);
     return rc;
 }
 
