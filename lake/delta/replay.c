@@ -97,24 +97,41 @@ static bool must_store_partitions(const struct delta_protocol *p)
     return false;
 }
 
+/* The engine names itself so, and its version behind it. */
+static bool engine_is(const struct delta_commit_info *info, struct slice name,
+                      struct slice *version)
+{
+    struct slice s = info->engine_info;
+    const char *at = s.n ? memmem(s.p, s.n, name.p, name.n) : NULL;
+    *version = at ? slice_from(s, (size_t)(at - s.p) + name.n) : SLICE_NONE;
+    return at != NULL;
+}
+
 /*
  * May this engine store partition columns in the files of any table, as well? Delta Lake 4 for
  * Spark does, and neither protocol nor statistics tell.
  */
 static bool stores_partitions(const struct delta_commit_info *info)
 {
-    static const char mark[] = "Delta-Lake/";
-    struct slice s = info->engine_info;
-    const char *at = s.n ? memmem(s.p, s.n, mark, sizeof mark - 1) : NULL;
-    size_t past = at ? (size_t)(at - s.p) + sizeof mark - 1 : s.n;
-    bool old = past + 1 < s.n && s.p[past] >= '0' && s.p[past] <= '3' && s.p[past + 1] == '.';
-    return at && !old;
+    struct slice version;
+    bool delta = engine_is(info, SLICE_LIT("Delta-Lake/"), &version);
+    bool old = version.n > 1 && version.p[0] >= '0' && version.p[0] <= '3' && version.p[1] == '.';
+    return delta && !old;
+}
+
+/* Spark's engines leave columns out of files, and count nulls of columns of every type. */
+static bool counts_all(const struct delta_commit_info *info)
+{
+    struct slice version;
+    return engine_is(info, SLICE_LIT("Delta-Lake/"), &version) ||
+           engine_is(info, SLICE_LIT("Databricks-Runtime/"), &version);
 }
 
 static void note_commit(struct delta_replay *r, const struct delta_commit_info *info)
 {
     r->adds_old_files = !writes_files(info);
     r->stores_partitions = stores_partitions(info);
+    r->counts_all = counts_all(info);
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
@@ -123,7 +140,7 @@ static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
 {
     return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
            !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
-           !delta_stats_lack(file->stats, &s->counted);
+           !delta_stats_lack(file->stats, r->counts_all ? &s->counted_by_spark : &s->counted);
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -297,7 +314,7 @@ int delta_replay_checkpoint(struct delta_replay *r, const struct delta_log_file 
 static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
-    r->commit_adds = r->adds_old_files = r->stores_partitions = false;
+    r->commit_adds = r->adds_old_files = r->stores_partitions = r->counts_all = false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */

@@ -66,6 +66,7 @@ struct delta_replay {
     bool commit_adds;       /* the commit whose actions come now has added a file already */
     bool adds_old_files;    /* ... says that it may name files that were written before */
     bool stores_partitions; /* ... may have put partition columns into files */
+    bool counts_all;        /* ... has counted nulls as Spark does */
     bool in_compacted;      /* its actions come now */
     struct key_set keys;    /* of these */
     uint64_t placing;       /* hash of the columns by which files were placed */

@@ -64,10 +64,11 @@ int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum de
 
 /*
  * Columns of which writers count nulls in every file that has them, in the arena: those of the
- * first DELTA_COUNTED_MAX leaves that are no part of another one. None where the table's properties
- * choose them, or the schema cannot be read.
+ * first DELTA_COUNTED_MAX leaves that are no part of another one; `all`: the columns that these
+ * leaves are in, of any type, as Spark counts. None where the table's properties choose them, or
+ * the schema cannot be read.
  */
-void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
+void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata, bool all,
                           struct delta_list *out);
 
 /*

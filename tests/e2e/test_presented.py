@@ -229,6 +229,81 @@ def test_what_cannot_be_presented_is_refused_on_open(mount, source):
     check_all(m / 'mapped', shown['mapped'])
 
 
+REFUSED = {         # what is wrong with it: what is done to the stored bytes, the add action; the words
+    'a type that the table never had': (None, {}, 'the table has date, the file has INT64'),
+    'cut off': (lambda b: b[:-3], {}, 'does not end as Parquet files do'),
+    'grown': (lambda b: b + b'x', {'size': 1}, 'size 1 expected, the store has'),
+    'a vector of another count': (None, {'deletionVector': dict(tables.inline_vector([1, 2]), cardinality=3)},
+                                  'a deletion vector of 2 rows, 3 in the log'),
+    'a vector that is gone': (None, {'deletionVector': {
+        'storageType': 'u', 'pathOrInlineDv': 'ab^-aqEH.-t@S}K{vb[*k^', 'offset': 4, 'sizeInBytes': 40,
+        'cardinality': 6}}, 'VACUUM may remove'),
+    'a vector elsewhere': (None, {'deletionVector': {
+        'storageType': 'p', 'pathOrInlineDv': 'file:///etc/passwd', 'sizeInBytes': 40, 'cardinality': 6}},
+        'outside of what is mounted'),
+    'a file elsewhere': (None, {'path': 'file:///etc/passwd', 'size': os.stat('/etc/passwd').st_size},
+                         'outside of what is mounted'),
+}
+
+
+@pytest.mark.parametrize('what', REFUSED)
+def test_a_refused_file_says_why(mount, tmp_path, what):
+    """Who cannot open a file is told the reason by the file itself, and by tarn doctor."""
+    damage, add, words = REFUSED[what]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1, 2, 3]}))
+    other = tables.store(table, 'good.parquet', pa.table({'a': [1, 2, 3]}))
+    if damage:
+        (table / 'part-0.parquet').write_bytes(damage((table / 'part-0.parquet').read_bytes()))
+        part['size'] = (table / 'part-0.parquet').stat().st_size
+    wrong = what == 'a type that the table never had'
+    tables.write_log(table, [tables.field('b', 'date' if wrong else 'long', 'a', 1)],
+                     [dict(part, **add)] + [other] * (not wrong), ['columnMapping', 'deletionVectors'],
+                     {'delta.columnMapping.mode': 'name'})
+    m = mount(table.parent)
+    (name,) = (n for n in os.listdir(m / 't') if n != 'good.parquet')
+    for _ in range(2):
+        with pytest.raises(OSError):
+            (m / 't' / name).read_bytes()
+        assert words in m.xattr('t/' + name, 'error')
+    done = run_tarn('doctor', m / 't' / name)
+    assert done.returncode == 1 and words in done.stdout
+    if not wrong:
+        done = run_tarn('doctor', m / 't/good.parquet')
+        assert done.returncode == 0 and 'columns, good' in done.stdout
+        with pytest.raises(OSError):
+            m.xattr('t/good.parquet', 'error')
+
+
+LEFT_OUT = {        # a column of the type that a file of Spark's lacks: its schema, what its statistics say
+    'array': ({'type': 'array', 'elementType': 'integer', 'containsNull': True}, {'b': 2}),
+    'array, not counted': ({'type': 'array', 'elementType': 'integer', 'containsNull': True}, {}),
+    'map': ({'type': 'map', 'keyType': 'string', 'valueType': 'integer', 'valueContainsNull': True}, {'b': 2}),
+    'struct': ({'type': 'struct', 'fields': [tables.field('x', 'integer'), tables.field('y', 'date')]},
+               {'b': {'x': 2, 'y': 2}}),
+    'binary': ('binary', {'b': 2}),
+}
+
+
+@pytest.mark.parametrize('engine', ['Apache-Spark/4.1.4 Delta-Lake/4.4.0', 'Databricks-Runtime/16.4.x-scala2.12'])
+@pytest.mark.parametrize('kind', LEFT_OUT)
+def test_columns_that_spark_left_out_are_null(mount, tmp_path, kind, engine):
+    """Spark appends frames without columns of any type as they are: the table has nulls there."""
+    kind, counts = LEFT_OUT[kind]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1, 2]}))
+    stats = {'numRecords': 2, 'minValues': {'a': 1}, 'maxValues': {'a': 2}, 'nullCount': {'a': 0, **counts}}
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', kind)],
+                     [dict(part, stats=json.dumps(stats, separators=(',', ':')))], [], {})
+    log = table / '_delta_log' / ('%020d.json' % 0)
+    info = {'commitInfo': {'operation': 'WRITE', 'engineInfo': engine}}
+    log.write_text(json.dumps(info) + '\n' + log.read_text())
+    m = mount(table.parent)
+    found = read(m / 't/part-0.parquet')
+    assert found.column_names == ['a', 'b'] and found['b'].null_count == 2
+    assert m.xattr('t/part-0.parquet', 'transform') == 'columns'
+
+
 @pytest.mark.parametrize('mode', ['name', 'id'])
 def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
     """Renamed columns have their names, later ones are null, and each row tells its change."""
