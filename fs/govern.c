@@ -326,6 +326,17 @@ static int look_for_table(const struct claim *c, struct table *table)
     return rc == -EINPROGRESS ? rc : 0;
 }
 
+/* Its log may name another table's for its own; what files that has is not told by it. */
+static int log_is_granted(const struct claim *c, const struct where *w, unsigned line,
+                          struct err *err)
+{
+    struct err why = ERR_INIT;
+    int rc = govern_log(c->asker, w, c->task, NULL, &why);
+    if (rc == -EACCES)
+        (void)govern_deny(c->asker, w, line, why.msg, NULL);
+    return rc < 0 && rc != -EINPROGRESS ? err_copy(err, &why) : rc;
+}
+
 static int where_of_table(struct claim *c, struct where *w, struct shown *out, struct err *err)
 {
     const struct grant *g = decide(c->asker, table_path(w->table));
@@ -336,6 +347,9 @@ static int where_of_table(struct claim *c, struct where *w, struct shown *out, s
         return rc;
     AUTO(catalog_answer) struct catalog_answer *answer = restricting(w->table);
     out->line = grant_line(g);
+    rc = log_is_granted(c, w, out->line, err);
+    if (rc < 0)
+        return rc;
     if (grant_whole(g) && !answer)
         return table_ops(w->table)->shape ? 0 : where_of_files(c, w, out->line, err);
     if (!table_ops(w->table)->shape && !c->in_list) {

@@ -172,6 +172,11 @@ DEFINE_AUTO_DONE(object_places, struct object_places, object_places_done)
 int govern_object(const struct asker *a, const struct where *w, struct task *task,
                   struct object_places *elsewhere, struct err *err);
 
+/* The same of what tells which files the version has (driver_ops.log_elsewhere), which names them.
+ */
+int govern_log(const struct asker *a, const struct where *w, struct task *task,
+               struct object_places *elsewhere, struct err *err);
+
 /*
  * Which entries of a plain directory's listing are shown, at `place` in the mount: a bit for each
  * in *hidden, for free; NULL where all are. A table of which a grant keeps a part back is looked

@@ -69,7 +69,9 @@ int govern_hold_object(const struct asker *a, const struct where *w, struct task
                        struct held *held, struct err *err)
 {
     struct err why = ERR_INIT;
-    int rc = govern_object(a, w, task, &held->objects, &why);
+    int rc = w->kind == WHERE_FILE ? govern_log(a, w, task, &held->objects, &why) : 0;
+    if (rc == 0)
+        rc = govern_object(a, w, task, &held->objects, &why);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_copy(err, &why);
     if (rc == -EACCES)

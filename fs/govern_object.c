@@ -50,7 +50,7 @@ int object_places_add(struct object_places *to, struct slice path, size_t table_
 /* Denied, and nobody is told yet. */
 static int is_denied(const struct stray *s)
 {
-    return err_set(s->err, EACCES, "its object lies in %.*s, which is not granted as a whole",
+    return err_set(s->err, EACCES, "what it names lies in %.*s, which is not granted as a whole",
                    (int)s->table_n, s->path.data);
 }
 
@@ -116,7 +116,7 @@ static int check(struct stray *s, const struct store *store, struct slice key)
     return look(s, layer, key);
 }
 
-static int check_deletes(void *arg, const struct object_location *at)
+static int check_object(void *arg, const struct object_location *at)
 {
     struct stray *s = arg;
     return check(s, at->store ? at->store : table_store(s->file->table), buf_slice(&at->key));
@@ -131,7 +131,35 @@ static int govern_deletes(struct stray *s)
         .path = buf_slice(&w->shown_path), .flags = ENTRY_DELETES, .extra = buf_slice(&w->extra)};
     if (!w->deletes || !ops->locate_deletes)
         return 0;
-    return ops->locate_deletes(table_driver(w->table), &entry, check_deletes, s, s->err);
+    return ops->locate_deletes(table_driver(w->table), &entry, check_object, s, s->err);
+}
+
+static int log_of_run(struct stray *s, const struct run *run)
+{
+    struct table *t = s->file->table;
+    return run ? table_ops(t)->log_elsewhere(table_driver(t), run_meta(run), check_object, s,
+                                             s->err)
+               : 0;
+}
+
+int govern_log(const struct asker *a, const struct where *w, struct task *task,
+               struct object_places *elsewhere, struct err *err)
+{
+    AUTO(run) struct run *run = NULL;
+    AUTO(stray)
+    struct stray s = {.asker = a, .task = task, .file = w, .elsewhere = elsewhere, .err = err};
+    struct table *table;
+    if (!a->governor || !w->table || !table_ops(w->table)->log_elsewhere)
+        return 0;
+    buf_init(&s.path, REGISTRY_NAME_MAX);
+    if (w->kind == WHERE_FILE) {
+        int rc = lake_run_find(table_lake(w->table), w->run_number, task, &table, &run, err);
+        return rc < 0 ? rc : log_of_run(&s, run);
+    }
+    if (!w->version || !w->version->snapshot)
+        return 0;
+    int rc = log_of_run(&s, snapshot_base(w->version->snapshot));
+    return rc < 0 ? rc : log_of_run(&s, snapshot_patch(w->version->snapshot));
 }
 
 int govern_object(const struct asker *a, const struct where *w, struct task *task,
