@@ -403,6 +403,8 @@ static void set_ops(struct overlay *o)
         .head = overlay_head,
         .list = overlay_list,
         .list_at = overlay_list_at,
+        .kept = overlay_kept,
+        .kept_log = overlay_kept_log,
         .put_if_absent = h ? overlay_put_if_absent : NULL,
         .sealed = h && h->sealed ? overlay_sealed : NULL,
         .set_class = h && h->set_class ? overlay_set_class : NULL,
