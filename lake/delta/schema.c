@@ -17,9 +17,6 @@
 #define MAPPING_FEATURE "columnMapping"
 #define PHYSICAL_NAME "delta.columnMapping.physicalName"
 #define COLUMN_ID "delta.columnMapping.id"
-/* Of which columns statistics are kept. */
-#define COUNTED_NUMBER "delta.dataSkippingNumIndexedCols"
-#define COUNTED_NAMES "delta.dataSkippingStatsColumns"
 
 /* A field of a struct as the schema has it. */
 struct field {
@@ -477,8 +474,8 @@ void delta_schema_counted(struct arena *arena, const struct delta_metadata *meta
     struct slice chosen;
     size_t leaves = 0;
     *out = (struct delta_list){0};
-    if (delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NUMBER), &chosen) ||
-        delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NAMES), &chosen))
+    if (delta_map_find(&metadata->configuration, SLICE_LIT(DELTA_COUNTED_NUMBER), &chosen) ||
+        delta_map_find(&metadata->configuration, SLICE_LIT(DELTA_COUNTED_NAMES), &chosen))
         return;
     parse_init(&p, DELTA_MAPPING_NONE, &ignored);
     out->at = arena_calloc(arena, DELTA_COUNTED_MAX, sizeof out->at[0]);

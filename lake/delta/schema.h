@@ -72,6 +72,13 @@ void delta_schema_counted(struct arena *arena, const struct delta_metadata *meta
                           struct delta_list *out);
 
 /*
+ * A file may lack columns, or fields of them, and the nulls that Spark counts do not tell: of lists
+ * and maps of structs it counts none of the fields, and of some columns none where the table's
+ * properties choose them.
+ */
+bool delta_schema_hides_gaps(const struct delta_metadata *metadata);
+
+/*
  * Of all that says how files are presented and placed: two metaData with the same one have the same
  * columns. Texts that are no columns (comments, defaults, properties) are not in it.
  */
