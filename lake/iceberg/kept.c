@@ -136,11 +136,6 @@ static int no_room(struct joining *j)
     return err_set(j->err, ENOMEM, "no room for archived snapshots");
 }
 
-static struct slice copied(struct joining *j, struct slice s)
-{
-    return s.n ? arena_slice(&j->arena, s) : SLICE_NONE;
-}
-
 static bool has_schema(const struct joining *j, int32_t id)
 {
     for (size_t i = 0; i < j->schemas.n; i++)
@@ -163,9 +158,10 @@ static int take_schemas(struct joining *j, const struct iceberg_metadata *of)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < of->schemas_n; i++) {
         struct iceberg_schema_text schema = of->schemas[i];
-        schema.json = copied(j, schema.json);
-        if (!has_schema(j, schema.id))
-            rc = vec_push(&j->schemas, schema);
+        if (has_schema(j, schema.id))
+            continue;
+        schema.json = arena_slice(&j->arena, schema.json);
+        rc = vec_push(&j->schemas, schema);
     }
     return rc;
 }
@@ -173,20 +169,9 @@ static int take_schemas(struct joining *j, const struct iceberg_metadata *of)
 static int take_specs(struct joining *j, const struct iceberg_metadata *of)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < of->specs_n; i++) {
-        struct iceberg_spec spec = of->specs[i];
-        if (has_spec(j, spec.id))
-            continue;
-        struct iceberg_partition_field *fields =
-            arena_calloc(&j->arena, spec.n + 1, sizeof *fields);
-        for (size_t k = 0; fields && k < spec.n; k++) {
-            fields[k] = spec.fields[k];
-            fields[k].name = copied(j, fields[k].name);
-            fields[k].transform = copied(j, fields[k].transform);
-        }
-        spec.fields = fields;
-        rc = fields ? vec_push(&j->specs, spec) : -ENOMEM;
-    }
+    for (size_t i = 0; rc == 0 && i < of->specs_n; i++)
+        if (!has_spec(j, of->specs[i].id))
+            rc = vec_push(&j->specs, iceberg_spec_copy(&j->arena, &of->specs[i]));
     return rc;
 }
 
@@ -194,20 +179,9 @@ static int take_snapshot(struct joining *j, const struct iceberg_metadata *of,
                          const struct iceberg_snapshot *from)
 {
     struct iceberg_snapshot s = *from;
-    struct slice *paths =
-        s.manifests ? arena_calloc(&j->arena, s.manifests_n + 1, sizeof *paths) : NULL;
-    for (size_t i = 0; paths && i < s.manifests_n; i++)
-        paths[i] = copied(j, s.manifests[i]);
-    if (s.manifests && !paths)
-        return -ENOMEM;
     s.schema_id = iceberg_metadata_schema_of(of, from); /* the newest's current one is another */
-    s.manifests = paths;
-    s.manifest_list = copied(j, s.manifest_list);
-    s.operation = copied(j, s.operation);
-    s.summary = copied(j, s.summary);
-    s.key_id = copied(j, s.key_id);
-    s.metadata = copied(j, s.metadata.n ? s.metadata : of->name);
-    return vec_push(&j->snapshots, s);
+    s.metadata = s.metadata.n ? s.metadata : of->name;
+    return vec_push(&j->snapshots, iceberg_snapshot_copy(&j->arena, &s));
 }
 
 static int take(struct joining *j, const struct iceberg_metadata *of, int64_t id)

@@ -269,7 +269,7 @@ static struct slice copied(struct arena *a, struct slice s)
     return s.n ? arena_slice(a, s) : SLICE_NONE;
 }
 
-static struct iceberg_spec copied_spec(struct arena *a, const struct iceberg_spec *spec)
+struct iceberg_spec iceberg_spec_copy(struct arena *a, const struct iceberg_spec *spec)
 {
     struct iceberg_partition_field *fields = arena_calloc(a, spec->n + 1, sizeof *fields);
     for (size_t i = 0; fields && i < spec->n; i++) {
@@ -280,7 +280,7 @@ static struct iceberg_spec copied_spec(struct arena *a, const struct iceberg_spe
     return (struct iceberg_spec){.id = spec->id, .n = spec->n, .fields = fields};
 }
 
-static struct iceberg_snapshot copied_snapshot(struct arena *a, const struct iceberg_snapshot *s)
+struct iceberg_snapshot iceberg_snapshot_copy(struct arena *a, const struct iceberg_snapshot *s)
 {
     struct iceberg_snapshot to = *s;
     struct slice *paths = s->manifests ? arena_calloc(a, s->manifests_n + 1, sizeof *paths) : NULL;
@@ -308,10 +308,11 @@ static void push_more(struct parsing *p, const struct iceberg_forgotten *more)
         (void)parsing_pushed(p, vec_push(&p->schemas, schema), "schemas");
     }
     for (size_t i = 0; p->rc == 0 && i < more->specs_n; i++)
-        (void)parsing_pushed(p, vec_push(&p->specs, copied_spec(a, &more->specs[i])), "specs");
+        (void)parsing_pushed(p, vec_push(&p->specs, iceberg_spec_copy(a, &more->specs[i])),
+                             "specs");
     for (size_t i = 0; p->rc == 0 && i < more->snapshots_n; i++)
-        (void)parsing_pushed(p, vec_push(&p->snapshots, copied_snapshot(a, &more->snapshots[i])),
-                             "snapshots");
+        (void)parsing_pushed(
+            p, vec_push(&p->snapshots, iceberg_snapshot_copy(a, &more->snapshots[i])), "snapshots");
     if (p->rc == 0 && a->full)
         p->rc = arena_failed(a, "a table's metadata", p->err);
 }

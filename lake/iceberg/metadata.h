@@ -116,6 +116,10 @@ struct iceberg_metadata {
  */
 int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_metadata **out,
                            struct err *err);
+/* With all texts in the arena, which is full where there was no room (arena_failed). */
+struct iceberg_spec iceberg_spec_copy(struct arena *a, const struct iceberg_spec *spec);
+struct iceberg_snapshot iceberg_snapshot_copy(struct arena *a, const struct iceberg_snapshot *s);
+
 /* What older files have. Texts are copied. */
 struct iceberg_forgotten {
     const struct iceberg_schema_text *schemas;
