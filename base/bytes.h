@@ -17,9 +17,10 @@ struct bytes {
     bool bad;
 };
 
+/* p may be NULL where n is 0. */
 static inline struct bytes bytes_make(const void *p, size_t n)
 {
-    return (struct bytes){p, (const uint8_t *)p + n, false};
+    return (struct bytes){p, n ? (const uint8_t *)p + n : p, false};
 }
 
 static inline size_t bytes_left(const struct bytes *b)

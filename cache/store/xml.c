@@ -53,7 +53,7 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
         .name = slice_of(w->names[w->depth - 1]),
         .parent = w->depth > 1 ? slice_of(w->names[w->depth - 2]) : SLICE_NONE,
         .root = slice_of(w->names[0]),
-        .text = buf_slice(&w->text),
+        .text = w->text.len ? buf_slice(&w->text) : SLICE_LIT(""),
         .encoded = w->encoded,
     };
     int rc = w->end(w->arg, &element, w->err);

@@ -14,7 +14,8 @@ struct xml_element {
     struct slice name;   /* cut at 63 bytes */
     struct slice parent; /* empty for the root */
     struct slice root;
-    struct slice text; /* of the element itself, as UTF-8; only where it has no children */
+    struct slice text; /* of the element itself, as UTF-8; only where it has no children; its p is
+                          not NULL */
     bool encoded;      /* it says Encoded="true": Azure percent-encoded what XML cannot hold */
 };
 

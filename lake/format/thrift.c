@@ -14,7 +14,7 @@ bool thrift_next(struct thrift *t, struct thrift_field *f)
     if (t->in.bad || head == 0)
         return false;
     int64_t id = head >> 4 ? f->id + (head >> 4) : bytes_zigzag(&t->in);
-    if (t->in.bad || type == THRIFT_STOP || type > THRIFT_UUID || id < INT16_MIN || id > INT16_MAX)
+    if (t->in.bad || type == THRIFT_STOP || type > THRIFT_UUID || id < 0 || id > INT16_MAX)
         return fail(t);
     f->id = (int)id;
     f->type = type;

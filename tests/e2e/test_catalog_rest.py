@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Catalogs by Iceberg's REST protocol, asked by `tarn catalog`: lists, tables, who asks, and what goes wrong."""
-import os
 import time
 
 import pytest
 
 from fake.catalog import Refused, RestCatalog
+from support.catalogs import SECRET, lines, refusal
 from support.mounts import run_tarn
 
-SECRET = 'hunter2-of-the-catalog'
 CREDENTIALS_ENDPOINT = 'GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials'
 
 
@@ -16,24 +15,6 @@ CREDENTIALS_ENDPOINT = 'GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/c
 def catalog():
     with RestCatalog() as c:
         yield c
-
-
-def ask(catalog, *words, env=None):
-    done = run_tarn('catalog', catalog.uri, *words, env={**os.environ, **(env or {})})
-    assert SECRET not in done.stdout + done.stderr
-    return done
-
-
-def lines(catalog, *words, **more):
-    done = ask(catalog, *words, **more)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def refusal(catalog, *words, **more):
-    done = ask(catalog, *words, **more)
-    assert done.returncode == 1, done.stdout
-    return done.stderr
 
 
 def s3_config(key):
@@ -129,7 +110,7 @@ def test_warehouse_and_prefix():
 def test_another_uri_on_the_same_host(catalog):
     """A catalog may say that it lies at another path; at another host it is not followed."""
     catalog.add(['a'], 't')
-    catalog.overrides['uri'] = catalog.origin + '/iceberg/'
+    catalog.overrides['uri'] = catalog.url + '/iceberg/'
     assert lines(catalog) == ['a/']
     catalog.overrides['uri'] = 'http://example.invalid/iceberg'
     assert 'http://example.invalid/iceberg: name that as its URI' in refusal(catalog)

@@ -1,40 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unity Catalog's own API for Delta tables, asked by `tarn catalog`: a stand-in by its published OpenAPI text."""
-import os
 import time
 
 import pytest
 
 from fake.catalog import UnityCatalog
-from support.mounts import run_tarn
-
-SECRET = 'hunter2-of-the-catalog'
+from support.catalogs import SECRET, lines, refusal
 
 
 @pytest.fixture
 def catalog():
     with UnityCatalog() as c:
         c.tokens[SECRET] = time.time() + 1000
+        c.env = {'TARN_CATALOG_TOKEN': SECRET}
         yield c
-
-
-def ask(catalog, *words, token=SECRET):
-    done = run_tarn('catalog', catalog.uri, '--kind', 'unity', *words,
-                    env={**os.environ, 'TARN_CATALOG_TOKEN': token})
-    assert SECRET not in done.stdout + done.stderr
-    return done
-
-
-def lines(catalog, *words, **more):
-    done = ask(catalog, *words, **more)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def refusal(catalog, *words, **more):
-    done = ask(catalog, *words, **more)
-    assert done.returncode == 1, done.stdout
-    return done.stderr
 
 
 def test_catalogs_schemas_tables(catalog):
@@ -103,6 +82,6 @@ def test_errors(catalog):
     assert 'No such file or directory' in refusal(catalog, 'nope')
     assert 'No such file or directory' in refusal(catalog, 'main', 'nope')
     assert 'Permission denied' in refusal(catalog, 'main', 's', '--table', 't')     # nothing is vended
-    assert 'Permission denied' in refusal(catalog, token='wrong')
+    assert 'Permission denied' in refusal(catalog, env={'TARN_CATALOG_TOKEN': 'wrong'})
     catalog.refuse(500, 'INTERNAL', 'main.s.t', times=10000)
     assert 'Input/output error' in refusal(catalog, 'main', 's', '--table', 't', '-o', 'deadline=2')

@@ -17,6 +17,8 @@ import threading
 import urllib.parse
 from xml.sax.saxutils import escape
 
+from .loopback import Loopback
+
 Version = collections.namedtuple('Version', 'id data etag modified marker')
 
 
@@ -43,25 +45,14 @@ class Bucket:
         return found[0] if found and not found[0].marker else None
 
 
-class AnyKeyServer:
+class AnyKeyServer(Loopback):
     def __init__(self, page=1000, ordered=True):
         self.buckets, self.page, self.number, self.ordered = {}, page, 0, ordered
         self.requests = []                      # (method, bucket, key, query)
         self.lock = threading.Lock()
-        handler = type('Handler', (Handler,), {'fake': self})
-        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
-        self.server.daemon_threads = True
-        self.server.socket.listen(128)
-        self.port = self.server.server_address[1]
-        self.url = 'http://127.0.0.1:%d' % self.port
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
+        self.httpd.socket.listen(128)
+        self.port = self.httpd.server_port
 
     def make_bucket(self, name, versioned=False):
         self.buckets[name] = Bucket(versioned)
@@ -85,7 +76,6 @@ class AnyKeyServer:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
-    fake = None
 
     def log_message(self, *_):
         pass
@@ -102,9 +92,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True,
                                             encoding='utf-8', errors='surrogateescape'))
         bucket, key = parts[0].decode(), parts[1] if len(parts) > 1 else b''
-        with self.fake.lock:
-            self.fake.requests.append((self.command, bucket, key, query))
-            b = self.fake.buckets.get(bucket)
+        with self.owner.lock:
+            self.owner.requests.append((self.command, bucket, key, query))
+            b = self.owner.buckets.get(bucket)
             if b is None:
                 return self.refuse(404, 'NoSuchBucket')
             if key == b'' and 'versioning' in query:
@@ -167,11 +157,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         prefix, delimiter = self.bytes_of(query, 'prefix'), self.bytes_of(query, 'delimiter')
         last, start = None, bisect.bisect_left(b.keys, max(prefix, after))
         keys = itertools.islice(b.keys, start, None)
-        if not self.fake.ordered:               # as by a hash, and start-after is not known
+        if not self.owner.ordered:               # as by a hash, and start-after is not known
             keys, after = sorted(b.keys, key=lambda k: hashlib.md5(k).digest()), b''
             keys = keys[keys.index(self.token(query)) + 1 if self.token(query) else 0:]
         for key in keys:
-            if not key.startswith(prefix) and self.fake.ordered:
+            if not key.startswith(prefix) and self.owner.ordered:
                 break
             if not key.startswith(prefix):
                 continue
@@ -183,7 +173,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def list_objects(self, b, query):
         after = max(self.bytes_of(query, 'start-after'), self.token(query))
-        limit, lines, more, last = min(int(query.get('max-keys', 1000)), self.fake.page), [], False, b''
+        limit, lines, more, last = min(int(query.get('max-keys', 1000)), self.owner.page), [], False, b''
         for key, is_prefix, at in self.groups(b, query, after):
             found = None if is_prefix else b.newest(key)
             if not is_prefix and found is None:
@@ -204,7 +194,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def list_versions(self, b, query):
         after, after_id = self.bytes_of(query, 'key-marker'), query.get('version-id-marker')
-        limit, lines, more, at = min(int(query.get('max-keys', 1000)), self.fake.page), [], False, ('', '')
+        limit, lines, more, at = min(int(query.get('max-keys', 1000)), self.owner.page), [], False, ('', '')
         start = after[:-1] if after_id else after
         for key, is_prefix, _ in self.groups(b, query, start):
             entries = [None] if is_prefix else b.versions[key]

@@ -13,6 +13,8 @@ import json
 import threading
 import urllib.parse
 
+from .loopback import Loopback
+
 STS = '''<{0}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{0}Result>
 <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn></AssumedRoleUser>
 <Credentials><AccessKeyId>{1}</AccessKeyId><SecretAccessKey>{2}</SecretAccessKey>
@@ -34,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def service(self, method):
-        fake, path = self.server.fake, self.path.split('?')[0]
+        fake, path = self.owner, self.path.split('?')[0]
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0)).decode()
         form = dict(urllib.parse.parse_qsl(body if path == '/' else self.path.partition('?')[2]))
         name = {'/': 'sts', '/token': 'oidc', '/federation/credentials': 'sso',
@@ -46,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return getattr(self, 'do_' + name.replace('-', '_'))(method, path, form)
 
     def do_sts(self, _, __, form):
-        key, secret, token, until = self.server.fake.now()
+        key, secret, token, until = self.owner.now()
         if 'RoleArn' not in form:
             return self.answer(400, '<ErrorResponse><Error><Code>ValidationError</Code>'
                                     '<Message>no role</Message></Error></ErrorResponse>')
@@ -57,14 +59,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                                             'refreshToken': 'second-refresh-token'}))
 
     def do_sso(self, *_):
-        key, secret, token, until = self.server.fake.now()
+        key, secret, token, until = self.owner.now()
         ms = int(datetime.datetime.fromisoformat(until.replace('Z', '+00:00')).timestamp() * 1000)
         return self.answer(200, json.dumps({'roleCredentials': {
             'accessKeyId': key, 'secretAccessKey': secret, 'sessionToken': token,
             'expiration': ms}}))
 
     def do_container(self, *_):
-        return self.answer(200, self.server.fake.document())
+        return self.answer(200, self.owner.document())
 
     def do_imds_token(self, method, *_):
         if method != 'PUT' or 'x-aws-ec2-metadata-token-ttl-seconds' not in self.headers:
@@ -77,7 +79,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == SECRETS:
             return self.answer(200, 'the-role')
         if path == SECRETS + 'the-role':
-            return self.answer(200, self.server.fake.document(Code='Success'))
+            return self.answer(200, self.owner.document(Code='Success'))
         return self.answer(404, '')
 
     def do_GET(self):
@@ -90,29 +92,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.service('POST')
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-
-class FakeAws:
+class FakeAws(Loopback):
     def __init__(self):
         self.lock, self.requests, self.failing = threading.Lock(), [], None
         self.credentials = ('', '', '', 3600)
-        self.server = Server(('127.0.0.1', 0), Handler)
-        self.server.fake = self
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-    @property
-    def url(self):
-        return 'http://127.0.0.1:%d' % self.server.server_address[1]
+        super().__init__(Handler)
 
     def give(self, key, secret, token='', life=3600):
         """From now on; each answer ends `life` seconds after it is given."""

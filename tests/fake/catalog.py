@@ -20,6 +20,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from .loopback import Loopback
+
 Seen = collections.namedtuple('Seen', 'method path query headers body')
 
 
@@ -63,37 +65,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = answer
 
 
-class _Catalog:
-    """What both have: a server, what it has seen, what it refuses, who may ask."""
+class _Catalog(Loopback):
+    """
+    What both have: a server, what it has seen, what it refuses, who may ask. `words`, `env`: what
+    `tarn catalog` is given beside its URI.
+    """
+
+    words = ()
 
     def __init__(self):
         self.lock = threading.Lock()
         self.seen, self.refusals = [], []
-        self.page_size = 1000
+        self.page_size, self.env = 1000, {}
         self.clients = {}                   # id -> secret; tokens are given to them
         self.tokens = {}                    # token -> its end
         self.token_life_s = 3600
         self.count = itertools.count(1)
-        fake = self
-
-        class Handler(_Handler):
-            owner = fake
-
-        self.httpd = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.httpd.daemon_threads = True
-        self.thread = threading.Thread(target=self.httpd.serve_forever, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.httpd.shutdown()
-        self.httpd.server_close()
-
-    @property
-    def origin(self):
-        return 'http://127.0.0.1:%d' % self.httpd.server_port
+        super().__init__(_Handler)
 
     # for tests
 
@@ -167,7 +155,7 @@ class RestCatalog(_Catalog):
 
     @property
     def uri(self):
-        return self.origin + self.BASE
+        return self.url + self.BASE
 
     def add(self, namespace, name, **more):
         for n in range(1, len(namespace) + 1):
@@ -188,7 +176,7 @@ class RestCatalog(_Catalog):
         who = parts['Credential'].split('/')
         if who[0] not in self.signers or tuple(who[2:4]) != self.service:
             raise Refused(403, 'UnrecognizedClientException', 'not %s' % who)
-        request = AWSRequest(method=method, url=self.origin + path + ('?' + query if query else ''), data=body,
+        request = AWSRequest(method=method, url=self.url + path + ('?' + query if query else ''), data=body,
                              headers={n: headers[n] for n in parts['SignedHeaders'].split(';') if n != 'host'})
         request.context['timestamp'] = headers['x-amz-date']
         signer = SigV4Auth(Credentials(who[0], self.signers[who[0]]), self.service[1], self.service[0])
@@ -262,6 +250,7 @@ class RestCatalog(_Catalog):
 
 class UnityCatalog(_Catalog):
     BASE = '/api/2.1/unity-catalog'
+    words = ('--kind', 'unity')
 
     def __init__(self):
         super().__init__()
@@ -271,7 +260,7 @@ class UnityCatalog(_Catalog):
 
     @property
     def uri(self):
-        return self.origin
+        return self.url
 
     def add(self, full_name, location, **more):
         catalog, schema, name = full_name.split('.')

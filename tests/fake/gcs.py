@@ -21,6 +21,8 @@ import time
 import urllib.parse
 from xml.sax.saxutils import escape
 
+from .loopback import Loopback
+
 Seen = collections.namedtuple('Seen', 'method path query headers')
 Stored = collections.namedtuple('Stored', 'generation data time encoding')
 
@@ -72,7 +74,7 @@ def crc32c_text(data):
     return base64.b64encode((crc ^ 0xffffffff).to_bytes(4, 'big')).decode()
 
 
-class FakeGcs:
+class FakeGcs(Loopback):
     """
     Buckets and who may ask. `hmac_keys`: secrets by id; `tokens`: the instants at which tokens end;
     with neither, and `closed` false, everybody may. `page`: entries of a page of a listing.
@@ -87,30 +89,7 @@ class FakeGcs:
         self.seen, self.refusals, self.lock = [], [], threading.Lock()
         self.sessions = {}                      # resumable uploads, by id
         self.takes = 1 << 60                    # bytes of a part that a session takes at once
-        fake = self
-
-        class Handler(_Handler):
-            owner = fake
-
-        self.httpd = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.httpd.daemon_threads = True
-        self.thread = threading.Thread(target=self.httpd.serve_forever, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.httpd.shutdown()
-        self.httpd.server_close()
-
-    @property
-    def host(self):
-        return '127.0.0.1:%d' % self.httpd.server_port
-
-    @property
-    def url(self):
-        return 'http://' + self.host
+        super().__init__(_Handler)
 
     # for tests
 

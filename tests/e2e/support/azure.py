@@ -20,7 +20,7 @@ import time
 import urllib.parse
 
 from .places import AZURITE, PATIENCE_S
-from .ports import serve
+from .ports import end, serve
 
 ACCOUNT = 'tarntests'
 KEY = base64.b64encode(bytes(range(64))).decode()
@@ -138,13 +138,7 @@ class Server:
                 done.result()
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
+        end(self.process, self.log)
 
 
 def jwt(seconds, **claims):

@@ -8,7 +8,7 @@ import subprocess
 import urllib.parse
 
 from .places import FAKE_GCS_SERVER, PATIENCE_S
-from .ports import serve
+from .ports import end, serve
 
 
 class Server:
@@ -75,10 +75,4 @@ class Server:
         c.close()
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
+        end(self.process, self.log)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -63,3 +64,14 @@ def serve(start, log):
         process.kill()
         process.wait()
     raise RuntimeError('the server does not start: ' + Path(log).read_text(errors='replace')[-2000:])
+
+
+def end(process, log):
+    """Asks a server to end, and ends it where it does not; the file that it wrote to is closed."""
+    process.terminate()
+    try:
+        process.wait(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    log.close()

@@ -11,8 +11,8 @@ import urllib.request
 import boto3
 from botocore.config import Config
 
-from .places import MINIO, PATIENCE_S, VERSITYGW
-from .ports import serve
+from .places import MINIO, VERSITYGW
+from .ports import end, serve
 
 ACCESS_KEY, SECRET_KEY = 'tarn-tests', 'tarn-tests-secret'
 
@@ -90,13 +90,7 @@ class Server:
                 os.setxattr(to / name, 'user.etag', ('"%s"' % etag).encode())
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
+        end(self.process, self.log)
 
 
 class Minio(Server):
