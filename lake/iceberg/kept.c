@@ -136,6 +136,12 @@ static int no_room(struct joining *j)
     return err_set(j->err, ENOMEM, "no room for archived snapshots");
 }
 
+static bool copy(struct joining *j, struct slice *s)
+{
+    *s = s->n ? arena_slice(&j->arena, *s) : SLICE_LIT("");
+    return s->p != NULL;
+}
+
 static bool has_schema(const struct joining *j, int32_t id)
 {
     for (size_t i = 0; i < j->schemas.n; i++)
@@ -160,10 +166,21 @@ static int take_schemas(struct joining *j, const struct iceberg_metadata *of)
         struct iceberg_schema_text schema = of->schemas[i];
         if (has_schema(j, schema.id))
             continue;
-        schema.json = arena_slice(&j->arena, schema.json);
-        rc = vec_push(&j->schemas, schema);
+        rc = copy(j, &schema.json) ? vec_push(&j->schemas, schema) : -ENOMEM;
     }
     return rc;
+}
+
+static int take_spec(struct joining *j, struct iceberg_spec spec)
+{
+    struct iceberg_partition_field *fields = arena_calloc(&j->arena, spec.n + 1, sizeof *fields);
+    bool good = fields != NULL;
+    for (size_t i = 0; good && i < spec.n; i++) {
+        fields[i] = spec.fields[i];
+        good = copy(j, &fields[i].name) && copy(j, &fields[i].transform);
+    }
+    spec.fields = fields;
+    return good ? vec_push(&j->specs, spec) : -ENOMEM;
 }
 
 static int take_specs(struct joining *j, const struct iceberg_metadata *of)
@@ -171,7 +188,7 @@ static int take_specs(struct joining *j, const struct iceberg_metadata *of)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < of->specs_n; i++)
         if (!has_spec(j, of->specs[i].id))
-            rc = vec_push(&j->specs, iceberg_spec_copy(&j->arena, &of->specs[i]));
+            rc = take_spec(j, of->specs[i]);
     return rc;
 }
 
@@ -179,9 +196,18 @@ static int take_snapshot(struct joining *j, const struct iceberg_metadata *of,
                          const struct iceberg_snapshot *from)
 {
     struct iceberg_snapshot s = *from;
+    struct slice *paths = arena_calloc(&j->arena, s.manifests_n + 1, sizeof *paths);
+    bool good = paths != NULL;
+    for (size_t i = 0; good && i < s.manifests_n; i++) {
+        paths[i] = s.manifests[i];
+        good = copy(j, &paths[i]);
+    }
+    s.manifests = s.manifests ? paths : NULL;
     s.schema_id = iceberg_metadata_schema_of(of, from); /* the newest's current one is another */
     s.metadata = s.metadata.n ? s.metadata : of->name;
-    return vec_push(&j->snapshots, iceberg_snapshot_copy(&j->arena, &s));
+    good = good && copy(j, &s.manifest_list) && copy(j, &s.operation) && copy(j, &s.summary) &&
+           copy(j, &s.key_id) && copy(j, &s.metadata);
+    return good ? vec_push(&j->snapshots, s) : -ENOMEM;
 }
 
 static int take(struct joining *j, const struct iceberg_metadata *of, int64_t id)
@@ -194,7 +220,7 @@ static int take(struct joining *j, const struct iceberg_metadata *of, int64_t id
         rc = take_specs(j, of);
     if (rc == 0)
         rc = take_snapshot(j, of, s);
-    return rc < 0 || j->arena.full ? no_room(j) : 0;
+    return rc < 0 ? no_room(j) : 0;
 }
 
 /* reading */
@@ -252,19 +278,22 @@ static int join_one(struct joining *j, int64_t id)
 static int join(struct joining *j, const struct ids *ids, struct iceberg_metadata **out)
 {
     int rc = 0;
-    arena_init(&j->arena, ICEBERG_METADATA_BYTES_MAX);
+    arena_init(&j->arena, 2 * ICEBERG_METADATA_BYTES_MAX);
     j->schemas.max = j->specs.max = j->snapshots.max = ICEBERG_LIST_MAX;
     for (size_t i = 0; rc == 0 && i < ids->at.n; i++)
         rc = join_one(j, ids->at.at[i]);
     if (rc < 0)
         return rc;
-    struct iceberg_forgotten more = {.schemas = j->schemas.at,
+    struct iceberg_forgotten more = {.arena = j->arena,
+                                     .schemas = j->schemas.at,
                                      .schemas_n = j->schemas.n,
                                      .specs = j->specs.at,
                                      .specs_n = j->specs.n,
                                      .snapshots = j->snapshots.at,
                                      .snapshots_n = j->snapshots.n};
-    return iceberg_metadata_with(j->newest, &more, out, j->err);
+    rc = iceberg_metadata_with(j->newest, &more, out, j->err);
+    j->arena = more.arena;
+    return rc;
 }
 
 int iceberg_kept_join(struct store *store, const char *prefix, struct iceberg_metadata *newest,
