@@ -206,25 +206,32 @@ static int value_format(struct subject *s, struct buf *out)
     return 0;
 }
 
-static int value_tier(struct subject *s, struct buf *out)
+/* By name only: it takes requests. */
+static int ask_store(struct subject *s, struct buf *out,
+                     int (*ask)(const struct archived_file *f, struct buf *out, struct err *err))
 {
-    struct store_info info = {0};
-    if (!s->is_object)
-        return -ENODATA;
-    if (store_of(s)->ops->open_in_place && !store_of(s)->ops->has_elsewhere) {
-        buf_add_str(out, "local");
-        return 0;
-    }
-    if (s->names_only || !s->object.key.len)
-        return -ENODATA; /* asked for by name only: it is a request */
-    int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
+    const struct archived_file file = {s->run ? s->table : NULL, s->run, &s->entry, &s->object};
+    bool told = s->is_object && !s->names_only && s->object.key.len;
+    int rc = told ? task_to_worker(&s->r->task, s->r->session->config.lake.workers) : -ENODATA;
     if (rc < 0)
         return rc;
     s->object.store = store_of(s);
-    rc = archived_ask(&s->object, &info, s->err);
-    if (rc == 0)
-        archived_format(&info, out);
-    return rc == -ENOENT ? -ENODATA : rc;
+    rc = ask(&file, out, s->err);
+    return rc == -ENOENT ? -ENODATA : rc; /* gone */
+}
+
+static int value_tier(struct subject *s, struct buf *out)
+{
+    const struct store_ops *ops = s->is_object ? store_of(s)->ops : NULL;
+    if (!ops || !ops->open_in_place || ops->has_elsewhere)
+        return ask_store(s, out, archived_tier);
+    buf_add_str(out, "local");
+    return 0;
+}
+
+static int value_archived(struct subject *s, struct buf *out)
+{
+    return s->part.view ? -ENODATA : ask_store(s, out, archived_objects);
 }
 
 static int value_object(struct subject *s, struct buf *out)
@@ -443,6 +450,7 @@ static const struct {
     {"table", value_table, true, false, false},
     {"format", value_format, true, false, false},
     {"tier", value_tier, false, true, false},
+    {"archived", value_archived, false, true, false},
     {"object", value_object, false, true, false},
     {"etag", value_etag, false, true, false},
     {"cached", value_cached, false, true, false},
@@ -465,10 +473,7 @@ static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *er
     return rc < 0 ? rc : buf_check(out, err);
 }
 
-/*
- * `cache`, of everything in a mount and not listed: the cache directory of the daemon, for the
- * commands that look for it.
- */
+/* `cache`, of everything in a mount, not listed: the daemon's cache directory, for commands. */
 static int reply_cache_dir(struct request *r, struct err *err)
 {
     if (!governor_is_owner(r->session->governor, fuse_req_ctx(r->req)->uid))
