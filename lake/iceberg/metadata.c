@@ -262,6 +262,106 @@ int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_
     return 0;
 }
 
+/* with more than it has */
+
+static struct slice copied(struct arena *a, struct slice s)
+{
+    return s.n ? arena_slice(a, s) : SLICE_NONE;
+}
+
+static struct iceberg_spec copied_spec(struct arena *a, const struct iceberg_spec *spec)
+{
+    struct iceberg_partition_field *fields = arena_calloc(a, spec->n + 1, sizeof *fields);
+    for (size_t i = 0; fields && i < spec->n; i++) {
+        fields[i] = spec->fields[i];
+        fields[i].name = copied(a, spec->fields[i].name);
+        fields[i].transform = copied(a, spec->fields[i].transform);
+    }
+    return (struct iceberg_spec){.id = spec->id, .n = spec->n, .fields = fields};
+}
+
+static struct iceberg_snapshot copied_snapshot(struct arena *a, const struct iceberg_snapshot *s)
+{
+    struct iceberg_snapshot to = *s;
+    struct slice *paths = s->manifests ? arena_calloc(a, s->manifests_n + 1, sizeof *paths) : NULL;
+    for (size_t i = 0; paths && i < s->manifests_n; i++)
+        paths[i] = copied(a, s->manifests[i]);
+    to.manifests = paths;
+    to.manifest_list = copied(a, s->manifest_list);
+    to.operation = copied(a, s->operation);
+    to.summary = copied(a, s->summary);
+    to.key_id = copied(a, s->key_id);
+    to.metadata = copied(a, s->metadata);
+    return to;
+}
+
+#define PUSH_ALL(p, list, from)                                                                    \
+    for (size_t i_ = 0; (p)->rc == 0 && i_ < (from)->list##_n; i_++)                               \
+    (void)parsing_pushed(p, vec_push(&(p)->list, (from)->list[i_]), #list)
+
+static void push_more(struct parsing *p, const struct iceberg_forgotten *more)
+{
+    struct arena *a = &p->m->arena;
+    for (size_t i = 0; p->rc == 0 && i < more->schemas_n; i++) {
+        struct iceberg_schema_text schema = more->schemas[i];
+        schema.json = copied(a, schema.json);
+        (void)parsing_pushed(p, vec_push(&p->schemas, schema), "schemas");
+    }
+    for (size_t i = 0; p->rc == 0 && i < more->specs_n; i++)
+        (void)parsing_pushed(p, vec_push(&p->specs, copied_spec(a, &more->specs[i])), "specs");
+    for (size_t i = 0; p->rc == 0 && i < more->snapshots_n; i++)
+        (void)parsing_pushed(p, vec_push(&p->snapshots, copied_snapshot(a, &more->snapshots[i])),
+                             "snapshots");
+    if (p->rc == 0 && a->full)
+        p->rc = arena_failed(a, "a table's metadata", p->err);
+}
+
+static struct iceberg_metadata *metadata_on(struct iceberg_metadata *base, struct err *err)
+{
+    struct iceberg_metadata *m = calloc(1, sizeof *m);
+    if (!m) {
+        (void)err_set(err, ENOMEM, "out of memory for a table's metadata");
+        return NULL;
+    }
+    *m = (struct iceberg_metadata){.base = iceberg_metadata_ref(base),
+                                   .text = base->text,
+                                   .name = base->name,
+                                   .format_version = base->format_version,
+                                   .uuid = base->uuid,
+                                   .location = base->location,
+                                   .last_updated_ms = base->last_updated_ms,
+                                   .last_sequence = base->last_sequence,
+                                   .current_schema_id = base->current_schema_id,
+                                   .default_spec_id = base->default_spec_id,
+                                   .current_snapshot = base->current_snapshot};
+    m->refs_count = 1;
+    arena_init(&m->arena, 2 * ICEBERG_METADATA_BYTES_MAX);
+    return m;
+}
+
+int iceberg_metadata_with(struct iceberg_metadata *base, const struct iceberg_forgotten *more,
+                          struct iceberg_metadata **out, struct err *err)
+{
+    AUTO(iceberg_metadata) struct iceberg_metadata *m = metadata_on(base, err);
+    struct parsing p;
+    if (!m)
+        return -ENOMEM;
+    parsing_init(&p, m, err);
+    PUSH_ALL(&p, schemas, base);
+    PUSH_ALL(&p, specs, base);
+    PUSH_ALL(&p, snapshots, base);
+    PUSH_ALL(&p, refs, base);
+    PUSH_ALL(&p, moments, base);
+    PUSH_ALL(&p, older, base);
+    PUSH_ALL(&p, properties, base);
+    push_more(&p, more);
+    int rc = p.rc == 0 ? settle(&p) : p.rc;
+    parsing_done(&p);
+    if (rc == 0)
+        *out = STEAL(m);
+    return rc;
+}
+
 struct iceberg_metadata *iceberg_metadata_ref(struct iceberg_metadata *m)
 {
     m->refs_count++;
@@ -273,6 +373,7 @@ void iceberg_metadata_unref(struct iceberg_metadata *m)
     if (!m || --m->refs_count)
         return;
     arena_done(&m->arena);
+    iceberg_metadata_unref(m->base);
     free(m);
 }
 
