@@ -123,6 +123,7 @@ struct walk {
     struct err *err;
 
     struct store_info info; /* archived_tier */
+    bool asked;             /* likewise: it is known of its own object */
     struct buf *names;      /* archived_objects */
     struct request *r;      /* archived_refuse */
     const struct place *place;
@@ -155,6 +156,7 @@ static int ask_one(struct walk *w, const struct object_location *at, bool own)
     int rc = ask_object(at, &info, own ? w->err : NULL);
     if (rc < 0)
         return own ? rc : 0; /* opening the file tells */
+    w->asked = true;
     if (own || info.access != STORE_READABLE)
         w->info = info;
     return info.access != STORE_READABLE;
@@ -166,7 +168,7 @@ int archived_tier(const struct archived_file *f, struct buf *out, struct err *er
         [STORE_READABLE] = "", [STORE_ARCHIVED] = ",archived", [STORE_RESTORING] = ",restoring"};
     struct walk w = {.file = f, .take = ask_one, .err = err};
     int rc = walk_objects(&w);
-    if (rc < 0)
+    if (rc < 0 && !w.asked) /* what is not known of deletes is told by who opens it */
         return rc;
     buf_addf(out, "%s%s", w.info.class[0] ? w.info.class : "unknown", words[w.info.access]);
     return 0;
@@ -190,7 +192,7 @@ int archived_objects(const struct archived_file *f, struct buf *out, struct err 
 {
     struct walk w = {.file = f, .take = name_one, .err = err, .names = out};
     int rc = walk_objects(&w);
-    return rc < 0 ? rc : out->len ? 0 : -ENODATA;
+    return out->len ? 0 : rc < 0 ? rc : -ENODATA;
 }
 
 static struct archived_file file_of(const struct place *p)

@@ -172,6 +172,10 @@ DEFINE_AUTO_DONE(object_places, struct object_places, object_places_done)
 int govern_object(const struct asker *a, const struct where *w, struct task *task,
                   struct object_places *elsewhere, struct err *err);
 
+/* An object lies below its table's own root, or outside of the lake: who is shown the table's file
+ * may have it fetched. */
+bool govern_is_own(const struct table *table, const struct store *store, struct slice key);
+
 /* The same of what tells which files the version has (driver_ops.log_elsewhere), which names them.
  */
 int govern_log(const struct asker *a, const struct where *w, struct task *task,

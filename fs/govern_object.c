@@ -103,17 +103,22 @@ static int look(struct stray *s, const struct layer *layer, struct slice key)
                         : 0;
 }
 
+bool govern_is_own(const struct table *table, const struct store *store, struct slice key)
+{
+    struct slice prefix = table_prefix(table);
+    if (!layers_of_store(&table_lake(table)->layers,
+                         store)) /* outside, where the mount allows it */
+        return true;
+    return store == table_store(table) && slice_starts(key, prefix) && key.n > prefix.n;
+}
+
 /* An object of the table's log: its own, or one that may be read. */
 static int check(struct stray *s, const struct store *store, struct slice key)
 {
     struct table *t = s->file->table;
-    struct slice prefix = table_prefix(t);
-    const struct layer *layer = layers_of_store(&table_lake(t)->layers, store);
-    if (!layer) /* outside, where the mount allows it */
-        return 0;
-    if (store == table_store(t) && slice_starts(key, prefix) && key.n > prefix.n)
-        return 0;
-    return look(s, layer, key);
+    return govern_is_own(t, store, key)
+               ? 0
+               : look(s, layers_of_store(&table_lake(t)->layers, store), key);
 }
 
 static int check_object(void *arg, const struct object_location *at)

@@ -136,9 +136,10 @@ static int no_room(struct joining *j)
     return err_set(j->err, ENOMEM, "no room for archived snapshots");
 }
 
-static struct slice copied(struct joining *j, struct slice s)
+static bool copy(struct joining *j, struct slice *s)
 {
-    return s.n ? arena_slice(&j->arena, s) : SLICE_NONE;
+    *s = s->n ? arena_slice(&j->arena, *s) : SLICE_LIT("");
+    return s->p != NULL;
 }
 
 static bool has_schema(const struct joining *j, int32_t id)
@@ -163,30 +164,31 @@ static int take_schemas(struct joining *j, const struct iceberg_metadata *of)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < of->schemas_n; i++) {
         struct iceberg_schema_text schema = of->schemas[i];
-        schema.json = copied(j, schema.json);
-        if (!has_schema(j, schema.id))
-            rc = vec_push(&j->schemas, schema);
+        if (has_schema(j, schema.id))
+            continue;
+        rc = copy(j, &schema.json) ? vec_push(&j->schemas, schema) : -ENOMEM;
     }
     return rc;
+}
+
+static int take_spec(struct joining *j, struct iceberg_spec spec)
+{
+    struct iceberg_partition_field *fields = arena_calloc(&j->arena, spec.n + 1, sizeof *fields);
+    bool good = fields != NULL;
+    for (size_t i = 0; good && i < spec.n; i++) {
+        fields[i] = spec.fields[i];
+        good = copy(j, &fields[i].name) && copy(j, &fields[i].transform);
+    }
+    spec.fields = fields;
+    return good ? vec_push(&j->specs, spec) : -ENOMEM;
 }
 
 static int take_specs(struct joining *j, const struct iceberg_metadata *of)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < of->specs_n; i++) {
-        struct iceberg_spec spec = of->specs[i];
-        if (has_spec(j, spec.id))
-            continue;
-        struct iceberg_partition_field *fields =
-            arena_calloc(&j->arena, spec.n + 1, sizeof *fields);
-        for (size_t k = 0; fields && k < spec.n; k++) {
-            fields[k] = spec.fields[k];
-            fields[k].name = copied(j, fields[k].name);
-            fields[k].transform = copied(j, fields[k].transform);
-        }
-        spec.fields = fields;
-        rc = fields ? vec_push(&j->specs, spec) : -ENOMEM;
-    }
+    for (size_t i = 0; rc == 0 && i < of->specs_n; i++)
+        if (!has_spec(j, of->specs[i].id))
+            rc = take_spec(j, of->specs[i]);
     return rc;
 }
 
@@ -194,20 +196,18 @@ static int take_snapshot(struct joining *j, const struct iceberg_metadata *of,
                          const struct iceberg_snapshot *from)
 {
     struct iceberg_snapshot s = *from;
-    struct slice *paths =
-        s.manifests ? arena_calloc(&j->arena, s.manifests_n + 1, sizeof *paths) : NULL;
-    for (size_t i = 0; paths && i < s.manifests_n; i++)
-        paths[i] = copied(j, s.manifests[i]);
-    if (s.manifests && !paths)
-        return -ENOMEM;
+    struct slice *paths = arena_calloc(&j->arena, s.manifests_n + 1, sizeof *paths);
+    bool good = paths != NULL;
+    for (size_t i = 0; good && i < s.manifests_n; i++) {
+        paths[i] = s.manifests[i];
+        good = copy(j, &paths[i]);
+    }
+    s.manifests = s.manifests ? paths : NULL;
     s.schema_id = iceberg_metadata_schema_of(of, from); /* the newest's current one is another */
-    s.manifests = paths;
-    s.manifest_list = copied(j, s.manifest_list);
-    s.operation = copied(j, s.operation);
-    s.summary = copied(j, s.summary);
-    s.key_id = copied(j, s.key_id);
-    s.metadata = copied(j, s.metadata.n ? s.metadata : of->name);
-    return vec_push(&j->snapshots, s);
+    s.metadata = s.metadata.n ? s.metadata : of->name;
+    good = good && copy(j, &s.manifest_list) && copy(j, &s.operation) && copy(j, &s.summary) &&
+           copy(j, &s.key_id) && copy(j, &s.metadata);
+    return good ? vec_push(&j->snapshots, s) : -ENOMEM;
 }
 
 static int take(struct joining *j, const struct iceberg_metadata *of, int64_t id)
@@ -220,7 +220,7 @@ static int take(struct joining *j, const struct iceberg_metadata *of, int64_t id
         rc = take_specs(j, of);
     if (rc == 0)
         rc = take_snapshot(j, of, s);
-    return rc < 0 || j->arena.full ? no_room(j) : 0;
+    return rc < 0 ? no_room(j) : 0;
 }
 
 /* reading */
@@ -278,19 +278,22 @@ static int join_one(struct joining *j, int64_t id)
 static int join(struct joining *j, const struct ids *ids, struct iceberg_metadata **out)
 {
     int rc = 0;
-    arena_init(&j->arena, ICEBERG_METADATA_BYTES_MAX);
+    arena_init(&j->arena, 2 * ICEBERG_METADATA_BYTES_MAX);
     j->schemas.max = j->specs.max = j->snapshots.max = ICEBERG_LIST_MAX;
     for (size_t i = 0; rc == 0 && i < ids->at.n; i++)
         rc = join_one(j, ids->at.at[i]);
     if (rc < 0)
         return rc;
-    struct iceberg_forgotten more = {.schemas = j->schemas.at,
+    struct iceberg_forgotten more = {.arena = j->arena,
+                                     .schemas = j->schemas.at,
                                      .schemas_n = j->schemas.n,
                                      .specs = j->specs.at,
                                      .specs_n = j->specs.n,
                                      .snapshots = j->snapshots.at,
                                      .snapshots_n = j->snapshots.n};
-    return iceberg_metadata_with(j->newest, &more, out, j->err);
+    rc = iceberg_metadata_with(j->newest, &more, out, j->err);
+    j->arena = more.arena;
+    return rc;
 }
 
 int iceberg_kept_join(struct store *store, const char *prefix, struct iceberg_metadata *newest,

@@ -264,57 +264,9 @@ int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_
 
 /* with more than it has */
 
-static struct slice copied(struct arena *a, struct slice s)
-{
-    return s.n ? arena_slice(a, s) : SLICE_NONE;
-}
-
-static struct iceberg_spec copied_spec(struct arena *a, const struct iceberg_spec *spec)
-{
-    struct iceberg_partition_field *fields = arena_calloc(a, spec->n + 1, sizeof *fields);
-    for (size_t i = 0; fields && i < spec->n; i++) {
-        fields[i] = spec->fields[i];
-        fields[i].name = copied(a, spec->fields[i].name);
-        fields[i].transform = copied(a, spec->fields[i].transform);
-    }
-    return (struct iceberg_spec){.id = spec->id, .n = spec->n, .fields = fields};
-}
-
-static struct iceberg_snapshot copied_snapshot(struct arena *a, const struct iceberg_snapshot *s)
-{
-    struct iceberg_snapshot to = *s;
-    struct slice *paths = s->manifests ? arena_calloc(a, s->manifests_n + 1, sizeof *paths) : NULL;
-    for (size_t i = 0; paths && i < s->manifests_n; i++)
-        paths[i] = copied(a, s->manifests[i]);
-    to.manifests = paths;
-    to.manifest_list = copied(a, s->manifest_list);
-    to.operation = copied(a, s->operation);
-    to.summary = copied(a, s->summary);
-    to.key_id = copied(a, s->key_id);
-    to.metadata = copied(a, s->metadata);
-    return to;
-}
-
 #define PUSH_ALL(p, list, from)                                                                    \
     for (size_t i_ = 0; (p)->rc == 0 && i_ < (from)->list##_n; i_++)                               \
     (void)parsing_pushed(p, vec_push(&(p)->list, (from)->list[i_]), #list)
-
-static void push_more(struct parsing *p, const struct iceberg_forgotten *more)
-{
-    struct arena *a = &p->m->arena;
-    for (size_t i = 0; p->rc == 0 && i < more->schemas_n; i++) {
-        struct iceberg_schema_text schema = more->schemas[i];
-        schema.json = copied(a, schema.json);
-        (void)parsing_pushed(p, vec_push(&p->schemas, schema), "schemas");
-    }
-    for (size_t i = 0; p->rc == 0 && i < more->specs_n; i++)
-        (void)parsing_pushed(p, vec_push(&p->specs, copied_spec(a, &more->specs[i])), "specs");
-    for (size_t i = 0; p->rc == 0 && i < more->snapshots_n; i++)
-        (void)parsing_pushed(p, vec_push(&p->snapshots, copied_snapshot(a, &more->snapshots[i])),
-                             "snapshots");
-    if (p->rc == 0 && a->full)
-        p->rc = arena_failed(a, "a table's metadata", p->err);
-}
 
 static struct iceberg_metadata *metadata_on(struct iceberg_metadata *base, struct err *err)
 {
@@ -335,17 +287,18 @@ static struct iceberg_metadata *metadata_on(struct iceberg_metadata *base, struc
                                    .default_spec_id = base->default_spec_id,
                                    .current_snapshot = base->current_snapshot};
     m->refs_count = 1;
-    arena_init(&m->arena, 2 * ICEBERG_METADATA_BYTES_MAX);
     return m;
 }
 
-int iceberg_metadata_with(struct iceberg_metadata *base, const struct iceberg_forgotten *more,
+int iceberg_metadata_with(struct iceberg_metadata *base, struct iceberg_forgotten *more,
                           struct iceberg_metadata **out, struct err *err)
 {
     AUTO(iceberg_metadata) struct iceberg_metadata *m = metadata_on(base, err);
     struct parsing p;
     if (!m)
         return -ENOMEM;
+    m->arena = more->arena;
+    arena_init(&more->arena, 0); /* the other one's now */
     parsing_init(&p, m, err);
     PUSH_ALL(&p, schemas, base);
     PUSH_ALL(&p, specs, base);
@@ -354,7 +307,9 @@ int iceberg_metadata_with(struct iceberg_metadata *base, const struct iceberg_fo
     PUSH_ALL(&p, moments, base);
     PUSH_ALL(&p, older, base);
     PUSH_ALL(&p, properties, base);
-    push_more(&p, more);
+    PUSH_ALL(&p, schemas, more);
+    PUSH_ALL(&p, specs, more);
+    PUSH_ALL(&p, snapshots, more);
     int rc = p.rc == 0 ? settle(&p) : p.rc;
     parsing_done(&p);
     if (rc == 0)

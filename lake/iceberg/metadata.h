@@ -116,8 +116,9 @@ struct iceberg_metadata {
  */
 int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_metadata **out,
                            struct err *err);
-/* What older files have. Texts are copied. */
+/* What older files have. */
 struct iceberg_forgotten {
+    struct arena arena; /* of their texts */
     const struct iceberg_schema_text *schemas;
     size_t schemas_n;
     const struct iceberg_spec *specs;
@@ -125,9 +126,9 @@ struct iceberg_forgotten {
     const struct iceberg_snapshot *snapshots;
     size_t snapshots_n;
 };
-/* The same table with these besides, none of which it may have: one reference. -ENOMEM, and as
- * iceberg_metadata_parse. */
-int iceberg_metadata_with(struct iceberg_metadata *base, const struct iceberg_forgotten *more,
+/* The same table with these besides, none of which it may have: one reference. Takes the arena.
+ * -ENOMEM, and as iceberg_metadata_parse. */
+int iceberg_metadata_with(struct iceberg_metadata *base, struct iceberg_forgotten *more,
                           struct iceberg_metadata **out, struct err *err);
 struct iceberg_metadata *iceberg_metadata_ref(struct iceberg_metadata *m);
 void iceberg_metadata_unref(struct iceberg_metadata *m);
