@@ -16,6 +16,8 @@ static struct slice host_of(const char *url)
 /* The host is that name, or one below it. */
 static bool is_below(struct slice host, struct slice name)
 {
+    if (slice_starts(name, SLICE_LIT("*."))) /* as many write it */
+        name = slice_from(name, 1);
     while (name.n && name.p[0] == '.')
         name = slice_from(name, 1);
     if (name.n == 0 || host.n < name.n)

@@ -25,13 +25,16 @@ static void test_proxy(void **state)
     (void)state;
     struct store_options o = {.https_proxy = "http://s",
                               .http_proxy = "http://p",
-                              .no_proxy = "localhost,.corp.example, 10.1.2.3,fd00::1"};
+                              .no_proxy =
+                                  "localhost,.corp.example, 10.1.2.3,fd00::1,*.lab.example"};
     check(&o, "https://b.s3.amazonaws.com", "http://s");
     check(&o, "http://b.s3.amazonaws.com", "http://p");
     check(&o, "https://localhost:9000", NULL);
     check(&o, "https://minio.CORP.example", NULL);
     check(&o, "https://corp.example/x", NULL);
     check(&o, "https://notcorp.example", "http://s");
+    check(&o, "https://s3.lab.example", NULL);
+    check(&o, "https://notlab.example", "http://s");
     check(&o, "http://10.1.2.3", NULL);
     check(&o, "http://[fd00::1]:80", NULL);
     check(&o, "http://[fd00::2]:80", "http://p");
