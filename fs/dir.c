@@ -16,6 +16,7 @@ struct dir_handle {
     struct asker asker; /* who opened it, as the next line */
     struct shown shown;
     uint8_t *hidden;         /* of the listing's entries; NULL: none */
+    bool parts;              /* of a table without columns; each entry is asked for */
     struct history *history; /* of VERSIONS, as the next line */
     struct tags *tags;
     bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
@@ -59,6 +60,8 @@ static int open_shown(struct request *r, struct dir_handle *h, struct err *err)
     int rc = govern_ask(r, &h->asker, err);
     if (rc == 0)
         rc = attr_shown(r, &h->asker, &h->where, &h->shown, err);
+    if (rc == 0 && h->where.table)
+        h->parts = govern_keeps_parts_below(&h->asker, h->where.table);
     if (rc == 0)
         rc = govern_list(&h->asker, buf_slice(&h->where.path), h->where.listing, &r->task,
                          &h->hidden, err);
@@ -185,14 +188,18 @@ static bool snapshot_shows(const struct filling *f, struct slice name, const str
 {
     const struct dir_handle *h = f->handle;
     AUTO(buf) struct buf path = {0};
-    if (!h->shown.view)
+    if (!h->shown.view && !h->parts)
         return true;
     if (entry)
-        return shown_has_file(&h->shown, entry->path, entry->flags & ENTRY_BUILT);
+        return h->parts ? govern_has_path(&h->asker, h->where.table, entry->path)
+                        : shown_has_file(&h->shown, entry->path, entry->flags & ENTRY_BUILT);
     buf_init(&path, KEY_BYTES_MAX);
     if (where_table_path(&h->where, &path, NULL) < 0)
         return false;
-    buf_addf(&path, "%s%.*s/", path.len ? "/" : "", SLICE_FMT(name));
+    buf_addf(&path, "%s%.*s", path.len ? "/" : "", SLICE_FMT(name));
+    if (h->parts)
+        return !path.failed && govern_has_path(&h->asker, h->where.table, buf_slice(&path));
+    buf_add_char(&path, '/');
     return !path.failed && shown_has_dir(&h->shown, buf_slice(&path));
 }
 

@@ -7,6 +7,7 @@
 #include "lake/iceberg/delete_files.h"
 #include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
+#include "lake/iceberg/elsewhere.h"
 #include "lake/iceberg/extra.h"
 #include "lake/iceberg/find.h"
 #include "lake/iceberg/history.h"
@@ -136,6 +137,13 @@ static int op_locate_deletes(struct driver *d, const struct entry *entry,
     return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
 }
 
+static int op_log_elsewhere(struct driver *d, struct slice meta,
+                            int (*emit)(void *arg, const struct object_location *at), void *arg,
+                            struct err *err)
+{
+    return iceberg_elsewhere_locate(table_of(d), meta, emit, arg, err);
+}
+
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
                       struct err *err)
 {
@@ -254,6 +262,7 @@ const struct driver_ops iceberg_ops = {
     .range = op_range,
     .locate = op_locate,
     .log_objects = op_log_objects,
+    .log_elsewhere = op_log_elsewhere,
     .locate_deletes = op_locate_deletes,
     .describe_history = op_describe_history,
     .objects = op_objects,
