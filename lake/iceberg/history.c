@@ -272,8 +272,9 @@ int iceberg_history(struct iceberg_table *t, struct history **out, struct err *e
     if (t->source) /* archives do not reach tables of catalogs */
         a.read = changed ? iceberg_metadata_ref(a.newest) : NULL;
     else
-        rc = iceberg_kept_join(t->store, t->prefix, a.newest, a.metadata, changed, &a.kept, &a.read,
-                               err);
+        rc = iceberg_kept_join(
+            &(struct iceberg_kept_ask){t->store, t->prefix, a.newest, a.metadata, changed}, &a.kept,
+            &a.read, err);
     if (rc == 0 && a.read) {
         history_unref(STEAL(a.history));
         rc = iceberg_history_of(a.read, &a.history, err);

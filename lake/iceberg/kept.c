@@ -20,9 +20,7 @@ struct ids {
 };
 
 struct joining {
-    struct store *store;
-    const char *prefix;
-    struct iceberg_metadata *newest, *before;
+    const struct iceberg_kept_ask *ask;
     struct iceberg_metadata *last; /* the file that was read last: often of several */
     struct arena arena;            /* what was taken of files that are closed again */
     VEC(struct iceberg_schema_text) schemas;
@@ -57,13 +55,12 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* Archived, and not in the newest metadata; in order. */
-static int find_ids(struct store *store, const char *prefix, const struct iceberg_metadata *newest,
-                    struct ids *ids, struct err *err)
+static int find_ids(const struct iceberg_kept_ask *ask, struct ids *ids, struct err *err)
 {
     size_t kept = 0;
-    int rc = store->ops->kept(store, prefix, take_id, ids, err);
+    int rc = ask->store->ops->kept(ask->store, ask->prefix, take_id, ids, err);
     for (size_t i = 0; i < ids->at.n; i++)
-        if (!iceberg_metadata_snapshot(newest, ids->at.at[i]))
+        if (!iceberg_metadata_snapshot(ask->newest, ids->at.at[i]))
             ids->at.at[kept++] = ids->at.at[i];
     ids->at.n = kept;
     if (kept)
@@ -72,14 +69,14 @@ static int find_ids(struct store *store, const char *prefix, const struct iceber
 }
 
 /* Where the archive cannot be asked: what was found before. */
-static int find_known(const struct iceberg_metadata *before, const struct iceberg_metadata *newest,
-                      struct ids *ids)
+static int find_known(const struct iceberg_kept_ask *ask, struct ids *ids)
 {
+    const struct iceberg_metadata *before = ask->before;
     int rc = 0;
     ids->at.n = 0;
     for (size_t i = 0; before && rc == 0 && i < before->snapshots_n; i++) {
         const struct iceberg_snapshot *s = before->by_id[i];
-        if (s->metadata.n && !iceberg_metadata_snapshot(newest, s->id))
+        if (s->metadata.n && !iceberg_metadata_snapshot(ask->newest, s->id))
             rc = vec_push(&ids->at, s->id);
     }
     return rc;
@@ -147,7 +144,7 @@ static bool has_schema(const struct joining *j, int32_t id)
     for (size_t i = 0; i < j->schemas.n; i++)
         if (j->schemas.at[i].id == id)
             return true;
-    return iceberg_metadata_schema(j->newest, id) != NULL;
+    return iceberg_metadata_schema(j->ask->newest, id) != NULL;
 }
 
 static bool has_spec(const struct joining *j, int32_t id)
@@ -155,7 +152,7 @@ static bool has_spec(const struct joining *j, int32_t id)
     for (size_t i = 0; i < j->specs.n; i++)
         if (j->specs.at[i].id == id)
             return true;
-    return iceberg_metadata_spec(j->newest, id) != NULL;
+    return iceberg_metadata_spec(j->ask->newest, id) != NULL;
 }
 
 /* Deletes and former names may need any of them. */
@@ -213,7 +210,7 @@ static int take_snapshot(struct joining *j, const struct iceberg_metadata *of,
 static int take(struct joining *j, const struct iceberg_metadata *of, int64_t id)
 {
     const struct iceberg_snapshot *s = iceberg_metadata_snapshot(of, id);
-    if (!s || !agree(of, j->newest))
+    if (!s || !agree(of, j->ask->newest))
         return 0;
     int rc = take_schemas(j, of);
     if (rc == 0)
@@ -243,12 +240,12 @@ static int read_of(struct joining *j, int64_t id, struct err *err)
     AUTO(buf) struct buf key = {0};
     AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
     buf_init(&key, KEY_BYTES_MAX);
-    int rc = j->store->ops->kept_log(j->store, j->prefix, id, find_file, &key, err);
+    int rc = j->ask->store->ops->kept_log(j->ask->store, j->ask->prefix, id, find_file, &key, err);
     if (rc == 1 && buf_check(&key, err) < 0)
         rc = -err->code;
     bool same = rc == 1 && j->last && slice_eq(text_basename(buf_slice(&key)), j->last->name);
     if (rc == 1 && !same) {
-        rc = iceberg_newest_read(j->store, key.data, &m, err);
+        rc = iceberg_newest_read(j->ask->store, key.data, &m, err);
         if (rc == 0) {
             iceberg_metadata_unref(j->last);
             j->last = STEAL(m);
@@ -261,10 +258,10 @@ static int read_of(struct joining *j, int64_t id, struct err *err)
 static int join_one(struct joining *j, int64_t id)
 {
     const struct iceberg_snapshot *known =
-        j->before ? iceberg_metadata_snapshot(j->before, id) : NULL;
+        j->ask->before ? iceberg_metadata_snapshot(j->ask->before, id) : NULL;
     struct err e = ERR_INIT;
     if (known && known->metadata.n)
-        return take(j, j->before, id);
+        return take(j, j->ask->before, id);
     int rc = read_of(j, id, &e);
     if (rc == 1)
         return take(j, j->last, id);
@@ -291,30 +288,27 @@ static int join(struct joining *j, const struct ids *ids, struct iceberg_metadat
                                      .specs_n = j->specs.n,
                                      .snapshots = j->snapshots.at,
                                      .snapshots_n = j->snapshots.n};
-    rc = iceberg_metadata_with(j->newest, &more, out, j->err);
+    rc = iceberg_metadata_with(j->ask->newest, &more, out, j->err);
     j->arena = more.arena;
     return rc;
 }
 
-int iceberg_kept_join(struct store *store, const char *prefix, struct iceberg_metadata *newest,
-                      struct iceberg_metadata *before, bool changed, struct iceberg_kept *kept,
+int iceberg_kept_join(const struct iceberg_kept_ask *ask, struct iceberg_kept *kept,
                       struct iceberg_metadata **out, struct err *err)
 {
-    AUTO(joining)
-    struct joining j = {
-        .store = store, .prefix = prefix, .newest = newest, .before = before, .err = err};
+    AUTO(joining) struct joining j = {.ask = ask, .err = err};
     struct ids ids = {.at.max = KEPT_MAX};
     struct err e = ERR_INIT;
-    int rc = 0, heard = store->ops->kept ? find_ids(store, prefix, newest, &ids, &e) : 0;
-    if (heard < 0 && find_known(before, newest, &ids) < 0)
+    int rc = 0, heard = ask->store->ops->kept ? find_ids(ask, &ids, &e) : 0;
+    if (heard < 0 && find_known(ask, &ids) < 0)
         ids.at.n = 0;
     uint64_t mark = mark_of(&ids);
     bool again = kept->again_ms && clock_mono_ms() >= kept->again_ms;
     *out = NULL;
-    if (changed || again || (heard == 0 && mark != kept->mark)) {
+    if (ask->changed || again || (heard == 0 && mark != kept->mark)) {
         rc = ids.at.n ? join(&j, &ids, out) : 0;
         if (rc == 0 && !ids.at.n)
-            *out = iceberg_metadata_ref(newest);
+            *out = iceberg_metadata_ref(ask->newest);
         *kept = (struct iceberg_kept){
             .mark = mark, .again_ms = j.failed || heard < 0 ? clock_mono_ms() + AGAIN_MS : 0};
     }

@@ -22,13 +22,21 @@ struct iceberg_kept {
     int64_t again_ms; /* some could not be read: they are looked for again then; 0: none */
 };
 
+/* What is asked; all is borrowed. */
+struct iceberg_kept_ask {
+    struct store *store;
+    const char *prefix; /* of the table */
+    struct iceberg_metadata *newest;
+    struct iceberg_metadata
+        *before;  /* the last answer, of which what was found is taken; or NULL */
+    bool changed; /* `newest` is another one than that was made for */
+};
+
 /*
- * *out: `newest` itself, or joined with what is archived; a new reference. `before` (may be NULL)
- * is the last answer, of which what was found is taken. With `changed` false *out is NULL where
- * nothing has changed since *kept. What cannot be had of the archive is left out. Blocks.
+ * *out: `newest` itself, or joined with what is archived, a new reference; NULL where neither it
+ * nor that has changed since *kept. What cannot be had of the archive is left out. Blocks.
  */
-int iceberg_kept_join(struct store *store, const char *prefix, struct iceberg_metadata *newest,
-                      struct iceberg_metadata *before, bool changed, struct iceberg_kept *kept,
+int iceberg_kept_join(const struct iceberg_kept_ask *ask, struct iceberg_kept *kept,
                       struct iceberg_metadata **out, struct err *err);
 
 #endif

@@ -6,7 +6,7 @@
 #include "lake/view/presented_private.h"
 
 /* Changes whenever the same file would be made otherwise: older ones in the cache are not met. */
-#define PRESENTED_FORMAT 1
+#define PRESENTED_FORMAT 2
 #define URL_MARK "presented:"
 #define HASH_DIGITS 32
 /* Recipes that may be open at once: as objects (cache/private.h). */

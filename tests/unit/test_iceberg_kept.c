@@ -117,7 +117,8 @@ static struct iceberg_metadata *join(struct keeper *k, struct iceberg_metadata *
 {
     struct iceberg_metadata *m = NULL;
     struct err err = ERR_INIT;
-    if (iceberg_kept_join(&k->store, "t/", newest, before, changed, kept, &m, &err) < 0)
+    struct iceberg_kept_ask ask = {&k->store, "t/", newest, before, changed};
+    if (iceberg_kept_join(&ask, kept, &m, &err) < 0)
         fail_msg("%s", err.msg);
     return m;
 }
