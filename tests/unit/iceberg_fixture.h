@@ -386,4 +386,48 @@ static inline void check_load(struct fixture *f, const struct history *h, size_t
     assert_int_equal(patch, want_patch);
 }
 
+/* Entries and manifests as most tests want them. */
+#define ADDED 1
+#define REMOVED 2
+#define INHERITED (-1)
+
+static inline struct made_entry data(const char *path, int partition)
+{
+    return (struct made_entry){.status = ADDED,
+                               .snapshot = INHERITED,
+                               .sequence = INHERITED,
+                               .path = path,
+                               .partition = partition,
+                               .rows = 1,
+                               .size = 100,
+                               .sizes = true,
+                               .offset = -1};
+}
+
+static inline struct made_entry position(const char *path, int partition)
+{
+    struct made_entry e = data(path, partition);
+    e.content = 1;
+    return e;
+}
+
+static inline struct made_entry vector(const char *path, const char *about, int64_t offset)
+{
+    struct made_entry e = data(path, 1);
+    e.content = 1;
+    e.format = "PUFFIN";
+    e.referenced = about;
+    e.offset = offset;
+    return e;
+}
+
+static inline struct made_manifest made(struct fixture *f, const char *name, bool deletes,
+                                        int64_t of, const struct made_entry *entries, size_t n)
+{
+    struct made_manifest m = {.deletes = deletes, .sequence = of, .snapshot = of};
+    (void)snprintf(m.name, sizeof m.name, "%s.avro", name);
+    write_manifest(f, &m, entries, n);
+    return m;
+}
+
 #endif
