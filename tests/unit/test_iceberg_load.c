@@ -587,17 +587,12 @@ static void test_random(void **state)
 
 int main(void)
 {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_deletes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_proof, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kept_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_range, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_needs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_objects, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_objects_of_branches, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
+        TEST(test_versions), TEST(test_deletes),     TEST(test_proof),
+        TEST(test_damage),   TEST(test_kept_damage), TEST(test_range),
+        TEST(test_needs),    TEST(test_objects),     TEST(test_objects_of_branches),
+        TEST(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
