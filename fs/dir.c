@@ -16,6 +16,7 @@ struct dir_handle {
     struct asker asker; /* who opened it, as the next line */
     struct shown shown;
     uint8_t *hidden;         /* of the listing's entries; NULL: none */
+    bool parts;              /* of a table without columns; each entry is asked for */
     struct history *history; /* of VERSIONS, as the next line */
     struct tags *tags;
     bool damaged; /* the index was, before anything was shown: the stream begins with a new one */
@@ -59,6 +60,8 @@ static int open_shown(struct request *r, struct dir_handle *h, struct err *err)
     int rc = govern_ask(r, &h->asker, err);
     if (rc == 0)
         rc = attr_shown(r, &h->asker, &h->where, &h->shown, err);
+    if (rc == 0 && h->where.table)
+        h->parts = govern_keeps_parts_below(&h->asker, h->where.table);
     if (rc == 0)
         rc = govern_list(&h->asker, buf_slice(&h->where.path), h->where.listing, &r->task,
                          &h->hidden, err);
@@ -185,14 +188,18 @@ static bool snapshot_shows(const struct filling *f, struct slice name, const str
 {
     const struct dir_handle *h = f->handle;
     AUTO(buf) struct buf path = {0};
-    if (!h->shown.view)
+    if (!h->shown.view && !h->parts)
         return true;
     if (entry)
-        return shown_has_file(&h->shown, entry->path, entry->flags & ENTRY_BUILT);
+        return h->parts ? govern_has_path(&h->asker, h->where.table, entry->path)
+                        : shown_has_file(&h->shown, entry->path, entry->flags & ENTRY_BUILT);
     buf_init(&path, KEY_BYTES_MAX);
     if (where_table_path(&h->where, &path, NULL) < 0)
         return false;
-    buf_addf(&path, "%s%.*s/", path.len ? "/" : "", SLICE_FMT(name));
+    buf_addf(&path, "%s%.*s", path.len ? "/" : "", SLICE_FMT(name));
+    if (h->parts)
+        return !path.failed && govern_has_path(&h->asker, h->where.table, buf_slice(&path));
+    buf_add_char(&path, '/');
     return !path.failed && shown_has_dir(&h->shown, buf_slice(&path));
 }
 
@@ -252,16 +259,16 @@ static int fill_listing(struct filling *f, off_t offset)
 }
 
 /* The i-th of the format's names, then of ours; false where it is not listed. */
-static bool name_at(const struct filling *f, size_t i, struct slice *name)
+static bool name_at(const struct filling *f, size_t i, struct buf *name)
 {
     const struct history *h = f->handle->history;
     const struct tags *tags = f->handle->tags;
     if (i < h->names_n) {
-        *name = h->names[i].name;
+        ref_name_format(name, h->names[i].name, h->names[i].branch);
         return true;
     }
     const struct tag *tag = &tags->at[i - h->names_n];
-    *name = tag->name;
+    tag_name_format(name, tag->name);
     return !tag->hidden && !history_named(h, tag->name) && history_find(h, tag->version) >= 0;
 }
 
@@ -272,13 +279,9 @@ static int fill_names(struct filling *f, size_t from)
     size_t n = h->names_n + (f->handle->tags ? f->handle->tags->n : 0);
     int rc = 0;
     for (size_t i = from; rc == 0 && i < n; i++) {
-        struct slice name;
         AUTO(buf) struct buf text = {0};
         buf_init(&text, KEY_BYTES_MAX);
-        if (!name_at(f, i, &name))
-            continue;
-        tag_name_format(&text, name);
-        if (!text.failed && text.len <= NAME_BYTES_MAX)
+        if (name_at(f, i, &text) && !text.failed && text.len <= NAME_BYTES_MAX)
             rc = put_bare(f, text.data, S_IFLNK, place_ino(f, text.data),
                           (off_t)(h->n + i) + 1 + OFFSET_DOTDOT);
     }

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who asks, and what he is shown of it. */
-#include "base/hash.h"
 #include "base/log.h"
 #include "fs/govern_private.h"
 #include "fs/request.h"
 #include "lake/cataloged.h"
-#include "lake/format/filter.h"
-#include "lake/format/shape.h"
 #include "lake/key_name.h"
-#include "lake/partition_path.h"
 #include "lake/raw.h"
 
 /* Who asks */
@@ -252,7 +248,7 @@ static int where_is_plain(const struct asker *a, const struct where *w, struct s
         return ruling_reaches(a->ruling, a->principal, real) ? 0 : govern_deny(a, w, 0, NULL, err);
     if (w->kind != WHERE_OBJECT)
         return 0; /* the root's .tarn */
-    const struct grant *g = decide(a, real);
+    const struct grant *g = ruling_decide_object(a->ruling, a->principal, real, real);
     out->line = g ? grant_line(g) : 0;
     return g && grant_whole(g) ? 0 : govern_deny(a, w, out->line, NULL, err);
 }
@@ -266,6 +262,81 @@ static struct catalog_answer *restricting(const struct table *table)
     return answer && answer->table->restrictions ? STEAL(answer) : NULL;
 }
 
+bool govern_keeps_parts_below(const struct asker *a, const struct table *table)
+{
+    const struct policy *p = a->governor ? a->ruling->policy : NULL;
+    return p && !table_ops(table)->shape && policy_parts_below(p, a->principal, table_path(table));
+}
+
+/* The grant that decides of something in it. */
+static const struct grant *decide_inside(const struct asker *a, const struct table *table,
+                                         struct slice path)
+{
+    AUTO(buf) struct buf all = {0};
+    struct slice place = table_path(table);
+    buf_init(&all, REGISTRY_NAME_MAX + KEY_BYTES_MAX);
+    buf_addf(&all, "%.*s/%.*s", SLICE_FMT(place), SLICE_FMT(path));
+    return all.failed ? NULL
+                      : ruling_decide_object(a->ruling, a->principal, place, buf_slice(&all));
+}
+
+bool govern_has_path(const struct asker *a, const struct table *table, struct slice path)
+{
+    const struct grant *g = decide_inside(a, table, path);
+    return g && grant_whole(g);
+}
+
+/* Something in a table of which no columns are known. What tells of all of its files, and what has
+ * them by other names, is not there where some of them are not. */
+static int where_of_files(const struct claim *c, const struct where *w, unsigned line,
+                          struct err *err)
+{
+    AUTO(buf) struct buf path = {0};
+    int rc = 0;
+    if (!govern_keeps_parts_below(c->asker, w->table))
+        return 0;
+    bool snapshot = w->kind == WHERE_LIVE || w->kind == WHERE_PINNED;
+    struct run *run = snapshot ? run_of(w->version).run : NULL;
+    if (w->kind == WHERE_DOCUMENT || (run && raw_is(run)))
+        return govern_deny(c->asker, w, line, "it tells of all files", err);
+    buf_init(&path, KEY_BYTES_MAX);
+    if (w->kind == WHERE_FILE)
+        buf_add_slice(&path, buf_slice(&w->shown_path));
+    else if (snapshot && w->dir != SNAPSHOT_ROOT)
+        rc = where_table_path(w, &path, err);
+    if (rc == 0)
+        rc = buf_check(&path, err);
+    if (rc < 0 || !path.len)
+        return rc;
+    const struct grant *g = decide_inside(c->asker, w->table, buf_slice(&path));
+    return g && grant_whole(g) ? 0 : govern_deny(c->asker, w, g ? grant_line(g) : 0, NULL, err);
+}
+
+/* What had no log when it was first seen may be a table by now, which the next lookup finds. Parks.
+ */
+static int look_for_table(const struct claim *c, struct table *table)
+{
+    AUTO(table_version) struct table_version *live = NULL;
+    struct err why = ERR_INIT; /* it is denied, whatever that is */
+    if (table_ops(table)->marker)
+        return 0;
+    int rc = table_live(table, c->task, &live, &why);
+    if (rc == -EMEDIUMTYPE)
+        lake_retire(table_lake(table), table);
+    return rc == -EINPROGRESS ? rc : 0;
+}
+
+/* Its log may name another table's for its own; what files that has is not told by it. */
+static int log_is_granted(const struct claim *c, const struct where *w, unsigned line,
+                          struct err *err)
+{
+    struct err why = ERR_INIT;
+    int rc = govern_log(c->asker, w, c->task, NULL, &why);
+    if (rc == -EACCES)
+        (void)govern_deny(c->asker, w, line, why.msg, NULL);
+    return rc < 0 && rc != -EINPROGRESS ? err_copy(err, &why) : rc;
+}
+
 static int where_of_table(struct claim *c, struct where *w, struct shown *out, struct err *err)
 {
     const struct grant *g = decide(c->asker, table_path(w->table));
@@ -276,9 +347,17 @@ static int where_of_table(struct claim *c, struct where *w, struct shown *out, s
         return rc;
     AUTO(catalog_answer) struct catalog_answer *answer = restricting(w->table);
     out->line = grant_line(g);
+    rc = log_is_granted(c, w, out->line, err);
+    if (rc < 0)
+        return rc;
     if (grant_whole(g) && !answer)
-        return 0;
-    if (!table_ops(w->table)->shape) /* not even looked at: nothing in it could be kept back */
+        return table_ops(w->table)->shape ? 0 : where_of_files(c, w, out->line, err);
+    if (!table_ops(w->table)->shape && !c->in_list) {
+        rc = look_for_table(c, w->table);
+        if (rc < 0)
+            return rc;
+    }
+    if (!table_ops(w->table)->shape) /* nothing in it could be kept back */
         return deny_claim(c, w, out->line, "a format of which no columns are known", err);
     if (!grant_whole(g) && answer)
         return deny_claim(c, w, out->line, "both the policy and its catalog keep parts of it back",
@@ -347,8 +426,10 @@ int govern_entry(const struct asker *a, struct slice place, bool is_dir, struct 
         return rc == -EINPROGRESS || rc == -ENOENT ? rc
                                                    : 0; /* what cannot be looked into is there */
     }
-    const struct grant *g = is_dir ? NULL : decide(a, real);
-    return g && grant_whole(g) ? 0 : err_set(err, ENOENT, "not listed");
+    const struct object_place o = {real.p ? path.data : "", real.n};
+    return !is_dir && ruling_gives_object(a->ruling, a->principal, &o)
+               ? 0
+               : err_set(err, ENOENT, "not listed");
 }
 
 int govern_name(const struct asker *a, const struct where *w, struct task *task, struct err *err)
@@ -373,94 +454,4 @@ bool govern_sees_all(const struct asker *a, const struct table *table)
     const struct grant *g = a->governor ? decide(a, table_path(table)) : NULL;
     AUTO(catalog_answer) struct catalog_answer *answer = restricting(table);
     return !answer && (!a->governor || (g && grant_whole(g)));
-}
-
-/* What is shown */
-
-void shown_done(struct shown *s)
-{
-    view_unref(s->view);
-    basis_unref(s->basis);
-    *s = (struct shown){.view = NULL};
-}
-
-void shown_copy(struct shown *to, const struct shown *from)
-{
-    *to = *from;
-    if (to->view)
-        (void)view_ref(to->view); /* the same */
-    if (to->basis)
-        (void)basis_ref(to->basis);
-}
-
-uint64_t shown_identity(const struct shown *s, uint64_t identity)
-{
-    uint64_t hash = shown_hash(s);
-    if (!hash)
-        return identity;
-    hash = hash64(identity, slice_make(&hash, sizeof hash));
-    return hash > 2 ? hash : hash + 2; /* as lake/where_file.c has it */
-}
-
-void shown_narrow(const struct shown *s, struct where *file)
-{
-    if (!s->view || file->kind != WHERE_FILE)
-        return;
-    shape_unref(file->shape);
-    file->shape = s->view->shape ? shape_ref(s->view->shape) : NULL;
-    file->presented = true;
-    file->whole = false;
-    file->identity = shown_identity(s, file->identity);
-}
-
-int shown_partitions(const struct shown *s, struct slice path, bool built,
-                     struct partition_values *out, struct err *err)
-{
-    return partition_path_values(s->basis->at_partitions, path, built, out, err);
-}
-
-/* Of a column that files have as well: an empty text may be null or not, and `null` is what Iceberg
- * writes for a partition field that a table has given up. */
-static bool tells(struct slice text)
-{
-    return text.n && !slice_is(text, "null");
-}
-
-static bool has_path(const struct shown *s, struct slice path, bool built, bool is_file)
-{
-    AUTO(partition_values) struct partition_values values;
-    partition_values_init(&values);
-    if (!s->view || !s->view->filter)
-        return true;
-    if (shown_partitions(s, path, built, &values, NULL) < 0)
-        return false;
-    const struct row_filter *filter = s->view->paths ? s->view->paths : s->view->filter;
-    for (size_t i = 0; i < values.n; i++) {
-        /* A path says all that is in paths alone; one that does not is none that a driver gives. */
-        if (is_file && !values.known[i] && row_filter_needs(s->view->filter, i))
-            return false;
-        if (s->view->paths)
-            values.known[i] = values.known[i] && tells(values.at[i]);
-    }
-    return row_filter_partition(filter, values.at, values.known) != FILTER_NONE;
-}
-
-bool shown_has_file(const struct shown *s, struct slice path, bool built)
-{
-    return has_path(s, path, built, true);
-}
-
-bool shown_has_dir(const struct shown *s, struct slice path)
-{
-    return has_path(s, path, true, false);
-}
-
-int govern_node(struct governor *g, const struct table *table, unsigned slot, struct shown *out,
-                struct err *err)
-{
-    if (!slot)
-        return 0;
-    return g && table && slots_shown(&g->slots, table, slot, out)
-               ? 0
-               : err_set(err, ESTALE, "nobody has that view any more");
 }

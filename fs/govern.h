@@ -44,6 +44,7 @@
 
 #include <stdatomic.h>
 
+#include "base/vec.h"
 #include "base/workers.h"
 #include "fs/ruling.h"
 #include "lake/view/audit.h"
@@ -150,14 +151,35 @@ int govern_where(const struct asker *a, struct where *w, struct task *task, stru
 /* The whole table is granted, and its catalog keeps nothing back. Asks nobody. */
 bool govern_sees_all(const struct asker *a, const struct table *table);
 
+/* An object by its path in the mount; so much of that is the path of the table it lies in, or all
+ * of it where it lies in none. */
+struct object_place {
+    char *path;
+    size_t table_n;
+};
+struct object_places {
+    VEC(struct object_place) at;
+};
+void object_places_done(struct object_places *p);
+DEFINE_AUTO_DONE(object_places, struct object_places, object_places_done)
+
 /*
- * The object of a file lies below its table's own root, outside of the lake where the mount allows
- * it, or in what is granted as a whole: of that *place, for free, is the path (place may be NULL;
- * it is NULL of the others). Else -EACCES. The log of a table may name any object of the lake.
- * Parks.
+ * The object of a file, and those that tell which of its rows are deleted, lie below its table's
+ * own root, outside of the lake where the mount allows it, or in what is granted as a whole: these
+ * are added to *elsewhere (may be NULL). Else -EACCES. The log of a table may name any object of
+ * the lake. Parks.
  */
-int govern_object(const struct asker *a, const struct where *w, struct task *task, char **place,
-                  struct err *err);
+int govern_object(const struct asker *a, const struct where *w, struct task *task,
+                  struct object_places *elsewhere, struct err *err);
+
+/* An object lies below its table's own root, or outside of the lake: who is shown the table's file
+ * may have it fetched. */
+bool govern_is_own(const struct table *table, const struct store *store, struct slice key);
+
+/* The same of what tells which files the version has (driver_ops.log_elsewhere), which names them.
+ */
+int govern_log(const struct asker *a, const struct where *w, struct task *task,
+               struct object_places *elsewhere, struct err *err);
 
 /*
  * Which entries of a plain directory's listing are shown, at `place` in the mount: a bit for each
@@ -170,6 +192,11 @@ int govern_list(const struct asker *a, struct slice place, const struct listing 
 /* The file becomes what the view shows of it. */
 void shown_narrow(const struct shown *s, struct where *file);
 uint64_t shown_identity(const struct shown *s, uint64_t identity);
+/* Of a table of which no columns are known: some of what is in it may not be shown, though it is
+ * granted (policy_parts_below). Of the others it is not asked. */
+bool govern_keeps_parts_below(const struct asker *a, const struct table *table);
+/* What such a table has at that path is shown. */
+bool govern_has_path(const struct asker *a, const struct table *table, struct slice path);
 /* Partition values leave something of a file or directory: of the former its entry, of the latter
  * its path with a final slash. */
 bool shown_has_file(const struct shown *s, struct slice path, bool built);
@@ -186,9 +213,9 @@ int govern_node(struct governor *g, const struct table *table, unsigned slot, st
 struct held {
     struct governor *governor;
     struct principal *principal;
-    struct table *table; /* NULL: a loose object or plain directory, by its path: */
+    struct table *table; /* NULL: a loose object, or a plain directory by its path: */
     char *path;
-    char *object; /* govern_object's place of a file's object; NULL: its table's own */
+    struct object_places objects; /* that are granted as wholes, besides */
     bool is_dir;
     struct shown shown;
     unsigned slot;               /* that it holds; 0: none */

@@ -13,7 +13,7 @@ void held_free(struct held *h)
     shown_done(&h->shown);
     principal_unref(h->principal);
     free(h->path);
-    free(h->object);
+    object_places_done(&h->objects);
     free(h);
 }
 
@@ -30,13 +30,18 @@ static struct held *held_new(const struct asker *a, const struct where *w,
     h->is_dir = w->kind != WHERE_FILE && w->kind != WHERE_OBJECT && w->kind != WHERE_DOCUMENT;
     h->generation = a->ruling->generation;
     shown_copy(&h->shown, shown);
-    buf_init(&path, REGISTRY_NAME_MAX);
-    if (!w->table) {
-        where_real_path(buf_slice(&w->path), &path);
-        buf_add_str(&path, ""); /* not NULL, of the root */
-        h->path = path.failed ? NULL : strndup(path.data ? path.data : "", path.len);
-    }
-    return w->table || h->path ? STEAL(h) : NULL;
+    buf_init(&path, REGISTRY_NAME_MAX + KEY_BYTES_MAX);
+    if (w->table && (w->kind != WHERE_FILE || table_ops(w->table)->shape))
+        return STEAL(h);
+    govern_add_place(w, &path);
+    buf_add_str(&path, ""); /* not NULL, of the root */
+    struct slice text = buf_slice(&path);
+    int rc = -path.failed;
+    if (rc == 0 && h->is_dir)
+        rc = (h->path = strndup(text.p, text.n)) ? 0 : -ENOMEM;
+    else if (rc == 0)
+        rc = object_places_add(&h->objects, text, w->table ? table_path(w->table).n : text.n, NULL);
+    return rc == 0 ? STEAL(h) : NULL;
 }
 
 int govern_hold(const struct asker *a, const struct where *w, const struct shown *shown,
@@ -64,7 +69,9 @@ int govern_hold_object(const struct asker *a, const struct where *w, struct task
                        struct held *held, struct err *err)
 {
     struct err why = ERR_INIT;
-    int rc = govern_object(a, w, task, &held->object, &why);
+    int rc = w->kind == WHERE_FILE ? govern_log(a, w, task, &held->objects, &why) : 0;
+    if (rc == 0)
+        rc = govern_object(a, w, task, &held->objects, &why);
     if (rc < 0 && rc != -EINPROGRESS)
         (void)err_copy(err, &why);
     if (rc == -EACCES)
@@ -76,6 +83,9 @@ static bool table_is_shown(const struct held *h, const struct ruling *ruling)
 {
     AUTO(view) struct view *now = NULL;
     const struct grant *g = ruling_decide(ruling, h->principal, table_path(h->table));
+    if (g && h->is_dir && !table_ops(h->table)->shape) /* it was decided of all that it lists */
+        return grant_whole(g) &&
+               !policy_parts_below(ruling->policy, h->principal, table_path(h->table));
     if (!g || grant_whole(g))
         return g != NULL; /* who sees the whole may see a part */
     return h->shown.basis &&
@@ -83,21 +93,14 @@ static bool table_is_shown(const struct held *h, const struct ruling *ruling)
            now->hash == shown_hash(&h->shown);
 }
 
-static bool is_whole(const struct held *h, const struct ruling *ruling, const char *path)
-{
-    const struct grant *g = ruling_decide(ruling, h->principal, slice_of(path));
-    return g && grant_whole(g);
-}
-
 static bool is_shown(const struct held *h, const struct ruling *ruling)
 {
-    if (h->object && !is_whole(h, ruling, h->object))
-        return false;
+    for (size_t i = 0; i < h->objects.at.n; i++)
+        if (!ruling_gives_object(ruling, h->principal, &h->objects.at.at[i]))
+            return false;
     if (h->table)
         return table_is_shown(h, ruling);
-    if (h->is_dir)
-        return ruling_reaches(ruling, h->principal, slice_of(h->path));
-    return is_whole(h, ruling, h->path);
+    return !h->is_dir || ruling_reaches(ruling, h->principal, slice_of(h->path));
 }
 
 void held_look_again(struct held *h, const struct ruling *ruling)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What deciding (fs/govern.c), what is open (fs/govern_held.c) and the policy in force with its
- * thread (fs/governor.c) share. */
+/* What deciding (fs/govern.c, fs/govern_shown.c), what is open (fs/govern_held.c) and the policy in
+ * force with its thread (fs/governor.c) share. */
 #ifndef FS_GOVERN_PRIVATE_H
 #define FS_GOVERN_PRIVATE_H
 
@@ -58,6 +58,26 @@ static inline const struct grant *ruling_decide(const struct ruling *r, const st
 {
     return r->policy ? policy_decide(r->policy, who, path) : NULL;
 }
+
+/* As policy_decide_object. */
+static inline const struct grant *ruling_decide_object(const struct ruling *r,
+                                                       const struct principal *who,
+                                                       struct slice place, struct slice path)
+{
+    return r->policy ? policy_decide_object(r->policy, who, place, path) : NULL;
+}
+
+/* An object is granted as a whole. */
+static inline bool ruling_gives_object(const struct ruling *r, const struct principal *who,
+                                       const struct object_place *o)
+{
+    struct slice path = slice_of(o->path);
+    const struct grant *g = ruling_decide_object(r, who, slice_make(path.p, o->table_n), path);
+    return g && grant_whole(g);
+}
+
+/* Adds one; the path is copied. */
+int object_places_add(struct object_places *to, struct slice path, size_t table_n, struct err *err);
 
 /* The mount's root is there for everybody, though it may be empty for him. */
 static inline bool ruling_reaches(const struct ruling *r, const struct principal *who,

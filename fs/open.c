@@ -121,6 +121,10 @@ static int open_entry(struct session *s, const struct where_file *f, struct task
     int rc = table_ops(f->table)->locate(table_driver(f->table), f->entry, &at, err);
     out->store = at.store ? at.store : table_store(f->table);
     out->readable = at.readable;
+    /* Nobody has asked whether who reads its neighbours may have it. */
+    if (rc == 0 && s->governor && out->whom == OP_FILE_AHEAD_SMALL &&
+        !govern_is_own(f->table, out->store, buf_slice(&at.key)))
+        return err_set(err, EACCES, "its object lies elsewhere");
     if (rc == 0 && (shown->view || !where_is_as_stored(f->table, f->entry)))
         return open_presented(s, f, &at, task, out, err);
     struct object_name name = {.store = out->store,

@@ -206,6 +206,15 @@ struct driver_ops {
                        int (*emit)(void *arg, const char *key), void *arg, struct err *err);
 
     /*
+     * Of what load() or range() made a run of, beside files: where the objects are that do not lie
+     * below the table's root, one for each directory, until emit returns other than 0 (returned).
+     * meta: the run's. NULL: the format has none there.
+     */
+    int (*log_elsewhere)(struct driver *d, struct slice meta,
+                         int (*emit)(void *arg, const struct object_location *at), void *arg,
+                         struct err *err);
+
+    /*
      * Where the deletes of an entry with ENTRY_DELETES are written, one object after the other,
      * until emit returns other than 0 (returned); none where they are in the log. NULL: the format
      * deletes no rows.

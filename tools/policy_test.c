@@ -337,7 +337,9 @@ static int decide(struct test *t, struct err *err)
     AUTO(view) struct view *view = NULL;
     struct view_columns at = columns_of(t, &t->at), today = columns_of(t, &t->today);
     bool columns = t->at.shape != NULL;
-    t->grant = policy_decide(t->policy, t->who, buf_slice(&t->table));
+    struct slice path = buf_slice(&t->table);
+    t->grant = t->place == PLACE_OBJECT ? policy_decide_object(t->policy, t->who, path, path)
+                                        : policy_decide(t->policy, t->who, path);
     if (t->grant && t->place == PLACE_OBJECT && !grant_whole(t->grant))
         (void)err_set(&t->denied, ENOENT, "it is in no table, and only whole grants give such");
     if (t->grant && t->place == PLACE_TABLE)

@@ -7,6 +7,7 @@
 #include "lake/iceberg/delete_files.h"
 #include "lake/iceberg/deleted.h"
 #include "lake/iceberg/describe.h"
+#include "lake/iceberg/elsewhere.h"
 #include "lake/iceberg/extra.h"
 #include "lake/iceberg/find.h"
 #include "lake/iceberg/history.h"
@@ -79,6 +80,7 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
 static void op_close(struct driver *driver)
 {
     struct iceberg_driver *d = CONTAINER_OF(driver, struct iceberg_driver, driver);
+    iceberg_metadata_unref(d->table.newest);
     iceberg_metadata_unref(d->table.metadata);
     history_unref(d->table.history);
     iceberg_delete_files_free(d->table.delete_files);
@@ -133,6 +135,13 @@ static int op_locate_deletes(struct driver *d, const struct entry *entry,
     struct err e = ERR_INIT;
     int rc = iceberg_locate_deletes(table_of(d), entry, emit, arg, &e);
     return rc < 0 && e.code ? driver_refuse(err, &e) : rc;
+}
+
+static int op_log_elsewhere(struct driver *d, struct slice meta,
+                            int (*emit)(void *arg, const struct object_location *at), void *arg,
+                            struct err *err)
+{
+    return iceberg_elsewhere_locate(table_of(d), meta, emit, arg, err);
 }
 
 static int op_deleted(struct driver *d, const struct entry *entry, struct roaring **out,
@@ -253,6 +262,7 @@ const struct driver_ops iceberg_ops = {
     .range = op_range,
     .locate = op_locate,
     .log_objects = op_log_objects,
+    .log_elsewhere = op_log_elsewhere,
     .locate_deletes = op_locate_deletes,
     .describe_history = op_describe_history,
     .objects = op_objects,

@@ -14,12 +14,14 @@ int iceberg_make_init(struct iceberg_make *m, const struct iceberg_view *view,
 {
     *m = (struct iceberg_make){.view = view, .snapshot = snapshot, .identity = *identity};
     iceberg_manifest_list_init(&m->list);
+    iceberg_elsewhere_init(&m->elsewhere);
     return iceberg_manifests_list(view, snapshot, &m->list, err);
 }
 
 void iceberg_make_done(struct iceberg_make *m)
 {
     iceberg_manifest_list_done(&m->list);
+    iceberg_elsewhere_done(&m->elsewhere);
 }
 
 /* Walking manifests --------------------------------------------------------------------------- */
@@ -107,8 +109,11 @@ int iceberg_make_run(struct iceberg_make *m, const struct iceberg_filling *f, st
     AUTO(run) struct run *run = NULL;
     int dirfd = m->view->table->dirfd;
     buf_init(&meta, ICEBERG_METADATA_BYTES_MAX);
-    int rc = iceberg_state_format(m->view->metadata, &m->identity, m->snapshot->manifest_list,
-                                  &meta, err);
+    int rc = iceberg_elsewhere_add(&m->elsewhere, m->view, m->snapshot, &m->list, err);
+    struct iceberg_state_manifests manifests = {m->snapshot->manifest_list, m->elsewhere.at,
+                                                m->elsewhere.n};
+    if (rc == 0)
+        rc = iceberg_state_format(m->view->metadata, &m->identity, &manifests, &meta, err);
     if (rc < 0)
         return rc;
     run_unchecked_name(aside);

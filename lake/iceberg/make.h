@@ -11,6 +11,7 @@
 #ifndef LAKE_ICEBERG_MAKE_H
 #define LAKE_ICEBERG_MAKE_H
 
+#include "lake/iceberg/elsewhere.h"
 #include "lake/iceberg/manifests.h"
 #include "lake/iceberg/state.h"
 #include "lake/index/run.h"
@@ -20,6 +21,7 @@ struct iceberg_make {
     const struct iceberg_snapshot *snapshot; /* whose run is made; borrowed */
     struct iceberg_identity identity;        /* of that run */
     struct iceberg_manifest_list list;       /* its manifests, after iceberg_make_init */
+    struct iceberg_elsewhere elsewhere;      /* those of them, when a run has been made */
 };
 
 /* Reads the snapshot's manifest list. */

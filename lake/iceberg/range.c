@@ -41,6 +41,7 @@ static bool appends(const struct iceberg_snapshot *s)
 struct appending {
     struct iceberg_filling filling;
     const struct iceberg_snapshot *snapshot;
+    struct iceberg_elsewhere *elsewhere;
 };
 
 static int take_file(void *arg, const struct iceberg_decoded *decoded,
@@ -65,6 +66,8 @@ static int add_snapshot(struct appending *a, const struct iceberg_view *view, st
             vec_push(&own, m) < 0)
             rc = err_set(err, ENOMEM, "no room for %zu manifests", list.n);
     }
+    if (rc == 0)
+        rc = iceberg_elsewhere_add(a->elsewhere, view, a->snapshot, &list, err);
     if (rc == 0)
         rc = iceberg_manifests_decode(view, own.at, own.n, err);
     for (size_t i = 0; rc == 0 && i < own.n; i++)
@@ -103,10 +106,12 @@ static int make(struct iceberg_table *table, int64_t after, const struct iceberg
         rc = iceberg_place_init(&place, &view, id->schema, err);
     if (rc == 0 && !(build = index_build_new(table->dirfd, err)))
         rc = -err->code;
-    struct appending a = {.filling = {.place = &place, .build = build, .any = true}};
+    AUTO(iceberg_make) struct iceberg_make m = {.view = &view, .identity = *id};
+    iceberg_elsewhere_init(&m.elsewhere);
+    struct appending a = {.filling = {.place = &place, .build = build, .any = true},
+                          .elsewhere = &m.elsewhere};
     if (rc == 0)
         rc = fill(&a, &view, &chain, err);
-    struct iceberg_make m = {.view = &view, .identity = *id};
     if (rc == 0)
         m.snapshot = iceberg_metadata_snapshot(view.metadata, id->snapshot);
     if (rc == 0 && !m.snapshot)

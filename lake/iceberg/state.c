@@ -58,14 +58,21 @@ static void format_metadata(const struct iceberg_metadata *m,
 }
 
 int iceberg_state_format(const struct iceberg_metadata *m, const struct iceberg_identity *id,
-                         struct slice manifest_list, struct buf *out, struct err *err)
+                         const struct iceberg_state_manifests *manifests, struct buf *out,
+                         struct err *err)
 {
     const struct iceberg_schema_text *schema = iceberg_metadata_schema(m, id->schema);
     if (!schema)
         return err_set(err, EIO, "%.*s has no schema %d", SLICE_FMT(m->name), (int)id->schema);
-    buf_addf(out, "{\"snapshot\":%lld,\"schema\":%d,\"fingerprint\":\"%016llx\",\"manifestList\":",
+    buf_addf(out, "{\"snapshot\":%lld,\"schema\":%d,\"fingerprint\":\"%016llx\",\"elsewhere\":[",
              (long long)id->snapshot, (int)id->schema, (unsigned long long)id->fingerprint);
-    buf_add_json(out, manifest_list);
+    for (size_t i = 0; i < manifests->elsewhere_n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json(out, manifests->elsewhere[i]);
+    }
+    buf_add_str(out, "],\"manifestList\":");
+    buf_add_json(out, manifests->list);
     buf_add_str(out, ",\"formerNames\":");
     int rc = iceberg_former_format(m, out, err);
     if (rc < 0)
@@ -84,7 +91,7 @@ static bool read_meta(struct slice meta, struct iceberg_identity *id, struct buf
     struct json j;
     struct slice key, text;
     int64_t schema = -1;
-    bool has_snapshot = false, has_print = false;
+    bool has_snapshot = false, has_print = false, has_elsewhere = false;
     buf_init(&scratch, ACTION_BYTES_MAX);
     json_init(&j, meta);
     if (!json_enter_object(&j))
@@ -96,6 +103,8 @@ static bool read_meta(struct slice meta, struct iceberg_identity *id, struct buf
             (void)json_int64(&j, &schema);
         } else if (slice_is(key, "fingerprint") && json_string(&j, &scratch, &text)) {
             has_print = text.n == 16 && text_parse_hex(text, &id->fingerprint);
+        } else if (slice_is(key, "elsewhere")) { /* what has none was made before there was one */
+            has_elsewhere = json_skip(&j, NULL);
         } else if (slice_is(key, "manifestList") && json_string(&j, &scratch, &text)) {
             if (manifest_list)
                 buf_add_slice(manifest_list, text);
@@ -108,7 +117,8 @@ static bool read_meta(struct slice meta, struct iceberg_identity *id, struct buf
         }
     }
     id->schema = (int32_t)schema;
-    return !json_failed(&j) && has_snapshot && has_print && schema >= 0 && schema <= INT32_MAX;
+    return !json_failed(&j) && has_snapshot && has_print && has_elsewhere && schema >= 0 &&
+           schema <= INT32_MAX;
 }
 
 static int unreadable(struct err *err)
@@ -137,6 +147,29 @@ int iceberg_state_parse(struct slice meta, struct iceberg_metadata **out, struct
         return unreadable(err);
     int rc = iceberg_metadata_parse(metadata, SLICE_LIT("a run's meta"), out, err);
     return rc == -EIO ? unreadable(err) : rc;
+}
+
+int iceberg_state_elsewhere(struct slice meta, int (*each)(void *arg, struct slice path), void *arg,
+                            struct err *err)
+{
+    AUTO(buf) struct buf scratch = {0};
+    struct json j;
+    struct slice key, path;
+    bool found = false;
+    int rc = 0;
+    buf_init(&scratch, ACTION_BYTES_MAX);
+    json_init(&j, meta);
+    if (json_enter_object(&j))
+        while (!found && json_next_key(&j, &key)) {
+            found = slice_is(key, "elsewhere");
+            if (!found)
+                (void)json_skip(&j, NULL);
+        }
+    if (!found || !json_enter_array(&j))
+        return unreadable(err);
+    while (rc == 0 && json_next_element(&j))
+        rc = json_string(&j, &scratch, &path) ? each(arg, path) : unreadable(err);
+    return rc == 0 && json_failed(&j) ? unreadable(err) : rc;
 }
 
 int iceberg_state_former(struct slice meta, struct former **out, struct err *err)

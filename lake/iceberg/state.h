@@ -2,7 +2,7 @@
 /*
  * What a run keeps of its table beside the files, its meta:
  *
- *   {"snapshot":<id>,"schema":<id>,"fingerprint":"<16 hex>","manifestList":..,
+ *   {"snapshot":<id>,"schema":<id>,"fingerprint":"<16 hex>","elsewhere":[..],"manifestList":..,
  *    "formerNames":[[3,"price"],..],"metadata":{..}}
  *
  * `metadata` is table metadata that iceberg_metadata_parse reads: of the run's schema alone (which
@@ -22,10 +22,22 @@ struct iceberg_identity {
     uint64_t fingerprint;
 };
 
-/* Appends the meta. manifest_list: its path; empty where the snapshot names its manifests itself.
- * -EIO where the metadata has no such schema. */
+/* What a meta says of its snapshot's manifests. */
+struct iceberg_state_manifests {
+    struct slice list;             /* its path; empty where the snapshot names them itself */
+    const struct slice *elsewhere; /* paths of some (lake/iceberg/elsewhere.h) */
+    size_t elsewhere_n;
+};
+
+/* Appends the meta. -EIO where the metadata has no such schema. */
 int iceberg_state_format(const struct iceberg_metadata *m, const struct iceberg_identity *id,
-                         struct slice manifest_list, struct buf *out, struct err *err);
+                         const struct iceberg_state_manifests *manifests, struct buf *out,
+                         struct err *err);
+
+/* Calls `each` with the paths of `elsewhere` until it returns other than 0 (returned). -EUCLEAN
+ * where they cannot be read. */
+int iceberg_state_elsewhere(struct slice meta, int (*each)(void *arg, struct slice path), void *arg,
+                            struct err *err);
 
 /* -EUCLEAN where it cannot be read. */
 int iceberg_state_identity(struct slice meta, struct iceberg_identity *out, struct err *err);

@@ -62,6 +62,37 @@ const struct grant *policy_decide(const struct policy *p, const struct principal
     return NULL;
 }
 
+/* The path or a directory above it, the mount's root aside. */
+static bool covers_above(const struct grant *g, struct slice path)
+{
+    for (size_t end = 1; end <= path.n; end++)
+        if ((end == path.n || path.p[end] == '/') && covers(g, slice_make(path.p, end)))
+            return true;
+    return false;
+}
+
+const struct grant *policy_decide_object(const struct policy *p, const struct principal *who,
+                                         struct slice place, struct slice path)
+{
+    for (size_t i = 0; i < p->grants_n; i++) {
+        const struct grant *g = &p->grants[i];
+        if ((covers(g, place) || (!grant_whole(g) && covers_above(g, path))) && is_for(g, who))
+            return g;
+    }
+    return NULL;
+}
+
+bool policy_parts_below(const struct policy *p, const struct principal *who, struct slice table)
+{
+    for (size_t i = 0; i < p->grants_n; i++) {
+        const struct grant *g = &p->grants[i];
+        bool decides = covers(g, table);
+        if ((decides || (!grant_whole(g) && reaches(g, table))) && is_for(g, who))
+            return !decides;
+    }
+    return false;
+}
+
 bool policy_may_reach(const struct policy *p, const struct principal *who, struct slice dir)
 {
     for (size_t i = 0; i < p->grants_n; i++)

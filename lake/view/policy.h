@@ -41,6 +41,19 @@ DEFINE_AUTO(policy, struct policy *, policy_free)
 const struct grant *policy_decide(const struct policy *p, const struct principal *who,
                                   struct slice path);
 
+/*
+ * The same of an object that is in no table of which columns are known, `path`: `place` is the
+ * `files` table that it lies in, or its own path. A grant that keeps a part back of the path, or of
+ * a directory above it, decides too: what is a table there today, was one or will be one tomorrow
+ * has its files there while it has no log, and nothing of them can be kept back.
+ */
+const struct grant *policy_decide_object(const struct policy *p, const struct principal *who,
+                                         struct slice place, struct slice path);
+
+/* policy_decide_object may decide otherwise of something in a `files` table than policy_decide of
+ * the table. */
+bool policy_parts_below(const struct policy *p, const struct principal *who, struct slice table);
+
 /* Some path at or below that directory may be granted; else it is not shown. */
 bool policy_may_reach(const struct policy *p, const struct principal *who, struct slice dir);
 

@@ -4,8 +4,10 @@ import collections
 import json
 import os
 import time
+import uuid
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from support import iceberg_lakes, lakes
@@ -138,6 +140,76 @@ def test_a_snapshot_whose_files_are_lost_reads_from_an_archive(mount, own, tmp_p
     listed = [json.loads(line) for line in tarn('archive', 'list', '--json', store).splitlines()]
     assert [v['version'] for v in listed] == [own.id(2)]
     tarn('archive', 'verify', store)
+
+
+def expire(lake, *numbers):
+    """As engines do: with all files that only these snapshots named, and older metadata."""
+    def named(snapshots):
+        manifests = [m for s in snapshots for m in s.manifests(table.io)]
+        return {f for s in snapshots for f in [s.manifest_list]} | {m.manifest_path for m in manifests} | {
+            e.data_file.file_path for m in manifests for e in m.fetch_manifest_entry(table.io)}
+    table, ids = lake.table(), {lake.id(n) for n in numbers}
+    gone = named([s for s in table.snapshots() if s.snapshot_id in ids]) - named(
+        [s for s in table.snapshots() if s.snapshot_id not in ids])
+    change = table.maintenance.expire_snapshots()
+    for id in ids:
+        change = change.by_id(id)
+    change.commit()
+    for path in [Path(f.removeprefix('file://')) for f in gone] + list((lake.path / 'metadata').glob('*.metadata.json')):
+        if path != newest(lake.path):
+            path.unlink()
+
+
+def test_archived_snapshots_outlive_their_expiry(mount, own, tmp_path):
+    """By their ids, with the columns that they had, though no metadata of the table names them any more; further
+    commits change nothing of that."""
+    store = tmp_path / 'keep'
+    store.mkdir()
+    m = mount(own.root)
+    before = {n: contents(m / own.at(n)) for n in (2, 4)}
+    for n in before:
+        tarn('archive', '--quiet', m / own.at(n), '--to', store)
+    m.unmount()
+    expire(own, 2, 4)
+    without = mount(own.root)
+    assert not any((without / own.at(n)).exists() for n in before)
+    m = mount(own.root, archive_store=store, refresh='0.1', hold='1')
+    for _ in range(2):
+        assert {n: contents(m / own.at(n)) for n in before} == before
+        assert {str(own.id(n)) for n in before} <= set(os.listdir(m / (TABLE + '@')))
+        assert {own.id(n) for n in before} <= {v['version'] for v in json.loads(tarn('versions', '--json', m / TABLE))}
+        assert m.xattr(TABLE, 'version') == str(own.table().current_snapshot().snapshot_id)
+        own.table().append(pa.Table.from_pylist([{'id': 1, 'date': '2026-01-01'}], schema=own.table().schema().as_arrow()))
+        wait_for(lambda: m.xattr(TABLE, 'version') == str(own.table().current_snapshot().snapshot_id), PATIENCE_S, 'the commit')
+    tarn('tag', m / own.at(4), 'kept')
+    assert contents(m / (TABLE + '@kept')) == before[4]
+
+
+def test_a_snapshot_that_expires_under_a_mount_with_an_archive_stays(mount, own, tmp_path):
+    store = tmp_path / 'keep'
+    store.mkdir()
+    m = mount(own.root, archive_store=store, refresh='0.1', hold='1')
+    before = contents(m / own.at(2))
+    tarn('archive', '--quiet', m / own.at(2), '--to', store)
+    assert m.xattr(TABLE, 'version') == str(own.id(NEWEST))
+    expire(own, 2)
+    own.table().append(pa.Table.from_pylist([{'id': 1, 'date': '2026-01-01'}], schema=own.table().schema().as_arrow()))
+    wait_for(lambda: m.xattr(TABLE, 'version') != str(own.id(NEWEST)), PATIENCE_S, 'the commit')
+    wait_for(lambda: (m / own.at(2)).exists(), PATIENCE_S, 'what is archived is heard of')
+    assert contents(m / own.at(2)) == before
+
+
+def test_archived_snapshots_of_a_table_that_was_dropped_are_not_its_successors(mount, own, tmp_path):
+    store = tmp_path / 'keep'
+    store.mkdir()
+    tarn('archive', '--quiet', '--lake', own.root, own.at(2), '--to', store)
+    expire(own, 2)
+    told = json.loads(newest(own.path).read_text())
+    told['table-uuid'] = str(uuid.uuid4())
+    newest(own.path).write_text(json.dumps(told))
+    m = mount(own.root, archive_store=store)
+    assert contents(m / TABLE)
+    assert not (m / own.at(2)).exists()
 
 
 def test_a_branch_and_a_tag_are_archived_by_name(mount, own, tmp_path):

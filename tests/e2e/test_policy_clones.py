@@ -211,3 +211,31 @@ def test_a_list_fetches_nothing_of_another_table(mount, own_lake, s3, bucket, po
     assert as_user(STRANGER, m, read, named) == 'EACCES'
     assert as_user(READER, m, read, named)[0] == 'ok'
     assert as_user(STRANGER, m, read, named) == 'EACCES'
+
+
+def test_nothing_of_another_table_is_fetched_ahead(mount, own_lake, s3, bucket, policy):
+    """Small files that come next in the listing are, but those are not the reader's."""
+    log = own_lake / CLONE / '_delta_log' / ('%020d.json' % 0)
+    add = next(a['add'] for a in map(json.loads, log.read_text().splitlines()) if 'add' in a)
+    secret, stored = secret_of(own_lake), own_lake / CLONE / add['path']
+    lines = [{'commitInfo': {'timestamp': 1, 'operation': 'WRITE'}}]
+    for i in range(60):
+        own, other = own_lake / CLONE / ('a%02d.parquet' % i), secret.with_name('b%02d.parquet' % i)
+        shutil.copy(stored, own)
+        shutil.copy(secret, other)
+        lines.append({'add': {**add, 'path': own.name, 'stats': ''}})
+        lines.append({'add': {**add, 'path': 's3://%s/silver/secret/%s' % (bucket, other.name),
+                              'size': secret.stat().st_size, 'stats': ''}})
+    log.with_name('%020d.json' % 1).write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    s3.copy_tree(own_lake, bucket)
+
+    def cached(m, uid):
+        """Of the other table's files, after all own ones were read one after the other."""
+        names = as_user(uid, m, os.listdir, CLONE)[1]
+        assert sum(n.startswith('b') for n in names) == 60
+        for i in range(60):
+            assert as_user(uid, m, read, '%s/a%02d.parquet' % (CLONE, i))[0] == 'ok'
+        return sum(int(as_user(ALL, m, os.getxattr, '%s/b%02d.parquet' % (CLONE, i), 'user.tarn.cached')[1]) for i in range(60))
+    options = {'env': s3.env, 'endpoint_url': s3.url}
+    assert cached(mount('s3://%s' % bucket, allow_other=True, **options), STRANGER) > 0
+    assert cached(mount('s3://%s' % bucket, policy=policy, o='per-uid', **options), STRANGER) == 0

@@ -99,6 +99,47 @@ static void test_kinds_of_principals(void **state)
     assert_int_equal(line_of(p, user(0, "root", "root"), "a"), 0);
 }
 
+/* Aim: what lies where a grant keeps a part of a table back is no loose object of a wider one. */
+static void test_objects_below_parts(void **state)
+{
+    (void)state;
+    AUTO(policy)
+    struct policy *p = parse("grants:\n"
+                             "- to: [role:r]\n"
+                             "  tables: [open/crm/orders]\n"
+                             "- to: [role:r]\n"
+                             "  tables: [silver/orders, 'open/*/orders']\n"
+                             "  hide: [email]\n"
+                             "- to: [everyone]\n"
+                             "  tables: ['silver/**', 'open/**']\n");
+    static const struct {
+        const char *place, *path;
+        unsigned line, other;
+    } cases[] = {
+        {"silver/orders/a", "silver/orders/a", 4, 7},
+        {"silver/orders", "silver/orders", 4, 7},
+        {"silver/ordersx/a", "silver/ordersx/a", 7, 7},
+        {"open", "open/us/orders/p=1/a", 4, 7},
+        {"open", "open/us/x/a", 7, 7},
+        {"open", "open/crm/orders/a", 4, 7},
+        {"open/crm/orders", "open/crm/orders/a", 2, 7},
+        {"gold/a", "gold/a", 0, 0},
+    };
+    AUTO(principal) struct principal *r = role("r"), *other = role("other");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct slice place = slice_of(cases[i].place), path = slice_of(cases[i].path);
+        const struct grant *g = policy_decide_object(p, r, place, path);
+        const struct grant *o = policy_decide_object(p, other, place, path);
+        assert_int_equal(g ? grant_line(g) : 0, cases[i].line);
+        assert_int_equal(o ? grant_line(o) : 0, cases[i].other);
+    }
+    assert_true(policy_parts_below(p, r, slice_of("silver")));
+    assert_true(policy_parts_below(p, r, slice_of("open/us")));
+    assert_false(policy_parts_below(p, r, slice_of("silver/orders")));
+    assert_false(policy_parts_below(p, r, slice_of("silver/parts")));
+    assert_false(policy_parts_below(p, other, slice_of("silver")));
+}
+
 /* Aim: a directory is reached where something in it may be granted, and not elsewhere. */
 static void test_reach(void **state)
 {
@@ -256,9 +297,13 @@ static void test_styles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_decides), cmocka_unit_test(test_kinds_of_principals),
-        cmocka_unit_test(test_reach),         cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_first_decides),
+        cmocka_unit_test(test_kinds_of_principals),
+        cmocka_unit_test(test_objects_below_parts),
+        cmocka_unit_test(test_reach),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_styles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
