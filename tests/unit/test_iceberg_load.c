@@ -183,8 +183,8 @@ static int tell_key(void *arg, const char *key)
     return 0;
 }
 
-/* Three snapshots: a file comes with its deletes, and is rewritten. */
-static void make_rewritten(struct fixture *f)
+/* Three snapshots: a file comes with its deletes, and is rewritten, by the third one. */
+static void make_rewritten(struct fixture *f, int64_t parent)
 {
     struct made_entry one[] = {data("p=1/a", 1), data("p=2/b", 2)};
     struct made_entry two[] = {position("x", 1), vector("v", "p=2/b", 4)};
@@ -194,7 +194,8 @@ static void make_rewritten(struct fixture *f)
     three[2].status = REMOVED;
     struct made_manifest m[] = {made(f, "m1", false, 1, one, 2), made(f, "m2", true, 2, two, 2),
                                 made(f, "m3", false, 3, three, 3)};
-    struct made_snapshot s[] = {{1, -1, 1, "append"}, {2, 1, 2, "delete"}, {3, 2, 3, "replace"}};
+    struct made_snapshot s[] = {
+        {1, -1, 1, "append"}, {2, 1, 2, "delete"}, {3, parent, 3, "replace"}};
     struct made_manifest last[] = {m[2], m[1]};
     write_list(f, 1, m, 1);
     write_list(f, 2, m, 2);
@@ -208,7 +209,7 @@ static void test_needs(void **state)
     struct fixture *f = *state;
     AUTO(buf) struct buf out = {0};
     buf_init(&out, MIB);
-    make_rewritten(f);
+    make_rewritten(f, 2);
     AUTO(history) struct history *h = history(f);
     assert_int_equal(iceberg_ops.log_objects(f->driver, h, 1, tell_key, &out, &f->err), 0);
     sort_lines(&out);
@@ -219,14 +220,12 @@ static void test_needs(void **state)
 static int tell_event(void *arg, const struct object_event *e, struct err *err)
 {
     (void)err;
+    static const char *const kinds[] = {"", "changes ", "deletes ", "log "};
     buf_addf(arg, "%zu %s %s%.*s", e->position,
              e->what == OBJECT_REMOVED ? "-"
              : e->what == OBJECT_ADDED ? "+"
                                        : "=",
-             e->kind == OBJECT_DELETES ? "deletes "
-             : e->kind == OBJECT_LOG   ? "log "
-                                       : "",
-             SLICE_FMT(e->key));
+             kinds[e->kind], SLICE_FMT(e->key));
     for (size_t i = 0; i < e->partitions_n; i++)
         buf_addf(arg, " %.*s=%.*s", SLICE_FMT(e->partitions[i].column),
                  SLICE_FMT(e->partitions[i].value));
@@ -242,65 +241,48 @@ static int tell_facts(void *arg, const struct object_facts *facts, struct err *e
     return 0;
 }
 
+static void tell_objects(struct fixture *f, int64_t parent, struct buf *out)
+{
+    struct object_sink sink = {tell_event, tell_facts, out};
+    buf_init(out, MIB);
+    make_rewritten(f, parent);
+    AUTO(history) struct history *h = history(f);
+    assert_int_equal(iceberg_ops.objects(f->driver, h, &sink, &f->err), 0);
+    sort_lines(out);
+}
+
 /* Aim: what each snapshot came to hold and ceased to is told, and what a rewriting moved. */
 static void test_objects(void **state)
 {
-    struct fixture *f = *state;
     AUTO(buf) struct buf out = {0};
-    struct object_sink sink = {tell_event, tell_facts, &out};
-    buf_init(&out, MIB);
-    make_rewritten(f);
-    AUTO(history) struct history *h = history(f);
-    assert_int_equal(iceberg_ops.objects(f->driver, h, &sink, &f->err), 0);
-    sort_lines(&out);
-    assert_string_equal(out.data, "0 + log t/metadata/m1.avro\n0 + log t/metadata/snap-1.avro\n"
-                                  "0 + t/p=1/a p=1\n0 + t/p=2/b p=2\n"
-                                  "1 + deletes t/v\n1 + deletes t/x\n"
-                                  "1 + log t/metadata/m2.avro\n1 + log t/metadata/snap-2.avro\n"
-                                  "1 - log t/metadata/snap-1.avro\n"
-                                  "2 + log t/metadata/m3.avro\n2 + log t/metadata/snap-3.avro\n"
-                                  "2 + t/p=1/c p=1\n"
-                                  "2 - log t/metadata/m1.avro\n2 - log t/metadata/snap-2.avro\n"
-                                  "2 - t/p=1/a moved\n2 - t/p=2/b moved\n"
-                                  "2 = t/p=2/b p=2\n9 kept 432000000 by p\n");
+    tell_objects(*state, 2, &out);
+    assert_string_equal(out.data,
+                        "0 + log t/metadata/m1.avro\n0 + log t/metadata/snap-1.avro\n"
+                        "0 + t/p=1/a p=1\n0 + t/p=2/b p=2\n1 + deletes t/v\n1 + deletes t/x\n"
+                        "1 + log t/metadata/m2.avro\n1 + log t/metadata/snap-2.avro\n"
+                        "1 - log t/metadata/snap-1.avro\n2 + log t/metadata/m3.avro\n"
+                        "2 + log t/metadata/snap-3.avro\n2 + t/p=1/c p=1\n"
+                        "2 - log t/metadata/m1.avro\n2 - log t/metadata/snap-2.avro\n"
+                        "2 - t/p=1/a moved\n2 - t/p=2/b moved\n2 = t/p=2/b p=2\n"
+                        "9 kept 432000000 by p\n");
 }
 
 /* Aim: what a compaction of one branch does not hold is another branch's, and was not moved. */
 static void test_objects_of_branches(void **state)
 {
-    struct fixture *f = *state;
     AUTO(buf) struct buf out = {0};
-    struct object_sink sink = {tell_event, tell_facts, &out};
-    struct made_entry one[] = {data("p=1/a", 1)}, two[] = {data("p=2/b", 2)};
-    struct made_entry three[] = {data("p=1/c", 1)};
-    struct made_manifest m[] = {made(f, "m1", false, 1, one, 1), made(f, "m2", false, 2, two, 1),
-                                made(f, "m3", false, 3, three, 1)};
-    struct made_snapshot s[] = {{1, -1, 1, "append"}, {2, 1, 2, "append"}, {3, 1, 3, "replace"}};
-    buf_init(&out, MIB);
-    write_list(f, 1, m, 1);
-    write_list(f, 2, m, 2);
-    write_list(f, 3, m + 2, 1);
-    write_metadata(f, s, 3, "");
-    AUTO(history) struct history *h = history(f);
-    assert_int_equal(iceberg_ops.objects(f->driver, h, &sink, &f->err), 0);
-    assert_non_null(strstr(out.data, "2 - t/p=2/b\n"));
+    tell_objects(*state, 1, &out);
+    assert_non_null(strstr(out.data, "2 - t/p=1/a\n"));
     assert_null(strstr(out.data, "moved"));
 }
 
-/* A random table against a model ------------------------------------------------------------- */
-
 int main(void)
 {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_deletes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_proof, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kept_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_range, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_needs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_objects, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_objects_of_branches, set_up, tear_down),
+        TEST(test_versions), TEST(test_deletes),     TEST(test_proof),
+        TEST(test_damage),   TEST(test_kept_damage), TEST(test_range),
+        TEST(test_needs),    TEST(test_objects),     TEST(test_objects_of_branches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
