@@ -7,6 +7,7 @@
 #include "fs/opened.h"
 #include "fs/ops.h"
 #include "fs/sequence.h"
+#include "lake/raw.h"
 
 /* What readers of Parquet ask for first. */
 #define TAIL_BYTES (64 * KIB)
@@ -15,18 +16,28 @@
 struct place {
     struct object_location at; /* with its store */
     struct buf path;           /* below the mount: pinned, where the table has versions */
+    /* Of a file of a table: */
+    struct table *table;
+    struct run *run;
+    struct buf scratch;
+    struct entry entry;
 };
 
 static void place_init(struct place *p)
 {
+    *p = (struct place){.table = NULL};
     object_location_init(&p->at);
     buf_init(&p->path, REGISTRY_NAME_MAX + KEY_BYTES_MAX);
+    buf_init(&p->scratch, ACTION_BYTES_MAX);
 }
 
 static void place_done(struct place *p)
 {
     object_location_done(&p->at);
     buf_done(&p->path);
+    buf_done(&p->scratch);
+    if (p->run)
+        run_unref(p->run);
 }
 DEFINE_AUTO_DONE(place, struct place, place_done)
 
@@ -45,21 +56,18 @@ static void add_path(const struct table *t, const struct entry *entry, struct bu
 static int place_of_file(struct request *r, const struct node *node, struct place *out,
                          struct err *err)
 {
-    AUTO(run) struct run *run = NULL;
-    AUTO(buf) struct buf scratch = {0};
-    struct lake *lake = r->session->lake;
-    struct table *table;
-    struct entry entry;
-    buf_init(&scratch, ACTION_BYTES_MAX);
-    if (!lake_run_known(lake, node->number, &table, &run) || node->ordinal >= run_files(run))
+    struct table *t;
+    if (!lake_run_known(r->session->lake, node->number, &t, &out->run) ||
+        node->ordinal >= run_files(out->run))
         return err_set(err, ENOENT, "its table is not at hand");
-    int rc = run_file(run, node->ordinal, &scratch, &entry, NULL, err);
+    int rc = run_file(out->run, node->ordinal, &out->scratch, &out->entry, NULL, err);
     if (rc < 0)
         return rc;
-    add_path(table, &entry, &out->path);
-    rc = table_ops(table)->locate(table_driver(table), &entry, &out->at, err);
+    out->table = t;
+    add_path(t, &out->entry, &out->path);
+    rc = table_ops(t)->locate(table_driver(t), &out->entry, &out->at, err);
     if (rc == 0 && !out->at.store)
-        out->at.store = table_store(table);
+        out->at.store = table_store(t);
     return rc < 0 ? rc : buf_check(&out->path, err);
 }
 
@@ -101,17 +109,95 @@ static int ask_version(const struct object_location *at, struct store_info *out,
     return rc == -EREMOTE ? 0 : rc;
 }
 
-int archived_ask(const struct object_location *at, struct store_info *out, struct err *err)
+static int ask_object(const struct object_location *at, struct store_info *out, struct err *err)
 {
     return at->version.len ? ask_version(at, out, err)
                            : at->store->ops->head(at->store, at->key.data, out, err);
 }
 
-void archived_format(const struct store_info *info, struct buf *out)
+/* Each object that a file is read from: its own one first. */
+struct walk {
+    const struct archived_file *file;
+    /* own: false of those that tell deleted rows. Other than 0 ends it. */
+    int (*take)(struct walk *w, const struct object_location *at, bool own);
+    struct err *err;
+
+    struct store_info info; /* archived_tier */
+    bool asked;             /* likewise: it is known of its own object */
+    struct buf *names;      /* archived_objects */
+    struct request *r;      /* archived_refuse */
+    const struct place *place;
+    bool refused;
+};
+
+static int take_deletes(void *arg, const struct object_location *at)
+{
+    struct walk *w = arg;
+    struct object_location with_store = *at; /* borrows its buffers */
+    if (!at->store)
+        with_store.store = table_store(w->file->table);
+    return w->take(w, &with_store, false);
+}
+
+static int walk_objects(struct walk *w)
+{
+    const struct archived_file *f = w->file;
+    int rc = w->take(w, f->at, true);
+    if (rc != 0 || !f->table || !(f->entry->flags & ENTRY_DELETES) || raw_is(f->run) ||
+        !table_ops(f->table)->locate_deletes)
+        return rc;
+    return table_ops(f->table)->locate_deletes(table_driver(f->table), f->entry, take_deletes, w,
+                                               w->err);
+}
+
+static int ask_one(struct walk *w, const struct object_location *at, bool own)
+{
+    struct store_info info = {0};
+    int rc = ask_object(at, &info, own ? w->err : NULL);
+    if (rc < 0)
+        return own ? rc : 0; /* opening the file tells */
+    w->asked = true;
+    if (own || info.access != STORE_READABLE)
+        w->info = info;
+    return info.access != STORE_READABLE;
+}
+
+int archived_tier(const struct archived_file *f, struct buf *out, struct err *err)
 {
     static const char *const words[] = {
         [STORE_READABLE] = "", [STORE_ARCHIVED] = ",archived", [STORE_RESTORING] = ",restoring"};
-    buf_addf(out, "%s%s", info->class[0] ? info->class : "unknown", words[info->access]);
+    struct walk w = {.file = f, .take = ask_one, .err = err};
+    int rc = walk_objects(&w);
+    if (rc < 0 && !w.asked) /* what is not known of deletes is told by who opens it */
+        return rc;
+    buf_addf(out, "%s%s", w.info.class[0] ? w.info.class : "unknown", words[w.info.access]);
+    return 0;
+}
+
+static int name_one(struct walk *w, const struct object_location *at, bool own)
+{
+    struct store_info info = {0};
+    int rc = ask_object(at, &info, own ? w->err : NULL);
+    if (rc < 0 || info.access != STORE_ARCHIVED)
+        return own && rc < 0 ? rc : 0;
+    if (w->names->len + strlen(at->store->home) + at->key.len + 2 > w->names->max)
+        return 1; /* the rest when these are back */
+    buf_addf(w->names, "%s/", at->store->home);
+    buf_add_slice(w->names, buf_slice(&at->key));
+    buf_add_char(w->names, '\0'); /* a key may have any other byte */
+    return 0;
+}
+
+int archived_objects(const struct archived_file *f, struct buf *out, struct err *err)
+{
+    struct walk w = {.file = f, .take = name_one, .err = err, .names = out};
+    int rc = walk_objects(&w);
+    return out->len ? 0 : rc < 0 ? rc : -ENODATA;
+}
+
+static struct archived_file file_of(const struct place *p)
+{
+    return (struct archived_file){p->table, p->run, &p->entry, &p->at};
 }
 
 /* ---- what to do about it ---- */
@@ -126,15 +212,15 @@ static int set_refusal(struct request *r, const struct place *p, const char *how
 }
 
 /* The mount restores what is opened: begins, and says so. */
-static int recall(struct request *r, const struct place *p, const struct store_info *info,
-                  struct err *err)
+static int recall(struct request *r, const struct place *p, const struct object_location *at,
+                  const struct store_info *info, struct err *err)
 {
     const struct session_config *config = &r->session->config;
     struct err why = ERR_INIT;
     struct store_restore how = config->recall;
     how.class = info->class;
-    how.version = p->at.version.len ? p->at.version.data : NULL;
-    int rc = p->at.store->ops->restore(p->at.store, p->at.key.data, &how, &why);
+    how.version = at->version.len ? at->version.data : NULL;
+    int rc = at->store->ops->restore(at->store, at->key.data, &how, &why);
     r->probing = PROBE_REFUSED;
     if (rc < 0 && rc != -EALREADY)
         return err_set(err, EREMOTE, "%s: archived (%s), and cannot be restored: %s", p->path.data,
@@ -145,24 +231,41 @@ static int recall(struct request *r, const struct place *p, const struct store_i
     return set_refusal(r, p, "archived, and being restored", "--wait ", err);
 }
 
-/* What its store has said. */
-static int refuse(struct request *r, const struct place *p, const struct store_info *info,
-                  struct err *err)
+/* What the store has said of the file's object, or of one that tells its deleted rows. */
+static int refuse(struct request *r, const struct place *p, const struct object_location *at,
+                  const struct store_info *info, struct err *err)
 {
-    char how[STORE_CLASS_BYTES_MAX + 32];
+    char how[STORE_CLASS_BYTES_MAX + 300], whose[200] = "";
+    const char *class = info->class;
+    if (at != &p->at)
+        (void)snprintf(whose, sizeof whose, "its deleted rows are told by %.150s, which is ",
+                       at->key.data); /* may be cut */
+    if (info->access != STORE_RESTORING && r->session->config.recalls)
+        return recall(r, p, at, info, err);
     if (info->access == STORE_RESTORING)
-        return set_refusal(r, p, "archived, and being restored", "--wait ", err);
-    if (r->session->config.recalls)
-        return recall(r, p, info, err);
-    (void)snprintf(how, sizeof how, "archived%s%s%s", info->class[0] ? " (" : "", info->class,
-                   info->class[0] ? ")" : ""); /* it fits */
-    return set_refusal(r, p, how, "", err);
+        (void)snprintf(how, sizeof how, "%sarchived, and being restored", whose); /* it fits */
+    else
+        (void)snprintf(how, sizeof how, "%sarchived%s%s%s", whose, class[0] ? " (" : "", class,
+                       class[0] ? ")" : ""); /* it fits */
+    return set_refusal(r, p, how, info->access == STORE_RESTORING ? "--wait " : "", err);
+}
+
+/* A mount that restores what is opened goes on to what else it takes. */
+static int refuse_one(struct walk *w, const struct object_location *at, bool own)
+{
+    struct store_info info = {0};
+    struct err why = ERR_INIT;
+    int rc = ask_object(at, &info, &why);
+    if (rc < 0 || info.access == STORE_READABLE || !at->store->ops->restore)
+        return own && rc < 0 ? rc : 0;
+    w->refused = true;
+    (void)refuse(w->r, w->place, own ? &w->place->at : at, &info, w->err);
+    return !w->r->session->config.recalls;
 }
 
 int archived_refuse(struct request *r, struct err *err)
 {
     AUTO(place) struct place p;
-    struct store_info info = {0};
     struct err why = ERR_INIT;
     place_init(&p);
     if (r->probing == PROBE_REFUSED)
@@ -173,12 +276,13 @@ int archived_refuse(struct request *r, struct err *err)
     rc = place_of(r, &p, &why);
     if (rc == -EINPROGRESS)
         return rc;
+    const struct archived_file file = file_of(&p);
+    struct walk w = {.file = &file, .take = refuse_one, .err = &why, .r = r, .place = &p};
     if (rc == 0)
-        rc = archived_ask(&p.at, &info, &why);
-    /* Readable: what is archived is another object that it needs, which the error names. */
-    if (rc < 0 || info.access == STORE_READABLE || !p.at.store->ops->restore)
-        return -EREMOTE;
-    return refuse(r, &p, &info, err);
+        (void)walk_objects(&w); /* readable: the error names the object that it needs */
+    if (w.refused)
+        (void)err_copy(err, &why);
+    return -EREMOTE;
 }
 
 void archived_tell(struct request *r, struct err *err)
@@ -240,9 +344,9 @@ static int ask_again(struct request *r, struct object *o, struct err *err)
     if (rc == 0)
         rc = place_of(r, &p, err);
     if (rc == 0)
-        rc = archived_ask(&p.at, &info, err);
+        rc = ask_object(&p.at, &info, err);
     if (rc == 0 && info.access != STORE_READABLE)
-        return refuse(r, &p, &info, err);
+        return refuse(r, &p, &p.at, &info, err);
     if (rc == 0)
         object_told_readable(o);
     return rc < 0 && rc != -EINPROGRESS ? probe(r, o, err) : rc;

@@ -34,10 +34,22 @@ int archived_refuse(struct request *r, struct err *err);
  * Does not wait. */
 void archived_tell(struct request *r, struct err *err);
 
-/* What a store says of an object that it has now, or of that version of it. Blocks. */
-int archived_ask(const struct object_location *at, struct store_info *out, struct err *err);
+/* What is read for a file. Borrowed. */
+struct archived_file {
+    const struct table *table;        /* NULL: it is in none */
+    const struct run *run;            /* of a table: where it stands there */
+    const struct entry *entry;        /* likewise */
+    const struct object_location *at; /* of its object, with the store */
+};
 
-/* "GLACIER,archived": as `user.tarn.tier` has it. Appended. */
-void archived_format(const struct store_info *info, struct buf *out);
+/*
+ * "GLACIER,archived", as `user.tarn.tier` has it: of its object, or, where that can be read, of the
+ * first object that tells its deleted rows and cannot be. A request for each. Blocks.
+ */
+int archived_tier(const struct archived_file *f, struct buf *out, struct err *err);
+
+/* The names of those of them that have to be restored before the file can be read, as
+ * user.tarn.object has them, a zero behind each. -ENODATA: none. Blocks. */
+int archived_objects(const struct archived_file *f, struct buf *out, struct err *err);
 
 #endif

@@ -259,16 +259,16 @@ static int fill_listing(struct filling *f, off_t offset)
 }
 
 /* The i-th of the format's names, then of ours; false where it is not listed. */
-static bool name_at(const struct filling *f, size_t i, struct slice *name)
+static bool name_at(const struct filling *f, size_t i, struct buf *name)
 {
     const struct history *h = f->handle->history;
     const struct tags *tags = f->handle->tags;
     if (i < h->names_n) {
-        *name = h->names[i].name;
+        ref_name_format(name, h->names[i].name, h->names[i].branch);
         return true;
     }
     const struct tag *tag = &tags->at[i - h->names_n];
-    *name = tag->name;
+    tag_name_format(name, tag->name);
     return !tag->hidden && !history_named(h, tag->name) && history_find(h, tag->version) >= 0;
 }
 
@@ -279,13 +279,9 @@ static int fill_names(struct filling *f, size_t from)
     size_t n = h->names_n + (f->handle->tags ? f->handle->tags->n : 0);
     int rc = 0;
     for (size_t i = from; rc == 0 && i < n; i++) {
-        struct slice name;
         AUTO(buf) struct buf text = {0};
         buf_init(&text, KEY_BYTES_MAX);
-        if (!name_at(f, i, &name))
-            continue;
-        tag_name_format(&text, name);
-        if (!text.failed && text.len <= NAME_BYTES_MAX)
+        if (name_at(f, i, &text) && !text.failed && text.len <= NAME_BYTES_MAX)
             rc = put_bare(f, text.data, S_IFLNK, place_ino(f, text.data),
                           (off_t)(h->n + i) + 1 + OFFSET_DOTDOT);
     }

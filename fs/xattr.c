@@ -6,6 +6,7 @@
 #include "fs/archived.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
+#include "lake/format/shape.h"
 #include "lake/key_name.h"
 #include "lake/partition_path.h"
 #include "lake/raw.h"
@@ -29,7 +30,8 @@ struct subject {
     /* these, and files outside of tables */
     bool is_object;
     uint64_t size;
-    struct object_location object; /* its key is empty where it must not be read */
+    struct object_location object; /* its key is empty where it must not be read: */
+    struct err outside;            /* as it lies outside of what is mounted; or code 0 */
     bool names_only;               /* values are not asked for */
     struct err *err;
 };
@@ -74,7 +76,7 @@ static int load_file(struct subject *s, const struct node *node, struct err *err
     s->size = s->entry.size;
     /* A file that must not be read has attributes all the same, without its object. */
     if (!mine ||
-        table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, NULL) < 0)
+        table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, &s->outside) < 0)
         buf_reset(&s->object.key);
     return 0;
 }
@@ -204,25 +206,32 @@ static int value_format(struct subject *s, struct buf *out)
     return 0;
 }
 
-static int value_tier(struct subject *s, struct buf *out)
+/* By name only: it takes requests. */
+static int ask_store(struct subject *s, struct buf *out,
+                     int (*ask)(const struct archived_file *f, struct buf *out, struct err *err))
 {
-    struct store_info info = {0};
-    if (!s->is_object)
-        return -ENODATA;
-    if (store_of(s)->ops->open_in_place && !store_of(s)->ops->has_elsewhere) {
-        buf_add_str(out, "local");
-        return 0;
-    }
-    if (s->names_only || !s->object.key.len)
-        return -ENODATA; /* asked for by name only: it is a request */
-    int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
+    const struct archived_file file = {s->run ? s->table : NULL, s->run, &s->entry, &s->object};
+    bool told = s->is_object && !s->names_only && s->object.key.len;
+    int rc = told ? task_to_worker(&s->r->task, s->r->session->config.lake.workers) : -ENODATA;
     if (rc < 0)
         return rc;
     s->object.store = store_of(s);
-    rc = archived_ask(&s->object, &info, s->err);
-    if (rc == 0)
-        archived_format(&info, out);
-    return rc == -ENOENT ? -ENODATA : rc;
+    rc = ask(&file, out, s->err);
+    return rc == -ENOENT ? -ENODATA : rc; /* gone */
+}
+
+static int value_tier(struct subject *s, struct buf *out)
+{
+    const struct store_ops *ops = s->is_object ? store_of(s)->ops : NULL;
+    if (!ops || !ops->open_in_place || ops->has_elsewhere)
+        return ask_store(s, out, archived_tier);
+    buf_add_str(out, "local");
+    return 0;
+}
+
+static int value_archived(struct subject *s, struct buf *out)
+{
+    return s->part.view ? -ENODATA : ask_store(s, out, archived_objects);
 }
 
 static int value_object(struct subject *s, struct buf *out)
@@ -303,6 +312,20 @@ static int value_cached(struct subject *s, struct buf *out)
     return object_value(s, out, false);
 }
 
+/* Of a file that is not presented as it is stored: all that its store has to know. */
+static int make_presented(struct subject *s, struct partition_values *values,
+                          struct presented_file *f, struct store **presented)
+{
+    int rc = session_presented(s->r->session, &s->where, &s->part, values, f, s->err);
+    if (rc < 0)
+        return rc;
+    f->version = buf_slice(&s->object.version);
+    f->driver = table_driver(s->table);
+    f->entry = &s->entry;
+    *presented = session_presents(s->r->session, where_store(&s->where), s->err);
+    return *presented && s->object.key.len ? 0 : -EACCES;
+}
+
 static int value_transform(struct subject *s, struct buf *out)
 {
     if (!s->run)
@@ -315,19 +338,13 @@ static int value_transform(struct subject *s, struct buf *out)
         buf_add_str(out, "none");
         return 0;
     }
-    struct presented_file f;
+    struct presented_file f = {.deletes = false};
+    struct store *presented;
     AUTO(partition_values) struct partition_values values; /* of a filter: there is none here */
     partition_values_init(&values);
-    int rc = session_presented(s->r->session, &s->where, &s->part, &values, &f, s->err);
-    if (rc < 0)
-        return rc;
-    f.version = buf_slice(&s->object.version);
-    f.driver = table_driver(s->table);
-    f.entry = &s->entry;
-    struct store *presented = session_presents(s->r->session, where_store(&s->where), s->err);
-    rc = presented && s->object.key.len
-             ? presented_describe(presented, &f, &s->r->task, out, s->err)
-             : -EACCES;
+    int rc = make_presented(s, &values, &f, &presented);
+    if (rc == 0)
+        rc = presented_describe(presented, &f, &s->r->task, out, s->err);
     if (rc == 0 || rc == -EINPROGRESS || rc == -EOPNOTSUPP)
         return rc;
     /* All that is known of it; where another object has taken the place of its own, nothing. */
@@ -347,28 +364,59 @@ static int value_view(struct subject *s, struct buf *out)
     return 0;
 }
 
-/* A file whose object the store does not have any more. Asked for by name only: it is a request. */
-static int gone_error(struct subject *s, struct buf *out)
+/* What the store says of the file's object; err: as it is not there, or is another one. */
+static int look_at_object(struct subject *s, struct err *err)
 {
     struct store *store = store_of(s);
     struct store_info info;
-    struct err err = ERR_INIT;
-    if (s->r->op == op_listxattr || s->part.view || !s->object.key.len || s->object.version.len)
-        return -ENODATA;
     int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
-    if (rc < 0)
-        return rc;
-    if (store->ops->head(store, s->object.key.data, &info, &err) != -ENOENT)
+    if (rc == 0)
+        rc = store->ops->head(store, s->object.key.data, &info, err);
+    if (rc == 0 && info.size != s->size)
+        rc = err_set(err, ESTALE, "%s: size %llu expected, the store has %llu", s->object.key.data,
+                     (unsigned long long)s->size, (unsigned long long)info.size);
+    return rc;
+}
+
+/* Whether it can be presented, and the rows that are taken out of it can be told. */
+static int look_at_presented(struct subject *s, struct err *err)
+{
+    struct presented_file f;
+    struct store *presented;
+    AUTO(shape) struct shape *shape = NULL;
+    AUTO(partition_values) struct partition_values values;
+    partition_values_init(&values);
+    s->err = err;
+    int rc = lake_run_shape(s->r->session->lake, s->table, s->run, node_of(s->r->ino).number,
+                            &shape, err);
+    if (rc == 0)
+        rc = make_presented(s, &values, &f, &presented);
+    return rc < 0 ? rc : presented_check(presented, &f, &s->r->task, err);
+}
+
+/* Why opening a file is refused. Asked for by name only: it takes requests. */
+static int refused_error(struct subject *s, struct buf *out)
+{
+    struct err err = s->outside;
+    int rc = -err.code;
+    if (s->r->op == op_listxattr || s->part.view || (!s->object.key.len && rc == 0))
         return -ENODATA;
-    (void)table_tell_gone(s->table, s->entry.version, &err); /* only words */
-    buf_add_str(out, err.msg);
+    if (rc == 0 && !s->object.version.len)
+        rc = look_at_object(s, &err);
+    if (rc == 0 && s->where.presented)
+        rc = look_at_presented(s, &err);
+    if (rc == -EINPROGRESS || rc == 0)
+        return rc < 0 ? rc : -ENODATA;
+    if (rc == -ENOENT)
+        (void)table_tell_gone(s->table, s->entry.version, &err); /* only words */
+    buf_add_str(out, err.code ? err.msg : strerror(-rc));
     return 0;
 }
 
 static int value_error(struct subject *s, struct buf *out)
 {
     if (s->run && s->is_object)
-        return gone_error(s, out);
+        return refused_error(s, out);
     if (!s->refusal.code)
         return -ENODATA;
     buf_add_str(out, s->refusal.msg);
@@ -402,6 +450,7 @@ static const struct {
     {"table", value_table, true, false, false},
     {"format", value_format, true, false, false},
     {"tier", value_tier, false, true, false},
+    {"archived", value_archived, false, true, false},
     {"object", value_object, false, true, false},
     {"etag", value_etag, false, true, false},
     {"cached", value_cached, false, true, false},
@@ -424,10 +473,7 @@ static int evaluate(struct subject *s, size_t i, struct buf *out, struct err *er
     return rc < 0 ? rc : buf_check(out, err);
 }
 
-/*
- * `cache`, of everything in a mount and not listed: the cache directory of the daemon, for the
- * commands that look for it.
- */
+/* `cache`, of everything in a mount, not listed: the daemon's cache directory, for commands. */
 static int reply_cache_dir(struct request *r, struct err *err)
 {
     if (!governor_is_owner(r->session->governor, fuse_req_ctx(r->req)->uid))

@@ -40,6 +40,8 @@ struct lake_config {
     /* Of a lake file: what is put around this layer's stores, into a copy of the runtime (wrap,
      * wrap_arg, wrapped), which is used before it is asked for the next layer. May be NULL. */
     void (*dress)(void *arg, const struct lakefile_layer *layer, struct store_runtime *runtime);
+    /* What is put around is looked at beside all layers; may be NULL. */
+    int (*check)(void *arg, const struct layers *layers, struct err *err);
     void *dress_arg;
     const struct store_runtime *runtime;
     int64_t refresh_ms, hold_ms, keep_ms;

@@ -60,6 +60,16 @@ void lakefile_store_options(const struct lakefile_store *s, const struct store_o
     options_of(s, !s->url || strncmp(s->url, "s3", 2) == 0, mount, out);
 }
 
+void lakefile_near_options(const struct lakefile_store *s, const struct store_options *mount,
+                           struct store_options *out)
+{
+    struct store_options elsewhere = *mount;
+    forget_server(&elsewhere);
+    elsewhere.requester_pays = false;
+    elsewhere.deadline_ms = 0;
+    lakefile_store_options(s, &elsewhere, out);
+}
+
 static int stop_at_first(void *arg, const struct store_entry *e)
 {
     (void)arg;
@@ -149,25 +159,77 @@ static int open_url(struct layers *l, const struct lake_config *c, struct err *e
 
 /* Of a lake file */
 
-/* One of the roots is below the other one, or the same. */
-static int check_apart(const struct layer *a, const struct layer *b, struct err *err)
+/* One of the roots is below the other one, or the same: 1, else 0; or -errno. */
+static int overlap(const struct store *a, const struct store *b, struct err *err)
 {
-    if (!a->store)
-        return 0;
     AUTO(buf) struct buf one = {0}, other = {0};
     buf_init(&one, URL_BYTES_MAX + 1);
     buf_init(&other, URL_BYTES_MAX + 1);
-    store_object_url(a->store, SLICE_NONE, &one);
-    store_object_url(b->store, SLICE_NONE, &other);
+    store_object_url(a, SLICE_NONE, &one);
+    store_object_url(b, SLICE_NONE, &other);
     int rc = buf_check(&one, err);
     if (rc == 0)
         rc = buf_check(&other, err);
-    if (rc < 0 || (!slice_starts(buf_slice(&one), buf_slice(&other)) &&
-                   !slice_starts(buf_slice(&other), buf_slice(&one))))
-        return rc;
-    return err_set(err, EINVAL,
-                   "%s has objects of %s, which is layer %s: each belongs to one layer",
-                   b->store->url, a->store->url, a->name);
+    return rc < 0 ? rc
+                  : slice_starts(buf_slice(&one), buf_slice(&other)) ||
+                        slice_starts(buf_slice(&other), buf_slice(&one));
+}
+
+static int check_apart(const struct layer *a, const struct layer *b, struct err *err)
+{
+    int rc = a->store ? overlap(a->store, b->store, err) : 0;
+    return rc <= 0 ? rc
+                   : err_set(err, EINVAL,
+                             "%s has objects of %s, which is layer %s: each belongs to one layer",
+                             b->store->url, a->store->url, a->name);
+}
+
+int layers_check_apart(const struct layers *l, const struct store *store, struct err *err)
+{
+    for (size_t i = 0; i < l->at.n; i++) {
+        const struct layer *layer = &l->at.at[i];
+        int rc = layer->store ? overlap(layer->store, store, err) : 0;
+        if (rc < 0)
+            return rc;
+        if (rc)
+            return err_set(err, EINVAL,
+                           "%s and %s%s%s have objects in common: what is kept there would be the "
+                           "lake's own, it belongs outside of the lake",
+                           store->url, *layer->name ? "layer " : "the lake", layer->name,
+                           *layer->name ? "" : " itself");
+    }
+    return 0;
+}
+
+int layers_check_apart_url(const struct layers *l, const char *url,
+                           const struct store_options *options, const struct store_runtime *runtime,
+                           struct err *err)
+{
+    const struct store_runtime plain = {
+        .http = runtime->http, .workers = runtime->workers, .secrets = runtime->secrets};
+    AUTO(store) struct store *store = store_open(url, options, &plain, NULL);
+    return store ? layers_check_apart(l, store, err) : 0; /* who needs it says what is wrong */
+}
+
+/* Near and archive stores that the file names. */
+static int check_file_stores(const struct layers *l, const struct lake_config *c, struct err *err)
+{
+    for (size_t i = 0; i <= c->file->layers_n; i++) {
+        bool near = i < c->file->layers_n;
+        const struct lakefile_store *s = near ? &c->file->layers[i].near : &c->file->archive;
+        struct store_options options;
+        if (!s->url)
+            continue;
+        if (near)
+            lakefile_near_options(s, c->store_options, &options);
+        else
+            lakefile_store_options(s, c->store_options, &options);
+        if (layers_check_apart_url(l, s->url, &options, c->runtime, err) == 0)
+            continue;
+        (void)err_wrap(err, near ? "near store" : "archive store");
+        return yaml_wrap(err, c->file->name, s->place);
+    }
+    return 0;
 }
 
 static void open_of_file(struct opening *o, const struct lake_config *c,
@@ -352,6 +414,8 @@ static int open_file(struct layers *l, const struct lake_config *c, struct err *
     for (size_t i = 0; rc == 0 && i < l->at.n; i++)
         rc = open_others(l, &l->at.at[i], c, &c->file->layers[i], err);
     if (rc == 0)
+        rc = check_file_stores(l, c, err);
+    if (rc == 0)
         rc = keep_names(l, err);
     return rc < 0 ? rc : set_identity(l, err);
 }
@@ -363,6 +427,8 @@ int layers_open(struct layers *l, const struct lake_config *config, struct err *
     int rc = config->file ? open_file(l, config, err) : open_url(l, config, err);
     if (rc == 0 && !l->identity)
         rc = err_set(err, ENOMEM, "out of memory");
+    if (rc == 0 && config->check)
+        rc = config->check(config->dress_arg, l, err);
     return rc;
 }
 

@@ -44,7 +44,8 @@ struct layers {
 
 /*
  * Opens every store and asks it once for its root: what cannot be read is told here, with the
- * layer's name and line. What was opened stays in *l for layers_close, also on failure. Blocks.
+ * layer's name and line, and so are near and archive stores of the file that lie in the lake. What
+ * was opened stays in *l for layers_close, also on failure. Blocks.
  */
 int layers_open(struct layers *l, const struct lake_config *config, struct err *err);
 /* Nothing of the stores may be in use any more. Blocks until what is under way has ended. cache:
@@ -66,10 +67,24 @@ const struct layer *layers_place(const struct layers *l, struct slice path, stru
 const struct layer *layers_of_store(const struct layers *l, const struct store *store);
 
 /*
+ * -EINVAL where a store that is put around the lake's (near, archive) lies in a layer, or a layer
+ * in it: what is put there would be listed, planned for and granted as objects of the lake.
+ */
+int layers_check_apart(const struct layers *l, const struct store *store, struct err *err);
+/* The same of a store by its URL. One that cannot be opened is not told here. Blocks. */
+int layers_check_apart_url(const struct layers *l, const char *url,
+                           const struct store_options *options, const struct store_runtime *runtime,
+                           struct err *err);
+
+/*
  * What a store of the lake file is opened with: the mount's options, but for what the file says of
  * this store; endpoint, region and addressing of the mount count for S3 alone. Borrows from both.
  */
 void lakefile_store_options(const struct lakefile_store *s, const struct store_options *mount,
                             struct store_options *out);
+
+/* The same of a near store, which is elsewhere: the mount's credentials, nothing of its server. */
+void lakefile_near_options(const struct lakefile_store *s, const struct store_options *mount,
+                           struct store_options *out);
 
 #endif

@@ -32,6 +32,7 @@ enum object_kind {
     OBJECT_DATA,    /* a table's rows */
     OBJECT_CHANGES, /* change data of one version */
     OBJECT_DELETES, /* which rows are deleted */
+    OBJECT_LOG,     /* metadata that a version is read by, where its name does not tell */
 };
 
 struct object_partition {

@@ -83,3 +83,38 @@ bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out)
     *out = (struct ref){.kind = REF_RANGE, .name = from, .to = to};
     return true;
 }
+
+/* What paths have a meaning for; dots that would make it a range, `.` or `..`, too. */
+static bool is_escaped(struct slice name, size_t i)
+{
+    char c = name.p[i];
+    bool beside = (i && name.p[i - 1] == '.') || (i + 1 < name.n && name.p[i + 1] == '.');
+    bool control = (unsigned char)c < 0x20 || c == 0x7f;
+    return c == '/' || c == '@' || c == '%' || control || (c == '.' && (i == 0 || beside));
+}
+
+void ref_name_format(struct buf *out, struct slice name, bool branch)
+{
+    AUTO(buf) struct buf text = {0};
+    struct ref ref;
+    buf_init(&text, out->max);
+    for (size_t i = 0; i < name.n; i++)
+        if (is_escaped(name, i))
+            buf_addf(&text, "%%%02X", (unsigned char)name.p[i]);
+        else
+            buf_add_char(&text, name.p[i]);
+    if (!ref_parse(buf_slice(&text), true, &ref) || ref.kind != REF_NAME)
+        buf_add_str(out, branch ? "branch=" : "tag=");
+    buf_add_slice(out, buf_slice(&text));
+    if (text.failed && !out->failed)
+        out->failed = text.failed;
+}
+
+bool ref_name_decode(struct buf *out, const struct ref *ref)
+{
+    size_t before = out->len;
+    if (!ref_is_name(ref))
+        return false;
+    text_percent_decode(out, ref->name);
+    return !out->failed && out->len > before;
+}

@@ -9,6 +9,7 @@
 #ifndef LAKE_REF_H
 #define LAKE_REF_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 enum ref_kind {
@@ -35,5 +36,11 @@ static inline bool ref_is_name(const struct ref *ref)
 
 /* False where the text is malformed. */
 bool ref_parse(struct slice text, bool digits17_is_time, struct ref *out);
+
+/* A name that a table itself has, whatever it is, as it may stand behind `@`, appended: with `tag=`
+ * or `branch=` where it would be read as something else. */
+void ref_name_format(struct buf *out, struct slice name, bool branch);
+/* The name of a ref as the table has it, appended; false where there is none. */
+bool ref_name_decode(struct buf *out, const struct ref *ref);
 
 #endif

@@ -305,7 +305,7 @@ int table_known_history(struct table *t, struct task *task, int64_t max_age_ms, 
 {
     int64_t age_ms = clock_mono_ms() - t->heard_ms;
     bool never = t->heard_ms == 0;
-    bool before = t->heard_ms < task->since_ms; /* the task came */
+    bool before = t->asked_ms <= task->since_ms; /* the task came */
     bool failed = !t->history && age_ms > ERROR_KEPT_MS && before;
     bool old = age_ms > max_age_ms && before;
     if (never || failed || old) {

@@ -113,7 +113,7 @@ static int position_locked(struct table *t, const struct ref *ref, struct task *
         table_hear_aside(t);
         return 0;
     }
-    rc = table_known_history(t, task, PAUSE_MS, err); /* it may have been committed since */
+    rc = table_known_history(t, task, HEARD_SINCE, err); /* it may have been committed since */
     return rc == 0 && t->history_err.code ? err_copy(err, &t->history_err) : rc;
 }
 
@@ -144,20 +144,35 @@ static int tagged_locked(struct table *t, struct slice text, struct task *task, 
     return 0;
 }
 
-/* A tag or a branch: the format's own come first. */
-static int named_locked(struct table *t, const struct ref *ref, struct task *task,
-                        struct found *out, struct err *err) REQUIRES(&t->lock)
+/* A tag or a branch of the format's own. */
+static bool find_own_locked(const struct table *t, const struct ref *ref, struct found *out)
+    REQUIRES(&t->lock)
 {
     AUTO(buf) struct buf name = {0};
     buf_init(&name, KEY_BYTES_MAX);
     const struct history_name *found =
-        tag_name_parse(&name, ref->name) ? history_named(t->history, buf_slice(&name)) : NULL;
-    if (found && ref->kind == (found->branch ? REF_TAG : REF_BRANCH))
-        found = NULL;
-    if (!found)
-        return ref->kind == REF_BRANCH ? 0 : tagged_locked(t, ref->name, task, out, err);
+        ref_name_decode(&name, ref) ? history_named(t->history, buf_slice(&name)) : NULL;
+    if (!found || ref->kind == (found->branch ? REF_TAG : REF_BRANCH))
+        return false;
     *out = (struct found){.position = found->position, .moving = true};
-    return 0;
+    return true;
+}
+
+/* A tag or a branch: the format's own come first. */
+static int named_locked(struct table *t, const struct ref *ref, struct task *task,
+                        struct found *out, struct err *err) REQUIRES(&t->lock)
+{
+    if (find_own_locked(t, ref, out))
+        return 0;
+    int rc = ref->kind == REF_BRANCH ? 0 : tagged_locked(t, ref->name, task, out, err);
+    if (rc < 0 || out->position >= 0 || !t->ops->describe_refs)
+        return rc;
+    rc = table_known_history(t, task, HEARD_SINCE, err); /* it may have been made since */
+    if (rc == 0 && t->history_err.code)
+        return err_copy(err, &t->history_err);
+    if (rc == 0)
+        (void)find_own_locked(t, ref, out);
+    return rc;
 }
 
 static bool is_future(const struct table *t, const struct ref *ref)

@@ -12,6 +12,7 @@
 #define LOADED_MAX 64 /* versions of one table at hand; more are opened again in milliseconds */
 #define WANTED_MAX 64 /* versions that requests wait for at once; further ones ask again */
 #define ERROR_KEPT_MS 1000 /* longer than a parked request takes to look again */
+#define HEARD_SINCE (-1)   /* of table_known_history: after the task came, however lately before */
 
 /* What is asked for: a version, or a range up to it. Of the latter `after` is the version before.
  */
@@ -62,7 +63,8 @@ struct table {
     struct history *history; /* the same up to --as-of; NULL: not heard yet */
     struct err catalog_err;  /* of the last time that its catalog was asked, likewise */
     struct err history_err;  /* of the last attempt, code 0: it was good */
-    int64_t heard_ms;        /* of the last attempt */
+    int64_t heard_ms;        /* the end of the last attempt */
+    int64_t asked_ms;        /* its beginning: what was committed before is in it */
 
     struct tags *tags;   /* NULL: nobody has asked for any yet, or tags_err */
     struct err tags_err; /* of the last attempt */

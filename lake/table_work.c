@@ -345,6 +345,7 @@ static void refresh(struct table *t, bool live)
         tell_failure(t, &err);
     WITH_LOCK (&t->lock) {
         t->heard_ms = clock_mono_ms();
+        t->asked_ms = since_ms;
         t->catalog_err = refused;
         t->history_err = err;
         if (rc == 0) {

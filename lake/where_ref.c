@@ -84,15 +84,18 @@ static int tag_child(const struct where *parent, struct slice name, struct task 
     AUTO(buf) struct buf text = {0};
     AUTO(tags) struct tags *tags = NULL;
     AUTO(history) struct history *h = NULL;
+    struct ref ref;
     buf_init(&text, KEY_BYTES_MAX);
     int rc = table_history(parent->table, task, &h, err);
-    if (rc == 0 && (!h->numbered || !tag_name_parse(&text, name)))
+    if (rc == 0 && (!h->numbered || !ref_parse(name, true, &ref) || !ref_name_decode(&text, &ref)))
         return where_no_entry(err, name);
     const struct history_name *named = rc == 0 ? history_named(h, buf_slice(&text)) : NULL;
-    if (named) {
+    if (named && ref.kind != (named->branch ? REF_TAG : REF_BRANCH)) {
         *out = h->at[named->position].number;
         return 0;
     }
+    if (rc == 0 && (ref.kind != REF_NAME || !tag_name_valid(buf_slice(&text))))
+        return where_no_entry(err, name);
     if (rc == 0)
         rc = table_tags(parent->table, task, &tags, err);
     if (rc < 0)

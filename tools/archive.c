@@ -316,6 +316,8 @@ static int copy(const struct archive_arguments *a, const struct own_lake *own,
     int rc = m ? set_version(l, &c, err) : err_set(err, ENOMEM, "out of memory");
     if (rc == 0)
         rc = archive_open_to(a, own, &archive, err);
+    if (rc == 0)
+        rc = layers_check_apart(&l->lake->layers, archive_store(archive), err);
     if (rc < 0)
         return rc;
     c.archive = archive;

@@ -301,6 +301,7 @@ static int start_session(struct daemon *d, struct mount_request *m, int *fuse_fd
                  .store_options = &stores.options,
                  .runtime = &stores.dressed,
                  .dress = dress_layer,
+                 .check = dress_check,
                  .dress_arg = &stores.dress,
                  .refresh_ms = o->refresh_ms,
                  .hold_ms = o->hold_ms,

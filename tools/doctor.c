@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tarn doctor PATH: which tables at and below a path of a mount are refused, which objects are not
- * shown, and why. */
+ * shown, and why; or why one file is refused. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +69,21 @@ static void examine_table(struct examination *e, const char *path, const char *f
     e->good++;
 }
 
+/* One file of a table: it can be opened, as far as that is known without reading all of it. */
+static void examine_file(struct examination *e, const char *path)
+{
+    AUTO_FREE char *error = attribute(path, "user.tarn.error");
+    AUTO_FREE char *format = attribute(path, "user.tarn.format");
+    AUTO_FREE char *transform = attribute(path, "user.tarn.transform");
+    if (error) {
+        printf("%s: refused: %s\n", path, error);
+        e->refused++;
+    } else if (format) {
+        printf("%s: %s, transform %s, good\n", path, format, transform ? transform : "unknown");
+        e->good++;
+    }
+}
+
 static void examine(struct examination *e, const char *path, unsigned depth);
 
 static void examine_children(struct examination *e, const char *path, unsigned depth)
@@ -107,8 +122,9 @@ int cmd_doctor(int argc, char **argv)
     struct stat st;
     struct statfs fs;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: tarn doctor PATH\n\nPATH is a table in a mount, or a directory above some.\n"
-               "Exit status 1 where one of them is refused.\n");
+        printf("usage: tarn doctor PATH\n\nPATH is a table in a mount, a directory above some, or "
+               "a file of "
+               "one.\nExit status 1 where one of them is refused.\n");
         return EXIT_OK;
     }
     struct arguments a = {.argc = argc, .argv = argv};
@@ -122,15 +138,18 @@ int cmd_doctor(int argc, char **argv)
         printf("%s\n", err.msg);
         return EXIT_FAILED;
     }
-    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        (void)fprintf(stderr, "tarn doctor: %s is no directory\n", path);
+    if (stat(path, &st) < 0 || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))) {
+        (void)fprintf(stderr, "tarn doctor: %s is no directory and no file\n", path);
         return EXIT_FAILED;
     }
     if (statfs(path, &fs) < 0 || fs.f_type != FUSE_MAGIC) {
         (void)fprintf(stderr, "tarn doctor: %s is not in a mount of tarn\n", path);
         return EXIT_FAILED;
     }
-    examine(&e, path, 0);
+    if (S_ISREG(st.st_mode))
+        examine_file(&e, path);
+    else
+        examine(&e, path, 0);
     if (e.good + e.refused + e.failed > 1)
         printf("%u good, %u refused, %u not readable\n", e.good, e.refused, e.failed);
     else if (e.good + e.refused + e.failed == 0)

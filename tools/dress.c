@@ -3,7 +3,6 @@
 
 #include "base/hash.h"
 #include "lake/archive/overlay.h"
-#include "lake/layers.h"
 
 _Static_assert(sizeof(((struct dress *)0)->wrapped) == 2 * SHA256_BYTES + 1, "a digest in hex");
 
@@ -20,17 +19,6 @@ void dress_init(struct dress *d, const struct dress_config *config)
     d->archive_options.sse_c_key = NULL; /* the source's objects have it, and nothing else */
 }
 
-/* The mount's credentials, and nothing of its server: the near store is elsewhere. */
-static void set_near_options(struct dress *d, const struct lakefile_store *near)
-{
-    struct store_options mount = *d->config.options;
-    mount.endpoint_url = mount.region = mount.addressing = NULL;
-    mount.sse = mount.sse_kms_key_id = mount.sse_c_key = NULL;
-    mount.requester_pays = false;
-    mount.deadline_ms = 0;
-    lakefile_store_options(near, &mount, &d->near_options);
-}
-
 static void set_near(struct dress *d, const struct lakefile_layer *layer)
 {
     struct lakefile_store near = {.url = d->config.near_url};
@@ -45,7 +33,7 @@ static void set_near(struct dress *d, const struct lakefile_layer *layer)
                                    .size_bytes = bytes ? bytes : NEAR_SIZE_DEFAULT,
                                    .cache = d->config.cache};
     if (near.url)
-        set_near_options(d, &near);
+        lakefile_near_options(&near, d->config.options, &d->near_options);
 }
 
 /* Directories of this machine are as near as any. */
@@ -75,4 +63,21 @@ void dress_layer(void *arg, const struct lakefile_layer *layer, struct store_run
     runtime->wrap = wrap;
     runtime->wrap_arg = d;
     runtime->wrapped = d->wrapped;
+}
+
+int dress_check(void *arg, const struct layers *layers, struct err *err)
+{
+    struct dress *d = arg;
+    const struct dress_config *c = &d->config;
+    int rc = c->archive_url ? layers_check_apart_url(layers, c->archive_url, &d->archive_options,
+                                                     c->runtime, err)
+                            : 0;
+    if (rc < 0)
+        return err_wrap(err, "option archive-store");
+    if (!c->near_url)
+        return 0;
+    lakefile_near_options(&(struct lakefile_store){.url = c->near_url}, c->options,
+                          &d->near_options);
+    rc = layers_check_apart_url(layers, c->near_url, &d->near_options, c->runtime, err);
+    return rc < 0 ? err_wrap(err, "option near") : 0;
 }

@@ -11,6 +11,7 @@
 
 #include "cache/near.h"
 #include "lake/lakefile.h"
+#include "lake/layers.h"
 
 /* Strings are borrowed while the lake is opened. */
 struct dress_config {
@@ -41,5 +42,9 @@ void dress_init(struct dress *d, const struct dress_config *config);
  * nothing is put around. As lake_config.dress wants it; arg is the dress.
  */
 void dress_layer(void *arg, const struct lakefile_layer *layer, struct store_runtime *runtime);
+
+/* As lake_config.check wants it: near and archive stores that options name lie in no layer, nor
+ * layers in them (-EINVAL). Those of the file are the layers' to check. */
+int dress_check(void *arg, const struct layers *layers, struct err *err);
 
 #endif

@@ -30,8 +30,11 @@ static int set_if_missing(struct options *o, const struct row *row, const char *
 
 static const char *profile_of(const struct options *o)
 {
-    const char *named = o->profile ? o->profile : getenv("AWS_PROFILE");
-    return named && *named ? named : "default";
+    const char *const named[] = {o->profile, getenv("AWS_PROFILE"), getenv("AWS_DEFAULT_PROFILE")};
+    for (size_t i = 0; i < ARRAY_SIZE(named); i++)
+        if (named[i] && *named[i])
+            return named[i];
+    return "default";
 }
 
 static void read_config(struct buf *text)

@@ -100,7 +100,7 @@ const char *tier_kind_text(enum tier_kind kind)
         [TIER_LEFTOVER] = "left behind by compaction",
         [TIER_CHANGES] = "change data",
         [TIER_DELETES] = "deletion vectors",
-        [TIER_LOG] = "logs and checkpoints",
+        [TIER_LOG] = "logs, checkpoints, manifests",
         [TIER_UNNAMED] = "in tables' directories, but no version names it",
         [TIER_UNREAD] = "of tables that are not read",
         [TIER_PLAIN] = "outside of tables"};

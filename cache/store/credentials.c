@@ -55,6 +55,12 @@ static int from_keys(const struct credentials_profile *p, struct credentials *ou
     return 0;
 }
 
+/* Whose keys ask for a role end the chain of profiles, even where they have a role too. */
+static bool ends_chain(const struct credentials_profile *p, unsigned depth)
+{
+    return depth > 0 && p->fixed.access_key_id[0];
+}
+
 /* The role of a profile that names whose credentials ask for it; -ENOENT: it names none. */
 static int from_role(const struct credentials_finder *f, const struct credentials_files *files,
                      const struct credentials_profile *p, unsigned depth, struct credentials *out,
@@ -62,8 +68,16 @@ static int from_role(const struct credentials_finder *f, const struct credential
 {
     struct credentials source = {0};
     int rc;
-    if (!p->role_arn[0] || (!p->source_profile[0] && !p->credential_source[0]))
+    if (!p->role_arn[0] || p->token_file[0] || ends_chain(p, depth))
         return err_set(err, ENOENT, "no role");
+    if (!p->source_profile[0] && !p->credential_source[0]) /* its keys are another identity's */
+        return err_set(err, EACCES,
+                       "profile %s: role_arn without source_profile, credential_source or "
+                       "web_identity_token_file",
+                       p->name);
+    if (p->source_profile[0] && p->credential_source[0])
+        return err_set(err, EACCES, "profile %s: both source_profile and credential_source",
+                       p->name);
     if (p->credential_source[0])
         rc = from_credential_source(f, p, &source, err);
     else if (strcmp(p->source_profile, p->name) == 0)
@@ -159,7 +173,10 @@ static int from_instance(struct credentials_finder *f, struct credentials *out, 
     int rc = credentials_from_metadata(f, out, err);
     if (rc == 0)
         f->metadata_answered = true;
-    return rc == -EIO && !f->metadata_answered ? -ENOENT : rc;
+    if (rc == -EIO && !f->metadata_answered)
+        return err_set(err, ENOENT,
+                       "no metadata service answers (a container needs a hop limit of 2)");
+    return rc;
 }
 
 static int find(struct credentials_finder *f, struct credentials *out, struct err *err)
@@ -174,10 +191,13 @@ static int find(struct credentials_finder *f, struct credentials *out, struct er
         rc = credentials_from_container(f, out, err);
     if (rc == -ENOENT)
         rc = from_instance(f, out, err);
-    if (rc == -ENOENT)
+    if (rc == -ENOENT) {
+        struct err why = *err; /* the metadata service's */
         return err_set(err, EACCES,
-                       "no credentials for S3: not in the environment, in no profile, from no "
-                       "metadata service; --no-sign-request asks without");
+                       "no credentials for S3: not in the environment, in no profile, and %.200s; "
+                       "--no-sign-request asks without",
+                       why.msg);
+    }
     return rc;
 }
 

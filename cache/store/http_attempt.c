@@ -257,12 +257,11 @@ static CURLcode set_options(struct attempt *a, int64_t left_ms)
 static struct attempt *take(struct http *h)
 {
     struct attempt *a = h->idle;
-    if (a) {
+    if (a)
         h->idle = a->next;
-        return a;
-    }
-    a = calloc(1, sizeof *a);
-    if (a && !(a->easy = curl_easy_init())) {
+    else
+        a = calloc(1, sizeof *a);
+    if (a && !a->easy && !(a->easy = curl_easy_init())) {
         free(a);
         return NULL;
     }
@@ -303,6 +302,14 @@ int attempt_start(struct http *h, struct http_request *r, bool hedge, int64_t no
     return 0;
 }
 
+/* One that ended while its host's name was looked up keeps a receive buffer for ever, and takes no
+ * options any more (libcurl 7.88): what has failed is not used again. */
+static void forget_handle(struct attempt *a)
+{
+    curl_easy_cleanup(a->easy);
+    a->easy = NULL;
+}
+
 static void unlist(struct attempt **list, const struct attempt *a)
 {
     while (*list && *list != a)
@@ -318,12 +325,16 @@ void attempt_release(struct http *h, struct attempt *a, enum host_verdict verdic
     (void)curl_easy_getinfo(a->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);  /* cannot fail */
     (void)curl_easy_getinfo(a->easy, CURLINFO_CONNECT_TIME_T, &connect_us); /* likewise */
     r->origin->reached = r->origin->reached || connect_us > 0 || received > 0;
+    r->origin->answered = r->origin->answered || a->answer.status || received > 0;
     atomic_fetch_add(&h->bytes_received, (uint64_t)received);
     unlist(a->dropped ? &h->dropped : &h->heard, a);
     if (a->dropped && !a->began) /* it would have taken longer still */
         host_heard(&r->origin->host, host_size_of(r->room), clock_mono_us() - a->begun_us);
     (void)curl_multi_remove_handle(h->multi, a->easy); /* it is in there */
-    curl_easy_reset(a->easy);
+    if (verdict == HOST_FAILED || verdict == HOST_DROPPED)
+        forget_handle(a);
+    else
+        curl_easy_reset(a->easy);
     host_end(&r->origin->host, verdict, a->begun_us / 1000, clock_mono_ms());
     r->tries[a->hedge] = NULL;
     if (r->winner == a)
@@ -358,9 +369,28 @@ static bool transient(CURLcode code)
     }
 }
 
+/* A proxy that makes no tunnel: who asks it again and again with a wrong password is locked out. */
+static bool tunnel_refused(const struct attempt *a)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(a->easy, CURLINFO_HTTP_CONNECTCODE, &status); /* cannot fail */
+    return status >= 400 && status < 500 && status != 408 && status != 429;
+}
+
 bool attempt_may_pass(const struct attempt *a, CURLcode code)
 {
-    return code ? transient(code) : attempt_refused(a) || a->answer.status >= 500;
+    return code ? transient(code) && !tunnel_refused(a)
+                : attempt_refused(a) || a->answer.status >= 500;
+}
+
+/* What to do about mistakes that users make. */
+static const char *hint(const struct attempt *a, CURLcode code)
+{
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return "; --ca-bundle names certificates to trust";
+    if (code == CURLE_SSL_CONNECT_ERROR && strstr(a->error, "wrong version number"))
+        return "; it may be a server of http://";
+    return "";
 }
 
 bool attempt_end(struct attempt *a, CURLcode code)
@@ -375,7 +405,8 @@ bool attempt_end(struct attempt *a, CURLcode code)
         r->rc = err_set(&r->err, EIO, "the answer is longer than %zu bytes",
                         r->body_accepted ? r->room : r->text.max);
     else if (code)
-        r->rc = err_set(&r->err, r->text.failed == ENOMEM ? ENOMEM : EIO, "%s (attempt %u)",
-                        a->error[0] ? a->error : curl_easy_strerror(code), r->attempts);
+        r->rc =
+            err_set(&r->err, r->text.failed == ENOMEM ? ENOMEM : EIO, "%s%s (attempt %u)",
+                    a->error[0] ? a->error : curl_easy_strerror(code), hint(a, code), r->attempts);
     return true;
 }

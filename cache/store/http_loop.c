@@ -19,6 +19,8 @@
 /* A host that no connection was ever made to is a wrong name or address more likely than one that
  * is down for a moment: whoever mounts is told soon. */
 #define UNREACHED_SHARE 6
+/* So is one that takes connections and never answered so many requests. */
+#define UNANSWERED_MAX 8
 /* A hedge that was not allowed is asked for again. */
 #define HEDGE_AGAIN_US 5000
 /* Hosts that nobody asks are remembered for what was learned of them. */
@@ -195,8 +197,18 @@ static void drop_losers(struct http *h)
 
 static bool out_of_reach(const struct http_request *r)
 {
+    const struct origin *o = r->origin;
     int64_t since_ms = clock_mono_ms() - (r->until_ms - r->deadline_ms);
-    return !r->origin->reached && since_ms >= r->deadline_ms / UNREACHED_SHARE;
+    bool silent = !o->answered && r->attempts >= UNANSWERED_MAX;
+    return (!o->reached || silent) && since_ms >= r->deadline_ms / UNREACHED_SHARE;
+}
+
+/* Which address that is, and by which scheme, is what was mistaken. */
+static void tell_silence(struct http_request *r)
+{
+    const struct origin *o = r->origin;
+    if (r->rc < 0 && o->reached && !o->answered)
+        (void)err_wrap(&r->err, "nothing ever came from %.*s", (int)o->name_bytes, o->name);
 }
 
 static void ended(struct http *h, struct attempt *a, CURLcode code)
@@ -212,8 +224,10 @@ static void ended(struct http *h, struct attempt *a, CURLcode code)
     if (!counts)
         return;
     bool again = code && !r->body_too_long ? passes : r->again && r->again(r);
-    if (!again || out_of_reach(r) || !delay(h, r))
-        finish(h, r);
+    if (again && !out_of_reach(r) && delay(h, r))
+        return;
+    tell_silence(r);
+    finish(h, r);
 }
 
 /* ---- times ---- */

@@ -24,6 +24,7 @@ struct origin {
     struct queue waiting[2]; /* by http_request.ahead: the first one is served first */
     unsigned requests;       /* that refer to it */
     bool reached;            /* a connection to it has been made */
+    bool answered;           /* and something came */
     size_t name_bytes;
     char name[];
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/store/ini.h"
 
+#include <strings.h>
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
@@ -31,23 +33,47 @@ static bool enter_section(struct ini *r, struct slice line)
     if (!slice_starts(line, SLICE_LIT("[")) || end < 0)
         return false;
     r->section = trim(slice_make(line.p + 1, (size_t)end - 1));
+    r->in_setting = false;
     return true;
+}
+
+/* The line goes on with the setting before it. */
+static bool goes_on(struct ini *r, struct slice line)
+{
+    size_t indent = 0;
+    while (indent < line.n && is_blank(line.p[indent]))
+        indent++;
+    if (r->in_setting && indent > r->indent)
+        return true;
+    r->indent = indent;
+    return false;
+}
+
+enum line { LINE_OTHER, LINE_SECTION, LINE_SETTING };
+
+static enum line read_line(struct ini *r, struct slice *key, struct slice *value)
+{
+    struct slice line = take_line(r), bare = trim(line);
+    if (bare.n == 0 || bare.p[0] == '#' || bare.p[0] == ';' || goes_on(r, line))
+        return LINE_OTHER;
+    if (enter_section(r, bare))
+        return LINE_SECTION;
+    size_t at = 0;
+    while (at < bare.n && bare.p[at] != '=' && bare.p[at] != ':')
+        at++;
+    if (at == 0 || at == bare.n)
+        return LINE_OTHER;
+    *key = trim(slice_make(bare.p, at));
+    *value = trim(slice_from(bare, at + 1));
+    r->in_setting = true;
+    return LINE_SETTING;
 }
 
 bool ini_next(struct ini *r, struct slice *key, struct slice *value)
 {
-    while (r->rest.n) {
-        struct slice line = take_line(r), bare = trim(line);
-        bool comment = bare.n == 0 || bare.p[0] == '#' || bare.p[0] == ';';
-        if (comment || is_blank(line.p[0]) || enter_section(r, bare))
-            continue;
-        ptrdiff_t equals = slice_find(bare, '=');
-        if (equals <= 0)
-            continue;
-        *key = trim(slice_make(bare.p, (size_t)equals));
-        *value = trim(slice_from(bare, (size_t)equals + 1));
-        return true;
-    }
+    while (r->rest.n)
+        if (read_line(r, key, value) == LINE_SETTING)
+            return true;
     return false;
 }
 
@@ -70,6 +96,11 @@ static bool section_is(struct slice section, const char *kind, const char *name)
     return slice_is(unquote(section), name);
 }
 
+static bool is_named(struct slice key, const char *name)
+{
+    return key.n == strlen(name) && strncasecmp(key.p, name, key.n) == 0;
+}
+
 bool ini_find(struct slice text, const char *kind, const char *name, const char *key,
               struct slice *value)
 {
@@ -77,7 +108,7 @@ bool ini_find(struct slice text, const char *kind, const char *name, const char 
     struct slice k, v;
     bool found = false;
     while (ini_next(&r, &k, &v))
-        if (section_is(r.section, kind, name) && slice_is(k, key)) {
+        if (section_is(r.section, kind, name) && is_named(k, key)) {
             *value = v;
             found = true;
         }
@@ -87,11 +118,9 @@ bool ini_find(struct slice text, const char *kind, const char *name, const char 
 bool ini_has_section(struct slice text, const char *kind, const char *name)
 {
     struct ini r = ini_of(text);
-    while (r.rest.n) {
-        struct slice line = take_line(&r);
-        if (line.n && !is_blank(line.p[0]) && enter_section(&r, line) &&
-            section_is(r.section, kind, name))
+    struct slice k, v;
+    while (r.rest.n)
+        if (read_line(&r, &k, &v) == LINE_SECTION && section_is(r.section, kind, name))
             return true;
-    }
     return false;
 }

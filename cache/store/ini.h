@@ -3,13 +3,14 @@
  * The profile files of the AWS tools (~/.aws/config, ~/.aws/credentials). Pure.
  *
  *   [profile work]              a section; its name as written, blanks around it cut
- *   region = eu-west-1          a setting: what follows the first `=`, blanks around it cut
+ *   region = eu-west-1          a setting: what follows the first `=` or `:`, blanks around it cut
  *   s3 =
  *     addressing_style = path   settings below a setting (more indented): passed over
  *   # or ;                      begin a comment, at the beginning of a line only
  *
- * Lines that are nothing of this are passed over, as others may know what they are. Where a
- * setting stands twice, the later one counts, as in the AWS tools' own reader.
+ * A whole section may be indented, and names of settings have no case. Lines that are nothing of
+ * this are passed over, as others may know what they are. Where a setting stands twice, the later
+ * one counts. All as in the AWS tools' own reader.
  */
 #ifndef CACHE_STORE_INI_H
 #define CACHE_STORE_INI_H
@@ -19,6 +20,8 @@
 struct ini {
     struct slice rest;
     struct slice section; /* of the lines that come; empty before the first */
+    size_t indent;        /* of the last line that was no part of another */
+    bool in_setting;      /* there was a setting in this section: what is more indented is its */
 };
 
 static inline struct ini ini_of(struct slice text)

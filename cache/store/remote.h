@@ -84,6 +84,7 @@ struct remote_ops {
     /* Class, access and end of a restored copy, of an answer that is a success. */
     void (*tell_class)(const struct http_answer *a, struct store_info *info);
     bool identity_always; /* an answer without one cannot be right */
+    bool tells_codes;     /* a body that says 404 without a code is not the store's */
 };
 
 struct remote_request {

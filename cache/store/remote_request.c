@@ -215,6 +215,18 @@ int remote_refuse(const struct remote_request *q, int code, const char *why, str
                    shown.n ? ", key " : "", cut ? "..." : "", SLICE_FMT(shown), status, id, why);
 }
 
+/* Of a body that is no error document: a proxy's, or of a server of something else. */
+static void first_line(const struct remote_request *q, char out[160])
+{
+    struct slice text = buf_slice(&q->http.text);
+    size_t n = 0;
+    while (text.n && (text.p[0] == '\n' || text.p[0] == '\r' || text.p[0] == ' '))
+        text = slice_from(text, 1);
+    for (; n < text.n && n < 120 && text.p[n] != '\n' && text.p[n] != '\r'; n++)
+        out[n] = text.p[n] >= ' ' && text.p[n] < 0x7f ? text.p[n] : '?';
+    out[n] = '\0';
+}
+
 int remote_check(const struct remote_request *q, struct err *err)
 {
     const struct http_answer *a = &q->http.answer;
@@ -225,8 +237,18 @@ int remote_check(const struct remote_request *q, struct err *err)
     if (a->status >= 200 && a->status < 300)
         return 0;
     struct s3_problem problem = remote_problem(q);
-    char why[400];
-    (void)snprintf(why, sizeof why, "%s%s%s", problem.code, problem.code[0] ? ": " : "",
-                   problem.message[0] ? problem.message : "without a reason"); /* it fits */
-    return remote_refuse(q, q->ops->error(a->status, slice_of(problem.code)), why, err);
+    char why[400], said[160];
+    int code = q->ops->error(a->status, slice_of(problem.code));
+    bool explained = problem.code[0] || problem.message[0];
+    const char *colon = problem.code[0] && problem.message[0] ? ": " : "";
+    first_line(q, said);
+    if (explained)
+        (void)snprintf(why, sizeof why, "%s%s%s", problem.code, colon, problem.message); /* fits */
+    else if (said[0])
+        (void)snprintf(why, sizeof why, "it says \"%s\"", said); /* fits */
+    else
+        (void)snprintf(why, sizeof why, "without a reason");
+    if (code == ENOENT && !problem.code[0] && said[0] && q->ops->tells_codes)
+        code = EIO; /* somebody on the way knows nothing of keys */
+    return remote_refuse(q, code, why, err);
 }

@@ -229,7 +229,8 @@ int renewed_get(struct renewed *r, void *out, struct err *err)
         if (renewed_now(r, out) == 0)
             return 0;
     }
-    return err_set(err, EACCES, "credentials end as soon as they are fetched");
+    return err_set(err, EACCES,
+                   "credentials end as soon as they are fetched: is this machine's clock right?");
 }
 
 void renewed_reject(struct renewed *r, const void *used)

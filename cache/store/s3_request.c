@@ -203,6 +203,9 @@ static void explain(const struct remote_request *q, struct s3_problem *problem)
     if (strcmp(problem->code, "NoSuchBucket") == 0)
         (void)snprintf(problem->message, sizeof problem->message,
                        "there is no bucket of this name"); /* it fits */
+    else if (strcmp(problem->code, "RequestTimeTooSkewed") == 0)
+        (void)snprintf(problem->message + n, sizeof problem->message - n,
+                       " Set this machine's clock"); /* may be cut */
     else if (told[0] && strcmp(told, asked) != 0)
         (void)snprintf(problem->message + n, sizeof problem->message - n,
                        "%s; the bucket is in %.40s, it was asked in %.40s",
@@ -224,4 +227,5 @@ const struct remote_ops s3_request_ops = {
     .identity = identity,
     .identity_name = "ETag",
     .tell_class = s3_tell_class,
+    .tells_codes = true,
 };

@@ -83,7 +83,8 @@ static void proceed(struct s3_request *q)
             return; /* it may be another thread's already */
     }
     struct err err = ERR_INIT;
-    (void)err_set(&err, EACCES, "credentials have ended as soon as they are fetched");
+    (void)err_set(&err, EACCES,
+                  "credentials end as soon as they are fetched: is this machine's clock right?");
     give_up(q, &err);
 }
 

@@ -7,6 +7,7 @@ void s3_choice_init(struct s3_choice *c, int64_t time_ms,
     *c = (struct s3_choice){.time_ms = time_ms, .emit = emit, .arg = arg};
     buf_init(&c->key, URL_BYTES_MAX + 4 * KEY_BYTES_MAX);
     buf_init(&c->etag, KIB);
+    buf_init(&c->class, KIB);
     buf_init(&c->version, VERSION_ID_BYTES_MAX);
 }
 
@@ -14,6 +15,7 @@ void s3_choice_done(struct s3_choice *c)
 {
     buf_done(&c->key);
     buf_done(&c->etag);
+    buf_done(&c->class);
     buf_done(&c->version);
 }
 
@@ -22,6 +24,17 @@ static int set(struct buf *to, struct slice text, struct err *err)
     buf_reset(to);
     buf_add_slice(to, text);
     return buf_check(to, err);
+}
+
+/* Remembers it beyond its page. */
+static int set_best(struct s3_choice *c, const struct s3_line *line, struct err *err)
+{
+    c->best = *line;
+    c->best.key = c->best.etag = c->best.version = c->best.class = c->best.generation = SLICE_NONE;
+    int rc = set(&c->etag, line->etag, err);
+    if (rc == 0)
+        rc = set(&c->class, line->class, err);
+    return rc < 0 ? rc : set(&c->version, line->version, err);
 }
 
 /* The key has no more versions. */
@@ -34,6 +47,7 @@ static int emit_best(struct s3_choice *c, struct err *err)
     best.key = buf_slice(&c->key);
     best.etag = buf_slice(&c->etag);
     best.version = buf_slice(&c->version);
+    best.class = buf_slice(&c->class);
     return c->emit(c->arg, &best, err);
 }
 
@@ -63,9 +77,7 @@ static int take(struct s3_choice *c, const struct s3_line *line, struct err *err
             line->key.n > 200 ? 200 : (int)line->key.n, line->key.p);
     if (line->mtime_ms > c->time_ms || !is_better(line, &c->best))
         return 0;
-    c->best = *line;
-    rc = set(&c->etag, line->etag, err);
-    return rc < 0 ? rc : set(&c->version, line->version, err);
+    return set_best(c, line, err);
 }
 
 int s3_choose(struct s3_choice *c, const struct s3_page *page, bool last, struct err *err)

@@ -16,7 +16,7 @@ struct s3_choice {
     int (*emit)(void *arg, const struct s3_line *line, struct err *err);
     void *arg;
     struct s3_line best; /* of `key`, with texts in the buffers; mtime_ms 0: none yet */
-    struct buf key, etag, version;
+    struct buf key, etag, version, class;
 };
 
 void s3_choice_init(struct s3_choice *c, int64_t time_ms,

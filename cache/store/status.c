@@ -21,6 +21,7 @@ const struct status_row status_table[] = {
     CODE("ExpiredToken", EACCES, false),        /* 400 */
     CODE("InvalidToken", EACCES, false),        /* 400 */
     CODE("TokenRefreshRequired", EACCES, false),
+    CODE("XAdminUserNotFound", EACCES, false), /* 404, versitygw: the access key */
     CODE("UserProjectMissing", EACCES, false), /* 400, GCS: who asks has to pay, and says not who */
     CODE("KMS.DisabledException", EACCES, false), /* 400, as those below: the object's key */
     CODE("KMS.NotFoundException", EACCES, false),
@@ -49,6 +50,7 @@ const struct status_row status_table[] = {
     STATUS(401, EACCES, false),
     STATUS(403, EACCES, false),
     STATUS(404, ENOENT, false),
+    STATUS(407, EACCES, false), /* a proxy's */
     STATUS(408, EIO, true),
     STATUS(412, ESTALE, false),
     STATUS(429, EIO, true),

@@ -8,7 +8,7 @@
  *   RestoreAlreadyInProgress                      EALREADY no
  *   GlacierExpeditedRetrievalNotAvailable         EBUSY    no     whatever its status
  *   404                                           ENOENT   no     the store has said so itself
- *   401, 403; expired credentials, unusable keys     EACCES   no     whatever their status
+ *   401, 403, 407; expired credentials, unusable keys  EACCES   no     whatever their status
  *   412                                           ESTALE   no     If-Match: another generation
  *   408, 429, 500, 502, 503, 504, 509             EIO      yes
  *   BadDigest and the like (a PUT)                EIO      yes    a byte was changed on the way
@@ -41,7 +41,7 @@ int status_errno(unsigned status, struct slice code);
 /* The same request may succeed when it is sent again. */
 bool status_retryable(unsigned status, struct slice code);
 
-#define STATUS_ROWS 39
+#define STATUS_ROWS 41
 extern const struct status_row status_table[STATUS_ROWS];
 
 #endif

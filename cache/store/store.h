@@ -169,6 +169,18 @@ struct store_ops {
      */
     int (*list_at)(struct store *s, const struct store_list *req, int64_t time_ms, struct err *err);
 
+    /*
+     * Of a wrapper, NULL: there are none: the versions of a table that it keeps whatever home
+     * loses, in no promised order; and the files of the log by which one of them is made (-ENOENT:
+     * it keeps that no more). prefix: the table's, "" or ends in `/`. What emit returns other than
+     * 0 ends it, and is returned.
+     */
+    int (*kept)(struct store *s, const char *prefix, int (*emit)(void *arg, int64_t version),
+                void *arg, struct err *err);
+    int (*kept_log)(struct store *s, const char *prefix, int64_t version,
+                    int (*emit)(void *arg, const struct store_entry *entry), void *arg,
+                    struct err *err);
+
     /* Creates the key; -EEXIST where it is there already. */
     int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct err *err);
 

@@ -59,11 +59,21 @@ static int damaged(struct archive *a, const struct archive_content *c, struct er
     return err ? -err->code : -EIO;
 }
 
+/* A content on its way. */
+struct reading {
+    struct archive *archive;
+    struct archive_content content; /* `stored`: as long as it is taken to be */
+    uint64_t found;                 /* as long as the store has told last */
+    bool emitted;                   /* some of it */
+};
+
 /* Exactly n bytes of the stored form. */
-static int fetch(struct archive *a, const struct archive_content *c, uint64_t offset, size_t n,
+static int fetch(struct reading *r, uint64_t offset, size_t n,
                  char *to, /* NOLINT(readability-non-const-parameter): the store writes there */
                  struct err *err)
 {
+    struct archive *a = r->archive;
+    const struct archive_content *c = &r->content;
     AUTO(buf) struct buf key = {0};
     buf_init(&key, KIB);
     archive_content_key(c->sha256, &key);
@@ -76,6 +86,7 @@ static int fetch(struct archive *a, const struct archive_content *c, uint64_t of
         return rc;
     WITH_LOCK (&a->lock)
         memcpy(a->class, get.info.class, sizeof a->class);
+    r->found = get.info.size;
     if (get.info.size != c->stored || get.got != n)
         return err_set(err, EBADMSG, "%llu bytes, expected %llu", (unsigned long long)get.info.size,
                        (unsigned long long)c->stored);
@@ -111,17 +122,19 @@ static void keep_frames(struct archive *a, const struct archive_content *c, cons
     }
 }
 
-/* The seek table, for free(). */
-static int get_frames(struct archive *a, const struct archive_content *c, struct frames **out,
-                      struct err *err)
+/* The seek table, for free(). One that is kept tells how long the content is. */
+static int get_frames(struct reading *r, struct frames **out, struct err *err)
 {
+    struct archive *a = r->archive;
+    struct archive_content *c = &r->content;
     struct frames *f = NULL;
     WITH_LOCK (&a->lock) {
         const struct kept_content *k = find(a, a->tables, TABLES_KEPT, c->sha256);
-        if (k && k->frames->size == c->size &&
-            k->frames->at[k->frames->count] + frames_table_bytes(k->frames->count) == c->stored)
+        if (k && k->frames->size == c->size && !r->found)
             f = copy_frames(k->frames);
     }
+    if (f)
+        c->stored = f->at[f->count] + frames_table_bytes(f->count);
     if (!f) {
         size_t n = (size_t)frames_table_bytes(frames_count(c->size));
         AUTO_FREE char *table = malloc(n);
@@ -129,7 +142,7 @@ static int get_frames(struct archive *a, const struct archive_content *c, struct
             return err_set(err, ENOMEM, "out of memory");
         int rc = c->stored < n ? err_set(err, EBADMSG, "%llu bytes are too few",
                                          (unsigned long long)c->stored)
-                               : fetch(a, c, c->stored - n, n, table, err);
+                               : fetch(r, c->stored - n, n, table, err);
         if (rc == 0 && !(f = frames_parse(slice_make(table, n), c->size, c->stored, err)))
             rc = -err->code;
         if (rc < 0)
@@ -177,13 +190,13 @@ static int emit_frames(const struct wanted *w, uint64_t first, uint64_t end, con
 }
 
 /* The plain bytes [from, to) to the target, a few frames a request. */
-static int read_range(struct archive *a, const struct archive_content *c, uint64_t from,
-                      uint64_t to, const struct target *t, struct err *err)
+static int read_frames(struct reading *r, uint64_t from, uint64_t to, const struct target *t,
+                       struct err *err)
 {
     AUTO_FREE struct frames *f = NULL;
     AUTO_FREE char *stored = NULL;
     size_t room = 0;
-    int rc = get_frames(a, c, &f, err);
+    int rc = get_frames(r, &f, err);
     const struct wanted w = {f, from, to, t};
     uint64_t last = to > from ? (to - 1) / FRAME_PLAIN_BYTES + 1 : 0;
     for (uint64_t i = from / FRAME_PLAIN_BYTES, end; rc == 0 && i < last; i = end) {
@@ -195,11 +208,25 @@ static int read_range(struct archive *a, const struct archive_content *c, uint64
             stored = malloc(n);
             room = stored ? n : 0;
         }
-        rc = stored ? fetch(a, c, f->at[i], n, stored, err) : err_set(err, ENOMEM, "out of memory");
+        rc = stored ? fetch(r, f->at[i], n, stored, err) : err_set(err, ENOMEM, "out of memory");
+        r->emitted = r->emitted || rc == 0;
         if (rc == 0)
             rc = emit_frames(&w, i, end, stored, err);
     }
     return rc;
+}
+
+/* The same of a content whatever its stored form is: another zstd has made it longer or shorter
+ * where it was damaged once and stored anew. */
+static int read_range(struct archive *a, const struct archive_content *c, uint64_t from,
+                      uint64_t to, const struct target *t, struct err *err)
+{
+    struct reading r = {.archive = a, .content = *c};
+    int rc = read_frames(&r, from, to, t, err);
+    if (rc != -EBADMSG || r.emitted || !r.found || r.found == r.content.stored)
+        return rc;
+    r.content.stored = r.found;
+    return read_frames(&r, from, to, t, err);
 }
 
 static int copy_out(void *arg, struct slice bytes, struct err *err)

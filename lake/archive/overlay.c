@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -57,10 +56,9 @@ static int not_at_home(const char *key, struct err *err)
 /* It is gone at home, and nobody can tell whether it is archived. */
 static int untold(const char *key, struct err *err)
 {
-    (void)err_wrap(err, "%.300s is not at home, and the archive cannot be asked", key);
     if (err)
         err->code = EIO;
-    return -EIO;
+    return err_wrap(err, "%.300s is not at home, and the archive cannot be asked", key);
 }
 
 static void tell(const struct overlay *o, const struct archive_found *f, struct store_info *out)
@@ -403,6 +401,8 @@ static void set_ops(struct overlay *o)
         .head = overlay_head,
         .list = overlay_list,
         .list_at = overlay_list_at,
+        .kept = overlay_kept,
+        .kept_log = overlay_kept_log,
         .put_if_absent = h ? overlay_put_if_absent : NULL,
         .sealed = h && h->sealed ? overlay_sealed : NULL,
         .set_class = h && h->set_class ? overlay_set_class : NULL,

@@ -8,6 +8,7 @@
  *               archived under this key (with this ETag)? ──► archive store, checked frame by frame
  *   list of a log ──► home, and the log files of archived versions that home has lost
  *   list_at       ──► a moment that is archived, else home
+ *   kept          ──► the archived versions of a table, and their logs
  *
  * It wraps the home store and has its URL, so that identities stay, and a driver reads an archived
  * version as if home still had it. What home has is read at home; whatever is written goes there.

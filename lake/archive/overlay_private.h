@@ -52,4 +52,11 @@ int overlay_list(struct store *s, const struct store_list *req, struct err *err)
 int overlay_list_at(struct store *s, const struct store_list *req, int64_t time_ms,
                     struct err *err);
 
+/* Versions that are archived, likewise. */
+int overlay_kept(struct store *s, const char *prefix, int (*emit)(void *arg, int64_t version),
+                 void *arg, struct err *err);
+int overlay_kept_log(struct store *s, const char *prefix, int64_t version,
+                     int (*emit)(void *arg, const struct store_entry *entry), void *arg,
+                     struct err *err);
+
 #endif

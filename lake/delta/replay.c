@@ -97,33 +97,79 @@ static bool must_store_partitions(const struct delta_protocol *p)
     return false;
 }
 
+/* The engine names itself so, and its version behind it. */
+static bool engine_is(const struct delta_commit_info *info, struct slice name,
+                      struct slice *version)
+{
+    struct slice s = info->engine_info;
+    const char *at = s.n ? memmem(s.p, s.n, name.p, name.n) : NULL;
+    *version = at ? slice_from(s, (size_t)(at - s.p) + name.n) : SLICE_NONE;
+    return at != NULL;
+}
+
 /*
  * May this engine store partition columns in the files of any table, as well? Delta Lake 4 for
  * Spark does, and neither protocol nor statistics tell.
  */
 static bool stores_partitions(const struct delta_commit_info *info)
 {
-    static const char mark[] = "Delta-Lake/";
-    struct slice s = info->engine_info;
-    const char *at = s.n ? memmem(s.p, s.n, mark, sizeof mark - 1) : NULL;
-    size_t past = at ? (size_t)(at - s.p) + sizeof mark - 1 : s.n;
-    bool old = past + 1 < s.n && s.p[past] >= '0' && s.p[past] <= '3' && s.p[past + 1] == '.';
-    return at && !old;
+    struct slice version;
+    bool delta = engine_is(info, SLICE_LIT("Delta-Lake/"), &version);
+    bool old = version.n > 1 && version.p[0] >= '0' && version.p[0] <= '3' && version.p[1] == '.';
+    return delta && !old;
 }
 
-static void note_commit(struct delta_replay *r, const struct delta_commit_info *info)
+/* Spark's engines leave columns out of files, and count nulls of columns of every type. */
+static bool counts_all(const struct delta_commit_info *info)
+{
+    struct slice version;
+    return engine_is(info, SLICE_LIT("Delta-Lake/"), &version) ||
+           engine_is(info, SLICE_LIT("Databricks-Runtime/"), &version);
+}
+
+/* Others of Spark's operations write the table's own columns. */
+static bool writes_frames(const struct delta_commit_info *info)
+{
+    return slice_is(info->operation, "\"WRITE\"") ||
+           slice_is(info->operation, "\"STREAMING UPDATE\"") ||
+           slice_is(info->operation, "\"COPY INTO\"");
+}
+
+/* What was taken for proven would not have been, had this been known. */
+static bool contradicts(const struct delta_replay *r, const struct delta_state *s)
+{
+    return r->proved &&
+           (r->adds_old_files || (r->adds_frames && s->hides_gaps) ||
+            (r->stores_partitions && s->columns.n) || (r->counts_all && r->proved_flat));
+}
+
+/* since: as change_state sets it; what the commit has proven wrongly is proven no more. */
+static void note_commit(struct delta_replay *r, const struct delta_state *s,
+                        const struct delta_commit_info *info, int64_t *since)
 {
     r->adds_old_files = !writes_files(info);
     r->stores_partitions = stores_partitions(info);
+    r->counts_all = counts_all(info);
+    r->adds_frames = r->counts_all && writes_frames(info);
+    r->informed = true;
+    if (contradicts(r, s))
+        *since = r->version + 1;
 }
 
 /* An add that comes now shows that its file has the columns of the state, and no others. */
-static bool is_proof(const struct delta_replay *r, const struct delta_state *s,
+static bool is_proof(struct delta_replay *r, const struct delta_state *s,
                      const struct delta_file *file)
 {
-    return !r->in_checkpoint && !r->adds_old_files && !s->own_columns &&
-           !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
-           !delta_stats_lack(file->stats, &s->counted);
+    if (r->in_checkpoint || r->in_compacted) /* they do not say who wrote it */
+        return false;
+    bool proof = !r->adds_old_files && !s->own_columns && !(r->adds_frames && s->hides_gaps) &&
+                 !((r->stores_partitions || must_store_partitions(&s->protocol)) && s->columns.n) &&
+                 !delta_stats_lack(file->stats, r->counts_all ? &s->counted_by_spark : &s->counted);
+    if (proof && !r->informed) {
+        r->proved = true;
+        r->proved_flat = r->proved_flat || delta_stats_lack(file->stats, &s->counted_by_spark);
+    }
+    return proof;
 }
 
 static int place(struct delta_replay *r, const struct delta_file *file, struct index_action *action,
@@ -264,7 +310,7 @@ static int apply(void *arg, const struct delta_action *action, struct err *err)
     case DELTA_CDC:
         return apply_changes(r, action, err);
     case DELTA_COMMIT_INFO:
-        note_commit(r, &action->info);
+        note_commit(r, r->state, &action->info, &r->state->columns_since);
         break;
     case DELTA_SIDECAR: /* in a commit: of no meaning */
     case DELTA_OTHER:
@@ -298,6 +344,8 @@ static void next_commit(struct delta_replay *r)
 {
     r->seq = ((r->seq >> 32) + 1) << 32;
     r->commit_adds = r->adds_old_files = r->stores_partitions = false;
+    r->counts_all = r->adds_frames = false;
+    r->informed = r->proved = r->proved_flat = false;
 }
 
 /* Gives the actions of a commit, or of compacted ones, to the sink. */
@@ -343,6 +391,12 @@ struct evidence {
     bool broken;             /* it is our disk or memory that failed, not the commit */
 };
 
+/* Before the first metaData that is seen there are the checkpoint's, or nothing is proven. */
+static const struct delta_state *evidence_state(const struct evidence *e)
+{
+    return e->past.has_metadata ? &e->past : e->replay->state;
+}
+
 static int take_file_evidence(struct evidence *e, const struct delta_action *action,
                               struct err *err)
 {
@@ -354,8 +408,7 @@ static int take_file_evidence(struct evidence *e, const struct delta_action *act
         return rc;
     out.key = buf_slice(&r->key);
     out.entry.version = r->version;
-    /* Before the first metaData that is seen there are the checkpoint's, or nothing is proven. */
-    if (is_proof(r, e->past.has_metadata ? &e->past : r->state, &action->file))
+    if (is_proof(r, evidence_state(e), &action->file))
         out.entry.flags = ENTRY_AS_STORED;
     r->commit_adds = r->commit_adds || !out.removed;
     rc = index_build_add(r->build, &out, err);
@@ -374,7 +427,7 @@ static int take_evidence(void *arg, const struct delta_action *action, struct er
     case DELTA_PROTOCOL:
         return change_state(e->replay, &e->past, action, &e->since, err);
     case DELTA_COMMIT_INFO:
-        note_commit(e->replay, &action->info);
+        note_commit(e->replay, evidence_state(e), &action->info, &e->since);
         break;
     case DELTA_CDC:
     case DELTA_SIDECAR:

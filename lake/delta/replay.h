@@ -66,6 +66,11 @@ struct delta_replay {
     bool commit_adds;       /* the commit whose actions come now has added a file already */
     bool adds_old_files;    /* ... says that it may name files that were written before */
     bool stores_partitions; /* ... may have put partition columns into files */
+    bool counts_all;        /* ... has counted nulls as Spark does */
+    bool adds_frames;       /* ... may have written Spark's frames as they were */
+    bool informed;          /* ... has said all of this; older writers say it behind the files: */
+    bool proved;            /* files were taken for proven before */
+    bool proved_flat;       /* ... one of them without nulls of all its columns */
     bool in_compacted;      /* its actions come now */
     struct key_set keys;    /* of these */
     uint64_t placing;       /* hash of the columns by which files were placed */

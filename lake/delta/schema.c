@@ -17,9 +17,6 @@
 #define MAPPING_FEATURE "columnMapping"
 #define PHYSICAL_NAME "delta.columnMapping.physicalName"
 #define COLUMN_ID "delta.columnMapping.id"
-/* Of which columns statistics are kept. */
-#define COUNTED_NUMBER "delta.dataSkippingNumIndexedCols"
-#define COUNTED_NAMES "delta.dataSkippingStatsColumns"
 
 /* A field of a struct as the schema has it. */
 struct field {
@@ -262,6 +259,8 @@ static int add_composite(struct parse *p, struct slice type, struct shape_field 
                        (int)(c.kind.n < 100 ? c.kind.n : 100), c.kind.p);
     field->kind = list ? SHAPE_LIST : map ? SHAPE_MAP : SHAPE_STRUCT;
     rc = add_node(p, field, &at);
+    if (rc == 0) /* it is a level further down itself */
+        p->nodes.at[at].top = p->depth == 1;
     if (rc == 0 && list)
         rc = add_child(p, c.element, c.contains_null);
     if (rc == 0 && map)
@@ -459,14 +458,15 @@ int delta_schema_mapping(const struct delta_metadata *metadata,
                    (int)(mode.n < 100 ? mode.n : 100), mode.p);
 }
 
-/* Every writer counts nulls of these. */
-static bool is_counted(const struct shape_field *f)
+/* Every writer counts nulls of these; Spark of all that files have. */
+static bool is_counted(const struct node *n, bool all)
 {
-    return f->kind == SHAPE_LEAF && f->type != SHAPE_BINARY && f->type != SHAPE_VARIANT &&
-           f->type != SHAPE_UNKNOWN;
+    const struct shape_field *f = &n->field;
+    return n->top && !n->empty &&
+           (all || (f->kind == SHAPE_LEAF && f->type != SHAPE_BINARY && f->type != SHAPE_VARIANT));
 }
 
-void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
+void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata, bool all,
                           struct delta_list *out)
 {
     struct err ignored = ERR_INIT;
@@ -474,8 +474,8 @@ void delta_schema_counted(struct arena *arena, const struct delta_metadata *meta
     struct slice chosen;
     size_t leaves = 0;
     *out = (struct delta_list){0};
-    if (delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NUMBER), &chosen) ||
-        delta_map_find(&metadata->configuration, SLICE_LIT(COUNTED_NAMES), &chosen))
+    if (delta_map_find(&metadata->configuration, SLICE_LIT(DELTA_COUNTED_NUMBER), &chosen) ||
+        delta_map_find(&metadata->configuration, SLICE_LIT(DELTA_COUNTED_NAMES), &chosen))
         return;
     parse_init(&p, DELTA_MAPPING_NONE, &ignored);
     out->at = arena_calloc(arena, DELTA_COUNTED_MAX, sizeof out->at[0]);
@@ -484,7 +484,7 @@ void delta_schema_counted(struct arena *arena, const struct delta_metadata *meta
     for (size_t i = 0; i < p.nodes.n && leaves < DELTA_COUNTED_MAX; i++) {
         const struct node *n = &p.nodes.at[i];
         leaves += n->field.kind == SHAPE_LEAF;
-        if (n->top && is_counted(&n->field)) {
+        if (is_counted(n, all)) {
             out->at[out->n] = arena_slice(arena, n->field.name);
             if (!out->at[out->n].p)
                 return;

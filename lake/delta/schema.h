@@ -64,11 +64,19 @@ int delta_schema_shape_of_changes(const struct delta_metadata *metadata, enum de
 
 /*
  * Columns of which writers count nulls in every file that has them, in the arena: those of the
- * first DELTA_COUNTED_MAX leaves that are no part of another one. None where the table's properties
- * choose them, or the schema cannot be read.
+ * first DELTA_COUNTED_MAX leaves that are no part of another one; `all`: the columns that these
+ * leaves are in, of any type, as Spark counts. None where the table's properties choose them, or
+ * the schema cannot be read.
  */
-void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata,
+void delta_schema_counted(struct arena *arena, const struct delta_metadata *metadata, bool all,
                           struct delta_list *out);
+
+/*
+ * A file may lack columns, or fields of them, and the nulls that Spark counts do not tell: of lists
+ * and maps of structs it counts none of the fields, and of some columns none where the table's
+ * properties choose them.
+ */
+bool delta_schema_hides_gaps(const struct delta_metadata *metadata);
 
 /*
  * Of all that says how files are presented and placed: two metaData with the same one have the same

@@ -43,7 +43,9 @@ static int settle(struct delta_state *s, struct err *err)
     (void)delta_schema_mapping(&s->metadata, protocol, &s->mapping, NULL); /* told by the gate */
     int rc = delta_schema_columns(&s->columns_arena, &s->metadata, s->mapping, &s->columns, err);
     s->columns_hash = delta_schema_hash(&s->metadata, s->mapping);
-    delta_schema_counted(&s->columns_arena, &s->metadata, &s->counted);
+    delta_schema_counted(&s->columns_arena, &s->metadata, false, &s->counted);
+    delta_schema_counted(&s->columns_arena, &s->metadata, true, &s->counted_by_spark);
+    s->hides_gaps = delta_schema_hides_gaps(&s->metadata);
     s->own_columns = is_enabled(&s->metadata, SLICE_LIT("delta.enableChangeDataFeed")) ||
                      is_enabled(&s->metadata, SLICE_LIT("delta.enableRowTracking"));
     return rc;

@@ -24,9 +24,11 @@ struct delta_state {
     /* Of both: settled after either has come. */
     enum delta_mapping mapping;
     struct delta_columns columns;
-    uint64_t columns_hash;     /* delta_schema_hash */
-    struct delta_list counted; /* delta_schema_counted */
-    bool changes;              /* the files are change data of the versions; the range sets it */
+    uint64_t columns_hash; /* delta_schema_hash */
+    /* delta_schema_counted: by every writer, and by Spark. */
+    struct delta_list counted, counted_by_spark;
+    bool hides_gaps; /* delta_schema_hides_gaps */
+    bool changes;    /* the files are change data of the versions; the range sets it */
     /* Writers may put columns of their own into files: change data feed, row tracking. */
     bool own_columns;
     /* No commit after this version has changed the columns: the last that did, or the first one of

@@ -12,6 +12,9 @@
 
 /* Columns of which nulls are counted unless the table says otherwise, at most. */
 #define DELTA_COUNTED_MAX 32
+/* The properties by which it does. */
+#define DELTA_COUNTED_NUMBER "delta.dataSkippingNumIndexedCols"
+#define DELTA_COUNTED_NAMES "delta.dataSkippingStatsColumns"
 
 /*
  * Nulls were counted in the file, and not of all of these columns (DELTA_COUNTED_MAX at most), or

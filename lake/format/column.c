@@ -8,9 +8,6 @@
 
 #define MICROSECOND 1000
 #define MILLISECOND 1000000
-#define DAY INT64_C(86400000000000)
-/* Of 1970-01-01, as INT96 counts days. */
-#define JULIAN_EPOCH 2440588
 
 /* Types */
 
@@ -66,22 +63,9 @@ static bool is_wide(enum column_class class, enum parquet_type type)
                                       type == PARQUET_FIXED_LEN_BYTE_ARRAY);
 }
 
-/* Nanoseconds of a day, then the day. */
-static __int128 int96(struct slice s)
-{
-    int64_t ns;
-    int32_t day;
-    memcpy(&ns, s.p, sizeof ns);
-    memcpy(&day, s.p + sizeof ns, sizeof day);
-    return (__int128)((int64_t)day - JULIAN_EPOCH) * DAY + ns;
-}
-
 static bool wide_of(enum parquet_type type, const union parquet_value *v, __int128 *out)
 {
-    if (type != PARQUET_INT96)
-        return parquet_unscaled(v->bytes, out);
-    *out = int96(v->bytes);
-    return true;
+    return type == PARQUET_INT96 ? parquet_int96(v->bytes, out) : parquet_unscaled(v->bytes, out);
 }
 
 static bool is_real(enum parquet_type type)

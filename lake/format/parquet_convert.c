@@ -6,6 +6,10 @@
 #include "base/limits.h"
 
 #define DAY_MICROSECONDS INT64_C(86400000000)
+#define DAY_NANOSECONDS INT64_C(86400000000000)
+/* 1970-01-01 as INT96 counts days. */
+#define JULIAN_EPOCH 2440588
+#define INT96_BYTES 12
 /* Ten to the power of it is the largest that 128 bits hold. */
 #define DIGITS_MAX 38
 
@@ -26,6 +30,8 @@ static bool is_known(const struct parquet_convert *c, unsigned digits)
     case PRESENT_INT_TO_INT:
     case PRESENT_DATE_TO_TIMESTAMP:
         return c->from == PARQUET_INT32 && c->to == PARQUET_INT64;
+    case PRESENT_INT96_TO_TIMESTAMP:
+        return c->from == PARQUET_INT96 && c->to == PARQUET_INT64 && digits <= DIGITS_MAX;
     case PRESENT_INT_TO_DOUBLE:
         return c->from == PARQUET_INT32 && c->to == PARQUET_DOUBLE;
     case PRESENT_FLOAT_TO_DOUBLE:
@@ -120,6 +126,29 @@ static bool rescale(const struct parquet_convert *c, union parquet_value *value,
     return c->to == PARQUET_INT64 ? v == (int64_t)v : v == (int32_t)v;
 }
 
+bool parquet_int96(struct slice s, __int128 *out)
+{
+    int64_t ns;
+    int32_t day;
+    if (s.n != INT96_BYTES)
+        return false;
+    memcpy(&ns, s.p, sizeof ns);
+    memcpy(&day, s.p + sizeof ns, sizeof day);
+    *out = (__int128)((int64_t)day - JULIAN_EPOCH) * DAY_NANOSECONDS + ns;
+    return true;
+}
+
+/* Towards the past: what is cut off is after what is left. */
+static bool cut_instant(const struct parquet_convert *c, union parquet_value *value)
+{
+    __int128 ns;
+    if (!parquet_int96(value->bytes, &ns))
+        return false;
+    ns = ns / c->factor - (ns % c->factor < 0);
+    value->number = (int64_t)ns;
+    return value->number == ns;
+}
+
 int parquet_convert_batch(struct parquet_convert *c, union parquet_value *values, size_t n,
                           struct err *err)
 {
@@ -133,6 +162,10 @@ int parquet_convert_batch(struct parquet_convert *c, union parquet_value *values
     case PRESENT_DATE_TO_TIMESTAMP:
         for (size_t i = 0; i < n; i++)
             fits &= !__builtin_mul_overflow(values[i].number, DAY_MICROSECONDS, &values[i].number);
+        break;
+    case PRESENT_INT96_TO_TIMESTAMP:
+        for (size_t i = 0; i < n; i++)
+            fits &= cut_instant(c, &values[i]);
         break;
     case PRESENT_RESCALE:
         for (size_t i = 0; i < n; i++)

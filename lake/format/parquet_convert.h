@@ -33,6 +33,9 @@ void parquet_convert_done(struct parquet_convert *c);
 int parquet_convert_batch(struct parquet_convert *c, union parquet_value *values, size_t n,
                           struct err *err);
 
+/* Nanoseconds since 1970 of an INT96; false: it has another length. */
+bool parquet_int96(struct slice s, __int128 *out);
+
 /* An unscaled decimal: big-endian two's complement. False where 128 bits do not hold it. */
 bool parquet_unscaled(struct slice s, __int128 *out);
 

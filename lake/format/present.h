@@ -56,11 +56,12 @@ struct present_extent {
  * that; with one, nothing is PRESENT_COPY. */
 enum present_conversion {
     PRESENT_COPY,
-    PRESENT_MASKED,            /* the values as they are, for the leaf's mask */
-    PRESENT_INT_TO_INT,        /* INT32 -> INT64 */
-    PRESENT_INT_TO_DOUBLE,     /* INT32 -> DOUBLE */
-    PRESENT_FLOAT_TO_DOUBLE,   /* FLOAT -> DOUBLE */
-    PRESENT_DATE_TO_TIMESTAMP, /* INT32 days -> INT64 microseconds; beyond 64 bits: -EOPNOTSUPP */
+    PRESENT_MASKED,             /* the values as they are, for the leaf's mask */
+    PRESENT_INT_TO_INT,         /* INT32 -> INT64 */
+    PRESENT_INT_TO_DOUBLE,      /* INT32 -> DOUBLE */
+    PRESENT_FLOAT_TO_DOUBLE,    /* FLOAT -> DOUBLE */
+    PRESENT_DATE_TO_TIMESTAMP,  /* INT32 days -> INT64 microseconds; beyond 64 bits: -EOPNOTSUPP */
+    PRESENT_INT96_TO_TIMESTAMP, /* INT96 -> INT64 nanoseconds without the last `digits`; likewise */
     /*
      * An integer or unscaled decimal (INT32, INT64, big-endian two's complement in BYTE_ARRAY or
      * FIXED_LEN_BYTE_ARRAY) times ten to the power of `digits` -> the new node's type, which is one

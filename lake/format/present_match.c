@@ -103,7 +103,8 @@ static int mask_leaf(const struct present_build *b, const struct present_place *
     if (type->how == PRESENT_COPY)
         type->how = PRESENT_MASKED;
     *rule = present_mask_rule(b->p, f, type);
-    rule->hybrid = is_hybrid(b->meta, type->type == PARQUET_INT96);
+    rule->hybrid =
+        is_hybrid(b->meta, type->type == PARQUET_INT96 || type->how == PRESENT_INT96_TO_TIMESTAMP);
     if (mask_init(&mask, rule, &err) < 0)
         return present_refuse(b, place, err.msg);
     mask_done(&mask);
@@ -121,6 +122,8 @@ static int match_leaf(struct present_build *b, const struct present_place *place
     if (node->leaf == PARQUET_NO_LEAF ||
         !present_type_match(f, node, &b->meta->elements[stored].logical, &type))
         return mismatch(b, place, field, stored);
+    if (b->shape->match == SHAPE_BY_MAPPING || b->shape->match == SHAPE_BY_ID_ALONE)
+        present_type_plain(f, &type); /* a file that was another table's stands beside others */
     struct mask_rule rule = {.how = SHAPE_MASK_NONE};
     if (f->mask != SHAPE_MASK_NONE && mask_leaf(b, place, f, &type, &rule) < 0)
         return -b->err->code;

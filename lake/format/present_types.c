@@ -5,6 +5,7 @@
 /* Digits that physical integers hold (LogicalTypes.md, DECIMAL). */
 #define INT32_DIGITS 9
 #define INT64_DIGITS 18
+#define NANO_TO_MICRO_DIGITS 3
 
 static struct parquet_logical annotated(enum parquet_annotation a)
 {
@@ -239,6 +240,15 @@ static bool match_shape(const struct shape_field *f, const struct parquet_node *
     int own = f->type == SHAPE_GEOMETRY ? PARQUET_GEOMETRY : PARQUET_GEOGRAPHY;
     return node->type == PARQUET_BYTE_ARRAY &&
            (l->annotation == own || l->annotation == PARQUET_NONE);
+}
+
+void present_type_plain(const struct shape_field *f, struct present_type *type)
+{
+    bool ns = f->type == SHAPE_TIMESTAMP_NS || f->type == SHAPE_TIMESTAMP_LOCAL_NS;
+    if (type->type != PARQUET_INT96)
+        return;
+    (void)convert(type, present_type_new(f), PRESENT_INT96_TO_TIMESTAMP);
+    type->digits = ns ? 0 : NANO_TO_MICRO_DIGITS;
 }
 
 bool present_type_match(const struct shape_field *f, const struct parquet_node *node,

@@ -27,6 +27,10 @@ struct present_type present_type_new(const struct shape_field *f);
 bool present_type_match(const struct shape_field *f, const struct parquet_node *node,
                         const struct parquet_logical *l, struct present_type *out);
 
+/* Of a leaf that matches: values that readers do not take for what they are (INT96, as which they
+ * are nanoseconds without a zone, and which end in 2262) become the column's. */
+void present_type_plain(const struct shape_field *f, struct present_type *type);
+
 /* Appends the column's type in a person's words: `decimal(9,2)`. */
 void present_type_name(const struct shape_field *f, struct buf *out);
 

@@ -273,6 +273,9 @@ static void end_innermost(struct shape_builder *b)
         contradiction(b, f, "a list has one element");
     else if (f->kind == SHAPE_MAP && n != 2)
         contradiction(b, f, "a map has a key and a value");
+    else if (f->kind == SHAPE_STRUCT && n == 0 && at == 0)
+        (void)err_set(&b->err, EOPNOTSUPP,
+                      "the table has no columns in its files (but its partitions' perhaps)");
     else if (f->kind == SHAPE_STRUCT && n == 0)
         contradiction(b, f, "a struct has no fields");
 }

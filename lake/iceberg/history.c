@@ -206,36 +206,82 @@ int iceberg_history_of(const struct iceberg_metadata *m, struct history **out, s
     return 0;
 }
 
+/* One look at a table; all references. */
+struct asking {
+    struct iceberg_metadata *newest, *metadata; /* as the table has them */
+    struct iceberg_metadata *read;              /* what takes their place */
+    struct history *history;
+    struct iceberg_heard heard;
+    struct iceberg_kept kept;
+};
+
+static void asking_done(struct asking *a)
+{
+    iceberg_metadata_unref(a->newest);
+    iceberg_metadata_unref(a->metadata);
+    iceberg_metadata_unref(a->read);
+    history_unref(a->history);
+}
+DEFINE_AUTO_DONE(asking, struct asking, asking_done)
+
+static void ask(struct asking *a, struct iceberg_table *t)
+{
+    WITH_LOCK (&t->lock) {
+        a->newest = t->newest ? iceberg_metadata_ref(t->newest) : NULL;
+        a->metadata = t->metadata ? iceberg_metadata_ref(t->metadata) : NULL;
+        a->history = t->history ? history_ref(t->history) : NULL;
+        a->heard = t->heard;
+        a->kept = t->kept;
+    }
+}
+
+/* What was heard is the table's now. */
+static void take_over(struct asking *a, struct iceberg_table *t)
+{
+    struct iceberg_metadata *newest = iceberg_metadata_ref(a->newest);
+    struct history *told = history_ref(a->history), *old;
+    struct iceberg_metadata *was_newest, *was;
+    WITH_LOCK (&t->lock) { /* nothing is freed under it: opens ask for the metadata */
+        was_newest = t->newest;
+        was = t->metadata;
+        old = t->history;
+        t->newest = newest;
+        t->metadata = STEAL(a->read);
+        t->history = told;
+        t->heard = a->heard;
+        t->kept = a->kept;
+    }
+    iceberg_metadata_unref(was_newest);
+    iceberg_metadata_unref(was);
+    history_unref(old);
+}
+
 int iceberg_history(struct iceberg_table *t, struct history **out, struct err *err)
 {
-    AUTO(iceberg_metadata) struct iceberg_metadata *m = NULL;
-    AUTO(history) struct history *h = NULL;
+    AUTO(asking) struct asking a = {.newest = NULL};
     struct iceberg_asked asked = {t->store, t->prefix, &t->root, t->source};
-    struct iceberg_heard heard;
-    WITH_LOCK (&t->lock) {
-        heard = t->heard;
-        h = t->history ? history_ref(t->history) : NULL;
-    }
-    int rc = iceberg_newest(&asked, &heard, &m, err);
+    ask(&a, t);
+    int rc = iceberg_newest(&asked, &a.heard, &a.read, err);
     if (rc < 0)
         return rc;
-    if (m) {
-        history_unref(h);
-        h = NULL;
-        rc = iceberg_history_of(m, &h, err);
-        if (rc < 0)
-            return rc;
-        struct history *told = history_ref(h), *old;
-        WITH_LOCK (&t->lock) { /* nothing is freed under it: opens ask for the metadata */
-            struct iceberg_metadata *before = t->metadata;
-            t->metadata = m;
-            m = before;
-            old = t->history;
-            t->history = told;
-            t->heard = heard;
-        }
-        history_unref(old);
+    bool changed = a.read != NULL;
+    if (changed) {
+        iceberg_metadata_unref(a.newest);
+        a.newest = STEAL(a.read);
     }
-    *out = STEAL(h);
+    if (t->source) /* archives do not reach tables of catalogs */
+        a.read = changed ? iceberg_metadata_ref(a.newest) : NULL;
+    else
+        rc = iceberg_kept_join(t->store, t->prefix, a.newest, a.metadata, changed, &a.kept, &a.read,
+                               err);
+    if (rc == 0 && a.read) {
+        history_unref(STEAL(a.history));
+        rc = iceberg_history_of(a.read, &a.history, err);
+        if (rc == 0)
+            take_over(&a, t);
+    }
+    if (rc < 0)
+        return rc;
+    *out = STEAL(a.history);
     return 0;
 }

@@ -80,6 +80,7 @@ static int op_open(const struct driver_config *config, struct driver **out, stru
 static void op_close(struct driver *driver)
 {
     struct iceberg_driver *d = CONTAINER_OF(driver, struct iceberg_driver, driver);
+    iceberg_metadata_unref(d->table.newest);
     iceberg_metadata_unref(d->table.metadata);
     history_unref(d->table.history);
     iceberg_delete_files_free(d->table.delete_files);

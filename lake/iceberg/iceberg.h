@@ -4,6 +4,7 @@
  *
  *   find, newest   which metadata file is the newest one        (a listing, a hint, a catalog)
  *   metadata       what it says                                 (pure)
+ *   kept           archived snapshots that the newest metadata has forgotten
  *   history        snapshots, branches, tags and their times
  *   path           where objects lie                            (pure)
  *   schema         columns of a schema: lake/format/shape.h     (pure)
@@ -18,6 +19,7 @@
 
 #include "base/lock.h"
 #include "lake/driver.h"
+#include "lake/iceberg/kept.h"
 #include "lake/iceberg/metadata.h"
 #include "lake/iceberg/newest.h"
 
@@ -34,9 +36,11 @@ struct iceberg_table {
     const struct table_source *source;         /* NULL: the table's directory tells */
     struct iceberg_delete_files *delete_files; /* what is kept of them; under a lock of its own */
     struct lock lock;
-    struct iceberg_metadata *metadata; /* lock: the newest that was heard; NULL: none */
+    struct iceberg_metadata *newest;   /* lock: that was heard; NULL: none */
+    struct iceberg_metadata *metadata; /* lock: the same, with what is archived besides */
     struct history *history;           /* lock: what it says; NULL: not asked yet */
     struct iceberg_heard heard;        /* lock */
+    struct iceberg_kept kept;          /* lock */
 };
 
 /*

@@ -262,6 +262,61 @@ int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_
     return 0;
 }
 
+/* with more than it has */
+
+#define PUSH_ALL(p, list, from)                                                                    \
+    for (size_t i_ = 0; (p)->rc == 0 && i_ < (from)->list##_n; i_++)                               \
+    (void)parsing_pushed(p, vec_push(&(p)->list, (from)->list[i_]), #list)
+
+static struct iceberg_metadata *metadata_on(struct iceberg_metadata *base, struct err *err)
+{
+    struct iceberg_metadata *m = calloc(1, sizeof *m);
+    if (!m) {
+        (void)err_set(err, ENOMEM, "out of memory for a table's metadata");
+        return NULL;
+    }
+    *m = (struct iceberg_metadata){.base = iceberg_metadata_ref(base),
+                                   .text = base->text,
+                                   .name = base->name,
+                                   .format_version = base->format_version,
+                                   .uuid = base->uuid,
+                                   .location = base->location,
+                                   .last_updated_ms = base->last_updated_ms,
+                                   .last_sequence = base->last_sequence,
+                                   .current_schema_id = base->current_schema_id,
+                                   .default_spec_id = base->default_spec_id,
+                                   .current_snapshot = base->current_snapshot};
+    m->refs_count = 1;
+    return m;
+}
+
+int iceberg_metadata_with(struct iceberg_metadata *base, struct iceberg_forgotten *more,
+                          struct iceberg_metadata **out, struct err *err)
+{
+    AUTO(iceberg_metadata) struct iceberg_metadata *m = metadata_on(base, err);
+    struct parsing p;
+    if (!m)
+        return -ENOMEM;
+    m->arena = more->arena;
+    arena_init(&more->arena, 0); /* the other one's now */
+    parsing_init(&p, m, err);
+    PUSH_ALL(&p, schemas, base);
+    PUSH_ALL(&p, specs, base);
+    PUSH_ALL(&p, snapshots, base);
+    PUSH_ALL(&p, refs, base);
+    PUSH_ALL(&p, moments, base);
+    PUSH_ALL(&p, older, base);
+    PUSH_ALL(&p, properties, base);
+    PUSH_ALL(&p, schemas, more);
+    PUSH_ALL(&p, specs, more);
+    PUSH_ALL(&p, snapshots, more);
+    int rc = p.rc == 0 ? settle(&p) : p.rc;
+    parsing_done(&p);
+    if (rc == 0)
+        *out = STEAL(m);
+    return rc;
+}
+
 struct iceberg_metadata *iceberg_metadata_ref(struct iceberg_metadata *m)
 {
     m->refs_count++;
@@ -273,6 +328,7 @@ void iceberg_metadata_unref(struct iceberg_metadata *m)
     if (!m || --m->refs_count)
         return;
     arena_done(&m->arena);
+    iceberg_metadata_unref(m->base);
     free(m);
 }
 

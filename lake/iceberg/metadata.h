@@ -50,6 +50,7 @@ struct iceberg_snapshot {
     struct slice operation; /* `append`, `overwrite`, ...; empty: not told */
     struct slice summary;   /* the JSON object; empty: not told */
     struct slice key_id;    /* the manifest list is encrypted with that key; empty: it is not */
+    struct slice metadata;  /* the older file that has it; empty: the newest one has */
 };
 
 /* One of `refs` ("Snapshot References"). */
@@ -77,9 +78,10 @@ struct iceberg_property {
 
 struct iceberg_metadata {
     _Atomic unsigned refs_count;
-    struct arena arena; /* everything below */
-    struct slice text;  /* the file's JSON */
-    struct slice name;  /* of the file, for messages: `v3.metadata.json` */
+    struct iceberg_metadata *base; /* a reference, whose texts these are too; NULL: none */
+    struct arena arena;            /* everything below */
+    struct slice text;             /* the file's JSON */
+    struct slice name;             /* of the file, for messages: `v3.metadata.json` */
     int format_version;
     struct slice uuid;     /* empty: not told (v1) */
     struct slice location; /* as written, not empty */
@@ -114,6 +116,20 @@ struct iceberg_metadata {
  */
 int iceberg_metadata_parse(struct slice text, struct slice name, struct iceberg_metadata **out,
                            struct err *err);
+/* What older files have. */
+struct iceberg_forgotten {
+    struct arena arena; /* of their texts */
+    const struct iceberg_schema_text *schemas;
+    size_t schemas_n;
+    const struct iceberg_spec *specs;
+    size_t specs_n;
+    const struct iceberg_snapshot *snapshots;
+    size_t snapshots_n;
+};
+/* The same table with these besides, none of which it may have: one reference. Takes the arena.
+ * -ENOMEM, and as iceberg_metadata_parse. */
+int iceberg_metadata_with(struct iceberg_metadata *base, struct iceberg_forgotten *more,
+                          struct iceberg_metadata **out, struct err *err);
 struct iceberg_metadata *iceberg_metadata_ref(struct iceberg_metadata *m);
 void iceberg_metadata_unref(struct iceberg_metadata *m);
 DEFINE_AUTO(iceberg_metadata, struct iceberg_metadata *, iceberg_metadata_unref)

@@ -35,13 +35,13 @@ static int take_delete(void *arg, const struct iceberg_decoded *decoded,
     return need(arg, f->path, err);
 }
 
-static int need_metadata(struct needing *n, struct err *err)
+static int need_metadata(struct needing *n, const struct iceberg_snapshot *s, struct err *err)
 {
     const struct iceberg_view *v = n->view;
     buf_reset(&n->key);
     buf_add_str(&n->key, v->table->prefix);
     buf_add_str(&n->key, ICEBERG_METADATA_DIR);
-    buf_add_slice(&n->key, v->metadata->name);
+    buf_add_slice(&n->key, s->metadata.n ? s->metadata : v->metadata->name);
     int rc = buf_check(&n->key, err);
     if (rc < 0)
         return rc;
@@ -83,7 +83,7 @@ int iceberg_needs(struct iceberg_table *table, const struct history *h, size_t p
     buf_init(&n.key, ACTION_BYTES_MAX);
     buf_init(&n.last, ACTION_BYTES_MAX);
     struct err e = ERR_INIT;
-    rc = need_metadata(&n, &e);
+    rc = need_metadata(&n, s, &e);
     if (rc == 0)
         rc = need_snapshot(&n, s, &e);
     if (rc < 0 && !n.stopped)

@@ -37,8 +37,8 @@ static int parse(struct slice bytes, struct slice name, struct iceberg_metadata 
     return err_copy(err, &e);
 }
 
-static int read_metadata(struct store *store, const char *key, struct iceberg_metadata **out,
-                         struct err *err)
+int iceberg_newest_read(struct store *store, const char *key, struct iceberg_metadata **out,
+                        struct err *err)
 {
     AUTO(buf) struct buf bytes = {0};
     buf_init(&bytes, ICEBERG_METADATA_BYTES_MAX);
@@ -68,7 +68,7 @@ static int read_file(const struct iceberg_asked *asked, const struct iceberg_fil
     buf_init(&key, KEY_BYTES_MAX);
     buf_addf(&key, "%s" ICEBERG_METADATA_DIR "%s", asked->prefix, file->name);
     int rc = buf_check(&key, err);
-    return rc < 0 ? rc : read_metadata(asked->store, key.data, out, err);
+    return rc < 0 ? rc : iceberg_newest_read(asked->store, key.data, out, err);
 }
 
 static bool same_number(const struct iceberg_file *a, const struct iceberg_file *b)
@@ -151,7 +151,7 @@ static int read_named(const struct iceberg_asked *asked, struct slice url,
         buf_addf(&key, "%s%.*s", asked->prefix, SLICE_FMT(url));
         rc = buf_check(&key, err);
     }
-    return rc < 0 ? rc : read_metadata(store ? store : asked->store, key.data, out, err);
+    return rc < 0 ? rc : iceberg_newest_read(store ? store : asked->store, key.data, out, err);
 }
 
 static void table_metadata_done(struct table_metadata *t)

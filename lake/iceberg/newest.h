@@ -37,4 +37,8 @@ struct iceberg_asked {
 int iceberg_newest(const struct iceberg_asked *asked, struct iceberg_heard *heard,
                    struct iceberg_metadata **out, struct err *err);
 
+/* One metadata file, by its key: -EBADMSG where it is damaged; the store's. Blocks. */
+int iceberg_newest_read(struct store *store, const char *key, struct iceberg_metadata **out,
+                        struct err *err);
+
 #endif

@@ -19,7 +19,8 @@ struct walk {
     struct iceberg_place place;
     size_t position; /* of the version that is told of */
     const struct iceberg_snapshot *snapshot;
-    bool gone; /* the files of the manifest are */
+    bool gone;      /* the files of the manifest are */
+    bool compacted; /* and other files have their rows */
     struct buf key, texts;
     struct object_partition partitions[COLUMNS_MAX];
 };
@@ -78,7 +79,7 @@ static int take_file(void *arg, const struct iceberg_decoded *decoded,
         .kind = data ? OBJECT_DATA : OBJECT_DELETES,
         .position = w->position,
         .holder = hash64((uint64_t)f->offset, f->path),
-        .moves_rows = w->gone && slice_is(w->snapshot->operation, "replace"),
+        .moves_rows = w->gone && w->compacted,
         .size = f->offset >= 0 ? 0 : f->size,
         .mtime_ms = iceberg_place_time(&w->place, f),
     };
@@ -86,6 +87,17 @@ static int take_file(void *arg, const struct iceberg_decoded *decoded,
     if (rc == 0 && data && !w->gone)
         rc = set_partitions(w, decoded, f, &e, err);
     return rc < 0 ? rc : w->sink->event(w->sink->arg, &e, err);
+}
+
+/* A file of the table's metadata: a list of manifests, or one of them. */
+static int tell_metadata(struct walk *w, struct slice path, struct err *err)
+{
+    struct object_event e = {.what = w->gone ? OBJECT_REMOVED : OBJECT_ADDED,
+                             .kind = OBJECT_LOG,
+                             .position = w->position,
+                             .holder = hash64(0, path)};
+    int rc = path.n ? locate(w, path, &e, err) : 0; /* v1 may have its manifests inline */
+    return rc < 0 || !path.n ? rc : w->sink->event(w->sink->arg, &e, err);
 }
 
 /* Manifests of a list that the other one has not. */
@@ -105,8 +117,11 @@ static int tell_list(struct walk *w, const struct iceberg_manifest_list *list,
         rc = err_set(err, -rc, "no room for %zu manifests", list->n);
     if (rc == 0)
         rc = iceberg_manifests_decode(w->view, alone.at, alone.n, err);
-    for (size_t i = 0; rc == 0 && i < alone.n; i++)
-        rc = iceberg_walk_manifest(&w->place, alone.at[i], take_file, w, err);
+    for (size_t i = 0; rc == 0 && i < alone.n; i++) {
+        rc = tell_metadata(w, alone.at[i]->path, err);
+        if (rc == 0)
+            rc = iceberg_walk_manifest(&w->place, alone.at[i], take_file, w, err);
+    }
     vec_done(&alone);
     return rc;
 }
@@ -115,16 +130,24 @@ static int tell_list(struct walk *w, const struct iceberg_manifest_list *list,
 static int tell_version(struct walk *w, struct iceberg_manifest_list *before, struct err *err)
 {
     struct iceberg_manifest_list now;
+    const struct iceberg_snapshot *was = w->snapshot;
     int64_t id = w->h->at[w->position].number;
     w->snapshot = iceberg_metadata_snapshot(w->view->metadata, id);
     if (!w->snapshot)
         return err_set(err, ESTALE, "snapshot %lld has expired", (long long)id);
     iceberg_manifest_list_init(&now);
     int rc = iceberg_manifests_list(w->view, w->snapshot, &now, err);
+    /* What another branch does not hold was not compacted by it. */
+    w->compacted =
+        slice_is(w->snapshot->operation, "replace") && was && w->snapshot->parent == was->id;
     w->gone = true;
+    if (rc == 0 && was)
+        rc = tell_metadata(w, was->manifest_list, err);
     if (rc == 0)
         rc = tell_list(w, before, &now, err);
     w->gone = false;
+    if (rc == 0)
+        rc = tell_metadata(w, w->snapshot->manifest_list, err);
     if (rc == 0)
         rc = tell_list(w, &now, before, err);
     iceberg_manifest_list_done(before);

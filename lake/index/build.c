@@ -136,7 +136,12 @@ static int check_path(struct slice path, struct err *err)
     for (struct slice rest = path;;) {
         ptrdiff_t slash = slice_find(rest, '/');
         struct slice name = {rest.p, slash < 0 ? rest.n : (size_t)slash};
-        if (name.n == 0 || name.n > NAME_BYTES_MAX || slice_is(name, ".") || slice_is(name, ".."))
+        if (name.n > NAME_BYTES_MAX)
+            return err_set(
+                err, EOPNOTSUPP,
+                "a name of %zu bytes in a file's path, at most %d have a place: %.60s...", name.n,
+                NAME_BYTES_MAX, name.p);
+        if (name.n == 0 || slice_is(name, ".") || slice_is(name, ".."))
             return err_set(err, EIO, "a file's path has an impossible component: %.*s",
                            SLICE_FMT(path));
         if (slash < 0)

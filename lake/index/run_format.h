@@ -39,7 +39,8 @@
 #include <stdint.h>
 
 #define RUN_MAGIC "tarn run"
-#define RUN_FORMAT 3U
+/* Another one, too, where other entries are taken to be as stored. */
+#define RUN_FORMAT 4U
 #define RUN_PAGE_BYTES ((size_t)4096)
 /* Fewer are found quicker, and each block has one path in full. */
 #define RUN_BLOCK_FILES 32U

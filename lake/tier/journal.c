@@ -161,13 +161,15 @@ static int read_all(struct journal *j, struct err *err)
     unsigned long number = 0;
     int fd = dup(j->fd);
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-    int rc = !l || !f ? err_set(err, errno, "%s", j->path) : 0;
+    int rc = !l || !f ? err_set(err, errno, "%s: %s", j->path, strerror(errno)) : 0;
     ssize_t n = 0;
     while (rc == 0 && (n = getline(&text, &room, f)) > 0) {
         struct slice line = slice_make(text, (size_t)n - 1);
         number++;
         if (text[n - 1] != '\n')
-            rc = write(j->fd, "\n", 1) == 1 ? 0 : err_set(err, errno, "%s", j->path);
+            rc = write(j->fd, "\n", 1) == 1
+                     ? 0
+                     : err_set(err, errno, "%s: %s", j->path, strerror(errno));
         else if (line.n && read_line(line, l))
             rc = remember(j,
                           &(struct journal_entry){l->did, l->store, l->key, (uint64_t)l->size,
@@ -193,10 +195,10 @@ int journal_open(const char *path, struct journal **out, struct err *err)
     j->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     j->path = strdup(path);
     if (j->fd < 0 || !j->path)
-        return err_set(err, errno, "%s", path);
+        return err_set(err, errno, "journal %s: %s", path, strerror(errno));
     if (flock(j->fd, LOCK_EX | LOCK_NB) < 0)
-        return err_set(err, errno == EWOULDBLOCK ? EBUSY : errno, "%s: another run writes it",
-                       path);
+        return errno == EWOULDBLOCK ? err_set(err, EBUSY, "%s: another run writes it", path)
+                                    : err_set(err, errno, "%s: %s", path, strerror(errno));
     int rc = read_all(j, err);
     if (rc == 0)
         *out = STEAL(j);
@@ -262,7 +264,8 @@ int journal_add(struct journal *j, const struct journal_entry *e, struct err *er
     ssize_t n = write(j->fd, line.data, line.len);
     if (n != (ssize_t)line.len) {
         j->torn = true;
-        return err_set(err, n < 0 ? errno : ENOSPC, "%s", j->path);
+        int code = n < 0 ? errno : ENOSPC;
+        return err_set(err, code, "%s: %s", j->path, strerror(code));
     }
     return remember(j, e, err);
 }

@@ -36,6 +36,7 @@ void need_free(struct need *n)
         return;
     for (size_t i = 0; i < n->tables.n; i++) {
         vec_done(&n->tables.at[i]->states);
+        need_newest_done(&n->tables.at[i]->newest);
         free(n->tables.at[i]);
     }
     struct buf *bufs[] = {&n->full,   &n->record, &n->more, &n->ahead,
@@ -221,9 +222,13 @@ int need_table(struct need *n, const struct store *store, const struct history *
                               .number = (uint32_t)n->tables.n + 1,
                               .states = VEC_MAX(STATES_MAX),
                               .retention_ms = -1};
-    if (vec_push(&n->tables, t) < 0) {
+    int rc = need_newest_init(&t->newest, h, err);
+    if (rc == 0 && vec_push(&n->tables, t) < 0)
+        rc = err_set(err, EOVERFLOW, "more than %zu tables", TABLES_MAX);
+    if (rc < 0) {
+        need_newest_done(&t->newest);
         free(t);
-        return err_set(err, EOVERFLOW, "more than %zu tables", TABLES_MAX);
+        return rc;
     }
     *sink = &t->sink;
     return 0;

@@ -62,7 +62,7 @@ int need_listed(struct need *n, const struct store *store, const struct store_en
 /* No more events or listings. */
 int need_finish(struct need *n, struct err *err);
 
-/* Versions [from, to) of a table's history, by position. */
+/* Versions [from, to) of a table's history, by position; NEED_LIVE: to its end. */
 struct need_span {
     size_t from, to;
 };
@@ -74,8 +74,9 @@ struct need_use {
     uint64_t size;    /* as the log says; 0: it does not tell */
     int64_t added_ms; /* the first version that is known to hold it, or when it was written */
     size_t added;     /* position of that version */
-    size_t until; /* position behind the last version that holds it; NEED_LIVE: the newest does */
-    int64_t removed_ms;            /* time of the version at `until` */
+    size_t until;     /* position behind the last version that holds it, which may be the history's
+                       * length; NEED_LIVE: a newest one does (lake/tier/need_newest.h) */
+    int64_t removed_ms;            /* when the newest version ceased to hold it */
     bool moved_rows;               /* its removal left the rows in the table: compaction */
     const struct need_span *spans; /* in order, apart from one another */
     size_t spans_n;

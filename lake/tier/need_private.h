@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "lake/index/sort.h"
 #include "lake/tier/need.h"
+#include "lake/tier/need_newest.h"
 #include "lake/tier/need_record.h"
 
 /* Of one object: what holds a file of deletion vectors are all the files that it is for. */
@@ -24,6 +25,7 @@ struct need_source {
     struct need *need;
     const struct store *store;
     const struct history *history;
+    struct need_newest newest;
     uint32_t number;               /* from 1 */
     VEC(size_t) states;            /* positions that are told as a whole */
     struct object_column *columns; /* in the arena */

@@ -72,6 +72,19 @@ static int by_from(const void *a, const void *b)
     return (x->from > y->from) - (x->from < y->from);
 }
 
+/* Held by a newest version it is live, whatever was committed behind that. */
+static void end_use(const struct need *n, struct need_use *use, size_t first)
+{
+    const struct need_source *s = n->tables.at[use->table];
+    if (need_newest_in(&s->newest, n->spans.at + first, use->spans_n)) {
+        use->until = NEED_LIVE;
+        use->moved_rows = false;
+    } else if (use->until == NEED_LIVE) {
+        use->until = s->history->n;
+        use->moved_rows = false;
+    }
+}
+
 /* Joins what the holders have into spans of the use. */
 static int join(struct need *n, struct need_use *use, struct err *err)
 {
@@ -97,8 +110,9 @@ static int join(struct need *n, struct need_use *use, struct err *err)
             use->added_ms = h->added_ms;
         }
     }
-    use->moved_rows = moved && use->until != NEED_LIVE;
+    use->moved_rows = moved;
     use->spans_n = n->spans.n - first;
+    end_use(n, use, first);
     return 0;
 }
 
@@ -175,8 +189,9 @@ static void settle(struct need *n, struct need_object *out)
         span += u->spans_n;
         u->partitions.p = n->kept.data ? n->kept.data + kept : NULL;
         kept += u->partitions.n;
-        const struct history *h = n->tables.at[u->table]->history;
-        u->removed_ms = u->until == NEED_LIVE ? 0 : h->at[u->until].timestamp_ms;
+        const struct need_source *s = n->tables.at[u->table];
+        u->removed_ms =
+            u->until == NEED_LIVE ? 0 : need_newest_ceased_ms(&s->newest, s->history, u);
         if (!out->listed && u->size > out->size)
             out->size = u->size;
     }

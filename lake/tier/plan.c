@@ -90,7 +90,7 @@ static bool judge(const struct planning *p, struct candidate *c)
         }
         s->live = s->live || u->until == NEED_LIVE;
         s->compacted = s->compacted && u->moved_rows;
-        if (u->kind == OBJECT_DELETES)
+        if (u->kind == OBJECT_DELETES || u->kind == OBJECT_LOG)
             return false;
         if (u->until != NEED_LIVE && u->removed_ms > s->ceased_ms)
             s->ceased_ms = u->removed_ms;

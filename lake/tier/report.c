@@ -138,9 +138,17 @@ static enum tier_kind kind_of_uses(const struct need_object *o)
         if (u->kind < kind)
             kind = u->kind;
     }
-    if (kind != OBJECT_DATA)
-        return kind == OBJECT_CHANGES ? TIER_CHANGES : TIER_DELETES;
-    return live ? TIER_LIVE : moved ? TIER_LEFTOVER : TIER_OLDER;
+    switch (kind) {
+    case OBJECT_DATA:
+        return live ? TIER_LIVE : moved ? TIER_LEFTOVER : TIER_OLDER;
+    case OBJECT_CHANGES:
+        return TIER_CHANGES;
+    case OBJECT_DELETES:
+        return TIER_DELETES;
+    case OBJECT_LOG:
+        return TIER_LOG;
+    }
+    return TIER_UNNAMED;
 }
 
 static enum tier_kind kind_of(const struct reporting *r, const struct need_object *o,
@@ -325,7 +333,7 @@ static int add_object(struct reporting *r, const struct need_object *o, struct e
     row->bytes += o->size;
     row->month += month;
     for (size_t i = 0; r->steps && i < o->uses_n; i++)
-        if (o->uses[i].kind != OBJECT_CHANGES)
+        if (o->uses[i].kind == OBJECT_DATA || o->uses[i].kind == OBJECT_DELETES)
             add_versions(r, &o->uses[i], o->size, month);
     return 0;
 }

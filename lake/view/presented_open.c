@@ -258,6 +258,26 @@ int presented_describe(struct store *store, const struct presented_file *f, stru
     return buf_check(out, err);
 }
 
+int presented_check(struct store *store, const struct presented_file *f, struct task *task,
+                    struct err *err)
+{
+    AUTO(recipe) struct recipe *r = NULL;
+    AUTO(roaring) struct roaring *rows = NULL;
+    AUTO(buf) struct buf what = {0};
+    struct presented_store *s = presented_of(store);
+    buf_init(&what, KIB);
+    int rc = recipe_of(s, f, &r, err);
+    if (rc == 0)
+        rc = recipe_failure(r, err);
+    if (rc == 0)
+        rc = presented_describe(store, f, task, &what, err);
+    if (rc == 0 && f->deletes)
+        rc = task_to_worker(task, s->config.workers);
+    if (rc == 0 && f->deletes && f->driver->ops->deleted)
+        rc = f->driver->ops->deleted(f->driver, f->entry, &rows, err);
+    return rc;
+}
+
 void presented_object_etag(struct store *store, const struct presented_file *f,
                            char out[ETAG_BYTES_MAX])
 {

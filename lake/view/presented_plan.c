@@ -3,12 +3,12 @@
  * The footer of an object, and what has to be done to it.
  *
  *   plan_begin ─► get of the object's end ─(store's thread)─► worker: all of the footer there?
- *                     ^                                          │ no: get of it
- *                     └──────────────────────────────────────────┤
- *                                         present_plan ◄─────────┘ yes
- *                     SAME, FOOTER: the recipe is ready ─┴─ REWRITE: presented_rewrite.c
+ *                     ^                                          │ no: get of it (of Avro: the
+ * beginning) └──────────────────────────────────────────┤ present_plan ◄─────────┘ yes SAME,
+ * FOOTER: the recipe is ready ─┴─ REWRITE: presented_rewrite.c
  */
 #include "base/hash.h"
+#include "lake/format/avro_present.h"
 #include "lake/format/orc.h"
 #include "lake/view/presented_private.h"
 
@@ -40,8 +40,8 @@ static void fetched(struct store_get *get)
     workers_submit(p->recipe->store->config.workers, &p->job);
 }
 
-/* Asks for the last `length` bytes, and takes *at: it runs again then, and may have done so. */
-static int fetch(struct planning **at, size_t length, struct err *err)
+/* Asks for a part, and takes *at: it runs again then, and may have done so. */
+static int fetch_part(struct planning **at, uint64_t offset, size_t length, struct err *err)
 {
     struct planning *p = *at;
     const struct recipe *r = p->recipe;
@@ -51,7 +51,7 @@ static int fetch(struct planning **at, size_t length, struct err *err)
         return err_set(err, ENOMEM, "out of memory");
     p->bytes = bytes;
     p->get = (struct store_get){.key = r->object_key,
-                                .offset = r->object_bytes - length,
+                                .offset = offset,
                                 .length = length,
                                 .if_match = p->if_match[0] ? p->if_match : NULL,
                                 .version = r->version,
@@ -60,6 +60,12 @@ static int fetch(struct planning **at, size_t length, struct err *err)
     *at = NULL;
     home->ops->get(home, &p->get);
     return 0;
+}
+
+/* The last `length` bytes. */
+static int fetch(struct planning **at, size_t length, struct err *err)
+{
+    return fetch_part(at, (*at)->recipe->object_bytes - length, length, err);
 }
 
 static int check_answer(struct planning *p, struct err *err)
@@ -223,6 +229,39 @@ static int plan(struct planning *p, struct slice footer, struct work **out, stru
     return 1;
 }
 
+/* By what an ORC file has at its end: 1 it has the table's columns, 0 more is fetched of it. */
+static int check_orc(struct planning **at, struct err *err)
+{
+    struct planning *p = *at;
+    struct slice end = slice_make(p->bytes, p->get.length);
+    uint64_t n = 0;
+    int rc = orc_tail_bytes(end, p->recipe->object_bytes, &n, err);
+    if (rc == 0 && n > end.n)
+        return fetch(at, (size_t)n, err);
+    if (rc == 0)
+        rc = orc_presents(end, p->recipe->shape, err);
+    return rc < 0 ? rc : 1;
+}
+
+/* Likewise by what an Avro file has at its beginning. */
+static int check_avro(struct planning **at, struct err *err)
+{
+    struct planning *p = *at;
+    const struct recipe *r = p->recipe;
+    struct slice head = slice_make(p->bytes, p->get.length);
+    uint64_t most = r->object_bytes < FOOTER_BYTES_MAX ? r->object_bytes : FOOTER_BYTES_MAX;
+    struct err e = ERR_INIT;
+    if (p->get.offset)
+        return fetch_part(at, 0, head.n, err);
+    if (!avro_is(head))
+        return err_set(err, EOPNOTSUPP,
+                       "it is no Parquet file, and nothing tells that it has the table's columns");
+    int rc = avro_presents(head, r->shape, &e);
+    if (rc == -EIO && head.n < most) /* the header may be longer */
+        return fetch_part(at, 0, (size_t)most, err);
+    return rc < 0 ? err_copy(err, &e) : 1;
+}
+
 /*
  * A file of another format is shown where it has the table's columns, and nothing else is asked of
  * it. As plan_step.
@@ -232,24 +271,17 @@ static int other_step(struct planning **at, struct work **out, struct err *err)
     struct planning *p = *at;
     struct recipe *r = p->recipe;
     AUTO(work) struct work *w = work_new(r->store, err);
-    struct slice end = slice_make(p->bytes, p->get.length);
-    uint64_t n = 0;
+    bool at_end = p->get.offset + p->get.length == r->object_bytes;
     if (!w)
         return -ENOMEM;
     if (r->deletes || r->filter || !r->shape || r->shape->confined)
         return err_set(err, EOPNOTSUPP,
                        "%s: only Parquet files are written anew, without rows or columns",
                        r->object_key);
-    if (!orc_is(end))
-        return err_set(
-            err, EOPNOTSUPP,
-            "%s: it is no Parquet file, and nothing tells that it has the table's columns",
-            r->object_key);
-    int rc = orc_tail_bytes(end, r->object_bytes, &n, err);
-    if (rc == 0 && n > end.n)
-        return fetch(at, (size_t)n, err);
+    int rc = at_end && orc_is(slice_make(p->bytes, p->get.length)) ? check_orc(at, err)
+                                                                   : check_avro(at, err);
     if (rc == 0)
-        rc = orc_presents(end, r->shape, err);
+        return 0;         /* it may have ended already */
     if (rc == -EOVERFLOW) /* sound, but more than is worked on */
         rc = err_set(err, EOPNOTSUPP, "%s", err->msg);
     if (rc < 0)

@@ -125,6 +125,8 @@ void recipe_unref(struct recipe *r);
  */
 int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted, bool *begin,
                        struct err *err) REQUIRES(s->lock);
+/* What making it has failed with, where that still counts; else 0. */
+int recipe_failure(struct recipe *r, struct err *err);
 /* Takes the rows that the file does not show any more, and the values of further ones. Either may
  * be NULL. */
 void recipe_give_rows(struct recipe *r, struct roaring *rows, struct equality *equal);

@@ -291,6 +291,15 @@ static bool failure_counts(const struct recipe *r)
            (r->err.code == EOPNOTSUPP || clock_mono_ms() - r->failed_ms < RECIPE_ERROR_MS);
 }
 
+int recipe_failure(struct recipe *r, struct err *err)
+{
+    int rc = 0;
+    WITH_LOCK (&r->store->lock)
+        if (failure_counts(r))
+            rc = err_copy(err, &r->err);
+    return rc;
+}
+
 int recipe_need_locked(struct presented_store *s, struct recipe *r, bool wanted, bool *begin,
                        struct err *err)
 {

@@ -103,6 +103,13 @@ void recipe_put(struct recipe *r, struct object *object);
 int presented_describe(struct store *s, const struct presented_file *f, struct task *task,
                        struct buf *out, struct err *err);
 
+/*
+ * Whether opening it would be refused, as far as its footer, what is deleted of it and what was
+ * tried just now tell: 0, or the error. Nothing is rewritten. Parks.
+ */
+int presented_check(struct store *s, const struct presented_file *f, struct task *task,
+                    struct err *err);
+
 /* ETag of the object as far as it is known; empty where not. */
 void presented_object_etag(struct store *s, const struct presented_file *f,
                            char out[ETAG_BYTES_MAX]);

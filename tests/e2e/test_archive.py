@@ -341,6 +341,24 @@ def test_what_home_never_had_is_not_archived(own_lake, store):
     assert listed(store) == []
 
 
+def test_an_archive_store_in_the_lake_is_refused(own_lake, tmp_path):
+    """By the command, by a mount, and in a lake file with its line: its objects would be the lake's own."""
+    inside = own_lake.root / 'keep'
+    inside.mkdir()
+    for to in (inside, own_lake.root, own_lake.root.parent):
+        said = archive('--quiet', '--lake', own_lake.root, TABLE + '@3', '--to', to, ok=False)
+        assert 'outside of the lake' in said
+    (tmp_path / 'point').mkdir()
+    done = run_tarn('mount', own_lake.root, tmp_path / 'point', '--cache-dir', tmp_path / 'c', '--archive-store', inside)
+    assert done.returncode != 0 and 'option archive-store: ' in done.stderr
+    file = tmp_path / 'lake.yaml'
+    file.write_text('layers: {a: %s}\narchive: %s\n' % (own_lake.root, inside))
+    for words in (['mount', file, tmp_path / 'point', '--cache-dir', tmp_path / 'c'], ['tier', 'report', file]):
+        done = run_tarn(*words)
+        assert done.returncode != 0 and ':2:10: archive store: ' in done.stderr
+    assert not list(inside.iterdir())
+
+
 # killed, and side by side
 
 

@@ -3,16 +3,14 @@
 import errno
 import json
 import os
-import struct
 import threading
 import time
-import zlib
 
 import pytest
 
 from fake.proxy import DelayProxy
 from support import moto, presented_tables
-from support.archived import ARCHIVES, BIG, SMALL, big_lake, refusal
+from support.archived import ARCHIVES, BIG, SMALL, VECTORS, big_lake, refusal, with_vectors
 from support.mounts import wait_for
 from support.places import PATIENCE_S
 
@@ -306,24 +304,15 @@ def test_presented_files(mount, server, shaped, table, part, narrowed, tmp_path)
 
 def test_a_deletion_vector_that_is_archived(mount, server, tmp_path):
     """A file whose deleted rows are told by an archived object is EREMOTE, never shown with its deleted rows."""
-    table = tmp_path / 'silver/t'
-    presented_tables.with_deletes(table, [1000])
-    log = table / '_delta_log/00000000000000000000.json'
-    actions = [json.loads(line) for line in log.read_text().splitlines()]
-    vector = presented_tables.bitmap(range(0, 1000, 97))
-    name = 'deletion_vector_00000000-0000-4000-8000-000000000007.bin'
-    stored = b'\x01' + struct.pack('>I', len(vector)) + vector + struct.pack('>I', zlib.crc32(vector))
-    (table / name).write_bytes(stored)
-    for action in actions:
-        if 'add' in action:
-            action['add']['deletionVector'] = {
-                'storageType': 'p', 'pathOrInlineDv': 's3://vectors/silver/t/' + name, 'offset': 1,
-                'sizeInBytes': len(vector), 'cardinality': len(range(0, 1000, 97))}
-    log.write_text('\n'.join(map(json.dumps, actions)))
+    files = with_vectors(tmp_path, 'vectors')
     server.copy_tree(tmp_path, server.make_bucket('vectors'))
-    server.move('vectors', 'silver/t/' + name, 'GLACIER')
+    server.move('vectors', VECTORS[0], 'GLACIER')
     m = mount('s3://vectors', endpoint_url=server.url, env=server.env)
-    assert refusal(m / 'silver/t/part-0.parquet') == errno.EREMOTE
-    assert name in logged(m)
-    server.restore('vectors', 'silver/t/' + name)
-    wait_for(lambda: refusal(m / 'silver/t/part-0.parquet') == 0, PATIENCE_S, 'it can be read')
+    assert [refusal(m / f) for f in files] == [errno.EREMOTE, errno.EREMOTE, 0]
+    assert [m.xattr(f, 'tier') for f in files] == ['GLACIER,archived', 'GLACIER,archived', 'STANDARD']
+    said = [line for line in logged(m).splitlines() if VECTORS[0] in line]
+    assert said and all('tarn recall' in line for line in said)
+    server.restore('vectors', VECTORS[0])
+    for file in files:
+        wait_for(lambda: refusal(m / file) == 0, PATIENCE_S, 'it can be read')
+    assert [m.xattr(f, 'tier') for f in files] == ['STANDARD'] * 3

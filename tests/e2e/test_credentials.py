@@ -151,6 +151,15 @@ def test_role_with_source_profile(read, home, aws):
                                       'AKBASE', 'basesecret'))
 
 
+def test_keys_of_a_source_profile_end_the_chain(read, home, aws):
+    """A source with keys asks by them, though it has a role too, as the AWS tools have it."""
+    config(home, '[default]\nrole_arn = arn:aws:iam::123456789012:role/wanted\nsource_profile = base\n'
+                 '[profile base]\n  aws_access_key_id = AKBASE\n  aws_secret_access_key = basesecret\n'
+                 '  role_arn = arn:aws:iam::123456789012:role/other\n  source_profile = base\n')
+    read({'AWS_ENDPOINT_URL_STS': aws.url})
+    assert [a[4]['RoleArn'].rpartition('/')[2] for a in aws.asked('sts')] == ['wanted']
+
+
 def test_role_with_credential_source(read, home, aws):
     config(home, '[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\n'
                  'credential_source = Ec2InstanceMetadata\n')
@@ -251,6 +260,28 @@ def test_no_credentials(s3, bucket, home, tmp_path):
                    {'AWS_CONTAINER_CREDENTIALS_FULL_URI': 'http://169.254.170.2.evil.example/x',
                     'AWS_CONFIG_FILE': '/nowhere'})
     assert 'neither https nor this machine' in said
+
+
+def test_a_role_that_nobody_asks_for_is_not_left_out(s3, bucket, home, tmp_path):
+    """Keys beside a role without a source are another identity than the profile's: refused."""
+    config(home, '[default]\nrole_arn = arn:aws:iam::123456789012:role/r\n' + KEYS)
+    assert 'role_arn without source_profile' in refused(s3, bucket, home, tmp_path, {})
+
+
+def test_the_instance_has_no_role(s3, bucket, home, tmp_path, aws):
+    """The metadata service's own reason is told."""
+    aws.failing = 404
+    said = refused(s3, bucket, home, tmp_path, {'AWS_EC2_METADATA_DISABLED': 'false',
+                                                'AWS_EC2_METADATA_SERVICE_ENDPOINT': aws.url})
+    assert 'the instance has no role' in said
+
+
+def test_default_profile_of_the_environment(s3, bucket, mount, home):
+    """AWS_DEFAULT_PROFILE counts for the endpoint as for the keys."""
+    s3.put(bucket, 'files/one', b'the bytes')
+    config(home, '[profile work]\nendpoint_url = %s\n%s' % (s3.url, KEYS))
+    m = mount('s3://' + bucket, env={'HOME': str(home), **NO_METADATA, 'AWS_DEFAULT_PROFILE': 'work'})
+    assert (m / 'files/one').read_bytes() == b'the bytes'
 
 
 # What happens in the middle of a run.

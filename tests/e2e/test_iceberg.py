@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow.dataset as ds
@@ -164,6 +165,36 @@ def test_a_snapshot_that_only_the_log_of_snapshots_names_has_expired(mount, copi
 def test_what_names_no_snapshot_is_not_there(m, ref):
     with pytest.raises(FileNotFoundError):
         os.stat(m / ('%s@%s' % (TABLE, ref)))
+
+
+@pytest.mark.parametrize('branch', [False, True])
+@pytest.mark.parametrize('name', ['2026-03-01', '20260301', 'v7', 'a..b', '..', '.x', '-x', 'tag=x', 'a\nb', '%41', None])
+def test_names_that_read_as_something_else(live, own, name, branch):
+    """Tags and branches may be called as dates, numbers or ranges are spelled: said to be one they are found, and
+    TABLE@/ lists how."""
+    name, kind, other = name or str(own.id(2)), *(('branch', 'tag') if branch else ('tag', 'branch'))
+    listing = lambda: os.listdir(live / (TABLE + '@'))
+    before, change = listing(), own.table().manage_snapshots()
+    (change.create_branch if branch else change.create_tag)(own.id(1), name).commit()
+    wait_for(lambda: len(listing()) > len(before), PATIENCE_S, 'the name is listed')
+    assert len(set(listing())) == len(listing())
+    listed, = set(listing()) - set(before)
+    spelling = name if listed == name else listed.removeprefix(kind + '=')
+    assert unquote(spelling) == name
+    for ref in (listed, '%s=%s' % (kind, spelling)):
+        assert read(live / ('%s@%s' % (TABLE, ref)))[:2] == wanted(own.snapshots[1])[:2], ref
+    assert os.readlink(live / (TABLE + '@') / listed) == '../orders@%d' % own.id(1)
+    assert not (live / ('%s@%s=%s' % (TABLE, other, spelling))).exists()
+
+
+def test_names_are_found_as_soon_as_they_are_made(live, own):
+    """As new snapshots are: a program that makes a tag or a branch, and then opens it, finds it."""
+    for i in range(5):
+        os.listdir(live / TABLE)
+        own.table().manage_snapshots().create_tag(own.id(1), 'made%d' % i).commit()
+        assert (live / ('%s@made%d' % (TABLE, i))).is_dir()
+        own.table().manage_snapshots().create_branch(own.id(1), 'grown%d' % i).commit()
+        assert (live / ('%s@branch=grown%d' % (TABLE, i))).is_dir()
 
 
 def test_a_range_has_the_files_that_were_appended(m, berg):

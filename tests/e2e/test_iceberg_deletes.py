@@ -358,19 +358,20 @@ def local(path):
     return Path(path.removeprefix('file://'))
 
 
-def test_orc_files_are_shown_as_they_are_or_refused_with_the_reason(mount, root, flat):
+@pytest.mark.parametrize('format, rows', [('orc', 50), ('avro', 50), ('avro', 3000)])
+def test_files_of_other_formats_are_shown_as_they_are_or_refused_with_the_reason(mount, root, flat, format, rows):
     """By the columns that the file has itself: as long as they are the table's."""
     d = Deletes(flat)
-    path = local(d.data([(i, 'n%d' % i) for i in range(50)], 'orc'))
+    path = local(d.data([(i, 'n%d' % i) for i in range(rows)], format))
     before = d.commit()
     with flat.update_schema() as update:
         update.rename_column('name', 'title')
     m = mount(root)
-    shown = next(Path(m / ('t@%d' % before)).rglob('*.orc'))
+    shown = next(Path(m / ('t@%d' % before)).rglob('*.' + format))
     assert shown.stat().st_size == path.stat().st_size
     assert shown.read_bytes() == path.read_bytes()
     assert os.getxattr(shown, 'user.tarn.transform') == b'none'
-    renamed = next(Path(m / 't').rglob('*.orc'))
+    renamed = next(Path(m / 't').rglob('*.' + format))
     assert refused(renamed) == 95
     assert os.getxattr(renamed, 'user.tarn.transform') == b'columns'
     wait_for(lambda: 'the column "title" has another name' in said(m), PATIENCE_S, 'a line in the log')

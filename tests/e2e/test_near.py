@@ -436,6 +436,24 @@ def test_options(nas, tmp_path, own_lake):
         assert done.returncode != 0 and said in done.stderr, (options, done.stderr)
 
 
+@pytest.mark.parametrize('lake, near', [('lake', 'lake'), ('lake', 'lake/near'), ('lake/silver', '')])
+def test_a_near_store_in_the_lake_is_refused(s3, bucket, own_lake, tmp_path, lake, near):
+    """What is put there would be the lake's own objects; beside the lake it may be."""
+    s3.copy_tree(own_lake.root, bucket, 'lake/')
+    point = tmp_path / 'point'
+    point.mkdir()
+    words = ['mount', 's3://%s/%s' % (bucket, lake), point, '--endpoint-url', s3.url, '--cache-dir', tmp_path / 'c']
+    inside = 's3+%s/%s/%s' % (s3.url, bucket, near)
+    done = run_tarn(*words, '--near', inside, env=s3.env)
+    assert done.returncode != 0 and 'option near: ' in done.stderr and 'outside of the lake' in done.stderr
+    file = tmp_path / 'lake.yaml'
+    file.write_text('layers:\n  a: {url: "s3://%s/%s", endpoint-url: "%s",\n      near: "%s"}\n' % (bucket, lake, s3.url, inside))
+    done = run_tarn('mount', file, point, '--cache-dir', tmp_path / 'c', env=s3.env)
+    assert done.returncode != 0 and ':3:13: near store: ' in done.stderr
+    assert run_tarn(*words, '--near', 's3+%s/%s/beside' % (s3.url, bucket), env=s3.env).returncode == 0
+    assert run_tarn('umount', point).returncode == 0
+
+
 def test_local_source(mount, nas, own_lake):
     """A lake of this machine is read in place: it needs no nearer store, and fills none."""
     m = mount(own_lake.root, near=nas.url)

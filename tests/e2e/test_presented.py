@@ -229,6 +229,153 @@ def test_what_cannot_be_presented_is_refused_on_open(mount, source):
     check_all(m / 'mapped', shown['mapped'])
 
 
+REFUSED = {         # what is wrong with it: what is done to the stored bytes, the add action; the words
+    'a type that the table never had': (None, {}, 'the table has date, the file has INT64'),
+    'cut off': (lambda b: b[:-3], {}, 'does not end as Parquet files do'),
+    'grown': (lambda b: b + b'x', {'size': 1}, 'size 1 expected, the store has'),
+    'a vector of another count': (None, {'deletionVector': dict(tables.inline_vector([1, 2]), cardinality=3)},
+                                  'a deletion vector of 2 rows, 3 in the log'),
+    'a vector that is gone': (None, {'deletionVector': {
+        'storageType': 'u', 'pathOrInlineDv': 'ab^-aqEH.-t@S}K{vb[*k^', 'offset': 4, 'sizeInBytes': 40,
+        'cardinality': 6}}, 'VACUUM may remove'),
+    'a vector elsewhere': (None, {'deletionVector': {
+        'storageType': 'p', 'pathOrInlineDv': 'file:///etc/passwd', 'sizeInBytes': 40, 'cardinality': 6}},
+        'outside of what is mounted'),
+    'a file elsewhere': (None, {'path': 'file:///etc/passwd', 'size': os.stat('/etc/passwd').st_size},
+                         'outside of what is mounted'),
+}
+
+
+@pytest.mark.parametrize('what', REFUSED)
+def test_a_refused_file_says_why(mount, tmp_path, what):
+    """Who cannot open a file is told the reason by the file itself, and by tarn doctor."""
+    damage, add, words = REFUSED[what]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1, 2, 3]}))
+    other = tables.store(table, 'good.parquet', pa.table({'a': [1, 2, 3]}))
+    if damage:
+        (table / 'part-0.parquet').write_bytes(damage((table / 'part-0.parquet').read_bytes()))
+        part['size'] = (table / 'part-0.parquet').stat().st_size
+    wrong = what == 'a type that the table never had'
+    tables.write_log(table, [tables.field('b', 'date' if wrong else 'long', 'a', 1)],
+                     [dict(part, **add)] + [other] * (not wrong), ['columnMapping', 'deletionVectors'],
+                     {'delta.columnMapping.mode': 'name'})
+    m = mount(table.parent)
+    (name,) = (n for n in os.listdir(m / 't') if n != 'good.parquet')
+    for _ in range(2):
+        with pytest.raises(OSError):
+            (m / 't' / name).read_bytes()
+        assert words in m.xattr('t/' + name, 'error')
+    done = run_tarn('doctor', m / 't' / name)
+    assert done.returncode == 1 and words in done.stdout
+    if not wrong:
+        done = run_tarn('doctor', m / 't/good.parquet')
+        assert done.returncode == 0 and 'columns, good' in done.stdout
+        with pytest.raises(OSError):
+            m.xattr('t/good.parquet', 'error')
+
+
+LEFT_OUT = {        # a column of the type that a file of Spark's lacks: its schema, what its statistics say
+    'array': ({'type': 'array', 'elementType': 'integer', 'containsNull': True}, {'b': 2}),
+    'array, not counted': ({'type': 'array', 'elementType': 'integer', 'containsNull': True}, {}),
+    'map': ({'type': 'map', 'keyType': 'string', 'valueType': 'integer', 'valueContainsNull': True}, {'b': 2}),
+    'struct': ({'type': 'struct', 'fields': [tables.field('x', 'integer'), tables.field('y', 'date')]},
+               {'b': {'x': 2, 'y': 2}}),
+    'binary': ('binary', {'b': 2}),
+}
+
+
+@pytest.mark.parametrize('engine', ['Apache-Spark/4.1.4 Delta-Lake/4.4.0', 'Databricks-Runtime/16.4.x-scala2.12'])
+@pytest.mark.parametrize('kind', LEFT_OUT)
+def test_columns_that_spark_left_out_are_null(mount, tmp_path, kind, engine):
+    """Spark appends frames without columns of any type as they are: the table has nulls there."""
+    kind, counts = LEFT_OUT[kind]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1, 2]}))
+    stats = {'numRecords': 2, 'minValues': {'a': 1}, 'maxValues': {'a': 2}, 'nullCount': {'a': 0, **counts}}
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', kind)],
+                     [dict(part, stats=json.dumps(stats, separators=(',', ':')))], [], {})
+    log = table / '_delta_log' / ('%020d.json' % 0)
+    info = {'commitInfo': {'operation': 'WRITE', 'engineInfo': engine}}
+    log.write_text(json.dumps(info) + '\n' + log.read_text())
+    m = mount(table.parent)
+    found = read(m / 't/part-0.parquet')
+    assert found.column_names == ['a', 'b'] and found['b'].null_count == 2
+    assert m.xattr('t/part-0.parquet', 'transform') == 'columns'
+
+
+PAIR = {'type': 'struct', 'fields': [tables.field('x', 'long'), tables.field('y', 'date')]}
+HALF = pa.struct([('x', pa.int64())])
+UNTOLD = {          # what no statistics tell: the type of b, what the file has of it, properties, and what is read
+    'in a list': ({'type': 'array', 'elementType': PAIR, 'containsNull': True},
+                  pa.array([[{'x': 1}]], pa.list_(HALF)), {}, [{'x': 1, 'y': None}]),
+    'in a map': ({'type': 'map', 'keyType': 'string', 'valueType': PAIR, 'valueContainsNull': True},
+                 pa.array([[('k', {'x': 1})]], pa.map_(pa.string(), HALF)), {}, [('k', {'x': 1, 'y': None})]),
+    'none counted': ('string', None, {'delta.dataSkippingNumIndexedCols': '0'}, None),
+    'a alone counted': ('string', None, {'delta.dataSkippingStatsColumns': 'a'}, None),
+}
+
+
+@pytest.mark.parametrize('where', UNTOLD)
+def test_what_spark_left_out_untold_is_null(mount, tmp_path, where):
+    """Where statistics cannot tell what a frame lacked, the file itself is asked."""
+    kind, stored, properties, shown = UNTOLD[where]
+    table = tmp_path / 'lake' / 't'
+    data = pa.table({'a': [1], **({'b': stored} if stored is not None else {})})
+    part = tables.store(table, 'part-0.parquet', data)
+    stats = {'numRecords': 1, 'nullCount': {'a': 0, **({'b': 0} if stored is not None else {})}}
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', kind)],
+                     [dict(part, stats=json.dumps(stats, separators=(',', ':')))], [], properties)
+    log = table / '_delta_log' / ('%020d.json' % 0)
+    info = {'commitInfo': {'operation': 'WRITE', 'engineInfo': 'Apache-Spark/4.1.4 Delta-Lake/4.4.0'}}
+    log.write_text(json.dumps(info) + '\n' + log.read_text())
+    m = mount(table.parent)
+    assert read(m / 't/part-0.parquet').to_pylist() == [{'a': 1, 'b': shown}]
+
+
+LATE = {            # what a commit tells behind its files: the columns, and what of the file's statistics
+    'restore': ('RESTORE', 'Apache-Spark/3.2.1 Delta-Lake/1.2.1', 'date', None),
+    'restore by delta-rs': ('RESTORE', 'delta-rs:0.8.1', 'date', None),
+    'uncounted': ('WRITE', 'Apache-Spark/3.3.0 Delta-Lake/2.0.0', 'binary', {'a': 0}),
+    'in a list': ('WRITE', 'Apache-Spark/3.3.0 Delta-Lake/2.0.0',
+                  {'type': 'array', 'elementType': PAIR, 'containsNull': True}, {'a': 0, 'b': 0}),
+}
+
+
+@pytest.mark.parametrize('checkpoint', [False, True])
+@pytest.mark.parametrize('case', LATE)
+def test_what_a_commit_tells_behind_its_files_counts(mount, tmp_path, case, checkpoint):
+    """Older writers put commitInfo last: files that it says to be old or Spark's are looked into."""
+    operation, engine, kind, counts = LATE[case]
+    table = tmp_path / 'lake' / 't'
+    part = tables.store(table, 'part-0.parquet', pa.table({'a': [1]}))
+    stats = {'numRecords': 1, **({'nullCount': counts} if counts else {})}
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', kind)],
+                     [dict(part, stats=json.dumps(stats, separators=(',', ':')))], [], {})
+    log = table / '_delta_log' / ('%020d.json' % 0)
+    log.write_text(log.read_text() + '\n' + json.dumps(
+        {'commitInfo': {'operation': operation, 'engineInfo': engine}}))
+    if checkpoint:
+        DeltaTable(table).create_checkpoint()
+    m = mount(table.parent)
+    assert read(m / 't/part-0.parquet').to_pylist() == [{'a': 1, 'b': None}]
+
+
+def test_compacted_commits_prove_no_columns(mount, tmp_path):
+    """They do not say that RESTORE has named a file again which is older than a column."""
+    table = tmp_path / 'lake' / 't'
+    part = dict(tables.store(table, 'part-0.parquet', pa.table({'a': [1]})), partitionValues={},
+                modificationTime=1700000000000, dataChange=True)
+    tables.write_log(table, [tables.field('a', 'long'), tables.field('b', 'date')], [], [], {})
+    log = table / '_delta_log'
+    (log / ('%020d.json' % 1)).write_text('{"commitInfo":{"operation":"RESTORE"}}\n' + json.dumps({'add': part}))
+    (log / ('%020d.json' % 2)).write_text('{"commitInfo":{"operation":"WRITE"}}\n')
+    (log / ('%020d.%020d.compacted.json' % (1, 2))).write_text(json.dumps({'add': part}))
+    m = mount(table.parent)
+    for version in '@2', '@1', '':
+        assert read(m / ('t%s/part-0.parquet' % version)).to_pylist() == [{'a': 1, 'b': None}]
+
+
 @pytest.mark.parametrize('mode', ['name', 'id'])
 def test_change_data_has_the_tables_columns(mount, tmp_path, mode):
     """Renamed columns have their names, later ones are null, and each row tells its change."""

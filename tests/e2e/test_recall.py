@@ -11,7 +11,7 @@ import pytest
 
 from fake.proxy import DelayProxy
 from support import azure, moto
-from support.archived import BIG, SMALL, big_lake, refusal
+from support.archived import BIG, SMALL, VECTORS, big_lake, refusal, with_vectors
 from support.mounts import clean_env, run_tarn, wait_for
 from support.places import PATIENCE_S, TARN
 
@@ -175,6 +175,26 @@ def test_opening_recalls(mount, server, source, lake_bucket):
     for wrong in ({'archive': 'yes'}, {'recall_days': '0'}, {'recall_speed': 'soon'}):
         with pytest.raises(AssertionError):
             mount('s3://' + lake_bucket, endpoint_url=server.url, env=server.env, **wrong)
+
+
+@pytest.mark.parametrize('how', ['command', 'open'])
+def test_what_tells_deleted_rows_is_restored_too(mount, server, tmp_path, how):
+    """Archived deletion vectors, of files that are archived or not: nothing is said to be readable that is not."""
+    bucket = server.make_bucket('vectors-' + how)
+    files = with_vectors(tmp_path, bucket)
+    server.copy_tree(tmp_path, bucket)
+    for key in (*VECTORS, files[0]):
+        server.move(bucket, key, 'GLACIER')
+    m = mount('s3://' + bucket, endpoint_url=server.url, env=server.env, **({'archive': 'recall'} if how == 'open' else {}))
+    if how == 'command':
+        assert '3 files' in recall('--check', m / 'silver/t', code=1)
+        assert [refusal(m / f) for f in files] == [errno.EREMOTE] * 3
+        recall(m / 'silver/t')
+    else:
+        assert [refusal(m / f) for f in files][::2] == [errno.EREMOTE] * 2
+    for file in files:
+        wait_for(lambda: refusal(m / file) == 0, PATIENCE_S, 'it is restored')
+    recall('--check', m / 'silver/t')
 
 
 def test_a_store_that_may_not_be_asked(mount, server, source, lake_bucket, front):

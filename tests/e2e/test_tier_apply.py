@@ -364,6 +364,13 @@ def test_a_tag_is_taken_away_where_the_table_needs_the_object_again(lake):
     assert [line['did'] for line in lines] == ['tag'] * OLD + ['untag']
 
 
+def test_a_journal_that_cannot_be_written_is_told_with_the_reason(lake, tmp_path):
+    for path, why in (('/no/such/directory/j', 'No such file or directory'), (tmp_path, 'Is a directory')):
+        done = run_tarn(*lake.command('--journal', path), env=lake.server.env, timeout=PATIENCE_S)
+        assert done.returncode == 1 and str(path) in done.stderr and why in done.stderr
+    assert set(lake.classes().values()) == {'STANDARD'}
+
+
 def test_a_journal_cut_short_by_a_kill_is_gone_on_with(lake):
     journal = lake.below / 'journal'
     lake.apply('--journal', journal)

@@ -10,12 +10,16 @@ usage: spark_histories.py DIR COUNT SEED JARS FORMAT...    so many of each: delt
 
 Of Iceberg see spark_iceberg_histories.py. Runs in Spark's own Python environment; one session makes all tables.
 """
+import base64
+import copy
 import glob
 import json
 import random
+import string
 import sys
 import time
 import urllib.parse
+import uuid
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
@@ -47,6 +51,7 @@ KINDS = {
     'array<struct<a:int,b:string>>':
         "array(named_struct('a', CAST(pmod({h}, 9) AS INT), 'b', CAST(NULL AS STRING)))",
 }
+FLAT = sorted(kind for kind in KINDS if '<' not in kind)
 WIDER = {'tinyint': ['smallint', 'int', 'bigint', 'double', 'decimal(12,2)'], 'smallint': ['int', 'bigint', 'double'],
          'int': ['bigint', 'double', 'decimal(13,3)'], 'bigint': ['decimal(22,2)'], 'float': ['double'],
          'decimal(8,2)': ['decimal(9,2)', 'decimal(12,2)', 'decimal(25,3)', 'decimal(30,5)'], 'date': ['timestamp_ntz']}
@@ -64,13 +69,109 @@ def local_path(url):
     return path if Path(path).exists() else urllib.parse.unquote(path)
 
 
+# ZeroMQ's base 85, of PROTOCOL.md "Deletion Vector Descriptor Schema", in the digits that Python has.
+Z85 = str.maketrans(string.digits + string.ascii_letters + '.-:+=^!/*?&<>()[]{}@%$#',
+                    string.digits + string.ascii_uppercase + string.ascii_lowercase + '!#$%&()*+-;<=>?@^_`{|}~')
+
+
+def leaf(kind):
+    return {'leaf': kind, 'made': KINDS[kind]}
+
+
+def struct(**fields):
+    return {'fields': [[name, node] for name, node in fields.items()]}
+
+
+def pairs(key, value):
+    return {'key': key, 'value': value}
+
+
+def items(element):
+    return {'element': element}
+
+
+# Nested types as trees, in which fields come and go and become wider.
+NESTED = [
+    items(leaf('int')), struct(a=leaf('int'), b=leaf('string')), pairs(leaf('string'), leaf('bigint')),
+    items(struct(a=leaf('tinyint'), b=leaf('string'))), items(items(leaf('smallint'))),
+    struct(a=struct(x=leaf('float'), y=leaf('date')), b=items(leaf('int')), c=leaf('decimal(8,2)')),
+    pairs(leaf('int'), struct(a=leaf('int'), b=items(leaf('string')))),
+    items(struct(m=pairs(leaf('string'), leaf('int')), s=struct(z=leaf('timestamp_ntz')))),
+]
+
+
+def kind_of(node):
+    """A tree's type, in Spark's words."""
+    if 'fields' in node:
+        return 'struct<%s>' % ','.join('`%s`:%s' % (name, kind_of(of)) for name, of in node['fields'])
+    if 'element' in node:
+        return 'array<%s>' % kind_of(node['element'])
+    if 'key' in node:
+        return 'map<%s,%s>' % (kind_of(node['key']), kind_of(node['value']))
+    return node['leaf']
+
+
+def below(node, path=()):
+    """A tree's nodes with their paths, from the top."""
+    yield path, node
+    for name, inner in node.get('fields', []):
+        yield from below(inner, (*path, name))
+    for name in ('element', 'key', 'value'):
+        if name in node:
+            yield from below(node[name], (*path, name))
+
+
+def made_of(node, h='{h}', null=True):
+    """An expression of a hash that gives values of a tree, with nulls and empty lists in it."""
+    def inner(name, n, null=True):
+        return made_of(name, 'xxhash64(%s, %d)' % (h, n), null)
+    if 'fields' in node:
+        made = 'named_struct(%s)' % ', '.join("'%s', %s" % (name, inner(of, n))
+                                              for n, (name, of) in enumerate(node['fields']))
+    elif 'element' in node:
+        made = 'slice(array(%s), 1, CAST(pmod(%s, 4) AS INT))' % (
+            ', '.join(inner(node['element'], n) for n in range(3)), h)
+    elif 'key' in node:
+        made = 'map_filter(map(%s, %s), (k, v) -> pmod(%s, 3) > 0)' % (
+            inner(node['key'], 1, null=False), inner(node['value'], 2), h)
+    else:
+        made = node['made'].format(h=h)
+    made = 'CAST(%s AS %s)' % (made, kind_of(node))
+    return 'IF(pmod(xxhash64(%s, 99), 5) = 0, NULL, %s)' % (h, made) if null else made
+
+
+def vector_path(table, vector):
+    """Of the file that a deletion vector of the log lies in; one that lies in the log has none."""
+    if vector['storageType'] == 'p':
+        return local_path(vector['pathOrInlineDv'])
+    if vector['storageType'] == 'i':
+        return None
+    prefix, name = vector['pathOrInlineDv'][:-20], vector['pathOrInlineDv'][-20:]
+    name = uuid.UUID(bytes=base64.b85decode(name.translate(Z85)))
+    return str(Path(table) / prefix / ('deletion_vector_%s.bin' % name))
+
+
 class Column:
-    def __init__(self, name, kind, made):
+    def __init__(self, name, kind, made, tree=None):
         self.name, self.kind, self.made = name, kind, made      # `made` gives values of the first kind
+        self.tree = tree                                        # of a nested type
+        self.grow()
+
+    def grow(self):
+        """The tree has changed."""
+        if self.tree:
+            self.kind, self.made = kind_of(self.tree), made_of(self.tree)
+
+    @property
+    def state(self):
+        return [self.name, self.kind, self.made, copy.deepcopy(self.tree)]
 
     @property
     def quoted(self):
         return '`%s`' % self.name
+
+    def below(self, path):
+        return '.'.join([self.quoted] + ['`%s`' % name for name in path])
 
 
 class History:
@@ -79,6 +180,7 @@ class History:
         self.chance = random.Random(seed)
         self.next_id = self.names = 0
         self.steps, self.refused, self.versions, self.clones = [], [], [], []
+        self.vectors, self.partitioned_by = {}, []          # of the last version that was looked at
         c = self.chance
         self.mapping = c.choice(['none', 'name', 'name', 'id'])
         self.columns, self.partitions = [], []
@@ -94,11 +196,15 @@ class History:
 
     def fresh(self, kind=None, made=None):
         self.names += 1
-        kind = kind or self.chance.choice(sorted(KINDS))
+        tree = None
+        if not kind and self.chance.random() < 0.35:
+            tree = copy.deepcopy(self.chance.choice(NESTED))
+        elif not kind:
+            kind = self.chance.choice(FLAT)
         odd = self.mapping != 'none' and self.chance.random() < 0.3
         name = self.chance.choice(['Ünïcode %d', 'with, comma%d', 'a.b%d', 'Mixed%dCase']) % self.names \
             if odd else 'c%d' % self.names
-        return Column(name, kind, made or KINDS[kind])
+        return Column(name, kind, made or KINDS.get(kind), tree)
 
     # ---- what is written
 
@@ -232,12 +338,55 @@ class History:
         self.sql('ALTER TABLE %s ADD COLUMN %s %s%s' % (self.table, column.quoted, column.kind, where))
         self.columns.append(column)
 
+    def some_nested(self, which):
+        """A part of a nested column: the column, the path, the part."""
+        return self.chance.choice([(x, path, node) for x in self.columns if x.tree
+                                   for path, node in below(x.tree) if which(node, path)])
+
     def add_nested(self):
-        column = self.chance.choice([x for x in self.columns if x.kind.startswith('struct')])
+        column, path, node = self.some_nested(lambda node, _: 'fields' in node)
         self.names += 1
-        self.sql('ALTER TABLE %s ADD COLUMN %s.n%d INT' % (self.table, column.quoted, self.names))
-        column.kind = column.kind[:-1] + ',n%d:int>' % self.names
-        column.made = 'NULL'
+        new = copy.deepcopy(self.chance.choice(NESTED + [leaf(kind) for kind in FLAT]))
+        name = 'n%d' % self.names
+        self.sql('ALTER TABLE %s ADD COLUMN %s %s' % (self.table, column.below((*path, name)), kind_of(new)))
+        node['fields'].append([name, new])
+        column.grow()
+
+    def some_field(self):
+        """A field of a struct: the column, the path, the struct, its place there."""
+        column, path, node = self.some_nested(lambda node, _: len(node.get('fields', [])) > 1)
+        at = self.chance.randrange(len(node['fields']))
+        return column, (*path, node['fields'][at][0]), node['fields'], at
+
+    def rename_nested(self):
+        column, path, fields, at = self.some_field()
+        self.names += 1
+        name = self.chance.choice(['Ü %d', 'r%d', 'R%d']) % self.names
+        self.sql('ALTER TABLE %s RENAME COLUMN %s TO `%s`' % (self.table, column.below(path), name))
+        fields[at][0] = name
+        column.grow()
+
+    def drop_nested(self):
+        column, path, fields, at = self.some_field()
+        self.sql('ALTER TABLE %s DROP COLUMN %s' % (self.table, column.below(path)))
+        fields.pop(at)
+        column.grow()
+
+    def swap_nested(self):
+        """A new field of an old name and another type."""
+        column, path, fields, at = self.some_field()
+        self.sql('ALTER TABLE %s DROP COLUMN %s' % (self.table, column.below(path)))
+        new = leaf(self.chance.choice(FLAT))
+        self.sql('ALTER TABLE %s ADD COLUMN %s %s' % (self.table, column.below(path), kind_of(new)))
+        fields.append([fields.pop(at)[0], new])
+        column.grow()
+
+    def widen_nested(self):
+        column, path, node = self.some_nested(lambda node, path: path and node.get('leaf') in WIDER)
+        kind = self.chance.choice(WIDER[node['leaf']])
+        self.sql('ALTER TABLE %s ALTER COLUMN %s TYPE %s' % (self.table, column.below(path), kind))
+        node['leaf'] = kind
+        column.grow()
 
     def rename(self):
         column = self.chance.choice(self.columns[1:] + self.partitions)
@@ -256,8 +405,7 @@ class History:
         column = self.chance.choice(self.columns[1:])
         self.sql('ALTER TABLE %s DROP COLUMN %s' % (self.table, column.quoted))
         self.columns.remove(column)
-        again = self.fresh(column.kind)
-        again.name = column.name
+        again = Column(*column.state)
         self.sql('ALTER TABLE %s ADD COLUMN %s %s' % (self.table, again.quoted, again.kind))
         self.columns.append(again)
 
@@ -275,16 +423,16 @@ class History:
 
     def restore(self):
         whole = [v for v in self.versions[:-1] if v['number'] >= self.earliest()
-                 and all(Path(f).exists() for f in v['files'])]
+                 and all(Path(f).exists() for f in v['files'] + list(v['vectors'].values()))]
         to = self.chance.choice(whole)
         self.sql('RESTORE TABLE %s TO VERSION AS OF %d' % (self.table, to['number']))
-        self.columns, self.partitions = [[Column(*x) for x in part] for part in to['state']]
+        self.columns, self.partitions = [[Column(*x) for x in copy.deepcopy(part)] for part in to['state']]
 
     def clone(self):
         """A shallow clone: its files are those of the table, till it is written to."""
         other = History(self.spark, self.base, '%s-clone%d' % (self.name, len(self.clones)),
                         self.chance.randrange(1 << 30))
-        other.columns, other.partitions = [[Column(x.name, x.kind, x.made) for x in part]
+        other.columns, other.partitions = [[Column(*x.state) for x in part]
                                            for part in (self.columns, self.partitions)]
         other.next_id, other.names, other.mapping = self.next_id, self.names + 100, self.mapping
         self.sql('CREATE TABLE %s SHALLOW CLONE %s' % (other.table, self.table))
@@ -315,29 +463,39 @@ class History:
         """Reads the versions that have come, and writes down what they hold."""
         last = max(int(p.stem) for p in self.log.glob('*.json') if len(p.stem) == 20)
         first = self.versions[-1]['number'] + 1 if self.versions else 0
-        state = [[[x.name, x.kind, x.made] for x in part] for part in (self.columns, self.partitions)]
+        state = [[x.state for x in part] for part in (self.columns, self.partitions)]
         for number in range(first, last + 1):
             data = self.spark.read.format('delta').option('versionAsOf', number).load(self.path)
             data.coalesce(1).write.parquet('%s/truth/%s/%d' % (self.base, self.name, number))
             files = [local_path(f) for f in data.inputFiles()]
-            self.partitioned_by = self.partition_columns(number)
+            self.go_on(number)
             self.versions.append({'number': number, 'operation': step, 'files': files, 'state': state,
-                                  'partitions': self.partitioned_by})
+                                  'vectors': dict(self.vectors), 'partitions': self.partitioned_by})
 
-    def partition_columns(self, number):
-        """As the commit says, or the one before where it says nothing."""
+    def go_on(self, number):
+        """What a commit says of the partition columns, and of the deletion vectors that files of it need."""
         with open(self.log / ('%020d.json' % number), encoding='utf-8') as f:
-            for action in map(json.loads, f):
-                if 'metaData' in action:
-                    return action['metaData']['partitionColumns']
-        return self.partitioned_by
+            actions = [json.loads(line) for line in f]
+        for action in (a['metaData'] for a in actions if 'metaData' in a):
+            self.partitioned_by = action['partitionColumns']
+        for action in (a['remove'] for a in actions if 'remove' in a):
+            self.vectors.pop(self.data_path(action), None)
+        for action in (a['add'] for a in actions if 'add' in a):
+            vector = action.get('deletionVector')
+            path = vector_path(self.path, vector) if vector else None
+            self.vectors.pop(self.data_path(action), None)
+            if path:
+                self.vectors[self.data_path(action)] = path
+
+    def data_path(self, action):
+        return str(Path(self.path) / urllib.parse.unquote(urllib.parse.urlparse(action['path']).path))
 
     def go(self, steps, weighted):
         """So many steps; what Spark refuses for this table is noted, and another taken."""
         names, weights = zip(*weighted.items())
         while len(self.steps) < steps and len(self.refused) < 3 * steps:
             step = self.chance.choices(names, weights)[0]
-            before = [[Column(x.name, x.kind, x.made) for x in part] for part in (self.columns, self.partitions)]
+            before = [[Column(*x.state) for x in part] for part in (self.columns, self.partitions)]
             try:
                 getattr(self, step)()
             except (PySparkException, Py4JJavaError, IndexError, ValueError) as e:
@@ -361,9 +519,10 @@ class History:
 
 
 STEPS = {'append': 4, 'append_fewer': 1, 'append_evolved': 2, 'overwrite': 0.5, 'overwrite_some': 1, 'delete': 5, 'update': 4,
-         'merge': 4, 'optimize': 1, 'z_order': 1, 'purge': 1, 'vacuum': 0.7, 'checkpoint': 1, 'add_column': 2,
-         'add_nested': 1, 'rename': 3, 'drop': 2, 'drop_and_add_again': 1, 'widen': 4, 'map_columns': 0.5,
-         'restore': 1, 'clone': 0.7, 'forget': 0.4, 'replace': 0.4}
+         'merge': 4, 'optimize': 1, 'z_order': 1, 'purge': 1, 'vacuum': 0.7, 'checkpoint': 1, 'add_column': 2, 'rename': 3,
+         'drop': 2, 'drop_and_add_again': 1, 'widen': 4, 'add_nested': 2, 'rename_nested': 1.5, 'drop_nested': 1.5,
+         'swap_nested': 0.5, 'widen_nested': 2, 'map_columns': 0.5, 'restore': 1, 'clone': 0.7, 'forget': 0.4,
+         'replace': 0.4}
 
 
 def session(base, jars, more, extensions):

@@ -324,7 +324,7 @@ class History:
         column = self.chance.choice(self.columns[1:])
         self.sql('ALTER TABLE %s DROP COLUMN %s' % (self.table, column.quoted))
         self.columns.remove(column)
-        again = self.fresh(column.kind)
+        again = self.fresh(column.kind, column.made)
         again.name = column.name
         self.sql('ALTER TABLE %s ADD COLUMN %s %s' % (self.table, again.quoted, again.kind))
         self.columns.append(again)

@@ -143,8 +143,12 @@ static void test_refused(void **state)
         fixture_add(b, paths[i][0], "raw", "1", 1, 0);
         if (paths[i][1])
             fixture_add(b, paths[i][1], "raw", "2", 2, 0);
-        assert_int_equal(build_base(b, &err), -EIO);
-        assert_non_null(strstr(err.msg, paths[i][1] ? paths[i][1] : paths[i][0]));
+        /* a name that a file system cannot have is no damage */
+        bool too_long = paths[i][0] == name;
+        assert_int_equal(build_base(b, &err), too_long ? -EOPNOTSUPP : -EIO);
+        assert_non_null(strstr(err.msg, too_long      ? "256 bytes"
+                                        : paths[i][1] ? paths[i][1]
+                                                      : paths[i][0]));
     }
     struct err err = ERR_INIT;
     struct index_build *b = build_new(fd);

@@ -86,12 +86,17 @@ static void test_counted(void **state)
     struct delta_pair chosen = {SLICE_LIT("delta.dataSkippingNumIndexedCols"), SLICE_LIT("1"),
                                 false};
     struct delta_metadata m = {.schema = buf_slice(&text), .partition_columns = {&partition, 1}};
-    delta_schema_counted(&arena, &m, &counted);
+    delta_schema_counted(&arena, &m, false, &counted);
     assert_int_equal(counted.n, 1 + DELTA_COUNTED_MAX - 5);
     assert_true(slice_is(counted.at[0], "a"));
     assert_true(slice_is(counted.at[1], "n0"));
+    delta_schema_counted(&arena, &m, true, &counted); /* s and z, too */
+    assert_int_equal(counted.n, 3 + DELTA_COUNTED_MAX - 5);
+    assert_true(slice_is(counted.at[1], "s"));
+    assert_true(slice_is(counted.at[2], "z"));
+    assert_true(slice_is(counted.at[3], "n0"));
     m.configuration = (struct delta_map){&chosen, 1};
-    delta_schema_counted(&arena, &m, &counted);
+    delta_schema_counted(&arena, &m, true, &counted);
     assert_int_equal(counted.n, 0);
 }
 

@@ -317,6 +317,27 @@ static void test_refusals(void **state)
     end(&f);
 }
 
+#define SAYS(status, body) "HTTP/1.1 " status "\r\nConnection: close\r\n\r\n" body
+
+/* Who is no store of objects does not know which keys there are; what it says is told. */
+static void test_no_store(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char to[6];
+    BEGIN(&f, 10000, SAYS("404 Not Found", "\n<html>default backend - 404</html>\n"),
+          SAYS("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>"),
+          SAYS("404 Not Found", "<Error><Code>XAdminUserNotFound</Code></Error>"),
+          SAYS("400 Bad Request", "Client sent an HTTP request to an HTTPS server.\n"));
+    assert_int_equal(get(&f, NULL, to, NULL), -EIO);
+    assert_non_null(strstr(f.err.msg, "HTTP 404: it says \"<html>default backend - 404</html>\""));
+    assert_int_equal(get(&f, NULL, to, NULL), -ENOENT);
+    assert_int_equal(get(&f, NULL, to, NULL), -EACCES);
+    assert_int_equal(get(&f, NULL, to, NULL), -EIO);
+    assert_non_null(strstr(f.err.msg, "an HTTP request to an HTTPS server"));
+    end(&f);
+}
+
 #define ELSEWHERE(region)                                                                          \
     "HTTP/1.1 301 Moved\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\n"                 \
     "x-amz-bucket-region: " region "\r\nContent-Length: 0\r\n\r\n"
@@ -547,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_past_end),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_store),
         cmocka_unit_test(test_region),
         cmocka_unit_test(test_refused_credentials),
         cmocka_unit_test(test_written_with_kms),

@@ -21,8 +21,9 @@ static const char file[] = "orphan = 1\n"
                            "no equals\n"
                            "= no key\n"
                            "[profile work]   ; mine\n"
-                           "  [profile indented]\n"
                            "region = under-work-no\n"
+                           "  [profile indented]\n"
+                           "region = under-work-too\n"
                            "[ profile \"two words\" ]\n"
                            "region = two\n"
                            "[profile work]\n"
@@ -64,6 +65,34 @@ static void test_find(void **state)
     check("", "profilework", "last", "without a line's end");
 }
 
+/* Files that the AWS command line reads: settings are indented, in capitals, with `:` for `=`. */
+static void test_other_spellings(void **state)
+{
+    (void)state;
+    struct slice text = SLICE_LIT("[default]\n"
+                                  "  AWS_Access_Key_Id = id\n"
+                                  "  aws_secret_access_key : a=b\n"
+                                  "  region = one\n"
+                                  "  s3 =\n"
+                                  "    region = no\n"
+                                  "  [profile work]\n"
+                                  "  endpoint_url = http://h:1\n"
+                                  "last: two\n");
+    const char *const wanted[][4] = {
+        {"", "default", "aws_access_key_id", "id"},
+        {"", "default", "aws_secret_access_key", "a=b"},
+        {"", "default", "region", "one"},
+        {"profile", "work", "endpoint_url", "http://h:1"},
+        {"profile", "work", "last", "two"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        struct slice value = SLICE_NONE;
+        assert_true(ini_find(text, wanted[i][0], wanted[i][1], wanted[i][2], &value));
+        assert_true(slice_is(value, wanted[i][3]));
+    }
+    assert_true(ini_has_section(text, "profile", "work"));
+}
+
 /* A section is there also where it is empty. */
 static void test_has_section(void **state)
 {
@@ -79,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_other_spellings),
         cmocka_unit_test(test_has_section),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

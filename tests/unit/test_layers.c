@@ -204,10 +204,38 @@ static void test_options(void **state)
     assert_string_equal(o.ca_bundle, "/ca");
 }
 
+/* What is kept for the lake is no part of it, neither below a layer nor above one. */
+static void test_near_and_archive_stores_are_apart(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *keep, *told;
+    } cases[] = {
+        {"archive: %R/one", "l:2:10: archive store: "},
+        {"archive: %R/one/keep", "l:2:10: archive store: "},
+        {"archive: %R", "l:2:10: archive store: "},
+        {"archive: %R/one-2", NULL},
+        {"archive: %R/not-there", NULL},
+    };
+    make_dir(f, "one");
+    make_dir(f, "one/keep");
+    make_dir(f, "one-2");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        AUTO_FREE char *text = NULL;
+        assert_true(asprintf(&text, "layers: {a: %%R/one}\n%s\n", cases[i].keep) > 0);
+        int rc = open_layers(f, text);
+        assert_int_equal(rc, cases[i].told ? -EINVAL : 0);
+        if (cases[i].told)
+            assert_memory_equal(f->err.msg, cases[i].told, strlen(cases[i].told));
+        layers_close(&f->layers, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_places, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_near_and_archive_stores_are_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overlap, setup, teardown),

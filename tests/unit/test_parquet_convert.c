@@ -10,14 +10,12 @@
 /* A conversion of present.h, or PRESENT_RESCALE by so many digits. */
 #define RESCALE(digits) (100 + (digits))
 
-static int convert(unsigned how, struct parquet_node from, struct parquet_node to,
-                   union parquet_value *values, size_t n, char *bytes)
+static int convert_leaf(const struct present_leaf *leaf, struct parquet_node from,
+                        struct parquet_node to, union parquet_value *values, size_t n, char *bytes)
 {
     struct err err = ERR_INIT;
-    struct present_leaf leaf = {.how = how < RESCALE(0) ? how : PRESENT_RESCALE,
-                                .digits = (uint8_t)(how < RESCALE(0) ? 0 : how - RESCALE(0))};
     struct parquet_convert c = {.how = PRESENT_COPY};
-    int rc = parquet_convert_init(&c, &leaf, &from, &to, &err);
+    int rc = parquet_convert_init(&c, leaf, &from, &to, &err);
     if (rc == 0)
         rc = parquet_convert_batch(&c, values, n, &err);
     assert_int_equal(rc, -err.code);
@@ -27,6 +25,14 @@ static int convert(unsigned how, struct parquet_node from, struct parquet_node t
     }
     parquet_convert_done(&c);
     return rc;
+}
+
+static int convert(unsigned how, struct parquet_node from, struct parquet_node to,
+                   union parquet_value *values, size_t n, char *bytes)
+{
+    struct present_leaf leaf = {.how = how < RESCALE(0) ? how : PRESENT_RESCALE,
+                                .digits = (uint8_t)(how < RESCALE(0) ? 0 : how - RESCALE(0))};
+    return convert_leaf(&leaf, from, to, values, n, bytes);
 }
 
 static const struct parquet_node int32 = {.type = PARQUET_INT32}, int64 = {.type = PARQUET_INT64},
@@ -56,6 +62,46 @@ static void test_numbers(void **state)
     union parquet_value f = {.real = (double)0.1F};
     assert_int_equal(convert(PRESENT_FLOAT_TO_DOUBLE, single, real, &f, 1, NULL), 0);
     assert_true(f.real == (double)0.1F);
+}
+
+static struct slice int96_of(char to[12], int64_t ns, int32_t day)
+{
+    memcpy(to, &ns, sizeof ns);
+    memcpy(to + sizeof ns, &day, sizeof day);
+    return slice_make(to, 12);
+}
+
+/* Aim: instants of INT96, before 1970 and beyond what nanoseconds reach in 64 bits, are those of
+ * the new type, whose last digit is that of the moment that has begun. */
+static void test_instants(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ns;
+        int32_t day;
+        int64_t micros;
+    } cases[] = {
+        {0, 2440588, 0},
+        {1999, 2440588, 1},
+        {86399999999999, 2440587, -1},
+        {86399999999001, 2440587, -1},
+        {86399999998999, 2440587, -2},
+        {0, 2816788, INT64_C(32503680000000000)},  /* 3000-01-01 */
+        {0, 1721426, -INT64_C(62135596800000000)}, /* 0001-01-01 */
+    };
+    struct present_leaf micros = {.how = PRESENT_INT96_TO_TIMESTAMP, .digits = 3};
+    struct present_leaf nanos = {.how = PRESENT_INT96_TO_TIMESTAMP};
+    struct parquet_node int96 = {.type = PARQUET_INT96, .type_length = 12};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char bytes[12];
+        union parquet_value v = {.bytes = int96_of(bytes, cases[i].ns, cases[i].day)};
+        assert_int_equal(convert_leaf(&micros, int96, int64, &v, 1, NULL), 0);
+        assert_int_equal(v.number, cases[i].micros);
+        v.bytes = int96_of(bytes, cases[i].ns, cases[i].day);
+        bool far = i >= 5;
+        assert_int_equal(convert_leaf(&nanos, int96, int64, &v, 1, NULL), far ? -EOPNOTSUPP : 0);
+        assert_true(far || v.number == (cases[i].day - 2440588) * 86400000000000 + cases[i].ns);
+    }
 }
 
 /* Aim: decimals are multiplied into every physical type, from every one, with their sign. */
@@ -114,9 +160,8 @@ static void test_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_decimals),
-        cmocka_unit_test(test_decimals_beyond),
+        cmocka_unit_test(test_numbers),  cmocka_unit_test(test_instants),
+        cmocka_unit_test(test_decimals), cmocka_unit_test(test_decimals_beyond),
         cmocka_unit_test(test_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

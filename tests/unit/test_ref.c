@@ -191,12 +191,61 @@ static void test_malformed(void **state)
     assert_false(ref_parse(SLICE_LIT("timestamp=20260301093000123"), false, &ref));
 }
 
+/* Whatever a table calls its tags and branches: what is listed for it names it, and nothing else.
+ */
+static void test_own_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *tag;
+    } cases[] = {
+        {"main", "main"},
+        {"a/b@c%", "a%2Fb%40c%25"},
+        {"12", "tag=12"},
+        {"v7", "tag=v7"},
+        {"2026-03-01", "tag=2026-03-01"},
+        {"20260301093000123", "tag=20260301093000123"},
+        {"a..b", "a%2E%2Eb"},
+        {"12..v3", "12%2E%2Ev3"},
+        {"a...b", "a%2E%2E%2Eb"},
+        {".", "%2E"},
+        {"..", "%2E%2E"},
+        {".x.y", "%2Ex.y"},
+        {"tag=x", "tag=tag=x"},
+        {"tag=a..b", "tag=tag=a%2E%2Eb"},
+        {"branch=", "tag=branch="},
+        {"version=1", "tag=version=1"},
+        {"-x", "-x"},
+        {"a\nb", "a%0Ab"},
+        {"%41", "%2541"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        AUTO(buf) struct buf text = {0}, name = {0};
+        buf_init(&text, 256);
+        buf_init(&name, 256);
+        ref_name_format(&text, slice_of(cases[i].name), false);
+        assert_string_equal(text.data, cases[i].tag);
+        struct ref ref = parsed(text.data, true);
+        assert_true(ref_name_decode(&name, &ref));
+        assert_string_equal(name.data, cases[i].name);
+        buf_reset(&text);
+        ref_name_format(&text, slice_of(cases[i].name), true);
+        ref = parsed(text.data, false);
+        assert_true(ref.kind == REF_BRANCH || ref.kind == REF_NAME);
+    }
+    AUTO(buf) struct buf name = {0};
+    struct ref version = parsed("12", false);
+    buf_init(&name, 256);
+    assert_false(ref_name_decode(&name, &version));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),  cmocka_unit_test(test_times),
         cmocka_unit_test(test_17_digits), cmocka_unit_test(test_names),
         cmocka_unit_test(test_ranges),    cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_own_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

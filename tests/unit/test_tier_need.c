@@ -202,6 +202,55 @@ static void test_states(void **state)
     ends();
 }
 
+/* Aim: what the live path shows, and the end of a branch, is live whatever was committed after it;
+ * the rest ceased when the live path left it for the last time. */
+static void test_newest_versions(void **state)
+{
+    (void)state;
+    struct need_object o;
+    AUTO(history) struct history *h = history_of(6);
+    /* 4 was live, then 1, 4 and 1 again; 3 is the end of a branch */
+    const struct history_moment clock[] = {{TIME(0), 0}, {TIME(1), 1}, {TIME(4), 4},
+                                           {90000, 1},   {91000, 4},   {92000, 1}};
+    const struct history_name names[] = {{SLICE_LIT("branch"), true, 3},
+                                         {SLICE_LIT("t"), false, 2}};
+    h->live = 1;
+    h->clock = clock;
+    h->clock_n = ARRAY_SIZE(clock);
+    h->names = names;
+    h->names_n = ARRAY_SIZE(names);
+    assert_int_equal(need_place(need, &here, &err), 0);
+    const struct object_sink *t = add_table(&here, h);
+    tell(t, OBJECT_ADDED, 3, "branch");
+    tell_of(t, OBJECT_REMOVED, 4, "branch", "branch", true);
+    tell(t, OBJECT_ADDED, 0, "left");
+    tell_of(t, OBJECT_REMOVED, 1, "left", "left", true);
+    tell(t, OBJECT_ADDED, 1, "live");
+    tell_of(t, OBJECT_REMOVED, 2, "live", "live", true);
+    tell(t, OBJECT_ADDED, 4, "set back");
+    tell(t, OBJECT_ADDED, 5, "staged");
+    tell(t, OBJECT_ADDED, 2, "tagged");
+    tell(t, OBJECT_REMOVED, 3, "tagged");
+    finish();
+    next(&o, "branch");
+    check_use(o.uses, 3, NEED_LIVE, 1);
+    assert_false(o.uses->moved_rows);
+    next(&o, "left");
+    check_use(o.uses, 0, 1, 1);
+    assert_true(o.uses->moved_rows);
+    next(&o, "live");
+    check_use(o.uses, 1, NEED_LIVE, 1);
+    next(&o, "set back");
+    assert_int_equal(o.uses->until, 6);
+    assert_int_equal(o.uses->removed_ms, 92000);
+    next(&o, "staged");
+    assert_int_equal(o.uses->until, 6);
+    assert_int_equal(o.uses->removed_ms, TIME(5));
+    next(&o, "tagged");
+    check_use(o.uses, 2, 3, 1);
+    ends();
+}
+
 /* Aim: one object is one, by whichever name, table and store it is told; what lies nowhere keeps
  * its name. */
 static void test_places(void **state)
@@ -300,8 +349,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_files_way), TEST(test_logical_files), TEST(test_states),
-        TEST(test_places),      TEST(test_listed),        TEST(test_partitions),
+        TEST(test_a_files_way),     TEST(test_logical_files), TEST(test_states),
+        TEST(test_places),          TEST(test_listed),        TEST(test_partitions),
+        TEST(test_newest_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

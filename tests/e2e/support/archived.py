@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A lake whose files are worth archiving: some large, some small, one table with a checkpoint."""
 import dataclasses
+import json
 import os
 import random
+import struct
+import zlib
 from pathlib import Path
+from urllib.parse import quote
+
+from . import presented_tables
 
 ARCHIVES = ['GLACIER', 'DEEP_ARCHIVE']
 BIG, SMALL, ROWS = 'big', 'small', 400_000
@@ -53,6 +59,31 @@ def big_lake(root):
                 'silver/orders/_delta_log/00000000000000000000.json',
                 os.path.relpath(checkpoint, root),
                 {BIG: 0 if found[0].name == first else 1, SMALL: 0 if found[1].name == first else 1})
+
+
+VECTORS = ('silver/t/deletion_vector_00000000-0000-4000-8000-000000000007.bin',
+           'silver/t/deletion vector 8.bin')
+
+
+def with_vectors(root, bucket):
+    """
+    silver/t, of which rows of part-0 and part-1 are deleted by the first of VECTORS, and of part-2 by the other;
+    the table names them by their URLs in the bucket.
+    """
+    table = root / 'silver/t'
+    presented_tables.with_deletes(table, [1000, 800, 600])
+    log = table / '_delta_log/00000000000000000000.json'
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    vector = presented_tables.bitmap(range(0, 600, 97))
+    stored = b'\x01' + struct.pack('>I', len(vector)) + vector + struct.pack('>I', zlib.crc32(vector))
+    for key in VECTORS:
+        (root / key).write_bytes(stored)
+    adds = sorted((a['add'] for a in actions if 'add' in a), key=lambda add: add['path'])
+    for key, add in zip((VECTORS[0], VECTORS[0], VECTORS[1]), adds):
+        add['deletionVector'] = {'storageType': 'p', 'pathOrInlineDv': 's3://%s/%s' % (bucket, quote(key)), 'offset': 1,
+                                 'sizeInBytes': len(vector), 'cardinality': len(range(0, 600, 97))}
+    log.write_text('\n'.join(map(json.dumps, actions)))
+    return ['silver/t/' + add['path'] for add in adds]
 
 
 def refusal(path):

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import ValidationError
+from pyiceberg.exceptions import ResolveError, ValidationError
 from pyiceberg.expressions import (AlwaysTrue, And, EqualTo, GreaterThanOrEqual, In, IsNull, LessThan, Not)
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
@@ -535,9 +535,17 @@ class History:
             if str(ref.snapshot_ref_type) == 'tag':
                 found[name] = ('tag', ref.snapshot_id, self.snapshots[ref.snapshot_id])
             else:
-                found[name] = ('branch', ref.snapshot_id,
-                               rows_of(at_schema(table, ref.snapshot_id, table.schema())))
+                found[name] = ('branch', ref.snapshot_id, self.rows_now(table, ref.snapshot_id))
         return found
+
+    @staticmethod
+    def rows_now(table, snapshot_id):
+        """By the columns of today. None: a file without ids has, by the name that the mapping gives to a column that
+        was dropped and added again, one of a type that the new one's cannot be made of."""
+        try:
+            return rows_of(at_schema(table, snapshot_id, table.schema()))
+        except ResolveError:
+            return None
 
     def moments(self):
         """[(time in ms, id)]: when the main branch came to show what; of two at one time the later one counts."""
