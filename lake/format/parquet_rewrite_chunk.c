@@ -414,8 +414,8 @@ static int write_pages(struct parquet_chunk_writer *w, size_t group, struct err 
 }
 
 /* What must take less room is compressed well. What is slow to compress is written by a codec that
- * is not, as long as there is room; so are hashes, of which there is nothing but their digits to
- * compress. */
+ * is not, as long as there is room; so are hashes of text, of which there is nothing but their
+ * digits to compress. In those of numbers there is nothing. */
 static uint32_t new_codec(const struct parquet_chunk_writer *w, uint32_t old)
 {
     bool fast = old == CODEC_UNCOMPRESSED || old == CODEC_SNAPPY || old == CODEC_LZ4 ||
@@ -424,8 +424,8 @@ static uint32_t new_codec(const struct parquet_chunk_writer *w, uint32_t old)
     bool converts = w->leaf->how != PRESENT_COPY;
     bool changes = w->rows.gone || w->prune || converts;
     bool better = (w->compact && converts) || (w->tight && changes);
-    bool other =
-        mask_is_hash(w->leaf->mask.how) || (fast && better) || (slow && changes && !w->tight);
+    bool digits = mask_is_hash(w->leaf->mask.how) && w->to->type == PARQUET_BYTE_ARRAY;
+    bool other = digits || (fast && better) || (slow && changes && !w->tight);
     return other ? CODEC_ZSTD : old;
 }
 
