@@ -3,6 +3,13 @@
 
 #include <strings.h>
 
+struct ini {
+    struct slice rest;
+    struct slice section; /* of the lines that come; empty before the first */
+    size_t indent;        /* of the last line that was no part of another */
+    bool in_setting;      /* there was a setting in this section: what is more indented is its */
+};
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
@@ -69,14 +76,6 @@ static enum line read_line(struct ini *r, struct slice *key, struct slice *value
     return LINE_SETTING;
 }
 
-bool ini_next(struct ini *r, struct slice *key, struct slice *value)
-{
-    while (r->rest.n)
-        if (read_line(r, key, value) == LINE_SETTING)
-            return true;
-    return false;
-}
-
 static struct slice unquote(struct slice s)
 {
     bool quoted = s.n >= 2 && (s.p[0] == '"' || s.p[0] == '\'') && s.p[s.n - 1] == s.p[0];
@@ -104,11 +103,12 @@ static bool is_named(struct slice key, const char *name)
 bool ini_find(struct slice text, const char *kind, const char *name, const char *key,
               struct slice *value)
 {
-    struct ini r = ini_of(text);
+    struct ini r = {.rest = text};
     struct slice k, v;
     bool found = false;
-    while (ini_next(&r, &k, &v))
-        if (section_is(r.section, kind, name) && is_named(k, key)) {
+    while (r.rest.n)
+        if (read_line(&r, &k, &v) == LINE_SETTING && section_is(r.section, kind, name) &&
+            is_named(k, key)) {
             *value = v;
             found = true;
         }
@@ -117,7 +117,7 @@ bool ini_find(struct slice text, const char *kind, const char *name, const char 
 
 bool ini_has_section(struct slice text, const char *kind, const char *name)
 {
-    struct ini r = ini_of(text);
+    struct ini r = {.rest = text};
     struct slice k, v;
     while (r.rest.n)
         if (read_line(&r, &k, &v) == LINE_SECTION && section_is(r.section, kind, name))

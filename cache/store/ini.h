@@ -17,24 +17,10 @@
 
 #include "base/slice.h"
 
-struct ini {
-    struct slice rest;
-    struct slice section; /* of the lines that come; empty before the first */
-    size_t indent;        /* of the last line that was no part of another */
-    bool in_setting;      /* there was a setting in this section: what is more indented is its */
-};
-
-static inline struct ini ini_of(struct slice text)
-{
-    return (struct ini){.rest = text};
-}
-
-/* The next setting. False at the end. Slices point into the text. */
-bool ini_next(struct ini *r, struct slice *key, struct slice *value);
-
 /*
  * A setting of the section `kind NAME` (kind "profile", name "work"), or of the section NAME where
- * kind is empty; quotes around a name do not count. False where there is none.
+ * kind is empty; quotes around a name do not count. False where there is none. *value points into
+ * the text.
  */
 bool ini_find(struct slice text, const char *kind, const char *name, const char *key,
               struct slice *value);
