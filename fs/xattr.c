@@ -6,6 +6,7 @@
 #include "fs/archived.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
+#include "fs/subject.h"
 #include "lake/format/shape.h"
 #include "lake/key_name.h"
 #include "lake/partition_path.h"
@@ -13,128 +14,6 @@
 
 #define PREFIX "user.tarn."
 #define VALUE_BYTES_MAX (64 * KIB) /* what the kernel takes */
-
-/* What the attributes are made of. */
-struct subject {
-    struct request *r;
-    struct asker asker;
-    struct where where;
-    struct shown part;           /* of it, that is shown to who asks */
-    struct table *table;         /* NULL outside tables */
-    const struct version *shown; /* of a directory; NULL where none */
-    struct err refusal;          /* the table is refused: code, reason */
-    /* files of snapshots */
-    struct run *run;
-    struct buf scratch;
-    struct entry entry;
-    /* these, and files outside of tables */
-    bool is_object;
-    uint64_t size;
-    struct object_location object; /* its key is empty where it must not be read: */
-    struct err outside;            /* as it lies outside of what is mounted; or code 0 */
-    bool names_only;               /* values are not asked for */
-    struct err *err;
-};
-
-static void subject_done(struct subject *s)
-{
-    asker_done(&s->asker);
-    shown_done(&s->part);
-    where_done(&s->where);
-    if (s->run)
-        run_unref(s->run);
-    buf_done(&s->scratch);
-    object_location_done(&s->object);
-}
-DEFINE_AUTO_DONE(subject, struct subject, subject_done)
-
-/* In which the object is. */
-static struct store *store_of(const struct subject *s)
-{
-    return s->object.store ? s->object.store : where_store(&s->where);
-}
-
-static int load_file(struct subject *s, const struct node *node, struct err *err)
-{
-    int rc = lake_run_find(s->r->session->lake, node->number, &s->r->task, &s->table, &s->run, err);
-    if (rc == 0)
-        rc = lake_heal_run(s->r->session->lake, s->table, s->run,
-                           run_file(s->run, node->ordinal, &s->scratch, &s->entry, NULL, err), err);
-    if (rc < 0)
-        return rc;
-    struct where_file file = {s->table, s->run, node->number, node->ordinal, &s->entry};
-    rc = where_set_file(&s->where, &file, err);
-    if (rc == 0)
-        rc = govern_where(&s->asker, &s->where, &s->r->task, &s->part, err);
-    if (rc < 0)
-        return rc;
-    rc = govern_object(&s->asker, &s->where, &s->r->task, NULL, NULL);
-    if (rc == -EINPROGRESS)
-        return rc;
-    bool mine = rc == 0;
-    s->is_object = true;
-    s->size = s->entry.size;
-    /* A file that must not be read has attributes all the same, without its object. */
-    if (!mine ||
-        table_ops(s->table)->locate(table_driver(s->table), &s->entry, &s->object, &s->outside) < 0)
-        buf_reset(&s->object.key);
-    return 0;
-}
-
-/* A directory whose table is refused: the table and the reason. */
-static int load_refused(struct subject *s, const struct err *why, struct err *err)
-{
-    AUTO(buf) struct buf path = {0};
-    AUTO(listing) struct listing *listing = NULL;
-    char kind;
-    buf_init(&path, REGISTRY_NAME_MAX);
-    AUTO(buf) struct buf real = {0};
-    buf_init(&real, REGISTRY_NAME_MAX);
-    int rc = attr_place_of(s->r->session, s->r->ino, &kind, &path, err);
-    where_real_path(buf_slice(&path), &real);
-    if (rc == 0)
-        rc = dir_open(s->r->session->lake, buf_slice(&real), &s->r->task, &s->table, &listing, err);
-    if (rc < 0)
-        return rc;
-    if (!s->table)
-        return err_copy(err, why);
-    s->where.kind = WHERE_LIVE;
-    s->refusal = *why;
-    if (!govern_sees_all(&s->asker, s->table)) /* it may name what is hidden */
-        (void)err_set(&s->refusal, why->code, "%s", strerror(why->code));
-    return 0;
-}
-
-static int load(struct subject *s, struct err *err)
-{
-    struct node node = node_of(s->r->ino);
-    struct err why = ERR_INIT;
-    where_init(&s->where);
-    buf_init(&s->scratch, ACTION_BYTES_MAX);
-    object_location_init(&s->object);
-    int rc = govern_ask(s->r, &s->asker, err);
-    if (rc < 0)
-        return rc;
-    if (node.kind == NODE_FILE)
-        return load_file(s, &node, err);
-    rc = attr_shown(s->r, &s->asker, &s->where, &s->part, &why);
-    if (rc == -EINPROGRESS)
-        return rc;
-    bool denied = rc == -ENOENT && s->asker.governor;
-    if (rc < 0)
-        return node.kind == NODE_PLACE && !denied ? load_refused(s, &why, err)
-                                                  : err_copy(err, &why);
-    s->table = s->where.table;
-    if (s->where.kind == WHERE_OBJECT && !s->table) {
-        s->is_object = true;
-        s->size = s->where.size;
-        buf_add_slice(&s->object.key, buf_slice(&s->where.key));
-        buf_add_slice(&s->object.etag, buf_slice(&s->where.etag));
-    }
-    if (s->where.version && s->where.version->snapshot)
-        s->shown = &s->where.version->version;
-    return 0;
-}
 
 /* values: each appends to out, or answers -ENODATA where it does not apply */
 
@@ -215,14 +94,14 @@ static int ask_store(struct subject *s, struct buf *out,
     int rc = told ? task_to_worker(&s->r->task, s->r->session->config.lake.workers) : -ENODATA;
     if (rc < 0)
         return rc;
-    s->object.store = store_of(s);
+    s->object.store = subject_store(s);
     rc = ask(&file, out, s->err);
     return rc == -ENOENT ? -ENODATA : rc; /* gone */
 }
 
 static int value_tier(struct subject *s, struct buf *out)
 {
-    const struct store_ops *ops = s->is_object ? store_of(s)->ops : NULL;
+    const struct store_ops *ops = s->is_object ? subject_store(s)->ops : NULL;
     if (!ops || !ops->open_in_place || ops->has_elsewhere)
         return ask_store(s, out, archived_tier);
     buf_add_str(out, "local");
@@ -238,7 +117,7 @@ static int value_object(struct subject *s, struct buf *out)
 {
     if (!s->is_object || !s->object.key.len || s->part.view)
         return -ENODATA;
-    buf_addf(out, "%s/", store_of(s)->home);
+    buf_addf(out, "%s/", subject_store(s)->home);
     buf_add_slice(out, buf_slice(&s->object.key));
     return 0;
 }
@@ -280,7 +159,7 @@ static int object_value(struct subject *s, struct buf *out, bool etag)
         return -ENODATA;
     if (s->where.presented)
         return presented_value(s, out, etag);
-    struct object_name name = {.store = store_of(s),
+    struct object_name name = {.store = subject_store(s),
                                .key = buf_slice(&s->object.key),
                                .size = s->size,
                                .etag = buf_slice(&s->object.etag),
@@ -367,7 +246,7 @@ static int value_view(struct subject *s, struct buf *out)
 /* What the store says of the file's object; err: as it is not there, or is another one. */
 static int look_at_object(struct subject *s, struct err *err)
 {
-    struct store *store = store_of(s);
+    struct store *store = subject_store(s);
     struct store_info info;
     int rc = task_to_worker(&s->r->task, s->r->session->config.lake.workers);
     if (rc == 0)
@@ -515,7 +394,7 @@ int op_getxattr(struct request *r, struct err *err)
         i++;
     if (i == ARRAY_SIZE(attributes))
         return -ENODATA;
-    int rc = load(&s, err);
+    int rc = subject_load(&s, err);
     if (rc == 0)
         rc = evaluate(&s, i, &value, err);
     return rc < 0 ? rc : request_reply_xattr(r, buf_slice(&value));
@@ -527,7 +406,7 @@ int op_listxattr(struct request *r, struct err *err)
     AUTO(buf) struct buf names = {0}, value = {0};
     buf_init(&names, VALUE_BYTES_MAX);
     buf_init(&value, VALUE_BYTES_MAX);
-    int rc = load(&s, err);
+    int rc = subject_load(&s, err);
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(attributes); i++) {
         buf_reset(&value);
         rc = evaluate(&s, i, &value, err);
