@@ -11,6 +11,7 @@ void subject_done(struct subject *s)
     buf_done(&s->scratch);
     object_location_done(&s->object);
 }
+
 struct store *subject_store(const struct subject *s)
 {
     return s->object.store ? s->object.store : where_store(&s->where);
