@@ -175,6 +175,19 @@ def at_schema(table, snapshot_id, schema):
     return ArrowScan(table.metadata, table.io, schema, AlwaysTrue()).to_table(tasks)
 
 
+UNTOLD = object()                               # rows that PyIceberg cannot tell, though the table has them
+
+
+def untold(e):
+    """
+    Of a file without ids PyIceberg reads nothing where the name mapping does not have one of its columns, which
+    the specification leaves out ("Column Projection"). Other errors are raised again.
+    """
+    if 'Could not find field with name' not in str(e):
+        raise e
+    return UNTOLD
+
+
 class History:
     """One table and the steps that made it."""
 
@@ -522,8 +535,7 @@ class History:
         table = self.table()
         for snapshot in table.snapshots():
             if snapshot.snapshot_id not in self.snapshots:
-                data = table.scan(snapshot_id=snapshot.snapshot_id).to_arrow()
-                self.snapshots[snapshot.snapshot_id] = rows_of(data)
+                self.snapshots[snapshot.snapshot_id] = self.rows_then(table, snapshot.snapshot_id)
                 self.operations[snapshot.snapshot_id] = step
 
     def present(self):
@@ -539,6 +551,14 @@ class History:
         return found
 
     @staticmethod
+    def rows_then(table, snapshot_id):
+        """By the snapshot's own columns."""
+        try:
+            return rows_of(table.scan(snapshot_id=snapshot_id).to_arrow())
+        except ValueError as e:
+            return untold(e)
+
+    @staticmethod
     def rows_now(table, snapshot_id):
         """By the columns of today. None: a file without ids has, by the name that the mapping gives to a column that
         was dropped and added again, one of a type that the new one's cannot be made of."""
@@ -546,6 +566,8 @@ class History:
             return rows_of(at_schema(table, snapshot_id, table.schema()))
         except ResolveError:
             return None
+        except ValueError as e:
+            return untold(e)
 
     def moments(self):
         """[(time in ms, id)]: when the main branch came to show what; of two at one time the later one counts."""
@@ -574,7 +596,7 @@ class History:
     def look_again(self):
         table = self.table()
         for snapshot in self.present():
-            self.snapshots[snapshot] = rows_of(table.scan(snapshot_id=snapshot).to_arrow())
+            self.snapshots[snapshot] = self.rows_then(table, snapshot)
 
     def step(self, name):
         """One step; what PyIceberg refuses for this table is noted."""
