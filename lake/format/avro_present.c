@@ -80,22 +80,15 @@ struct comparing {
 
 static int compare(const struct comparing *c, uint32_t field, uint32_t at);
 
-static bool is_mapped(const struct shape_field *f, struct slice name)
-{
-    for (uint32_t i = 0; i < f->names_n; i++)
-        if (slice_eq(f->names[i], name))
-            return true;
-    return false;
-}
-
 static int compare_name(const struct comparing *c, const struct shape_field *f,
                         const struct avro_node *n)
 {
     if (!slice_eq(n->name, f->name))
         return differs(f, "has another name or place there", c->err);
-    if (c->schema->has_ids ? n->id != f->id
-                           : c->shape->match == SHAPE_BY_ID_ALONE ||
-                                 (c->shape->match == SHAPE_BY_MAPPING && !is_mapped(f, n->name)))
+    if (c->schema->has_ids
+            ? n->id != f->id
+            : c->shape->match == SHAPE_BY_ID_ALONE ||
+                  (c->shape->match == SHAPE_BY_MAPPING && !shape_is_mapped(f, n->name)))
         return differs(f, "is another one there", c->err);
     return 0;
 }

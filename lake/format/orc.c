@@ -367,14 +367,6 @@ static bool kind_fits(const struct shape_field *f, const struct type *t)
     return false;
 }
 
-static bool is_mapped(const struct shape_field *f, struct slice name)
-{
-    for (uint32_t i = 0; i < f->names_n; i++)
-        if (slice_eq(f->names[i], name))
-            return true;
-    return false;
-}
-
 static int compare(const struct types *types, const struct shape *s, uint32_t field, uint64_t at,
                    struct err *err);
 
@@ -384,7 +376,7 @@ static int compare_name(const struct types *types, const struct shape *s,
 {
     if (!slice_eq(name, f->name))
         return differs(f, "has another name or place there", err);
-    if (!types->has_ids && s->match == SHAPE_BY_MAPPING && !is_mapped(f, name))
+    if (!types->has_ids && s->match == SHAPE_BY_MAPPING && !shape_is_mapped(f, name))
         return differs(f, "is not that of this name", err);
     return 0;
 }

@@ -63,6 +63,14 @@ static bool is_dated(enum shape_type type)
            type == SHAPE_TIMESTAMP_NS || type == SHAPE_TIMESTAMP_LOCAL_NS;
 }
 
+bool shape_is_mapped(const struct shape_field *f, struct slice name)
+{
+    for (uint32_t i = 0; i < f->names_n; i++)
+        if (slice_eq(f->names[i], name))
+            return true;
+    return false;
+}
+
 bool shape_mask_fits(const struct shape_field *f, enum shape_mask mask)
 {
     bool leaf = f->kind == SHAPE_LEAF;

@@ -132,6 +132,9 @@ struct shape *shape_ref(struct shape *s);
 void shape_unref(struct shape *s);
 DEFINE_AUTO(shape, struct shape *, shape_unref)
 
+/* Of SHAPE_BY_MAPPING: files without ids may call the field so. */
+bool shape_is_mapped(const struct shape_field *f, struct slice name);
+
 /* Whether a field of that kind and type can be masked so (its own mask is not looked at). */
 bool shape_mask_fits(const struct shape_field *f, enum shape_mask mask);
 /* `truncate-to-year` as a mask; SHAPE_MASK_NONE: there is no mask of that name. */

@@ -381,25 +381,25 @@ def test_delta_tables_in_azure_are_read_with_a_sas_that_unity_vends(azurite, uni
     assert all('sig=' not in s.path + s.query for s in unity.requests())
 
 
-def test_delta_tables_in_google_s_buckets_are_read_with_a_token_that_unity_vends(gcs, unity, tmp_path, mount):
+def add_table_in_google_s_bucket(gcs, unity, tmp_path):
+    """Of which Unity vends a token."""
     write_deltalake(tmp_path / 'own/orders', ROWS)
     bucket = gcs.new_bucket('of-unity')
     gcs.copy_tree(tmp_path / 'own', bucket)
     unity.add('main.sales.orders', 'gs://%s/orders' % bucket)
     unity.credentials['id-of-main.sales.orders'] = {
         'gcp_oauth_token': {'oauth_token': 'a-token'}, 'expiration_time': int((time.time() + 3600) * 1000)}
+
+
+def test_delta_tables_in_google_s_buckets_are_read_with_a_token_that_unity_vends(gcs, unity, tmp_path, mount):
+    add_table_in_google_s_bucket(gcs, unity, tmp_path)
     m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}, **{'endpoint-url': gcs.url}))
     assert rows_of(m / 'prod/sales/orders') == ROWS
 
 
 def test_the_server_of_a_mount_is_not_asked_for_tables_in_google_s_buckets(gcs, unity, tmp_path, mount):
     """`--endpoint-url` is of S3: what is vended for another store must not be sent there."""
-    write_deltalake(tmp_path / 'own/orders', ROWS)
-    bucket = gcs.new_bucket('of-unity')
-    gcs.copy_tree(tmp_path / 'own', bucket)
-    unity.add('main.sales.orders', 'gs://%s/orders' % bucket)
-    unity.credentials['id-of-main.sales.orders'] = {
-        'gcp_oauth_token': {'oauth_token': 'a-token'}, 'expiration_time': int((time.time() + 3600) * 1000)}
+    add_table_in_google_s_bucket(gcs, unity, tmp_path)
     m = mount(lake_file(tmp_path, {'type': 'unity', 'uri': unity.uri, 'warehouse': 'main'}),
               endpoint_url='http://127.0.0.1:9', env={'STORAGE_EMULATOR_HOST': gcs.url})
     assert rows_of(m / 'prod/sales/orders') == ROWS

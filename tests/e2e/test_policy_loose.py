@@ -6,7 +6,7 @@ import shutil
 import pytest
 from deltalake import write_deltalake
 
-from support.mounts import wait_for
+from support.mounts import wait_for, wait_until_taken_back
 from support.places import PATIENCE_S
 from test_policy_mount import TOKEN, columns, parquets, read, replace, rows
 
@@ -142,12 +142,5 @@ def test_an_open_file_is_taken_back_when_a_part_of_its_place_is(mount, tmp_path,
     with open(m / 'silver/crm/customers/a.bin', 'rb', 0) as kept, open(m / 'silver/crm/b.bin', 'rb', 0) as free:
         assert (kept.read(6), free.read(1)) == (TOKEN, b'f')
         replace(policy, POLICY)
-
-        def taken():
-            try:
-                kept.seek(0)
-                return not kept.read(1)
-            except OSError as e:
-                return e.strerror == 'Stale file handle'
-        wait_for(taken, PATIENCE_S, 'the handle is taken back')
+        wait_until_taken_back(kept)
         assert free.read(3) == b'ree'

@@ -15,8 +15,7 @@ from pyiceberg.typedef import Record
 from support import iceberg_lakes
 from support.iceberg_deletes import Deletes, added_files
 from support.iceberg_tables import newest
-from support.mounts import wait_for
-from support.places import PATIENCE_S
+from support.mounts import wait_until_taken_back
 from test_iceberg_views import rows, schema
 from test_policy_mount import replace
 
@@ -116,14 +115,7 @@ def test_what_was_opened_by_such_a_manifest_is_taken_back_with_the_other_table(m
     with open(next((m / OWN).rglob(mine)), 'rb', 0) as f:
         assert f.read(4) == b'PAR1'
         replace(policy, POLICY.replace(', silver/secret]', ']'))
-
-        def taken():
-            try:
-                f.seek(0)
-                return not f.read(1)
-            except OSError as e:
-                return e.strerror == 'Stale file handle'
-        wait_for(taken, PATIENCE_S, 'the handle is taken back')
+        wait_until_taken_back(f)
 
 
 def delete_by(own, secret, content, **more):

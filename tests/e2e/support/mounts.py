@@ -117,6 +117,17 @@ def wait_for(condition, seconds, what):
         time.sleep(0.02)
 
 
+def wait_until_taken_back(file):
+    """A revoked handle, open and unbuffered: it gives nothing any more, or says that it is stale."""
+    def taken():
+        try:
+            file.seek(0)
+            return not file.read(1)
+        except OSError as e:
+            return e.strerror == 'Stale file handle'
+    wait_for(taken, PATIENCE_S, 'the handle is taken back')
+
+
 @contextlib.contextmanager
 def paused(process):
     """A server that does not answer. The signal alone is not enough: it stops a process's threads some time later."""
