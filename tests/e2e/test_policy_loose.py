@@ -97,7 +97,7 @@ def test_a_log_that_goes_shows_no_files(mount, table, policy):
 def test_a_log_that_comes_makes_a_table_of_it(mount, table, policy):
     path, root = table
     shutil.move(root / path / '_delta_log', root / 'aside')
-    m = trainer(mount, root, policy)
+    m = trainer(mount, root, policy, hold='1')
     assert not parquets(m / path)
     shutil.move(root / 'aside', root / path / '_delta_log')
     wait_for(lambda: parquets(m / path) and columns(m / path) == (['id', 'region'], 100), PATIENCE_S, 'the table is shown')
